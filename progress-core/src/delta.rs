@@ -1,0 +1,176 @@
+use crate::{NewEntry, limits};
+
+/// What a worker has to add: counts, a message, a change of the total, log entries.
+///
+/// ```
+/// use progress_core::Delta;
+///
+/// let delta = Delta::new().with_succeeded(3).with_message("CCT123 sent");
+/// assert!(!delta.is_empty());
+/// assert!(Delta::new().is_empty());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delta {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) total: TotalChange,
+    pub(crate) message: Option<String>,
+    pub(crate) entries: Vec<NewEntry>,
+    pub(crate) dropped_entries: u64,
+}
+
+/// What becomes of the total.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TotalChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It becomes this.
+    Set(u64),
+    /// It grows by this, from zero when it was unknown.
+    Add(u64),
+}
+
+impl TotalChange {
+    /// The total after this change.
+    #[must_use]
+    pub fn applied_to(self, total: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Keep => total,
+            Self::Set(total) => Some(limits::count(total)),
+            Self::Add(more) => Some(limits::sum(total.unwrap_or(0), more)),
+        }
+    }
+
+    /// This change, and then another, as one.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        match (self, next) {
+            (_, Self::Set(_)) | (Self::Keep, _) => next,
+            (_, Self::Keep) => self,
+            (Self::Set(total), Self::Add(more)) => Self::Set(limits::sum(total, more)),
+            (Self::Add(first), Self::Add(second)) => Self::Add(limits::sum(first, second)),
+        }
+    }
+}
+
+impl Delta {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds items done well.
+    #[must_use]
+    pub fn with_succeeded(mut self, items: u64) -> Self {
+        self.succeeded = limits::sum(self.succeeded, items);
+        self
+    }
+
+    /// Adds items given up.
+    #[must_use]
+    pub fn with_failed(mut self, items: u64) -> Self {
+        self.failed = limits::sum(self.failed, items);
+        self
+    }
+
+    /// Changes the total.
+    #[must_use]
+    pub fn with_total(mut self, change: TotalChange) -> Self {
+        self.total = self.total.then(change);
+        self
+    }
+
+    /// Replaces the message; at most 500 characters are kept.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(limits::text(message, limits::MAX_MESSAGE));
+        self
+    }
+
+    /// Adds a log entry.
+    #[must_use]
+    pub fn with_entry(mut self, entry: NewEntry) -> Self {
+        self.entries.push(entry);
+        self
+    }
+
+    /// Says that this many entries, older than those in here, were dropped on the way, so that the log can say so too.
+    #[must_use]
+    pub fn with_dropped_entries(mut self, entries: u64) -> Self {
+        self.dropped_entries = limits::sum(self.dropped_entries, entries);
+        self
+    }
+
+    /// Items to add to those done well.
+    #[must_use]
+    pub const fn succeeded(&self) -> u64 {
+        self.succeeded
+    }
+
+    /// Items to add to those given up.
+    #[must_use]
+    pub const fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// What becomes of the total.
+    #[must_use]
+    pub const fn total(&self) -> TotalChange {
+        self.total
+    }
+
+    /// The new message, if there is one.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
+    /// The entries to append, oldest first.
+    #[must_use]
+    pub fn entries(&self) -> &[NewEntry] {
+        &self.entries
+    }
+
+    /// How many older entries were dropped.
+    #[must_use]
+    pub const fn dropped_entries(&self) -> u64 {
+        self.dropped_entries
+    }
+
+    /// By how much the number of the newest entry grows.
+    #[must_use]
+    pub fn entry_count(&self) -> u64 {
+        self.dropped_entries.saturating_add(self.entries.len() as u64)
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_the_total_compose_as_they_apply() {
+        use TotalChange::{Add, Keep, Set};
+        let changes = [Keep, Set(0), Set(7), Add(3), Set(u64::MAX), Add(u64::MAX)];
+        for first in changes {
+            for second in changes {
+                for total in [None, Some(0), Some(limits::MAX_COUNT)] {
+                    let one_by_one = second.applied_to(first.applied_to(total));
+                    assert_eq!(
+                        first.then(second).applied_to(total),
+                        one_by_one,
+                        "{first:?} {second:?} {total:?}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The bounds of what a record holds, applied before any store sees it.
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use crate::ProgressError;
+
+/// The largest count: 2^53 − 1, the largest integer that a browser reads exactly (ECMA-262, `Number.MAX_SAFE_INTEGER`).
+/// Counters stop there.
+pub const MAX_COUNT: u64 = (1 << 53) - 1;
+/// The longest title, and the longest task type and item of an entry, in characters.
+pub const MAX_TITLE: usize = 200;
+/// The longest message, completion message and entry message, in characters.
+pub const MAX_MESSAGE: usize = 500;
+/// The longest public error text, in characters.
+pub const MAX_ERROR: usize = 2_000;
+/// The longest owner, in characters. A longer one is an error: cut, two owners could become one.
+pub const MAX_OWNER: usize = 200;
+/// The largest metadata and the largest result, each, in bytes of compact JSON.
+pub const MAX_JSON: usize = 16 * 1024;
+
+/// Cuts text to `max` characters, always between two of them, and replaces NUL, which PostgreSQL refuses, by U+FFFD.
+pub(crate) fn text(text: impl Into<String>, max: usize) -> String {
+    let mut text = text.into();
+    if let Some((end, _)) = text.char_indices().nth(max) {
+        text.truncate(end);
+        // A 64 MiB message must not keep 64 MiB alive behind its first 500 characters.
+        text.shrink_to_fit();
+    }
+    if text.contains('\0') {
+        text.replace('\0', "\u{FFFD}")
+    } else {
+        text
+    }
+}
+
+/// A count, stopped at [`MAX_COUNT`].
+pub(crate) const fn count(count: u64) -> u64 {
+    if count > MAX_COUNT { MAX_COUNT } else { count }
+}
+
+/// The sum of two counts, stopped at [`MAX_COUNT`].
+pub(crate) const fn sum(left: u64, right: u64) -> u64 {
+    count(left.saturating_add(right))
+}
+
+/// Whole milliseconds: what every database and every browser keeps exactly.
+pub(crate) fn time(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.trunc_subsecs(3)
+}
+
+/// Refuses JSON that is too large: half a document would be worse than none.
+pub(crate) fn json(what: &'static str, value: &serde_json::Value) -> Result<(), ProgressError> {
+    let text = value.to_string();
+    if text.len() > MAX_JSON {
+        return Err(ProgressError::invalid(format!(
+            "{what} takes {} bytes as JSON, at most {MAX_JSON} are kept",
+            text.len()
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        assert_eq!(text("héllo", 2), "hé");
+        assert_eq!(text("💡💡💡", 2), "💡💡");
+        assert_eq!(text("short", 200), "short");
+        assert_eq!(text("a\0b", 3), "a\u{FFFD}b");
+        let long = text("e\u{301}".repeat(10_000), MAX_MESSAGE);
+        assert_eq!(long.chars().count(), MAX_MESSAGE);
+        assert!(long.capacity() < 10_000);
+    }
+
+    #[test]
+    fn counts_stop_where_browsers_do() {
+        assert_eq!(sum(u64::MAX, u64::MAX), MAX_COUNT);
+        assert_eq!(sum(MAX_COUNT - 1, 1), MAX_COUNT);
+        assert_eq!(sum(MAX_COUNT, 1), MAX_COUNT);
+    }
+
+    #[test]
+    fn large_json_is_an_error_that_says_the_limit() {
+        let error = json("metadata", &serde_json::json!("x".repeat(MAX_JSON)))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("16384"), "{error}");
+        assert!(json("metadata", &serde_json::json!("x".repeat(MAX_JSON - 2))).is_ok());
+    }
+}

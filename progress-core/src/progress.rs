@@ -1,0 +1,294 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::{NewProgress, ProgressError, ProgressId, Status, limits};
+
+/// The record of one job, as it was when it was read.
+///
+/// Fields are facts; everything that follows from them is a method. [`Progress::apply`] is the only state machine: a
+/// store makes it atomic and durable, nothing else changes a record.
+///
+/// All times are whole milliseconds of the store's clock, so that every store and every browser keeps them exactly.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The record's name.
+    pub id: ProgressId,
+    /// Whose job it is; `None` is a job that anyone who knows the id may see. Never shown to a browser.
+    pub owner: Option<String>,
+    /// The kind of job, such as `"email_sending"`; at most 200 characters.
+    pub task_type: String,
+    /// Where the job stands.
+    pub status: Status,
+    /// How many items there are to do; `None` while unknown. It may grow while the job runs.
+    pub total: Option<u64>,
+    /// Items done well.
+    pub succeeded: u64,
+    /// Items given up; disjoint from `succeeded`.
+    pub failed: u64,
+    /// The latest message of the worker; at most 500 characters.
+    pub message: Option<String>,
+    /// Why the job failed, in words for its viewers; at most 2,000 characters.
+    pub error: Option<String>,
+    /// What people read above the bar; at most 200 characters.
+    pub title: Option<String>,
+    /// What people read when it has completed; at most 500 characters.
+    pub completion_message: Option<String>,
+    /// Data for the page, set at creation; at most 16 KiB of JSON.
+    pub metadata: Option<Value>,
+    /// What came out of it, set at completion; at most 16 KiB of JSON.
+    pub result: Option<Value>,
+    /// Whether a viewer asked the running job to stop.
+    pub cancel_requested: bool,
+    /// Whether the job completes by itself when the processed items reach the total.
+    pub auto_complete: bool,
+    /// The number of the newest log entry, 0 before the first. Entries that were dropped on the way are counted too.
+    pub last_entry: u64,
+    /// Grows with every change that a viewer can see, by one, from 1; heartbeats leave it alone. One version of one
+    /// record has one content.
+    pub version: u64,
+    /// When the record was made.
+    pub created_at: DateTime<Utc>,
+    /// When a worker started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When `version` last grew. Never runs backwards, even when the store's clock does.
+    pub updated_at: DateTime<Utc>,
+    /// The worker's last sign of life; `None` before the start.
+    pub heartbeat_at: Option<DateTime<Utc>>,
+    /// When the job ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When, by the store's clock, this snapshot was taken: what [`silent_for`](Self::silent_for) is measured against,
+    /// because the reader's own clock may disagree.
+    pub observed_at: DateTime<Utc>,
+}
+
+impl Progress {
+    /// The record that a store makes of a new job, `now` by its clock. Stores call it for its checks and defaults; it
+    /// is also how a store of your own gets a value whose fields it then fills from a row.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgressError::Invalid`] when the owner or the metadata cannot be taken.
+    pub fn new(job: &NewProgress, now: DateTime<Utc>) -> Result<Self, ProgressError> {
+        job.check()?;
+        let now = limits::time(now);
+        Ok(Self {
+            id: job.id,
+            owner: job.owner.clone(),
+            task_type: job.task_type.clone(),
+            status: Status::Pending,
+            total: job.total,
+            succeeded: 0,
+            failed: 0,
+            message: None,
+            error: None,
+            title: job.title.clone(),
+            completion_message: job.completion_message.clone(),
+            metadata: job.metadata.clone(),
+            result: None,
+            cancel_requested: false,
+            auto_complete: job.auto_complete,
+            last_entry: 0,
+            version: 1,
+            created_at: now,
+            started_at: None,
+            updated_at: now,
+            heartbeat_at: None,
+            finished_at: None,
+            observed_at: now,
+        })
+    }
+
+    /// Items that are done with: `succeeded + failed`, stopped at [`MAX_COUNT`](limits::MAX_COUNT).
+    #[must_use]
+    pub const fn processed(&self) -> u64 {
+        limits::sum(self.succeeded, self.failed)
+    }
+
+    /// Items still to do; `None` when the total is unknown or overrun.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        self.total?.checked_sub(self.processed())
+    }
+
+    /// How far the job has come, 0 to 100, rounded down. 100 means completed and nothing else does: all items processed
+    /// but not yet completed is 99.
+    ///
+    /// `None` when nobody can say: the total is unknown, zero, or overrun (more processed than announced). A bar then
+    /// shows activity, not a number.
+    ///
+    /// ```
+    /// # use progress_core::{NewProgress, Progress, ProgressUpdate, Delta};
+    /// # let now = chrono::DateTime::UNIX_EPOCH;
+    /// let mut progress = Progress::new(&NewProgress::new("import").with_total(3), now)?;
+    /// progress.apply(&ProgressUpdate::start(), now)?;
+    /// progress.apply(&ProgressUpdate::advance(Delta::new().with_succeeded(2)), now)?;
+    /// assert_eq!(progress.percentage(), Some(66));
+    /// progress.apply(&ProgressUpdate::advance(Delta::new().with_failed(1)), now)?;
+    /// assert_eq!(progress.percentage(), Some(99));
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// ```
+    #[must_use]
+    pub fn percentage(&self) -> Option<u8> {
+        if self.status == Status::Completed {
+            return Some(100);
+        }
+        let total = self.total.filter(|&total| total > 0)?;
+        if self.processed() > total {
+            return None;
+        }
+        // No overflow: counts stay below 2^53, times 100 below 2^60.
+        u8::try_from(self.processed() * 100 / total)
+            .ok()
+            .map(|percent| percent.min(99))
+    }
+
+    /// How many of the processed items succeeded, in whole per cent, rounded down; `None` before the first.
+    #[must_use]
+    pub fn success_rate(&self) -> Option<u8> {
+        let rate = (self.succeeded * 100).checked_div(self.processed())?;
+        // Both counts at their limit make a ratio above one, for the sum stops there too.
+        u8::try_from(rate.min(100)).ok()
+    }
+
+    /// How long the job has run: from its start to its end, or to its last change while it runs. `None` before the
+    /// start.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        let end = self.finished_at.unwrap_or(self.updated_at);
+        (end - self.started_at?).to_std().ok()
+    }
+
+    /// Items processed per second of [`duration`](Self::duration); `None` before there is something to divide.
+    #[must_use]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "counts stay below 2^53, where f64 is exact"
+    )]
+    pub fn rate(&self) -> Option<f64> {
+        let seconds = self.duration()?.as_secs_f64();
+        (seconds > 0.0 && self.processed() > 0).then(|| self.processed() as f64 / seconds)
+    }
+
+    /// How long the rest will take at the average [`rate`](Self::rate) so far; `None` unless the job runs and both the
+    /// rate and the remaining items are known.
+    #[must_use]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "counts stay below 2^53, where f64 is exact"
+    )]
+    pub fn estimated_remaining(&self) -> Option<Duration> {
+        if self.status != Status::Running {
+            return None;
+        }
+        let seconds = self.remaining()? as f64 / self.rate()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    /// How long the running job's worker had given no sign of life when this snapshot was taken; `None` unless running.
+    #[must_use]
+    pub fn silent_for(&self) -> Option<Duration> {
+        if self.status != Status::Running {
+            return None;
+        }
+        // A clock set back makes a negative span: the heartbeat is then as fresh as can be.
+        self.heartbeat_at
+            .map(|at| (self.observed_at - at).to_std().unwrap_or_default())
+    }
+
+    /// Whether the job is running in name, but silent for longer than its heartbeat allows.
+    #[must_use]
+    pub fn is_stale(&self, after: Duration) -> bool {
+        self.silent_for().is_some_and(|silence| silence > after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn progress(total: Option<u64>, succeeded: u64, failed: u64, status: Status) -> Progress {
+        let mut progress = Progress::new(&NewProgress::new("test"), DateTime::UNIX_EPOCH).unwrap();
+        (
+            progress.total,
+            progress.succeeded,
+            progress.failed,
+            progress.status,
+        ) = (total, succeeded, failed, status);
+        progress
+    }
+
+    #[test]
+    fn a_percentage_is_only_given_when_it_is_known() {
+        use Status::{Completed, Failed, Running};
+        for (total, succeeded, failed, status, expected) in [
+            (None, 5, 0, Running, None),
+            (Some(0), 0, 0, Running, None),
+            (Some(0), 0, 0, Completed, Some(100)),
+            (None, 5, 0, Completed, Some(100)),
+            (Some(3), 1, 0, Running, Some(33)),
+            (Some(3), 2, 1, Running, Some(99)),
+            (Some(3), 3, 1, Running, None),
+            (Some(3), 3, 1, Completed, Some(100)),
+            (Some(200), 1, 0, Failed, Some(0)),
+            (
+                Some(limits::MAX_COUNT),
+                limits::MAX_COUNT - 1,
+                0,
+                Running,
+                Some(99),
+            ),
+        ] {
+            let progress = progress(total, succeeded, failed, status);
+            assert_eq!(
+                progress.percentage(),
+                expected,
+                "{total:?} {succeeded} {failed} {status}"
+            );
+        }
+    }
+
+    #[test]
+    fn rates_at_the_limits_stay_rates() {
+        assert_eq!(progress(None, 0, 0, Status::Running).success_rate(), None);
+        assert_eq!(progress(None, 2, 1, Status::Running).success_rate(), Some(66));
+        let max = limits::MAX_COUNT;
+        assert_eq!(
+            progress(None, max, max, Status::Running).success_rate(),
+            Some(100)
+        );
+        assert_eq!(progress(None, max, max, Status::Running).processed(), max);
+        assert_eq!(progress(Some(3), 3, 1, Status::Running).remaining(), None);
+    }
+
+    #[test]
+    fn durations_and_estimates_need_no_reader_clock() {
+        let mut progress = progress(Some(100), 25, 0, Status::Running);
+        assert_eq!(progress.duration(), None);
+        progress.started_at = Some(progress.created_at);
+        progress.updated_at += TimeDelta::seconds(10);
+        assert_eq!(progress.duration(), Some(Duration::from_secs(10)));
+        assert_eq!(progress.rate(), Some(2.5));
+        assert_eq!(progress.estimated_remaining(), Some(Duration::from_secs(30)));
+        progress.status = Status::Failed;
+        assert_eq!(progress.estimated_remaining(), None);
+    }
+
+    #[test]
+    fn silence_is_measured_by_the_clock_that_took_the_snapshot() {
+        let mut progress = progress(None, 0, 0, Status::Running);
+        progress.heartbeat_at = Some(progress.created_at);
+        progress.observed_at += TimeDelta::seconds(15);
+        assert!(!progress.is_stale(Duration::from_secs(15)));
+        progress.observed_at += TimeDelta::milliseconds(1);
+        assert!(progress.is_stale(Duration::from_secs(15)));
+        progress.observed_at -= TimeDelta::hours(1);
+        assert_eq!(progress.silent_for(), Some(Duration::ZERO));
+        progress.status = Status::Pending;
+        assert_eq!(progress.silent_for(), None);
+    }
+}

@@ -1,0 +1,99 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::TrackerHandle;
+
+/// Counts the items of an iterator as they are done with.
+pub trait TrackIterator: Iterator + Sized {
+    /// Counts an item as done well when the next one is asked for: then its turn of the loop is over. An item whose
+    /// turn ended in `break`, `return` or `?` is not counted.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use progress_core::{MemoryStore, NewProgress, ProgressStore, Tracker, TrackIterator};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let store: Arc<dyn ProgressStore> = Arc::new(MemoryStore::new());
+    /// # let id = store.create(&NewProgress::new("import").with_total(3)).await?.id;
+    /// let ended = Tracker::run(store, id, async |tracker| {
+    ///     for line in ["a", "b", "c"].iter().track(&tracker) {
+    ///         assert_eq!(line.len(), 1);
+    ///     }
+    ///     Ok(())
+    /// }).await?;
+    /// assert_eq!(ended.succeeded, 3);
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    fn track(self, tracker: &TrackerHandle) -> Tracked<Self> {
+        Tracked::new(self, tracker)
+    }
+}
+
+impl<I: Iterator> TrackIterator for I {}
+
+/// Counts the items of a stream as they are done with.
+pub trait TrackStream: Stream + Sized {
+    /// Counts an item as done well when the next one is asked for, as [`TrackIterator::track`] does.
+    fn track(self, tracker: &TrackerHandle) -> Tracked<Self> {
+        Tracked::new(self, tracker)
+    }
+}
+
+impl<S: Stream> TrackStream for S {}
+
+/// An iterator or a stream that reports to a tracker; made by [`TrackIterator::track`] and [`TrackStream::track`].
+#[derive(Debug)]
+pub struct Tracked<I> {
+    inner: I,
+    tracker: TrackerHandle,
+    is_item_out: bool,
+}
+
+impl<I> Tracked<I> {
+    fn new(inner: I, tracker: &TrackerHandle) -> Self {
+        Self {
+            inner,
+            tracker: tracker.clone(),
+            is_item_out: false,
+        }
+    }
+
+    fn count_last(&mut self) {
+        if std::mem::take(&mut self.is_item_out) {
+            self.tracker.inc(1);
+        }
+    }
+}
+
+impl<I: Iterator> Iterator for Tracked<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.count_last();
+        let item = self.inner.next();
+        self.is_item_out = item.is_some();
+        item
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
+
+// Unpin keeps the projection safe code; `Box::pin` or `pin!` gives it to any stream.
+impl<S: Stream + Unpin> Stream for Tracked<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.count_last();
+        let polled = Pin::new(&mut self.inner).poll_next(context);
+        self.is_item_out = matches!(polled, Poll::Ready(Some(_)));
+        polled
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
