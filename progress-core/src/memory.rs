@@ -81,14 +81,13 @@ impl Record {
         now: DateTime<Utc>,
         log_limit: usize,
     ) -> Result<(), ProgressError> {
-        if let Some(stamp) = update.stamp() {
-            if self
+        if let Some(stamp) = update.stamp()
+            && self
                 .writers
                 .get(&stamp.writer)
                 .is_some_and(|applied| *applied >= stamp.seq)
-            {
-                return Ok(());
-            }
+        {
+            return Ok(());
         }
         self.progress.apply(update, now)?;
         if let Some(stamp) = update.stamp() {

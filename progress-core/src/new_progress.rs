@@ -64,6 +64,10 @@ impl NewProgress {
     /// Whose job it is, in the application's own terms (a user id, a tenant). Only this owner sees it; a record without
     /// an owner can be seen by anyone who knows its id.
     #[must_use]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "as the other setters; a number or an id type is handed over too"
+    )]
     pub fn with_owner(mut self, owner: impl ToString) -> Self {
         self.owner = Some(owner.to_string());
         self
@@ -92,10 +96,11 @@ impl NewProgress {
         self
     }
 
-    /// Data for the page, such as links; whoever may see the progress sees it. At most 16 KiB as compact JSON.
+    /// Data for the page, such as links; whoever may see the progress sees it. At most 16 KiB as compact JSON; `null` is
+    /// the same as none.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Value) -> Self {
-        self.metadata = Some(metadata);
+        self.metadata = (!metadata.is_null()).then_some(metadata);
         self
     }
 

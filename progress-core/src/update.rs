@@ -26,7 +26,7 @@ impl Completion {
         self
     }
 
-    /// What came out of the job, for the page.
+    /// What came out of the job, for the page; `null` is the same as none.
     ///
     /// It is checked here and not when the job ends, so that a completion that exists can be stored.
     ///
@@ -35,7 +35,7 @@ impl Completion {
     /// [`ProgressError::Invalid`] when it takes more than 16 KiB as compact JSON.
     pub fn try_with_result(mut self, result: Value) -> Result<Self, ProgressError> {
         limits::json("result", &result)?;
-        self.result = Some(result);
+        self.result = (!result.is_null()).then_some(result);
         Ok(self)
     }
 
@@ -166,6 +166,12 @@ impl ProgressUpdate {
     #[must_use]
     pub fn with_stamp(mut self, stamp: Stamp) -> Self {
         self.stamp = Some(stamp);
+        self
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn without_stamp(mut self) -> Self {
+        self.stamp = None;
         self
     }
 

@@ -1,0 +1,232 @@
+//! Random sequences of updates: whatever `Progress::apply` makes of them, the store must make of them too.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::random::Random;
+use super::timeless;
+use crate::limits::MAX_COUNT;
+use crate::{
+    Completion, Delta, EntryLevel, NewEntry, NewProgress, Progress, ProgressError, ProgressStore,
+    ProgressUpdate, Stamp, TotalChange,
+};
+
+const TEXTS: [&str; 12] = [
+    "",
+    "plain",
+    "Ünïcödé ñ ß",
+    "💡 astral 𝒳",
+    "right to left \u{202E}gnp.exe",
+    "e\u{301}\u{301}\u{301} combining",
+    "two\r\nlines\tand a tab",
+    "\u{1b}[31mred\u{1b}[0m",
+    "NUL \0 inside",
+    "'; DROP TABLE progress; --",
+    r#"{"json": "\u0000\\"}"#,
+    "%s $1 ?1 :name",
+];
+const COUNTS: [u64; 8] = [0, 0, 1, 2, 7, 1_000, MAX_COUNT, u64::MAX];
+const TOTALS: [u64; 6] = [0, 1, 3, 10, MAX_COUNT, u64::MAX];
+
+/// What the store should hold.
+struct Model {
+    progress: Progress,
+    writers: HashMap<Uuid, u64>,
+    log: Vec<(u64, EntryLevel, Option<String>, String)>,
+}
+
+impl Model {
+    fn update(&mut self, update: &ProgressUpdate) -> Result<(), ProgressError> {
+        if let Some(stamp) = update.stamp()
+            && self
+                .writers
+                .get(&stamp.writer)
+                .is_some_and(|applied| *applied >= stamp.seq)
+        {
+            return Ok(());
+        }
+        self.progress.apply(update, self.progress.updated_at)?;
+        if let Some(stamp) = update.stamp() {
+            self.writers.insert(stamp.writer, stamp.seq);
+        }
+        let entries = update.delta().entries();
+        let first = self.progress.last_entry + 1 - entries.len() as u64;
+        self.log.extend((first..).zip(entries).map(|(seq, entry)| {
+            (
+                seq,
+                entry.level(),
+                entry.item().map(str::to_owned),
+                entry.message().to_owned(),
+            )
+        }));
+        Ok(())
+    }
+}
+
+pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
+    let mut random = Random::new(seed);
+    let created = store.create(&job(&mut random)).await.expect("a new job is taken");
+    let id = created.id;
+    let mut model = Model {
+        progress: created.clone(),
+        writers: HashMap::new(),
+        log: Vec::new(),
+    };
+    let writers = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let mut before = created;
+    // Most sequences start, or there would be little but refusals to see.
+    if !random.once_in(8) {
+        before = step(store, &mut model, &before, &ProgressUpdate::start(), seed).await;
+    }
+    for _ in 0..(4 + random.next() % 12) {
+        let mut update = update(&mut random);
+        if !random.once_in(4) {
+            let writer = *random.pick(&writers);
+            let last = model.writers.get(&writer).copied().unwrap_or(0);
+            // Some come a second time, as after a lost acknowledgement.
+            let seq = if random.once_in(4) { last.max(1) } else { last + 1 };
+            update = update.with_stamp(Stamp { writer, seq });
+        }
+        before = step(store, &mut model, &before, &update, seed).await;
+    }
+    let log = store.entries(id, 0, u32::MAX).await.expect("the log is readable");
+    let kept: Vec<_> = log
+        .entries
+        .iter()
+        .map(|entry| (entry.seq, entry.level, entry.item.clone(), entry.message.clone()))
+        .collect();
+    assert_eq!(kept, model.log, "the log differs, seed {seed}");
+    assert_eq!(
+        log.dropped,
+        model.progress.last_entry - model.log.len() as u64,
+        "dropped entries, seed {seed}"
+    );
+}
+
+async fn step(
+    store: &dyn ProgressStore,
+    model: &mut Model,
+    before: &Progress,
+    update: &ProgressUpdate,
+    seed: u64,
+) -> Progress {
+    let id = before.id;
+    match (store.update(id, update).await, model.update(update)) {
+        (Ok(after), Ok(())) => {
+            assert_eq!(
+                timeless(&after),
+                timeless(&model.progress),
+                "after {update:?}, seed {seed}"
+            );
+            assert_times(before, &after, seed);
+        }
+        (Err(ProgressError::Refused { status, .. }), Err(_)) => {
+            assert_eq!(
+                status, model.progress.status,
+                "the refusal of {update:?} names the wrong status, seed {seed}"
+            );
+        }
+        (theirs, ours) => panic!("{update:?} gave {theirs:?} instead of {ours:?}, seed {seed}"),
+    }
+    let read = store.get(id).await.expect("readable").expect("still there");
+    assert_eq!(
+        timeless(&read),
+        timeless(&model.progress),
+        "read after {update:?}, seed {seed}"
+    );
+    read
+}
+
+fn assert_times(before: &Progress, after: &Progress, seed: u64) {
+    assert_eq!(after.created_at, before.created_at, "seed {seed}");
+    assert!(
+        after.updated_at >= before.updated_at,
+        "updated_at ran backwards, seed {seed}"
+    );
+    if after.version == before.version {
+        assert_eq!(
+            after.updated_at, before.updated_at,
+            "the same version at another time, seed {seed}"
+        );
+    }
+    if before.finished_at.is_some() {
+        assert_eq!(
+            after.finished_at, before.finished_at,
+            "a second ending, seed {seed}"
+        );
+    } else if after.finished_at.is_some() {
+        assert_eq!(after.finished_at, Some(after.updated_at), "seed {seed}");
+    }
+    if let Some(started_at) = after.started_at {
+        assert!(
+            started_at >= after.created_at && started_at <= after.updated_at,
+            "seed {seed}"
+        );
+    }
+}
+
+fn job(random: &mut Random) -> NewProgress {
+    let mut job = NewProgress::new(*random.pick(&TEXTS)).with_title(*random.pick(&TEXTS));
+    if random.once_in(2) {
+        job = job.with_total(*random.pick(&TOTALS));
+    }
+    if random.once_in(4) {
+        job = job.with_auto_complete();
+    }
+    if random.once_in(4) {
+        job = job
+            .with_owner("owner ü")
+            .with_completion_message(*random.pick(&TEXTS));
+    }
+    if random.once_in(4) {
+        job = job.with_metadata(json!({"text": *random.pick(&TEXTS), "n": [1, null, {"deep": true}]}));
+    }
+    job
+}
+
+fn delta(random: &mut Random) -> Delta {
+    let mut delta = Delta::new()
+        .with_succeeded(*random.pick(&COUNTS))
+        .with_failed(*random.pick(&COUNTS));
+    if random.once_in(3) {
+        delta = delta.with_message(
+            random
+                .pick(&TEXTS)
+                .repeat(if random.once_in(8) { 1_000 } else { 1 }),
+        );
+    }
+    if random.once_in(6) {
+        delta = delta.with_total(TotalChange::Set(*random.pick(&TOTALS)));
+    }
+    if random.once_in(6) {
+        delta = delta.with_total(TotalChange::Add(*random.pick(&TOTALS)));
+    }
+    for _ in 0..(random.next() % 3) {
+        delta = delta.with_entry(NewEntry::error(*random.pick(&TEXTS)).with_item(*random.pick(&TEXTS)));
+        delta = delta.with_entry(NewEntry::info(*random.pick(&TEXTS)));
+    }
+    if random.once_in(8) {
+        delta = delta.with_dropped_entries(random.next() % 5);
+    }
+    delta
+}
+
+fn update(random: &mut Random) -> ProgressUpdate {
+    match random.next() % 24 {
+        0 => ProgressUpdate::start(),
+        1 | 2 => ProgressUpdate::heartbeat(),
+        3 => ProgressUpdate::request_cancel(),
+        4 => ProgressUpdate::cancel(delta(random)),
+        5 => ProgressUpdate::fail(delta(random), *random.pick(&TEXTS)),
+        6 => {
+            let completion = Completion::new()
+                .try_with_result(json!({"text": *random.pick(&TEXTS)}))
+                .expect("small");
+            ProgressUpdate::complete(delta(random), completion.with_message(*random.pick(&TEXTS)))
+        }
+        7 => ProgressUpdate::complete(delta(random), Completion::new()),
+        _ => ProgressUpdate::advance(delta(random)),
+    }
+}
