@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::tracker::chain;
 use crate::{ProgressError, ProgressStore};
 
 /// Records deleted in one call, so that no transaction of the janitor's lasts.
@@ -119,7 +118,7 @@ impl Janitor {
                 }
                 Err(error) => {
                     if !is_failing {
-                        tracing::warn!(error = %chain(&error), "old progress cannot be looked after, it is tried again");
+                        tracing::warn!(error = &error as &dyn std::error::Error, "old progress cannot be looked after, it is tried again");
                     }
                     is_failing = true;
                 }

@@ -1,1 +1,69 @@
-//! Under construction.
+//! The polling API of `progress-core`, without a web framework: which request means what, who may see what, what is cached
+//! how, and the files of the browser widget.
+//!
+//! An adapter (`progress-axum`, or your own in thirty lines) turns its framework's request into a [`Request`], asks
+//! [`ProgressApi::route`], finds out who the [`Viewer`] is when the answer depends on it, and copies the [`Reply`]. It
+//! decides nothing, so every framework gives the same bytes.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use progress_core::{MemoryStore, NewProgress, ProgressStore};
+//! use progress_http::{ProgressApi, Request, Route, Viewer};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let store = Arc::new(MemoryStore::new());
+//! let id = store.create(&NewProgress::new("import")).await?.id;
+//! let api = ProgressApi::new(store);
+//!
+//! let request = Request { method: "GET", path: &format!("/{id}"), ..Request::default() };
+//! let reply = match api.route(&request) {
+//!     Route::Answered(reply) => reply,
+//!     Route::Call(call) => call.answer(&Viewer::Anyone).await,
+//! };
+//! assert_eq!(reply.status, 200);
+//! # Ok::<(), progress_core::ProgressError>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Routes
+//!
+//! Under a path of the application's choice:
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /{id}` | the record: 200 with `ETag`, or 304; `Retry-After` and `poll_after_ms` while the job is active |
+//! | `GET /?status=&task_type=&active=&limit=&cursor=` | the viewer's records, newest first; `Link: rel="next"` |
+//! | `GET /?ids=a,b,c` | these, at most 100, as far as the viewer may see them |
+//! | `GET /active` | the same as `?active=true` |
+//! | `GET /{id}/log?after=&limit=` | the log, oldest first |
+//! | `POST /{id}/cancel` | 202 asked, 200 cancelled, 409 finished otherwise |
+//! | `DELETE /{id}` | 204; 409 while active |
+//! | `GET /progress-polling.js`, `.mjs`, `.css` | the widget |
+//!
+//! Every state of a job is 200: the status line speaks of the request, the body of the job. An id that is malformed,
+//! unknown, deleted or somebody else's gives one and the same 404. A store that fails or is slow gives 503 with
+//! `Retry-After`. Errors are problem documents (RFC 9457) and hold nothing of what the store said.
+//!
+//! # What this is not
+//!
+//! Authentication: the application says who the viewer is. Nor a limiter of requests: that belongs before all routes, not
+//! these alone.
+
+mod api;
+mod origin;
+mod query;
+mod reply;
+mod request;
+mod route;
+mod tag;
+mod viewer;
+mod widget;
+mod wire;
+
+pub use crate::api::ProgressApi;
+pub use crate::origin::refuse_cross_site;
+pub use crate::reply::Reply;
+pub use crate::request::{HEADERS, Request, RequestHeaders};
+pub use crate::route::{Call, Route};
+pub use crate::viewer::Viewer;
+pub use crate::widget::{WIDGET, WidgetFile};

@@ -90,7 +90,7 @@ impl Failure {
 }
 
 /// An error and its sources in one line, for a log.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+fn chain(error: &(dyn Error + 'static)) -> String {
     causes(error)
         .map(ToString::to_string)
         .collect::<Vec<_>>()

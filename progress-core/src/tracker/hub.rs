@@ -10,7 +10,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::Outcome;
-use super::failure::chain;
 use super::member::{Answer, Member, Step};
 use crate::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate};
 
@@ -169,7 +168,7 @@ impl Running {
                 Answer::Accepted => self.is_failing = recovered(self.is_failing),
                 Answer::Retry(error) => {
                     if !self.is_failing {
-                        tracing::warn!(error = %chain(&error), "progress cannot be written; counts are kept and writing is retried");
+                        tracing::warn!(error = &error as &dyn std::error::Error, "progress cannot be written; counts are kept and writing is retried");
                     }
                     self.is_failing = true;
                 }
@@ -178,7 +177,7 @@ impl Running {
                     member.close(outcome);
                 }
                 Answer::Broken(error) => {
-                    tracing::error!(progress = %member.id(), error = %chain(&error), "progress cannot be written any more");
+                    tracing::error!(progress = %member.id(), error = &error as &dyn std::error::Error, "progress cannot be written any more");
                     member.close(Outcome::Broken);
                 }
             }

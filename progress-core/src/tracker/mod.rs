@@ -19,7 +19,6 @@ use tokio::sync::oneshot;
 use self::shared::{Ending, EndingKind};
 use crate::{Completion, Progress, ProgressError, ProgressId, ProgressStore, Status};
 
-pub(crate) use self::failure::chain;
 pub use self::failure::{Failure, Stopped};
 pub use self::handle::TrackerHandle;
 pub use self::options::TrackerOptions;

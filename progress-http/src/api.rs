@@ -1,0 +1,269 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use progress_core::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Status};
+
+use crate::query::{Listing, Parameters};
+use crate::wire::{Log, Page, Record, whole_seconds_up};
+use crate::{Reply, Viewer, tag};
+
+/// The polling API over a store: what every adapter serves.
+///
+/// Cheap to clone. Its answers depend on the record, the viewer and these settings, and on nothing else; reading never
+/// writes.
+///
+/// ```
+/// use std::sync::Arc;
+/// use progress_core::{MemoryStore, NewProgress, ProgressStore};
+/// use progress_http::{ProgressApi, Viewer};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let store = Arc::new(MemoryStore::new());
+/// let job = store.create(&NewProgress::new("import").with_total(10)).await?;
+/// let api = ProgressApi::new(store);
+///
+/// let reply = api.poll(&Viewer::Anyone, &job.id.to_string(), None).await;
+/// assert_eq!(reply.status, 200);
+/// let again = api.poll(&Viewer::Anyone, &job.id.to_string(), reply.header("etag")).await;
+/// assert_eq!((again.status, again.body.len()), (304, 0));
+/// # Ok::<(), progress_core::ProgressError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct ProgressApi {
+    store: Arc<dyn ProgressStore>,
+    poll_after: Duration,
+    stale_after: Duration,
+    read_deadline: Duration,
+    write_deadline: Duration,
+    pub(crate) trusted_origins: Vec<String>,
+    /// Whether the store fails at the moment: said once when it begins and once when it ends, not once per poll.
+    is_failing: Arc<AtomicBool>,
+}
+
+impl From<Arc<dyn ProgressStore>> for ProgressApi {
+    fn from(store: Arc<dyn ProgressStore>) -> Self {
+        Self::new(store)
+    }
+}
+
+impl ProgressApi {
+    /// The API over this store: pages poll every 500 ms, a worker is stale after 15 s of silence, a read may take 1 s and
+    /// a write 5 s.
+    #[must_use]
+    pub fn new(store: Arc<dyn ProgressStore>) -> Self {
+        Self {
+            store,
+            poll_after: Duration::from_millis(500),
+            stale_after: Duration::from_secs(15),
+            read_deadline: Duration::from_secs(1),
+            write_deadline: Duration::from_secs(5),
+            trusted_origins: Vec::new(),
+            is_failing: Arc::default(),
+        }
+    }
+
+    /// After how long a page should ask again, in whole milliseconds: `poll_after_ms`, and `Retry-After` in seconds,
+    /// rounded up.
+    #[must_use]
+    pub fn with_poll_after(mut self, poll_after: Duration) -> Self {
+        self.poll_after = poll_after;
+        self
+    }
+
+    /// After how long a silence viewers are told that the job is stale: three heartbeats or more.
+    #[must_use]
+    pub fn with_stale_after(mut self, stale_after: Duration) -> Self {
+        self.stale_after = stale_after;
+        self
+    }
+
+    /// How long a read of the store may take before viewers get 503.
+    #[must_use]
+    pub fn with_read_deadline(mut self, deadline: Duration) -> Self {
+        self.read_deadline = deadline;
+        self
+    }
+
+    /// How long a write to the store may take before viewers get 503.
+    #[must_use]
+    pub fn with_write_deadline(mut self, deadline: Duration) -> Self {
+        self.write_deadline = deadline;
+        self
+    }
+
+    /// Another origin, such as `https://app.example.com`, whose pages may cancel and delete.
+    #[must_use]
+    pub fn with_trusted_origin(mut self, origin: impl Into<String>) -> Self {
+        self.trusted_origins.push(origin.into());
+        self
+    }
+
+    /// One poll: 200 with the record and its `ETag`, or 304 when `if_none_match` names that tag; 404 when there is no such
+    /// record for this viewer, whatever the reason; 503 when the store is away or slow.
+    ///
+    /// Public so that a handler of the application's own can answer a poll under another address.
+    pub async fn poll(&self, viewer: &Viewer, id: &str, if_none_match: Option<&str>) -> Reply {
+        let progress = match self.find(viewer, id).await {
+            Ok(progress) => progress,
+            Err(reply) => return reply,
+        };
+        let etag = tag::of(&progress, progress.is_stale(self.stale_after));
+        let reply = if tag::matches(if_none_match, &etag) {
+            Reply::empty(304)
+        } else {
+            Reply::json(200, &self.record(&progress))
+        };
+        let reply = reply.with_header("etag", etag);
+        if progress.status.is_active() {
+            reply.with_header(
+                "retry-after",
+                whole_seconds_up(self.poll_after).max(1).to_string(),
+            )
+        } else {
+            reply
+        }
+    }
+
+    pub(crate) async fn list(&self, viewer: &Viewer, query: Option<&str>, only_active: bool) -> Reply {
+        let parameters = Parameters::parse(query);
+        let listing = match parameters.listing(viewer, only_active) {
+            Ok(listing) => listing,
+            Err(reply) => return reply,
+        };
+        let page = match &listing {
+            Listing::Page(query) => self.read(self.store.list(query)).await,
+            Listing::Ids(ids) => self.read(self.store.get_many(ids)).await.map(|found| {
+                let visible = found
+                    .into_iter()
+                    .flatten()
+                    .filter(|progress| viewer.may_see(progress));
+                progress_core::ProgressPage {
+                    items: visible.collect(),
+                    next: None,
+                }
+            }),
+        };
+        match page {
+            Ok(page) => {
+                let reply = Reply::json(200, &Page::new(&page, |progress| self.record(progress)));
+                match page.next {
+                    // Relative to the address that was asked, whatever stands before it (RFC 8288).
+                    Some(next) => {
+                        let link = format!("<{}>; rel=\"next\"", parameters.with_cursor(&next.to_string()));
+                        reply.with_header("link", link)
+                    }
+                    None => reply,
+                }
+            }
+            Err(reply) => reply,
+        }
+    }
+
+    pub(crate) async fn log(&self, viewer: &Viewer, id: &str, query: Option<&str>) -> Reply {
+        let (after, limit) = match Parameters::parse(query).log() {
+            Ok(stretch) => stretch,
+            Err(reply) => return reply,
+        };
+        let progress = match self.find(viewer, id).await {
+            Ok(progress) => progress,
+            Err(reply) => return reply,
+        };
+        match self.read(self.store.entries(progress.id, after, limit)).await {
+            Ok(page) => Reply::json(200, &Log::new(&page)),
+            Err(reply) => reply,
+        }
+    }
+
+    pub(crate) async fn cancel(&self, viewer: &Viewer, id: &str) -> Reply {
+        let id = match self.find(viewer, id).await {
+            Ok(progress) => progress.id,
+            Err(reply) => return reply,
+        };
+        match self
+            .write(self.store.update(id, &ProgressUpdate::request_cancel()))
+            .await
+        {
+            Ok(Ok(progress)) if progress.status == Status::Cancelled => {
+                Reply::json(200, &self.record(&progress))
+            }
+            Ok(Ok(progress)) => Reply::json(202, &self.record(&progress)),
+            // What was wanted has happened, whoever asked for it first.
+            Ok(Err(Status::Cancelled)) => self.poll(viewer, &id.to_string(), None).await,
+            Ok(Err(status)) => Reply::problem(409, &format!("the job has already ended: {status}")),
+            Err(reply) => reply,
+        }
+    }
+
+    pub(crate) async fn delete(&self, viewer: &Viewer, id: &str) -> Reply {
+        let id = match self.find(viewer, id).await {
+            Ok(progress) => progress.id,
+            Err(reply) => return reply,
+        };
+        match self.write(self.store.delete(id)).await {
+            Ok(Ok(())) => Reply::empty(204),
+            Ok(Err(status)) => Reply::problem(409, &format!("the job is still {status}; cancel it first")),
+            Err(reply) => reply,
+        }
+    }
+
+    fn record<'a>(&self, progress: &'a Progress) -> Record<'a> {
+        Record::new(progress, progress.is_stale(self.stale_after), self.poll_after)
+    }
+
+    /// The record, if this viewer may know of it. Text that is no id asks the store nothing.
+    async fn find(&self, viewer: &Viewer, id: &str) -> Result<Progress, Reply> {
+        let id: ProgressId = id.parse().map_err(|_| Reply::not_found())?;
+        let progress = self.read(self.store.get(id)).await?;
+        progress
+            .filter(|progress| viewer.may_see(progress))
+            .ok_or_else(Reply::not_found)
+    }
+
+    async fn read<T>(&self, call: impl Future<Output = Result<T, ProgressError>>) -> Result<T, Reply> {
+        self.within(self.read_deadline, call)
+            .await?
+            .map_err(|_| Reply::not_found())
+    }
+
+    /// The inner error is a refusal, with the status that refuses.
+    async fn write<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProgressError>>,
+    ) -> Result<Result<T, Status>, Reply> {
+        match self.within(self.write_deadline, call).await? {
+            Ok(done) => Ok(Ok(done)),
+            Err(ProgressError::Refused { status, .. }) => Ok(Err(status)),
+            Err(_) => Err(Reply::not_found()),
+        }
+    }
+
+    /// Turns what is the store's own trouble into 503; the inner error is about the record.
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        call: impl Future<Output = Result<T, ProgressError>>,
+    ) -> Result<Result<T, ProgressError>, Reply> {
+        match tokio::time::timeout(deadline, call).await {
+            Err(elapsed) => Err(self.trouble(&elapsed)),
+            Ok(Err(error @ (ProgressError::Unavailable(_) | ProgressError::Store(_)))) => {
+                Err(self.trouble(&error))
+            }
+            Ok(answer) => {
+                if self.is_failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the progress store answers again");
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    fn trouble(&self, error: &(dyn std::error::Error + 'static)) -> Reply {
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error, "the progress store does not answer, viewers get 503");
+        }
+        Reply::unavailable()
+    }
+}

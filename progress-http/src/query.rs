@@ -1,0 +1,136 @@
+//! The parameters of lists and logs.
+
+use progress_core::{MAX_PAGE, ProgressId, ProgressQuery};
+
+use crate::{Reply, Viewer};
+
+/// The most entries of a log that one answer holds.
+const MAX_ENTRIES: u32 = 1_000;
+
+/// The decoded parameters. A name that comes twice counts once, the first time; names unknown here are the application's.
+#[derive(Debug)]
+pub(crate) struct Parameters<'a>(Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>);
+
+/// What a list asks for.
+#[derive(Debug)]
+pub(crate) enum Listing {
+    Page(ProgressQuery),
+    /// These, as far as they are there to see.
+    Ids(Vec<ProgressId>),
+}
+
+impl<'a> Parameters<'a> {
+    pub(crate) fn parse(query: Option<&'a str>) -> Self {
+        Self(form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_ref())
+    }
+
+    fn number(&self, name: &str) -> Option<Option<u64>> {
+        // parse() would take a plus sign, which is a space in a query as often as not.
+        self.get(name).map(|text| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse().ok())
+                .flatten()
+        })
+    }
+
+    /// # Errors
+    ///
+    /// The reply that says what is allowed.
+    pub(crate) fn listing(&self, viewer: &Viewer, only_active: bool) -> Result<Listing, Reply> {
+        let bad = |detail: &str| Reply::problem(400, detail);
+        if let Some(ids) = self.get("ids") {
+            let ids: Vec<_> = ids.split(',').collect();
+            if ids.len() > MAX_PAGE as usize {
+                return Err(bad("ids names at most 100 jobs, separated by commas"));
+            }
+            // What is no id names no job, as everywhere.
+            return Ok(Listing::Ids(
+                ids.into_iter().filter_map(|id| id.parse().ok()).collect(),
+            ));
+        }
+        let mut query = match viewer {
+            Viewer::Admin => ProgressQuery::new(),
+            Viewer::Owner(owner) => ProgressQuery::new().with_owner(owner),
+            Viewer::Anyone => {
+                return Err(Reply::problem(
+                    403,
+                    "only somebody has a list of jobs; ask for one by its id",
+                ));
+            }
+        };
+        if only_active {
+            query = query.with_active();
+        }
+        if let Some(status) = self.get("status") {
+            let status = status.parse();
+            query = query.with_status(
+                status.map_err(|_| bad("status is one of pending, running, completed, failed, cancelled"))?,
+            );
+        }
+        match self.get("active") {
+            None => {}
+            Some("true") => query = query.with_active(),
+            Some("false") => query = query.with_finished(),
+            Some(_) => return Err(bad("active is true or false")),
+        }
+        if let Some(task_type) = self.get("task_type") {
+            query = query.with_task_type(task_type);
+        }
+        if let Some(limit) = self
+            .limit(MAX_PAGE)
+            .map_err(|()| bad("limit is a whole number from 1 to 100"))?
+        {
+            query = query.with_limit(limit);
+        }
+        if let Some(cursor) = self.get("cursor") {
+            let cursor = cursor.parse();
+            query = query.with_cursor(cursor.map_err(|_| bad("cursor is the next of an earlier page"))?);
+        }
+        Ok(Listing::Page(query))
+    }
+
+    /// Where a log goes on, and how many entries to give.
+    ///
+    /// # Errors
+    ///
+    /// The reply that says what is allowed.
+    pub(crate) fn log(&self) -> Result<(u64, u32), Reply> {
+        let after = match self.number("after") {
+            None => 0,
+            Some(Some(after)) => after,
+            Some(None) => return Err(Reply::problem(400, "after is the number of an entry, or 0")),
+        };
+        let limit = self.limit(MAX_ENTRIES);
+        let limit = limit.map_err(|()| Reply::problem(400, "limit is a whole number from 1 to 1000"))?;
+        Ok((after, limit.unwrap_or(100)))
+    }
+
+    fn limit(&self, max: u32) -> Result<Option<u32>, ()> {
+        match self.number("limit") {
+            None => Ok(None),
+            Some(limit) => {
+                let limit = limit
+                    .and_then(|limit| u32::try_from(limit).ok())
+                    .filter(|limit| (1..=max).contains(limit));
+                limit.map(Some).ok_or(())
+            }
+        }
+    }
+
+    /// The same parameters with another cursor: the address of the next page, relative to this one.
+    pub(crate) fn with_cursor(&self, cursor: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.0.iter().filter(|(name, _)| name != "cursor") {
+            query.append_pair(name, value);
+        }
+        format!("?{}", query.append_pair("cursor", cursor).finish())
+    }
+}

@@ -1,0 +1,118 @@
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::json;
+
+/// An answer, in numbers, names and bytes; an adapter copies it into its framework's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The headers: names in lower case, values of visible ASCII.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; empty when the answer has none.
+    pub body: Cow<'static, [u8]>,
+}
+
+impl Reply {
+    pub(crate) fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Cow::Borrowed(&[]),
+        }
+        .with_data_headers()
+    }
+
+    /// A JSON document that changes from one moment to the next.
+    pub(crate) fn json(status: u16, document: &impl Serialize) -> Self {
+        Self::document(status, "application/json", document)
+    }
+
+    /// An error, as a problem document (RFC 9457). `detail` is for people; nothing of a store's words belongs in it.
+    pub(crate) fn problem(status: u16, detail: &str) -> Self {
+        let title = match status {
+            400 => "Bad Request",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            409 => "Conflict",
+            503 => "Service Unavailable",
+            _ => "Error",
+        };
+        let document = json!({"type": "about:blank", "title": title, "status": status, "detail": detail});
+        Self::document(status, "application/problem+json", &document)
+    }
+
+    /// The one answer for an id that is malformed, unknown, deleted, or somebody else's: who asks learns nothing of which.
+    pub(crate) fn not_found() -> Self {
+        Self::problem(404, "there is no such job")
+    }
+
+    /// The store is away; the next attempt may find it back.
+    pub(crate) fn unavailable() -> Self {
+        Self::problem(
+            503,
+            "the state of the job cannot be read or changed at the moment, please try again",
+        )
+        .with_header("retry-after", "1")
+    }
+
+    fn document(status: u16, content_type: &'static str, document: &impl Serialize) -> Self {
+        match serde_json::to_vec(document) {
+            Ok(body) => Self {
+                status,
+                headers: Vec::new(),
+                body: Cow::Owned(body),
+            }
+            .with_header("content-type", content_type)
+            .with_data_headers(),
+            Err(error) => {
+                // Cannot happen with our own types, whose keys are strings; a page still deserves an answer.
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a reply could not be written as JSON"
+                );
+                Self::empty(500)
+            }
+        }
+    }
+
+    fn with_data_headers(self) -> Self {
+        self.with_header("cache-control", "no-store")
+            .with_header("x-content-type-options", "nosniff")
+    }
+
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The answer to the same request made with HEAD: the headers, the length included, without the body (RFC 9110,
+    /// section 9.3.2).
+    pub(crate) fn without_body(mut self) -> Self {
+        if !matches!(self.status, 204 | 304) {
+            let length = self.body.len().to_string();
+            self = self.with_header("content-length", length);
+        }
+        self.body = Cow::Borrowed(&[]);
+        self
+    }
+
+    /// The value of a header.
+    ///
+    /// ```
+    /// # let api = progress_http::ProgressApi::new(std::sync::Arc::new(progress_core::MemoryStore::new()));
+    /// let request = progress_http::Request { method: "OPTIONS", path: "/active", ..Default::default() };
+    /// let progress_http::Route::Answered(reply) = api.route(&request) else { panic!("needs no viewer") };
+    /// assert_eq!(reply.header("allow"), Some("GET, HEAD, OPTIONS"));
+    /// ```
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}

@@ -1,0 +1,117 @@
+//! The files of the browser widget, compiled in.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::{Reply, tag};
+
+/// One file of the widget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WidgetFile {
+    /// Its name, under which the routes serve it.
+    pub name: &'static str,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its content.
+    pub content: &'static str,
+}
+
+/// The files: a classic script, the same as an ES module, and the style sheet.
+///
+/// ```
+/// assert!(progress_http::WIDGET.iter().any(|file| file.name == "progress-polling.js"));
+/// ```
+pub const WIDGET: [WidgetFile; 3] = [
+    WidgetFile {
+        name: "progress-polling.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../assets/dist/progress-polling.js"),
+    },
+    WidgetFile {
+        name: "progress-polling.mjs",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../assets/dist/progress-polling.mjs"),
+    },
+    WidgetFile {
+        name: "progress-polling.css",
+        content_type: "text/css; charset=utf-8",
+        content: include_str!("../assets/dist/progress-polling.css"),
+    },
+];
+
+/// What the build wrote about the files, their hashes above all: nothing is hashed at run time.
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    files: HashMap<String, Built>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Built {
+    sha384: String,
+}
+
+static TAGS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+    let manifest: Manifest = serde_json::from_str(include_str!("../assets/dist/manifest.json"))
+        .unwrap_or_else(|error| {
+            // A test reads the manifest as well, so what is published is readable; without tags the files are still served.
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the widget's manifest is not readable"
+            );
+            Manifest {
+                files: HashMap::new(),
+            }
+        });
+    manifest
+        .files
+        .into_iter()
+        .map(|(name, built)| (name, format!("\"{}\"", built.sha384)))
+        .collect()
+});
+
+pub(crate) fn find(name: &str) -> Option<&'static WidgetFile> {
+    WIDGET.iter().find(|file| file.name == name)
+}
+
+/// Caches keep the file and ask each time whether it is still the one: an upgrade shows at once, and costs no download
+/// otherwise.
+pub(crate) fn serve(file: &'static WidgetFile, if_none_match: Option<&str>) -> Reply {
+    let etag = TAGS.get(file.name).cloned().unwrap_or_default();
+    let is_known = !etag.is_empty() && tag::matches(if_none_match, &etag);
+    let mut reply = Reply {
+        status: if is_known { 304 } else { 200 },
+        headers: vec![
+            ("cache-control", "no-cache".to_owned()),
+            ("x-content-type-options", "nosniff".to_owned()),
+        ],
+        body: Cow::Borrowed(if is_known { &[] } else { file.content.as_bytes() }),
+    };
+    if !is_known {
+        reply = reply.with_header("content-type", file.content_type);
+    }
+    if etag.is_empty() {
+        reply
+    } else {
+        reply.with_header("etag", etag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_file_is_not_sent_again() {
+        for file in &WIDGET {
+            let first = serve(file, None);
+            assert_eq!((first.status, first.body.len()), (200, file.content.len()));
+            let again = serve(file, first.header("etag"));
+            assert_eq!((again.status, again.body.len()), (304, 0));
+            assert_eq!(again.header("etag"), first.header("etag"));
+        }
+    }
+}

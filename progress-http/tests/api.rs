@@ -1,0 +1,625 @@
+//! The answers, one by one, without a web framework.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use progress_core::testing::{Fault, FaultyStore};
+use progress_core::{
+    Completion, Delta, MemoryStore, NewEntry, NewProgress, ProgressId, ProgressStore, ProgressUpdate,
+    TotalChange,
+};
+use progress_http::{ProgressApi, Reply, Request, RequestHeaders, Route, Viewer};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+struct Server {
+    store: Arc<FaultyStore>,
+    api: ProgressApi,
+}
+
+impl Server {
+    fn new() -> Self {
+        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+        Self {
+            api: ProgressApi::new(store.clone()),
+            store,
+        }
+    }
+
+    async fn create(&self, job: NewProgress) -> ProgressId {
+        self.store.create(&job).await.unwrap().id
+    }
+
+    async fn update(&self, id: ProgressId, update: ProgressUpdate) {
+        self.store.update(id, &update).await.unwrap();
+    }
+
+    async fn ask(&self, viewer: &Viewer, line: &str) -> Reply {
+        self.ask_with(viewer, line, &[]).await
+    }
+
+    async fn ask_with(&self, viewer: &Viewer, line: &str, headers: &[(&str, &str)]) -> Reply {
+        let (method, target) = line.split_once(' ').unwrap();
+        let (path, query) = target
+            .split_once('?')
+            .map_or((target, None), |(path, query)| (path, Some(query)));
+        let headers = RequestHeaders::collect(|name| {
+            headers
+                .iter()
+                .filter(move |(known, _)| *known == name)
+                .map(|(_, value)| value.as_bytes())
+        });
+        match self.api.route(&Request {
+            method,
+            path,
+            query,
+            headers,
+        }) {
+            Route::Answered(reply) => reply,
+            Route::Call(call) => call.answer(viewer).await,
+        }
+    }
+}
+
+fn document(reply: &Reply) -> Value {
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+fn ann() -> Viewer {
+    Viewer::Owner("ann".to_owned())
+}
+
+#[tokio::test]
+async fn a_record_reads_as_documented() {
+    let server = Server::new();
+    let job = NewProgress::new("email_sending")
+        .with_owner("ann")
+        .with_total(3)
+        .with_title("Sending invoices");
+    let id = server.create(job.with_metadata(json!({"batch": 7}))).await;
+    let reply = server.ask(&ann(), &format!("GET /{id}")).await;
+    assert_eq!(document(&reply)["progress_percentage"], 0);
+    server.update(id, ProgressUpdate::start()).await;
+    let delta = Delta::new()
+        .with_succeeded(1)
+        .with_failed(1)
+        .with_message("CCT123 sent");
+    server.update(id, ProgressUpdate::advance(delta)).await;
+    let reply = server.ask(&ann(), &format!("GET /{id}")).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+
+    let mut body = document(&reply);
+    let times = ["created_at", "started_at", "updated_at"].map(|name| body[name].take());
+    for time in times {
+        let time = time.as_str().unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
+    }
+    for name in ["duration", "items_per_second", "estimated_remaining_time"] {
+        // They depend on how long this test took.
+        body[name].take();
+    }
+    assert_eq!(
+        body,
+        json!({
+            "job_id": id.to_string(), "task_type": "email_sending", "status": "running",
+            "total_items": 3, "processed_items": 2, "failed_items": 1, "success_count": 1, "remaining_items": 1,
+            "progress_percentage": 66, "success_rate": 50,
+            "current_message": "CCT123 sent", "error_message": null,
+            "custom_title": "Sending invoices", "completion_message": null,
+            "metadata": {"batch": 7}, "result": null,
+            "created_at": null, "started_at": null, "updated_at": null, "completed_at": null,
+            "duration": null, "estimated_remaining_time": null, "items_per_second": null,
+            "finished": false, "stale": false, "cancel_requested": false, "version": 3, "poll_after_ms": 500,
+        })
+    );
+
+    let done = Completion::new()
+        .with_message("3 sent")
+        .try_with_result(json!({"sent": 3}))
+        .unwrap();
+    server
+        .update(id, ProgressUpdate::complete(Delta::new().with_succeeded(1), done))
+        .await;
+    let reply = server.ask(&ann(), &format!("GET /{id}")).await;
+    let body = document(&reply);
+    assert_eq!((reply.status, reply.header("retry-after")), (200, None));
+    assert_eq!(
+        (&body["status"], &body["finished"], &body["poll_after_ms"]),
+        (&json!("completed"), &json!(true), &json!(null))
+    );
+    assert_eq!(
+        (&body["progress_percentage"], &body["result"]["sent"]),
+        (&json!(100), &json!(3))
+    );
+    assert!(body["completed_at"].is_string());
+}
+
+#[tokio::test]
+async fn an_unchanged_record_is_not_sent_again() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t")).await;
+    server.update(id, ProgressUpdate::start()).await;
+    let line = format!("GET /{id}");
+    let first = server.ask(&Viewer::Anyone, &line).await;
+    let etag = first.header("etag").unwrap().to_owned();
+    server.update(id, ProgressUpdate::heartbeat()).await;
+    for matching in [
+        etag.clone(),
+        format!("W/{etag}"),
+        format!("\"x\", {etag}"),
+        "*".to_owned(),
+    ] {
+        let reply = server
+            .ask_with(&Viewer::Anyone, &line, &[("if-none-match", &matching)])
+            .await;
+        assert_eq!((reply.status, reply.body.len()), (304, 0), "{matching}");
+        assert_eq!(reply.header("etag"), Some(etag.as_str()));
+    }
+    let lines = [("if-none-match", "\"other\""), ("if-none-match", etag.as_str())];
+    assert_eq!(server.ask_with(&Viewer::Anyone, &line, &lines).await.status, 304);
+    server
+        .update(id, ProgressUpdate::advance(Delta::new().with_succeeded(1)))
+        .await;
+    let reply = server
+        .ask_with(&Viewer::Anyone, &line, &[("if-none-match", &etag)])
+        .await;
+    assert_eq!(reply.status, 200);
+    assert_ne!(reply.header("etag"), Some(etag.as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_shows_although_nothing_is_written() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t").with_total(5)).await;
+    server.update(id, ProgressUpdate::start()).await;
+    let fresh = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
+    tokio::time::sleep(Duration::from_millis(15_001)).await;
+    let etag = fresh.header("etag").unwrap();
+    let stale = server
+        .ask_with(&Viewer::Anyone, &format!("GET /{id}"), &[("if-none-match", etag)])
+        .await;
+    assert_eq!(stale.status, 200);
+    assert_eq!(
+        (
+            document(&fresh)["stale"].clone(),
+            document(&stale)["stale"].clone()
+        ),
+        (json!(false), json!(true))
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_for_this_viewer_is_not_there() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t").with_owner("ann")).await;
+    let unknown = server.ask(&ann(), &format!("GET /{}", ProgressId::new())).await;
+    assert_eq!(
+        (unknown.status, unknown.header("content-type")),
+        (404, Some("application/problem+json"))
+    );
+    let bob = Viewer::Owner("bob".to_owned());
+    for viewer in [bob, Viewer::Anyone, Viewer::Owner(String::new())] {
+        for line in [
+            "GET /ID",
+            "GET /ID/",
+            "DELETE /ID",
+            "POST /ID/cancel",
+            "GET /ID/log",
+        ] {
+            let reply = server.ask(&viewer, &line.replace("ID", &id.to_string())).await;
+            assert_eq!(reply, unknown, "{viewer:?} {line}");
+        }
+    }
+    assert_eq!(server.ask(&ann(), &format!("GET /{id}")).await.status, 200);
+    assert_eq!(
+        server.ask(&Viewer::Admin, &format!("GET /{id}")).await.status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_id_asks_the_store_nothing() {
+    let server = Server::new();
+    let unknown = server.ask(&ann(), &format!("GET /{}", ProgressId::new())).await;
+    let (reads, writes) = (server.store.reads(), server.store.writes());
+    let id = ProgressId::new().to_string();
+    let long = "a".repeat(4096);
+    for bad in [
+        "x",
+        "%00",
+        "..",
+        "%2e%2e",
+        "%ff",
+        "é",
+        long.as_str(),
+        id.to_uppercase().as_str(),
+        &format!("{{{id}}}"),
+        &format!("urn:uuid:{id}"),
+        &id.replace('-', ""),
+        "progress-polling.map",
+        "//",
+        "null",
+        "undefined",
+    ] {
+        for line in [
+            "GET /ID",
+            "DELETE /ID",
+            "POST /ID/cancel",
+            "GET /ID/log",
+            "GET /ID/unknown",
+        ] {
+            // Doubled slashes make an empty segment, which names nothing either.
+            let reply = server.ask(&ann(), &line.replace("ID", bad)).await;
+            assert!(
+                reply == unknown || reply.status == 405,
+                "{line} with {bad}: {reply:?}"
+            );
+        }
+    }
+    assert_eq!((server.store.reads(), server.store.writes()), (reads, writes));
+}
+
+#[tokio::test]
+async fn cancel_and_delete_say_what_became_of_it() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t")).await;
+    server.update(id, ProgressUpdate::start()).await;
+    let status = async |line: &str| {
+        server
+            .ask(&Viewer::Anyone, &line.replace("ID", &id.to_string()))
+            .await
+            .status
+    };
+    assert_eq!(status("DELETE /ID").await, 409);
+    assert_eq!(status("POST /ID/cancel").await, 202);
+    assert_eq!(status("POST /ID/cancel").await, 202);
+    server.update(id, ProgressUpdate::cancel(Delta::new())).await;
+    assert_eq!(status("POST /ID/cancel").await, 200);
+    assert_eq!(status("DELETE /ID").await, 204);
+    assert_eq!(status("DELETE /ID").await, 404);
+
+    let pending = server.create(NewProgress::new("t")).await;
+    let reply = server
+        .ask(&Viewer::Anyone, &format!("POST /{pending}/cancel"))
+        .await;
+    assert_eq!(
+        (reply.status, document(&reply)["status"].clone()),
+        (200, json!("cancelled"))
+    );
+    let failed = server.create(NewProgress::new("t")).await;
+    server
+        .update(failed, ProgressUpdate::fail(Delta::new(), "broken"))
+        .await;
+    assert_eq!(
+        server
+            .ask(&Viewer::Anyone, &format!("POST /{failed}/cancel"))
+            .await
+            .status,
+        409
+    );
+}
+
+#[tokio::test]
+async fn other_sites_change_nothing() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t")).await;
+    for line in [format!("POST /{id}/cancel"), format!("DELETE /{id}")] {
+        for forged in [
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "https://evil.example"),
+        ] {
+            let reply = server
+                .ask_with(&Viewer::Admin, &line, &[("host", "localhost"), forged])
+                .await;
+            assert_eq!(reply.status, 403);
+        }
+    }
+    assert_eq!(
+        document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await)["status"],
+        "pending"
+    );
+}
+
+#[tokio::test]
+async fn lists_are_paged_filtered_and_ones_own() {
+    let server = Server::new();
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let task_type = if number == 0 { "first" } else { "other" };
+        ids.push(server.create(NewProgress::new(task_type).with_owner("ann")).await);
+        server.create(NewProgress::new("other").with_owner("bob")).await;
+    }
+    server.update(ids[0], ProgressUpdate::start()).await;
+    server.update(ids[1], ProgressUpdate::request_cancel()).await;
+
+    let mut seen = Vec::new();
+    let mut target = "GET /?limit=2".to_owned();
+    loop {
+        let reply = server.ask(&ann(), &target).await;
+        let page = document(&reply);
+        assert_eq!(page["count"], page["jobs"].as_array().unwrap().len());
+        seen.extend(
+            page["jobs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|job| job["job_id"].as_str().unwrap().to_owned()),
+        );
+        let Some(link) = reply.header("link") else {
+            assert_eq!(page["next"], Value::Null);
+            break;
+        };
+        let next = link
+            .strip_prefix("<?")
+            .and_then(|link| link.strip_suffix(">; rel=\"next\""))
+            .unwrap();
+        assert!(next.contains(page["next"].as_str().unwrap()));
+        target = format!("GET /?{next}");
+    }
+    let mut expected: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    expected.sort();
+    seen.sort();
+    assert_eq!(seen, expected);
+
+    for (line, count) in [
+        ("GET", 5),
+        ("GET /active", 4),
+        ("GET /?active=false", 1),
+        ("GET /?status=running", 1),
+        ("GET /?status=running&active=false", 0),
+        ("GET /?task_type=first", 1),
+        ("GET /?task_type=f%69rst&unknown=1", 1),
+        ("GET /active/?limit=1", 1),
+    ] {
+        let line = if line == "GET" { "GET " } else { line };
+        assert_eq!(
+            document(&server.ask(&ann(), line).await)["count"],
+            count,
+            "{line}"
+        );
+    }
+    assert_eq!(document(&server.ask(&Viewer::Admin, "GET /").await)["count"], 10);
+    assert_eq!(server.ask(&Viewer::Anyone, "GET /").await.status, 403);
+    let bobs =
+        document(&server.ask(&Viewer::Admin, "GET /?task_type=other").await)["jobs"][0]["job_id"].clone();
+    let several = format!(
+        "GET /?ids={},{},nonsense,{}",
+        ids[0],
+        bobs.as_str().unwrap(),
+        ProgressId::new()
+    );
+    assert_eq!(document(&server.ask(&Viewer::Admin, &several).await)["count"], 2);
+    assert_eq!(document(&server.ask(&ann(), &several).await)["count"], 1);
+
+    for bad in [
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "limit=%2B5",
+        "limit=x",
+        "limit=",
+        "cursor=x",
+        "cursor=",
+        "status=done",
+        "active=yes",
+        "limit=99999999999999999999",
+    ] {
+        let reply = server.ask(&ann(), &format!("GET /?{bad}")).await;
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (400, Some("application/problem+json")),
+            "{bad}"
+        );
+    }
+    let too_many = vec!["x"; 101].join(",");
+    assert_eq!(
+        server.ask(&ann(), &format!("GET /?ids={too_many}")).await.status,
+        400
+    );
+}
+
+#[tokio::test]
+async fn a_log_is_read_in_stretches() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t")).await;
+    server.update(id, ProgressUpdate::start()).await;
+    let delta = Delta::new()
+        .with_dropped_entries(2)
+        .with_entry(NewEntry::info("begun"))
+        .with_entry(NewEntry::error("550 no such mailbox").with_item("CCT456"));
+    server.update(id, ProgressUpdate::advance(delta)).await;
+    let log = document(
+        &server
+            .ask(&Viewer::Anyone, &format!("GET /{id}/log?after=3&limit=1"))
+            .await,
+    );
+    assert_eq!((&log["next_after"], &log["dropped"]), (&json!(4), &json!(2)));
+    let line = &log["entries"][0];
+    assert_eq!(
+        (&line["seq"], &line["level"], &line["item"]),
+        (&json!(4), &json!("error"), &json!("CCT456"))
+    );
+    assert_eq!(line["message"], "550 no such mailbox");
+    for bad in ["after=-1", "after=x", "limit=0", "limit=1001"] {
+        assert_eq!(
+            server
+                .ask(&Viewer::Anyone, &format!("GET /{id}/log?{bad}"))
+                .await
+                .status,
+            400,
+            "{bad}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_gives_503_and_none_of_its_words() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t")).await;
+    let lines = ["GET /ID", "GET /", "GET /ID/log", "POST /ID/cancel", "DELETE /ID"]
+        .map(|line| line.replace("ID", &id.to_string()));
+    for fault in [Fault::Away, Fault::Broken, Fault::Silent] {
+        server.store.set(fault);
+        for line in &lines {
+            let begun = tokio::time::Instant::now();
+            let reply = server.ask(&Viewer::Admin, line).await;
+            assert_eq!(
+                (reply.status, reply.header("retry-after")),
+                (503, Some("1")),
+                "{fault:?} {line}"
+            );
+            assert!(
+                begun.elapsed() <= Duration::from_millis(1_200),
+                "{fault:?} {line}"
+            );
+            assert!(
+                !String::from_utf8_lossy(&reply.body).contains("told"),
+                "the store's words reached the viewer"
+            );
+        }
+    }
+    server.store.set(Fault::None);
+    assert_eq!(server.ask(&Viewer::Admin, &lines[0]).await.status, 200);
+}
+
+#[tokio::test]
+async fn methods_are_those_of_the_address() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t")).await;
+    for (path, allow) in [
+        ("/", "GET, HEAD, OPTIONS"),
+        ("/active", "GET, HEAD, OPTIONS"),
+        ("/ID", "GET, HEAD, DELETE, OPTIONS"),
+        ("/ID/", "GET, HEAD, DELETE, OPTIONS"),
+        ("/ID/log", "GET, HEAD, OPTIONS"),
+        ("/ID/cancel", "POST, OPTIONS"),
+        ("/progress-polling.js", "GET, HEAD, OPTIONS"),
+    ] {
+        let path = path.replace("ID", &id.to_string());
+        let options = server.ask(&Viewer::Anyone, &format!("OPTIONS {path}")).await;
+        assert_eq!(
+            (options.status, options.header("allow"), options.body.len()),
+            (204, Some(allow), 0),
+            "{path}"
+        );
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "get"] {
+            let reply = server.ask(&Viewer::Admin, &format!("{method} {path}")).await;
+            let is_allowed = allow.split(", ").any(|allowed| allowed == method);
+            assert_eq!(reply.status != 405, is_allowed, "{method} {path}");
+            if !is_allowed {
+                assert_eq!(reply.header("allow"), Some(allow), "{method} {path}");
+            }
+            if method == "DELETE" && is_allowed {
+                assert_eq!(reply.status, 409);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_its_body() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t")).await;
+    for path in [
+        format!("/{id}"),
+        format!("/{}", ProgressId::new()),
+        "/active".to_owned(),
+        "/progress-polling.css".to_owned(),
+        "/a/b/c".to_owned(),
+    ] {
+        let get = server.ask(&Viewer::Admin, &format!("GET {path}")).await;
+        let mut head = server.ask(&Viewer::Admin, &format!("HEAD {path}")).await;
+        assert_eq!(head.body.len(), 0);
+        let length = head.headers.pop();
+        assert_eq!(length, Some(("content-length", get.body.len().to_string())));
+        assert_eq!((head.status, &head.headers), (get.status, &get.headers), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_record_of_an_old_id_has_another_tag() {
+    let server = Server::new();
+    let job = NewProgress::new("t").with_total(1);
+    let id = server.create(job.clone()).await;
+    let first = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
+    server.update(id, ProgressUpdate::request_cancel()).await;
+    server.ask(&Viewer::Anyone, &format!("DELETE /{id}")).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    server.create(job).await;
+    let second = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
+    assert_ne!(first.header("etag"), second.header("etag"));
+}
+
+#[tokio::test]
+async fn numbers_that_browsers_misread_are_never_sent() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("t")).await;
+    server.update(id, ProgressUpdate::start()).await;
+    let all = Delta::new()
+        .with_succeeded(u64::MAX)
+        .with_failed(u64::MAX)
+        .with_total(TotalChange::Set(u64::MAX));
+    server.update(id, ProgressUpdate::advance(all)).await;
+    let body = document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await);
+    for name in ["total_items", "processed_items", "failed_items", "success_count"] {
+        assert_eq!(body[name], json!(9_007_199_254_740_991_u64), "{name}");
+    }
+}
+
+/// The built files belong to the sources beside them: a forgotten build does not pass.
+#[test]
+fn the_widget_is_built_from_its_sources() {
+    let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let mut sources = Vec::new();
+    let mut folders = vec![assets.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                sources.push(path)
+            }
+        }
+    }
+    let name = |path: &std::path::Path| {
+        path.strip_prefix(assets.join("src"))
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .replace('\\', "/")
+    };
+    sources.sort_by_key(|path| name(path));
+    let mut hash = Sha256::new();
+    for path in sources {
+        hash.update(name(&path));
+        hash.update([0]);
+        hash.update(std::fs::read(&path).unwrap());
+        hash.update([0]);
+    }
+    let expected: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let manifest = std::fs::read(assets.join("dist/manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(
+        manifest["source"],
+        json!(expected),
+        "run `npm run build` in progress-http/assets"
+    );
+    for file in progress_http::WIDGET {
+        assert_eq!(
+            manifest["files"][file.name]["bytes"],
+            json!(file.content.len()),
+            "{}",
+            file.name
+        );
+        assert!(
+            manifest["files"][file.name]["sha384"].is_string(),
+            "{}",
+            file.name
+        );
+    }
+}
