@@ -1,1 +1,71 @@
-//! Under construction.
+//! A progress bar that never lies, for axum: ready-made routes over `progress-core`, and the widget that polls them.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use axum::{Router, extract::{FromRequestParts, State}, http::{StatusCode, request::Parts}, routing::post, Json};
+//! use progress_axum::{MemoryStore, NewProgress, ProgressStore, Tracker, Viewer};
+//!
+//! type Store = Arc<dyn ProgressStore>;
+//!
+//! /// Whose request it is; a real application looks at its session.
+//! struct CurrentUser(String);
+//!
+//! impl<S: Sync> FromRequestParts<S> for CurrentUser {
+//!     type Rejection = StatusCode;
+//!     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+//!         let user = parts.headers.get("x-user").and_then(|user| user.to_str().ok());
+//!         user.map(|user| Self(user.to_owned())).ok_or(StatusCode::UNAUTHORIZED)
+//!     }
+//! }
+//!
+//! impl From<CurrentUser> for Viewer {
+//!     fn from(user: CurrentUser) -> Self {
+//!         Viewer::Owner(user.0)
+//!     }
+//! }
+//!
+//! async fn export(State(store): State<Store>, user: CurrentUser) -> Result<Json<String>, StatusCode> {
+//!     let job = NewProgress::new("export").with_owner(user.0).with_total(100).with_title("Exporting");
+//!     let job = store.create(&job).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+//!     tokio::spawn(Tracker::run(store, job.id, async |tracker| {
+//!         for line in 1..=100 {
+//!             tracker.checkpoint().await?;
+//!             tracker.success(format!("line {line}"));
+//!         }
+//!         Ok(())
+//!     }));
+//!     Ok(Json(job.id.to_string()))
+//! }
+//!
+//! let store: Store = Arc::new(MemoryStore::new());
+//! let app: Router = Router::new()
+//!     .route("/export", post(export))
+//!     .nest("/progress", progress_axum::router::<CurrentUser, _>(Arc::clone(&store)))
+//!     .with_state(store);
+//! ```
+//!
+//! and in the page:
+//!
+//! ```html
+//! <script src="/progress/progress-polling.js"></script>
+//! <div id="bar"></div>
+//! <script>new ProgressPolling('bar', jobId)</script>
+//! ```
+//!
+//! What the routes answer is told in [`progress_http`]; what a store and a tracker promise in [`progress_core`]. Both are
+//! re-exported, so that an application names two crates: this one and a store.
+//!
+//! # What this is not
+//!
+//! A server: `axum::serve` waits for ever for the headers of a slow client. Put a proxy before it, or serve with hyper and
+//! its `header_read_timeout`.
+
+mod router;
+mod viewer;
+
+pub use progress_core::*;
+pub use progress_http::{ProgressApi, Viewer, refuse_cross_site};
+pub use {progress_core, progress_http};
+
+pub use crate::router::{request_headers, router};
+pub use crate::viewer::Anyone;

@@ -49,6 +49,12 @@ impl From<Arc<dyn ProgressStore>> for ProgressApi {
     }
 }
 
+impl<P: ProgressStore> From<Arc<P>> for ProgressApi {
+    fn from(store: Arc<P>) -> Self {
+        Self::new(store)
+    }
+}
+
 impl ProgressApi {
     /// The API over this store: pages poll every 500 ms, a worker is stale after 15 s of silence, a read may take 1 s and
     /// a write 5 s.

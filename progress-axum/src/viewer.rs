@@ -1,0 +1,32 @@
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use progress_http::Viewer;
+
+/// The extractor for applications in which whoever knows a job's id may follow it: every request comes from
+/// [`Viewer::Anyone`], who sees records without an owner and never a list.
+///
+/// ```
+/// use std::sync::Arc;
+/// use progress_axum::{Anyone, MemoryStore};
+///
+/// let app: axum::Router =
+///     axum::Router::new().nest("/progress", progress_axum::router::<Anyone, _>(Arc::new(MemoryStore::new())));
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Anyone;
+
+impl<S: Sync> FromRequestParts<S> for Anyone {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self)
+    }
+}
+
+impl From<Anyone> for Viewer {
+    fn from(_: Anyone) -> Self {
+        Self::Anyone
+    }
+}
