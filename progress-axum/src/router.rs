@@ -22,10 +22,7 @@ where
     let handler = move |State(state): State<S>, request: Request| answer::<V, S>(api, state, request);
     // Routes, and not a fallback alone, which a wildcard route of the application would hide. The fallback is for the mount
     // point with a slash behind it, which no nested route matches.
-    Router::new()
-        .route("/", any(handler.clone()))
-        .route("/{*rest}", any(handler.clone()))
-        .fallback(handler)
+    Router::new().route("/", any(handler.clone())).route("/{*rest}", any(handler.clone())).fallback(handler)
 }
 
 async fn answer<V, S>(api: ProgressApi, state: S, request: Request) -> Response
@@ -77,9 +74,7 @@ fn response(reply: Reply) -> Response {
     for (name, value) in reply.headers {
         // Replies hold visible ASCII only; a value that were not would be left out rather than take the process down.
         if let Ok(value) = HeaderValue::from_str(&value) {
-            response
-                .headers_mut()
-                .append(HeaderName::from_static(name), value);
+            response.headers_mut().append(HeaderName::from_static(name), value);
         }
     }
     response

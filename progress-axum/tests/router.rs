@@ -1,4 +1,5 @@
 //! The routes as axum serves them, over a real socket.
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,8 +26,7 @@ impl FromRequestParts<App> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, StatusCode> {
         let user = parts.headers.get("x-user").and_then(|user| user.to_str().ok());
-        user.map(|user| Self(user.to_owned()))
-            .ok_or(StatusCode::UNAUTHORIZED)
+        user.map(|user| Self(user.to_owned())).ok_or(StatusCode::UNAUTHORIZED)
     }
 }
 
@@ -37,11 +37,7 @@ impl FromRequestParts<App> for Member {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, StatusCode> {
         let user = CurrentUser::from_request_parts(parts, app).await?.0;
-        Ok(Self(if user == app.admin {
-            Viewer::Admin
-        } else {
-            Viewer::Owner(user)
-        }))
+        Ok(Self(if user == app.admin { Viewer::Admin } else { Viewer::Owner(user) }))
     }
 }
 
@@ -74,10 +70,7 @@ async fn member_server() -> (SocketAddr, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::new());
     let app = Router::new()
         .route("/{*page}", get(|| async { "the application's own wildcard" }))
-        .nest(
-            "/jobs/progress",
-            progress_axum::router::<Member, App>(store.clone()),
-        )
+        .nest("/jobs/progress", progress_axum::router::<Member, App>(store.clone()))
         .with_state(App { admin: "root" });
     (serve(app).await, store)
 }
@@ -85,11 +78,7 @@ async fn member_server() -> (SocketAddr, Arc<MemoryStore>) {
 #[tokio::test]
 async fn the_routes_stand_under_any_path_beside_a_wildcard() {
     let (address, store) = member_server().await;
-    let id = store
-        .create(&NewProgress::new("t").with_owner("ann"))
-        .await
-        .unwrap()
-        .id;
+    let id = store.create(&NewProgress::new("t").with_owner("ann")).await.unwrap().id;
     for (line, user, expected) in [
         (format!("GET /jobs/progress/{id}"), "ann", 200),
         (format!("GET /jobs/progress/{id}/"), "ann", 200),
@@ -114,16 +103,9 @@ async fn the_routes_stand_under_any_path_beside_a_wildcard() {
 #[tokio::test]
 async fn the_rejection_of_the_extractor_is_the_applications_own() {
     let (address, _) = member_server().await;
+    assert_eq!(ask(address, &format!("GET /jobs/progress/{}", ProgressId::new()), "").await.0, 401);
     assert_eq!(
-        ask(address, &format!("GET /jobs/progress/{}", ProgressId::new()), "")
-            .await
-            .0,
-        401
-    );
-    assert_eq!(
-        ask(address, "GET /jobs/progress/progress-polling.css", "")
-            .await
-            .0,
+        ask(address, "GET /jobs/progress/progress-polling.css", "").await.0,
         200,
         "a file needs no viewer"
     );
@@ -132,17 +114,9 @@ async fn the_rejection_of_the_extractor_is_the_applications_own() {
 #[tokio::test]
 async fn what_is_no_id_gets_the_same_404_to_the_byte() {
     let (address, store) = member_server().await;
-    let theirs = store
-        .create(&NewProgress::new("t").with_owner("bob"))
-        .await
-        .unwrap()
-        .id;
+    let theirs = store.create(&NewProgress::new("t").with_owner("bob")).await.unwrap().id;
     let timeless = |answer: String| {
-        answer
-            .lines()
-            .filter(|line| !line.starts_with("date:"))
-            .collect::<Vec<_>>()
-            .join("\n")
+        answer.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n")
     };
     let ann = "x-user: ann\r\n";
     let (status, unknown) = ask(address, &format!("GET /jobs/progress/{}", ProgressId::new()), ann).await;
@@ -167,18 +141,13 @@ async fn head_has_the_headers_of_get_over_the_wire() {
     let store = Arc::new(MemoryStore::new());
     let id = store.create(&NewProgress::new("t")).await.unwrap().id;
     let address = serve(Router::new().nest("/progress", progress_axum::router::<Anyone, _>(store))).await;
-    for path in [
-        format!("/progress/{id}"),
-        "/progress/progress-polling.js".to_owned(),
-        "/progress/x".to_owned(),
-    ] {
+    for path in
+        [format!("/progress/{id}"), "/progress/progress-polling.js".to_owned(), "/progress/x".to_owned()]
+    {
         let head_of = |answer: &str| {
             let head = answer.split("\r\n\r\n").next().unwrap_or_default();
-            let mut lines: Vec<_> = head
-                .lines()
-                .filter(|line| !line.starts_with("date:"))
-                .map(str::to_owned)
-                .collect();
+            let mut lines: Vec<_> =
+                head.lines().filter(|line| !line.starts_with("date:")).map(str::to_owned).collect();
             lines.sort();
             lines
         };
@@ -188,17 +157,9 @@ async fn head_has_the_headers_of_get_over_the_wire() {
         assert!(head.ends_with("\r\n\r\n") && !get.ends_with("\r\n\r\n"));
     }
     let (_, answer) = ask(address, &format!("GET /progress/{id}"), "").await;
-    let etag = answer
-        .lines()
-        .find_map(|line| line.strip_prefix("etag: "))
-        .unwrap()
-        .to_owned();
-    let (status, again) = ask(
-        address,
-        &format!("GET /progress/{id}"),
-        &format!("if-none-match: {etag}\r\n"),
-    )
-    .await;
+    let etag = answer.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    let (status, again) =
+        ask(address, &format!("GET /progress/{id}"), &format!("if-none-match: {etag}\r\n")).await;
     assert_eq!(status, 304);
     assert!(again.len() <= 300, "{} bytes: {again}", again.len());
 }

@@ -30,10 +30,7 @@ impl Progress {
     pub fn apply(&mut self, update: &ProgressUpdate, now: DateTime<Utc>) -> Result<(), ProgressError> {
         let transition = update.transition();
         if !transition.accepted_in(self.status) {
-            return Err(ProgressError::Refused {
-                id: self.id,
-                status: self.status,
-            });
+            return Err(ProgressError::Refused { id: self.id, status: self.status });
         }
         let clock = limits::time(now);
         self.observed_at = clock;
@@ -128,10 +125,7 @@ mod tests {
             Status::Pending => vec![],
             Status::Running => vec![ProgressUpdate::start()],
             Status::Completed => {
-                vec![
-                    ProgressUpdate::start(),
-                    ProgressUpdate::complete(Delta::new(), Completion::new()),
-                ]
+                vec![ProgressUpdate::start(), ProgressUpdate::complete(Delta::new(), Completion::new())]
             }
             Status::Failed => vec![ProgressUpdate::fail(Delta::new(), "broken")],
             Status::Cancelled => vec![ProgressUpdate::request_cancel()],
@@ -148,23 +142,11 @@ mod tests {
         use Status::{Cancelled, Completed, Failed, Pending, Running};
         let table = [
             (ProgressUpdate::start(), vec![(Pending, Running)]),
-            (
-                ProgressUpdate::advance(Delta::new().with_succeeded(1)),
-                vec![(Running, Running)],
-            ),
+            (ProgressUpdate::advance(Delta::new().with_succeeded(1)), vec![(Running, Running)]),
             (ProgressUpdate::heartbeat(), vec![(Running, Running)]),
-            (
-                ProgressUpdate::complete(Delta::new(), Completion::new()),
-                vec![(Running, Completed)],
-            ),
-            (
-                ProgressUpdate::fail(Delta::new(), "broken"),
-                vec![(Pending, Failed), (Running, Failed)],
-            ),
-            (
-                ProgressUpdate::request_cancel(),
-                vec![(Pending, Cancelled), (Running, Running)],
-            ),
+            (ProgressUpdate::complete(Delta::new(), Completion::new()), vec![(Running, Completed)]),
+            (ProgressUpdate::fail(Delta::new(), "broken"), vec![(Pending, Failed), (Running, Failed)]),
+            (ProgressUpdate::request_cancel(), vec![(Pending, Cancelled), (Running, Running)]),
             (ProgressUpdate::cancel(Delta::new()), vec![(Running, Cancelled)]),
         ];
         for (update, edges) in table {
@@ -196,20 +178,13 @@ mod tests {
         let before = progress.clone();
         progress.apply(&ProgressUpdate::heartbeat(), later).unwrap();
         assert_eq!(progress.heartbeat_at, Some(later));
-        assert_eq!(
-            (progress.version, progress.updated_at),
-            (before.version, before.updated_at)
-        );
+        assert_eq!((progress.version, progress.updated_at), (before.version, before.updated_at));
 
         progress.apply(&ProgressUpdate::request_cancel(), later).unwrap();
         assert_eq!(progress.version, before.version + 1);
         progress.apply(&ProgressUpdate::request_cancel(), later).unwrap();
         assert_eq!(progress.version, before.version + 1);
-        assert_eq!(
-            progress.heartbeat_at,
-            Some(later),
-            "a viewer is no sign of a worker's life"
-        );
+        assert_eq!(progress.heartbeat_at, Some(later), "a viewer is no sign of a worker's life");
     }
 
     #[test]
@@ -220,17 +195,10 @@ mod tests {
             .with_failed(3)
             .with_message("last")
             .with_entry(NewEntry::info("x"));
-        let completion = Completion::new()
-            .with_message("all sent")
-            .try_with_result(serde_json::json!({"n": 7}))
-            .unwrap();
-        progress
-            .apply(&ProgressUpdate::complete(delta, completion), EPOCH)
-            .unwrap();
-        assert_eq!(
-            (progress.succeeded, progress.failed, progress.last_entry),
-            (7, 3, 1)
-        );
+        let completion =
+            Completion::new().with_message("all sent").try_with_result(serde_json::json!({"n": 7})).unwrap();
+        progress.apply(&ProgressUpdate::complete(delta, completion), EPOCH).unwrap();
+        assert_eq!((progress.succeeded, progress.failed, progress.last_entry), (7, 3, 1));
         assert_eq!(progress.completion_message.as_deref(), Some("all sent"));
         assert_eq!(progress.result, Some(serde_json::json!({"n": 7})));
     }
@@ -240,18 +208,11 @@ mod tests {
         let mut progress =
             Progress::new(&NewProgress::new("t").with_total(3).with_auto_complete(), EPOCH).unwrap();
         progress.apply(&ProgressUpdate::start(), EPOCH).unwrap();
-        progress
-            .apply(&ProgressUpdate::advance(Delta::new().with_succeeded(2)), EPOCH)
-            .unwrap();
+        progress.apply(&ProgressUpdate::advance(Delta::new().with_succeeded(2)), EPOCH).unwrap();
         assert_eq!(progress.status, Status::Running);
         let version = progress.version;
-        progress
-            .apply(&ProgressUpdate::advance(Delta::new().with_failed(1)), EPOCH)
-            .unwrap();
-        assert_eq!(
-            (progress.status, progress.version),
-            (Status::Completed, version + 1)
-        );
+        progress.apply(&ProgressUpdate::advance(Delta::new().with_failed(1)), EPOCH).unwrap();
+        assert_eq!((progress.status, progress.version), (Status::Completed, version + 1));
 
         let mut empty =
             Progress::new(&NewProgress::new("t").with_total(0).with_auto_complete(), EPOCH).unwrap();
@@ -264,35 +225,24 @@ mod tests {
         let mut progress = pending();
         let ahead = EPOCH + TimeDelta::hours(1);
         progress.apply(&ProgressUpdate::start(), ahead).unwrap();
-        progress
-            .apply(&ProgressUpdate::advance(Delta::new().with_succeeded(1)), EPOCH)
-            .unwrap();
+        progress.apply(&ProgressUpdate::advance(Delta::new().with_succeeded(1)), EPOCH).unwrap();
         assert_eq!(progress.updated_at, ahead);
         assert_eq!(
             progress.heartbeat_at,
             Some(EPOCH),
             "the lease follows the clock, or a dead worker would outlive it"
         );
-        progress
-            .apply(&ProgressUpdate::cancel(Delta::new()), EPOCH)
-            .unwrap();
+        progress.apply(&ProgressUpdate::cancel(Delta::new()), EPOCH).unwrap();
         assert_eq!(progress.duration(), Some(std::time::Duration::ZERO));
     }
 
     #[test]
     fn counts_and_totals_stop_at_their_limit() {
         let mut progress = in_status(Status::Running);
-        let delta = Delta::new()
-            .with_succeeded(u64::MAX)
-            .with_total(TotalChange::Add(u64::MAX));
+        let delta = Delta::new().with_succeeded(u64::MAX).with_total(TotalChange::Add(u64::MAX));
         for _ in 0..2 {
-            progress
-                .apply(&ProgressUpdate::advance(delta.clone()), EPOCH)
-                .unwrap();
+            progress.apply(&ProgressUpdate::advance(delta.clone()), EPOCH).unwrap();
         }
-        assert_eq!(
-            (progress.succeeded, progress.total),
-            (limits::MAX_COUNT, Some(limits::MAX_COUNT))
-        );
+        assert_eq!((progress.succeeded, progress.total), (limits::MAX_COUNT, Some(limits::MAX_COUNT)));
     }
 }

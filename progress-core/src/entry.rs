@@ -37,20 +37,13 @@ impl NewEntry {
     /// An [`Info`](EntryLevel::Info) line; the message keeps at most 500 characters.
     #[must_use]
     pub fn info(message: impl Into<String>) -> Self {
-        Self {
-            level: EntryLevel::Info,
-            item: None,
-            message: limits::text(message, limits::MAX_MESSAGE),
-        }
+        Self { level: EntryLevel::Info, item: None, message: limits::text(message, limits::MAX_MESSAGE) }
     }
 
     /// An [`Error`](EntryLevel::Error) line; the message keeps at most 500 characters. Viewers read it.
     #[must_use]
     pub fn error(message: impl Into<String>) -> Self {
-        Self {
-            level: EntryLevel::Error,
-            ..Self::info(message)
-        }
+        Self { level: EntryLevel::Error, ..Self::info(message) }
     }
 
     /// Names the item it is about; at most 200 characters.

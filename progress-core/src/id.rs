@@ -113,10 +113,7 @@ mod tests {
             "é".repeat(18),
             "a".repeat(4096),
         ] {
-            assert!(
-                other.parse::<ProgressId>().is_err(),
-                "{other:?} was taken for an id"
-            );
+            assert!(other.parse::<ProgressId>().is_err(), "{other:?} was taken for an id");
         }
     }
 

@@ -118,7 +118,10 @@ impl Janitor {
                 }
                 Err(error) => {
                     if !is_failing {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "old progress cannot be looked after, it is tried again");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "old progress cannot be looked after, it is tried again"
+                        );
                     }
                     is_failing = true;
                 }
@@ -143,16 +146,10 @@ mod tests {
         assert_eq!(store.get(job.id).await.unwrap().unwrap().status, Status::Running);
         tokio::time::sleep(Duration::from_secs(15)).await;
         let lost = store.get(job.id).await.unwrap().unwrap();
-        assert_eq!(
-            (lost.status, lost.error.as_deref()),
-            (Status::Failed, Some(WORKER_LOST))
-        );
+        assert_eq!((lost.status, lost.error.as_deref()), (Status::Failed, Some(WORKER_LOST)));
 
         tokio::time::sleep(Duration::from_secs(30 * 86_400 - 60)).await;
-        assert!(
-            store.get(job.id).await.unwrap().is_some(),
-            "never deleted earlier than asked"
-        );
+        assert!(store.get(job.id).await.unwrap().is_some(), "never deleted earlier than asked");
         tokio::time::sleep(Duration::from_secs(120)).await;
         assert_eq!(store.get(job.id).await.unwrap(), None);
         task.abort();

@@ -26,11 +26,7 @@ pub(crate) fn text(text: impl Into<String>, max: usize) -> String {
         // A 64 MiB message must not keep 64 MiB alive behind its first 500 characters.
         text.shrink_to_fit();
     }
-    if text.contains('\0') {
-        text.replace('\0', "\u{FFFD}")
-    } else {
-        text
-    }
+    if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
 /// A count, stopped at [`MAX_COUNT`].
@@ -84,9 +80,7 @@ mod tests {
 
     #[test]
     fn large_json_is_an_error_that_says_the_limit() {
-        let error = json("metadata", &serde_json::json!("x".repeat(MAX_JSON)))
-            .unwrap_err()
-            .to_string();
+        let error = json("metadata", &serde_json::json!("x".repeat(MAX_JSON))).unwrap_err().to_string();
         assert!(error.contains("16384"), "{error}");
         assert!(json("metadata", &serde_json::json!("x".repeat(MAX_JSON - 2))).is_ok());
     }

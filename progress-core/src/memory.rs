@@ -69,10 +69,7 @@ impl MemoryStore {
 
 impl Record {
     fn snapshot(&self, now: DateTime<Utc>) -> Progress {
-        Progress {
-            observed_at: now,
-            ..self.progress.clone()
-        }
+        Progress { observed_at: now, ..self.progress.clone() }
     }
 
     fn update(
@@ -82,10 +79,7 @@ impl Record {
         log_limit: usize,
     ) -> Result<(), ProgressError> {
         if let Some(stamp) = update.stamp()
-            && self
-                .writers
-                .get(&stamp.writer)
-                .is_some_and(|applied| *applied >= stamp.seq)
+            && self.writers.get(&stamp.writer).is_some_and(|applied| *applied >= stamp.seq)
         {
             return Ok(());
         }
@@ -120,11 +114,7 @@ impl ProgressStore for MemoryStore {
         if records.contains_key(&progress.id) {
             return Err(ProgressError::AlreadyExists(progress.id));
         }
-        let record = Record {
-            progress: progress.clone(),
-            writers: HashMap::new(),
-            log: VecDeque::new(),
-        };
+        let record = Record { progress: progress.clone(), writers: HashMap::new(), log: VecDeque::new() };
         records.insert(progress.id, record);
         Ok(progress)
     }
@@ -158,28 +148,15 @@ impl ProgressStore for MemoryStore {
     async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
         let records = self.records();
         let record = records.get(&id).ok_or(ProgressError::NotFound(id))?;
-        let entries: Vec<_> = record
-            .log
-            .iter()
-            .filter(|entry| entry.seq > after)
-            .take(limit as usize)
-            .cloned()
-            .collect();
+        let entries: Vec<_> =
+            record.log.iter().filter(|entry| entry.seq > after).take(limit as usize).cloned().collect();
         let next_after = entries.last().map_or(after, |entry| entry.seq);
-        Ok(EntryPage {
-            entries,
-            next_after,
-            dropped: record.progress.last_entry - record.log.len() as u64,
-        })
+        Ok(EntryPage { entries, next_after, dropped: record.progress.last_entry - record.log.len() as u64 })
     }
 
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
         let mut records = self.records();
-        let status = records
-            .get(&id)
-            .ok_or(ProgressError::NotFound(id))?
-            .progress
-            .status;
+        let status = records.get(&id).ok_or(ProgressError::NotFound(id))?.progress.status;
         if status.is_active() {
             return Err(ProgressError::Refused { id, status });
         }

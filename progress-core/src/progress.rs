@@ -140,9 +140,7 @@ impl Progress {
             return None;
         }
         // No overflow: counts stay below 2^53, times 100 below 2^60.
-        u8::try_from(self.processed() * 100 / total)
-            .ok()
-            .map(|percent| percent.min(99))
+        u8::try_from(self.processed() * 100 / total).ok().map(|percent| percent.min(99))
     }
 
     /// How many of the processed items succeeded, in whole per cent, rounded down; `None` before the first.
@@ -163,10 +161,7 @@ impl Progress {
 
     /// Items processed per second of [`duration`](Self::duration); `None` before there is something to divide.
     #[must_use]
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "counts stay below 2^53, where f64 is exact"
-    )]
+    #[allow(clippy::cast_precision_loss, reason = "counts stay below 2^53, where f64 is exact")]
     pub fn rate(&self) -> Option<f64> {
         let seconds = self.duration()?.as_secs_f64();
         (seconds > 0.0 && self.processed() > 0).then(|| self.processed() as f64 / seconds)
@@ -175,10 +170,7 @@ impl Progress {
     /// How long the rest will take at the average [`rate`](Self::rate) so far; `None` unless the job runs and both the
     /// rate and the remaining items are known.
     #[must_use]
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "counts stay below 2^53, where f64 is exact"
-    )]
+    #[allow(clippy::cast_precision_loss, reason = "counts stay below 2^53, where f64 is exact")]
     pub fn estimated_remaining(&self) -> Option<Duration> {
         if self.status != Status::Running {
             return None;
@@ -194,8 +186,7 @@ impl Progress {
             return None;
         }
         // A clock set back makes a negative span: the heartbeat is then as fresh as can be.
-        self.heartbeat_at
-            .map(|at| (self.observed_at - at).to_std().unwrap_or_default())
+        self.heartbeat_at.map(|at| (self.observed_at - at).to_std().unwrap_or_default())
     }
 
     /// Whether the job is running in name, but silent for longer than its heartbeat allows.
@@ -213,12 +204,8 @@ mod tests {
 
     fn progress(total: Option<u64>, succeeded: u64, failed: u64, status: Status) -> Progress {
         let mut progress = Progress::new(&NewProgress::new("test"), DateTime::UNIX_EPOCH).unwrap();
-        (
-            progress.total,
-            progress.succeeded,
-            progress.failed,
-            progress.status,
-        ) = (total, succeeded, failed, status);
+        (progress.total, progress.succeeded, progress.failed, progress.status) =
+            (total, succeeded, failed, status);
         progress
     }
 
@@ -235,20 +222,10 @@ mod tests {
             (Some(3), 3, 1, Running, None),
             (Some(3), 3, 1, Completed, Some(100)),
             (Some(200), 1, 0, Failed, Some(0)),
-            (
-                Some(limits::MAX_COUNT),
-                limits::MAX_COUNT - 1,
-                0,
-                Running,
-                Some(99),
-            ),
+            (Some(limits::MAX_COUNT), limits::MAX_COUNT - 1, 0, Running, Some(99)),
         ] {
             let progress = progress(total, succeeded, failed, status);
-            assert_eq!(
-                progress.percentage(),
-                expected,
-                "{total:?} {succeeded} {failed} {status}"
-            );
+            assert_eq!(progress.percentage(), expected, "{total:?} {succeeded} {failed} {status}");
         }
     }
 
@@ -257,10 +234,7 @@ mod tests {
         assert_eq!(progress(None, 0, 0, Status::Running).success_rate(), None);
         assert_eq!(progress(None, 2, 1, Status::Running).success_rate(), Some(66));
         let max = limits::MAX_COUNT;
-        assert_eq!(
-            progress(None, max, max, Status::Running).success_rate(),
-            Some(100)
-        );
+        assert_eq!(progress(None, max, max, Status::Running).success_rate(), Some(100));
         assert_eq!(progress(None, max, max, Status::Running).processed(), max);
         assert_eq!(progress(Some(3), 3, 1, Status::Running).remaining(), None);
     }

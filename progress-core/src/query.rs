@@ -28,13 +28,7 @@ pub struct ProgressQuery {
 
 impl Default for ProgressQuery {
     fn default() -> Self {
-        Self {
-            owner: None,
-            task_type: None,
-            statuses: Status::ALL.to_vec(),
-            limit: 20,
-            after: None,
-        }
+        Self { owner: None, task_type: None, statuses: Status::ALL.to_vec(), limit: 20, after: None }
     }
 }
 
@@ -128,13 +122,8 @@ impl ProgressQuery {
     /// Whether a record belongs on the list: the rule that stores are tested against.
     #[must_use]
     pub fn matches(&self, progress: &Progress) -> bool {
-        self.owner
-            .as_ref()
-            .is_none_or(|owner| progress.owner.as_ref() == Some(owner))
-            && self
-                .task_type
-                .as_ref()
-                .is_none_or(|task_type| progress.task_type == *task_type)
+        self.owner.as_ref().is_none_or(|owner| progress.owner.as_ref() == Some(owner))
+            && self.task_type.as_ref().is_none_or(|task_type| progress.task_type == *task_type)
             && self.statuses.contains(&progress.status)
             && self.after.is_none_or(|after| Cursor::of(progress) < after)
     }
@@ -153,10 +142,7 @@ impl Cursor {
     /// The place just after this record.
     #[must_use]
     pub const fn of(progress: &Progress) -> Self {
-        Self {
-            created_at: progress.created_at,
-            id: progress.id,
-        }
+        Self { created_at: progress.created_at, id: progress.id }
     }
 
     /// When the record was made.
@@ -187,15 +173,9 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = || ProgressError::invalid("a cursor is what an earlier page gave as its next");
         let (millis, id) = text.split_once('.').ok_or_else(malformed)?;
-        let created_at = millis
-            .parse()
-            .ok()
-            .and_then(DateTime::from_timestamp_millis)
-            .ok_or_else(malformed)?;
-        Ok(Self {
-            created_at,
-            id: id.parse().map_err(|_| malformed())?,
-        })
+        let created_at =
+            millis.parse().ok().and_then(DateTime::from_timestamp_millis).ok_or_else(malformed)?;
+        Ok(Self { created_at, id: id.parse().map_err(|_| malformed())? })
     }
 }
 

@@ -111,11 +111,7 @@ pub struct ProgressUpdate {
 
 impl ProgressUpdate {
     fn of(transition: Transition, delta: Delta) -> Self {
-        Self {
-            transition,
-            delta,
-            stamp: None,
-        }
+        Self { transition, delta, stamp: None }
     }
 
     /// A worker takes the pending job.
@@ -207,9 +203,6 @@ mod tests {
     #[test]
     fn a_result_that_is_too_large_never_becomes_a_completion() {
         let large = serde_json::json!("x".repeat(limits::MAX_JSON));
-        assert!(matches!(
-            Completion::new().try_with_result(large),
-            Err(ProgressError::Invalid(_))
-        ));
+        assert!(matches!(Completion::new().try_with_result(large), Err(ProgressError::Invalid(_))));
     }
 }

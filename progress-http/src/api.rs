@@ -124,10 +124,7 @@ impl ProgressApi {
         };
         let reply = reply.with_header("etag", etag);
         if progress.status.is_active() {
-            reply.with_header(
-                "retry-after",
-                whole_seconds_up(self.poll_after).max(1).to_string(),
-            )
+            reply.with_header("retry-after", whole_seconds_up(self.poll_after).max(1).to_string())
         } else {
             reply
         }
@@ -142,14 +139,8 @@ impl ProgressApi {
         let page = match &listing {
             Listing::Page(query) => self.read(self.store.list(query)).await,
             Listing::Ids(ids) => self.read(self.store.get_many(ids)).await.map(|found| {
-                let visible = found
-                    .into_iter()
-                    .flatten()
-                    .filter(|progress| viewer.may_see(progress));
-                progress_core::ProgressPage {
-                    items: visible.collect(),
-                    next: None,
-                }
+                let visible = found.into_iter().flatten().filter(|progress| viewer.may_see(progress));
+                progress_core::ProgressPage { items: visible.collect(), next: None }
             }),
         };
         match page {
@@ -188,10 +179,7 @@ impl ProgressApi {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
         };
-        match self
-            .write(self.store.update(id, &ProgressUpdate::request_cancel()))
-            .await
-        {
+        match self.write(self.store.update(id, &ProgressUpdate::request_cancel())).await {
             Ok(Ok(progress)) if progress.status == Status::Cancelled => {
                 Reply::json(200, &self.record(&progress))
             }
@@ -223,15 +211,11 @@ impl ProgressApi {
     async fn find(&self, viewer: &Viewer, id: &str) -> Result<Progress, Reply> {
         let id: ProgressId = id.parse().map_err(|_| Reply::not_found())?;
         let progress = self.read(self.store.get(id)).await?;
-        progress
-            .filter(|progress| viewer.may_see(progress))
-            .ok_or_else(Reply::not_found)
+        progress.filter(|progress| viewer.may_see(progress)).ok_or_else(Reply::not_found)
     }
 
     async fn read<T>(&self, call: impl Future<Output = Result<T, ProgressError>>) -> Result<T, Reply> {
-        self.within(self.read_deadline, call)
-            .await?
-            .map_err(|_| Reply::not_found())
+        self.within(self.read_deadline, call).await?.map_err(|_| Reply::not_found())
     }
 
     /// The inner error is a refusal, with the status that refuses.

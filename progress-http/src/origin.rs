@@ -28,9 +28,9 @@ pub fn refuse_cross_site(headers: &RequestHeaders, trusted: &[String]) -> Option
         Some(site) => matches!(site, "same-origin" | "none"),
         // An old browser: its origin must be the host it talks to. The scheme is left out, for a proxy may have ended TLS.
         None => match origin.map(|origin| origin.split_once("://")) {
-            Some(Some((_, authority))) => headers
-                .get("host")
-                .is_some_and(|host| host.eq_ignore_ascii_case(authority)),
+            Some(Some((_, authority))) => {
+                headers.get("host").is_some_and(|host| host.eq_ignore_ascii_case(authority))
+            }
             // "null": a sandboxed frame, a redirect across sites.
             Some(None) => false,
             None => true,
@@ -45,10 +45,7 @@ mod tests {
 
     fn is_refused(lines: &[(&'static str, &'static str)]) -> bool {
         let headers = RequestHeaders::collect(|name| {
-            lines
-                .iter()
-                .filter(move |(header, _)| *header == name)
-                .map(|(_, value)| value.as_bytes())
+            lines.iter().filter(move |(header, _)| *header == name).map(|(_, value)| value.as_bytes())
         });
         refuse_cross_site(&headers, &["https://app.example.com".to_owned()]).is_some()
     }
@@ -84,9 +81,6 @@ mod tests {
             "another port is another origin"
         );
         assert!(is_refused(&[host, ("origin", "null")]));
-        assert!(
-            is_refused(&[("origin", "https://shop.example.com:8443")]),
-            "no host to compare with"
-        );
+        assert!(is_refused(&[("origin", "https://shop.example.com:8443")]), "no host to compare with");
     }
 }

@@ -25,20 +25,13 @@ impl<'a> Parameters<'a> {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_ref())
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())
     }
 
     fn number(&self, name: &str) -> Option<Option<u64>> {
         // parse() would take a plus sign, which is a space in a query as often as not.
-        self.get(name).map(|text| {
-            text.bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| text.parse().ok())
-                .flatten()
-        })
+        self.get(name)
+            .map(|text| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten())
     }
 
     /// # Errors
@@ -52,18 +45,13 @@ impl<'a> Parameters<'a> {
                 return Err(bad("ids names at most 100 jobs, separated by commas"));
             }
             // What is no id names no job, as everywhere.
-            return Ok(Listing::Ids(
-                ids.into_iter().filter_map(|id| id.parse().ok()).collect(),
-            ));
+            return Ok(Listing::Ids(ids.into_iter().filter_map(|id| id.parse().ok()).collect()));
         }
         let mut query = match viewer {
             Viewer::Admin => ProgressQuery::new(),
             Viewer::Owner(owner) => ProgressQuery::new().with_owner(owner),
             Viewer::Anyone => {
-                return Err(Reply::problem(
-                    403,
-                    "only somebody has a list of jobs; ask for one by its id",
-                ));
+                return Err(Reply::problem(403, "only somebody has a list of jobs; ask for one by its id"));
             }
         };
         if only_active {
@@ -84,9 +72,8 @@ impl<'a> Parameters<'a> {
         if let Some(task_type) = self.get("task_type") {
             query = query.with_task_type(task_type);
         }
-        if let Some(limit) = self
-            .limit(MAX_PAGE)
-            .map_err(|()| bad("limit is a whole number from 1 to 100"))?
+        if let Some(limit) =
+            self.limit(MAX_PAGE).map_err(|()| bad("limit is a whole number from 1 to 100"))?
         {
             query = query.with_limit(limit);
         }

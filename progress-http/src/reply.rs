@@ -17,12 +17,7 @@ pub struct Reply {
 
 impl Reply {
     pub(crate) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Cow::Borrowed(&[]),
-        }
-        .with_data_headers()
+        Self { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }.with_data_headers()
     }
 
     /// A JSON document that changes from one moment to the next.
@@ -52,22 +47,15 @@ impl Reply {
 
     /// The store is away; the next attempt may find it back.
     pub(crate) fn unavailable() -> Self {
-        Self::problem(
-            503,
-            "the state of the job cannot be read or changed at the moment, please try again",
-        )
-        .with_header("retry-after", "1")
+        Self::problem(503, "the state of the job cannot be read or changed at the moment, please try again")
+            .with_header("retry-after", "1")
     }
 
     fn document(status: u16, content_type: &'static str, document: &impl Serialize) -> Self {
         match serde_json::to_vec(document) {
-            Ok(body) => Self {
-                status,
-                headers: Vec::new(),
-                body: Cow::Owned(body),
-            }
-            .with_header("content-type", content_type)
-            .with_data_headers(),
+            Ok(body) => Self { status, headers: Vec::new(), body: Cow::Owned(body) }
+                .with_header("content-type", content_type)
+                .with_data_headers(),
             Err(error) => {
                 // Cannot happen with our own types, whose keys are strings; a page still deserves an answer.
                 tracing::error!(
@@ -80,8 +68,7 @@ impl Reply {
     }
 
     fn with_data_headers(self) -> Self {
-        self.with_header("cache-control", "no-store")
-            .with_header("x-content-type-options", "nosniff")
+        self.with_header("cache-control", "no-store").with_header("x-content-type-options", "nosniff")
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -110,9 +97,6 @@ impl Reply {
     /// ```
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 }

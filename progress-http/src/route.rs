@@ -96,10 +96,10 @@ impl ProgressApi {
                 return Route::Answered(head(is_head, reply.with_header("allow", allow)));
             }
         };
-        if matches!(action, Action::Delete(_) | Action::Cancel(_)) {
-            if let Some(refusal) = refuse_cross_site(&request.headers, &self.trusted_origins) {
-                return Route::Answered(refusal);
-            }
+        if matches!(action, Action::Delete(_) | Action::Cancel(_))
+            && let Some(refusal) = refuse_cross_site(&request.headers, &self.trusted_origins)
+        {
+            return Route::Answered(refusal);
         }
         Route::Call(Call {
             api: self.clone(),

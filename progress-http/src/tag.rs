@@ -6,11 +6,7 @@ use progress_core::Progress;
 /// time of creation tells a record from an earlier one of the same id.
 pub(crate) fn of(progress: &Progress, is_stale: bool) -> String {
     let silence = if is_stale { "-stale" } else { "" };
-    format!(
-        "\"{:x}-{}{silence}\"",
-        progress.created_at.timestamp_millis(),
-        progress.version
-    )
+    format!("\"{:x}-{}{silence}\"", progress.created_at.timestamp_millis(), progress.version)
 }
 
 /// Whether `If-None-Match` names this tag. Compared weakly, as RFC 9110 (section 13.1.2) asks; what cannot be read as a

@@ -62,15 +62,9 @@ static TAGS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
                 error = &error as &dyn std::error::Error,
                 "the widget's manifest is not readable"
             );
-            Manifest {
-                files: HashMap::new(),
-            }
+            Manifest { files: HashMap::new() }
         });
-    manifest
-        .files
-        .into_iter()
-        .map(|(name, built)| (name, format!("\"{}\"", built.sha384)))
-        .collect()
+    manifest.files.into_iter().map(|(name, built)| (name, format!("\"{}\"", built.sha384))).collect()
 });
 
 pub(crate) fn find(name: &str) -> Option<&'static WidgetFile> {
@@ -93,11 +87,7 @@ pub(crate) fn serve(file: &'static WidgetFile, if_none_match: Option<&str>) -> R
     if !is_known {
         reply = reply.with_header("content-type", file.content_type);
     }
-    if etag.is_empty() {
-        reply
-    } else {
-        reply.with_header("etag", etag)
-    }
+    if etag.is_empty() { reply } else { reply.with_header("etag", etag) }
 }
 
 #[cfg(test)]

@@ -98,11 +98,7 @@ pub(crate) struct Page<'a> {
 impl<'a> Page<'a> {
     pub(crate) fn new(page: &'a ProgressPage, record: impl Fn(&'a Progress) -> Record<'a>) -> Self {
         let jobs: Vec<_> = page.items.iter().map(record).collect();
-        Self {
-            count: jobs.len(),
-            jobs,
-            next: page.next.map(|cursor| cursor.to_string()),
-        }
+        Self { count: jobs.len(), jobs, next: page.next.map(|cursor| cursor.to_string()) }
     }
 }
 
@@ -133,11 +129,7 @@ impl<'a> Log<'a> {
             item: entry.item.as_deref(),
             message: &entry.message,
         });
-        Self {
-            entries: lines.collect(),
-            next_after: page.next_after,
-            dropped: page.dropped,
-        }
+        Self { entries: lines.collect(), next_after: page.next_after, dropped: page.dropped }
     }
 }
 

@@ -1,4 +1,5 @@
 //! The answers, one by one, without a web framework.
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,7 @@ struct Server {
 impl Server {
     fn new() -> Self {
         let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
-        Self {
-            api: ProgressApi::new(store.clone()),
-            store,
-        }
+        Self { api: ProgressApi::new(store.clone()), store }
     }
 
     async fn create(&self, job: NewProgress) -> ProgressId {
@@ -40,21 +38,12 @@ impl Server {
 
     async fn ask_with(&self, viewer: &Viewer, line: &str, headers: &[(&str, &str)]) -> Reply {
         let (method, target) = line.split_once(' ').unwrap();
-        let (path, query) = target
-            .split_once('?')
-            .map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let headers = RequestHeaders::collect(|name| {
-            headers
-                .iter()
-                .filter(move |(known, _)| *known == name)
-                .map(|(_, value)| value.as_bytes())
+            headers.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_bytes())
         });
-        match self.api.route(&Request {
-            method,
-            path,
-            query,
-            headers,
-        }) {
+        match self.api.route(&Request { method, path, query, headers }) {
             Route::Answered(reply) => reply,
             Route::Call(call) => call.answer(viewer).await,
         }
@@ -72,18 +61,13 @@ fn ann() -> Viewer {
 #[tokio::test]
 async fn a_record_reads_as_documented() {
     let server = Server::new();
-    let job = NewProgress::new("email_sending")
-        .with_owner("ann")
-        .with_total(3)
-        .with_title("Sending invoices");
+    let job =
+        NewProgress::new("email_sending").with_owner("ann").with_total(3).with_title("Sending invoices");
     let id = server.create(job.with_metadata(json!({"batch": 7}))).await;
     let reply = server.ask(&ann(), &format!("GET /{id}")).await;
     assert_eq!(document(&reply)["progress_percentage"], 0);
     server.update(id, ProgressUpdate::start()).await;
-    let delta = Delta::new()
-        .with_succeeded(1)
-        .with_failed(1)
-        .with_message("CCT123 sent");
+    let delta = Delta::new().with_succeeded(1).with_failed(1).with_message("CCT123 sent");
     server.update(id, ProgressUpdate::advance(delta)).await;
     let reply = server.ask(&ann(), &format!("GET /{id}")).await;
     assert_eq!(reply.status, 200);
@@ -117,13 +101,8 @@ async fn a_record_reads_as_documented() {
         })
     );
 
-    let done = Completion::new()
-        .with_message("3 sent")
-        .try_with_result(json!({"sent": 3}))
-        .unwrap();
-    server
-        .update(id, ProgressUpdate::complete(Delta::new().with_succeeded(1), done))
-        .await;
+    let done = Completion::new().with_message("3 sent").try_with_result(json!({"sent": 3})).unwrap();
+    server.update(id, ProgressUpdate::complete(Delta::new().with_succeeded(1), done)).await;
     let reply = server.ask(&ann(), &format!("GET /{id}")).await;
     let body = document(&reply);
     assert_eq!((reply.status, reply.header("retry-after")), (200, None));
@@ -131,10 +110,7 @@ async fn a_record_reads_as_documented() {
         (&body["status"], &body["finished"], &body["poll_after_ms"]),
         (&json!("completed"), &json!(true), &json!(null))
     );
-    assert_eq!(
-        (&body["progress_percentage"], &body["result"]["sent"]),
-        (&json!(100), &json!(3))
-    );
+    assert_eq!((&body["progress_percentage"], &body["result"]["sent"]), (&json!(100), &json!(3)));
     assert!(body["completed_at"].is_string());
 }
 
@@ -147,26 +123,15 @@ async fn an_unchanged_record_is_not_sent_again() {
     let first = server.ask(&Viewer::Anyone, &line).await;
     let etag = first.header("etag").unwrap().to_owned();
     server.update(id, ProgressUpdate::heartbeat()).await;
-    for matching in [
-        etag.clone(),
-        format!("W/{etag}"),
-        format!("\"x\", {etag}"),
-        "*".to_owned(),
-    ] {
-        let reply = server
-            .ask_with(&Viewer::Anyone, &line, &[("if-none-match", &matching)])
-            .await;
+    for matching in [etag.clone(), format!("W/{etag}"), format!("\"x\", {etag}"), "*".to_owned()] {
+        let reply = server.ask_with(&Viewer::Anyone, &line, &[("if-none-match", &matching)]).await;
         assert_eq!((reply.status, reply.body.len()), (304, 0), "{matching}");
         assert_eq!(reply.header("etag"), Some(etag.as_str()));
     }
     let lines = [("if-none-match", "\"other\""), ("if-none-match", etag.as_str())];
     assert_eq!(server.ask_with(&Viewer::Anyone, &line, &lines).await.status, 304);
-    server
-        .update(id, ProgressUpdate::advance(Delta::new().with_succeeded(1)))
-        .await;
-    let reply = server
-        .ask_with(&Viewer::Anyone, &line, &[("if-none-match", &etag)])
-        .await;
+    server.update(id, ProgressUpdate::advance(Delta::new().with_succeeded(1))).await;
+    let reply = server.ask_with(&Viewer::Anyone, &line, &[("if-none-match", &etag)]).await;
     assert_eq!(reply.status, 200);
     assert_ne!(reply.header("etag"), Some(etag.as_str()));
 }
@@ -179,15 +144,10 @@ async fn silence_shows_although_nothing_is_written() {
     let fresh = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
     tokio::time::sleep(Duration::from_millis(15_001)).await;
     let etag = fresh.header("etag").unwrap();
-    let stale = server
-        .ask_with(&Viewer::Anyone, &format!("GET /{id}"), &[("if-none-match", etag)])
-        .await;
+    let stale = server.ask_with(&Viewer::Anyone, &format!("GET /{id}"), &[("if-none-match", etag)]).await;
     assert_eq!(stale.status, 200);
     assert_eq!(
-        (
-            document(&fresh)["stale"].clone(),
-            document(&stale)["stale"].clone()
-        ),
+        (document(&fresh)["stale"].clone(), document(&stale)["stale"].clone()),
         (json!(false), json!(true))
     );
 }
@@ -197,28 +157,16 @@ async fn what_is_not_for_this_viewer_is_not_there() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t").with_owner("ann")).await;
     let unknown = server.ask(&ann(), &format!("GET /{}", ProgressId::new())).await;
-    assert_eq!(
-        (unknown.status, unknown.header("content-type")),
-        (404, Some("application/problem+json"))
-    );
+    assert_eq!((unknown.status, unknown.header("content-type")), (404, Some("application/problem+json")));
     let bob = Viewer::Owner("bob".to_owned());
     for viewer in [bob, Viewer::Anyone, Viewer::Owner(String::new())] {
-        for line in [
-            "GET /ID",
-            "GET /ID/",
-            "DELETE /ID",
-            "POST /ID/cancel",
-            "GET /ID/log",
-        ] {
+        for line in ["GET /ID", "GET /ID/", "DELETE /ID", "POST /ID/cancel", "GET /ID/log"] {
             let reply = server.ask(&viewer, &line.replace("ID", &id.to_string())).await;
             assert_eq!(reply, unknown, "{viewer:?} {line}");
         }
     }
     assert_eq!(server.ask(&ann(), &format!("GET /{id}")).await.status, 200);
-    assert_eq!(
-        server.ask(&Viewer::Admin, &format!("GET /{id}")).await.status,
-        200
-    );
+    assert_eq!(server.ask(&Viewer::Admin, &format!("GET /{id}")).await.status, 200);
 }
 
 #[tokio::test]
@@ -245,19 +193,10 @@ async fn what_is_no_id_asks_the_store_nothing() {
         "null",
         "undefined",
     ] {
-        for line in [
-            "GET /ID",
-            "DELETE /ID",
-            "POST /ID/cancel",
-            "GET /ID/log",
-            "GET /ID/unknown",
-        ] {
+        for line in ["GET /ID", "DELETE /ID", "POST /ID/cancel", "GET /ID/log", "GET /ID/unknown"] {
             // Doubled slashes make an empty segment, which names nothing either.
             let reply = server.ask(&ann(), &line.replace("ID", bad)).await;
-            assert!(
-                reply == unknown || reply.status == 405,
-                "{line} with {bad}: {reply:?}"
-            );
+            assert!(reply == unknown || reply.status == 405, "{line} with {bad}: {reply:?}");
         }
     }
     assert_eq!((server.store.reads(), server.store.writes()), (reads, writes));
@@ -268,12 +207,8 @@ async fn cancel_and_delete_say_what_became_of_it() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t")).await;
     server.update(id, ProgressUpdate::start()).await;
-    let status = async |line: &str| {
-        server
-            .ask(&Viewer::Anyone, &line.replace("ID", &id.to_string()))
-            .await
-            .status
-    };
+    let status =
+        async |line: &str| server.ask(&Viewer::Anyone, &line.replace("ID", &id.to_string())).await.status;
     assert_eq!(status("DELETE /ID").await, 409);
     assert_eq!(status("POST /ID/cancel").await, 202);
     assert_eq!(status("POST /ID/cancel").await, 202);
@@ -283,24 +218,11 @@ async fn cancel_and_delete_say_what_became_of_it() {
     assert_eq!(status("DELETE /ID").await, 404);
 
     let pending = server.create(NewProgress::new("t")).await;
-    let reply = server
-        .ask(&Viewer::Anyone, &format!("POST /{pending}/cancel"))
-        .await;
-    assert_eq!(
-        (reply.status, document(&reply)["status"].clone()),
-        (200, json!("cancelled"))
-    );
+    let reply = server.ask(&Viewer::Anyone, &format!("POST /{pending}/cancel")).await;
+    assert_eq!((reply.status, document(&reply)["status"].clone()), (200, json!("cancelled")));
     let failed = server.create(NewProgress::new("t")).await;
-    server
-        .update(failed, ProgressUpdate::fail(Delta::new(), "broken"))
-        .await;
-    assert_eq!(
-        server
-            .ask(&Viewer::Anyone, &format!("POST /{failed}/cancel"))
-            .await
-            .status,
-        409
-    );
+    server.update(failed, ProgressUpdate::fail(Delta::new(), "broken")).await;
+    assert_eq!(server.ask(&Viewer::Anyone, &format!("POST /{failed}/cancel")).await.status, 409);
 }
 
 #[tokio::test]
@@ -308,20 +230,12 @@ async fn other_sites_change_nothing() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t")).await;
     for line in [format!("POST /{id}/cancel"), format!("DELETE /{id}")] {
-        for forged in [
-            ("sec-fetch-site", "cross-site"),
-            ("origin", "https://evil.example"),
-        ] {
-            let reply = server
-                .ask_with(&Viewer::Admin, &line, &[("host", "localhost"), forged])
-                .await;
+        for forged in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+            let reply = server.ask_with(&Viewer::Admin, &line, &[("host", "localhost"), forged]).await;
             assert_eq!(reply.status, 403);
         }
     }
-    assert_eq!(
-        document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await)["status"],
-        "pending"
-    );
+    assert_eq!(document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await)["status"], "pending");
 }
 
 #[tokio::test]
@@ -343,20 +257,13 @@ async fn lists_are_paged_filtered_and_ones_own() {
         let page = document(&reply);
         assert_eq!(page["count"], page["jobs"].as_array().unwrap().len());
         seen.extend(
-            page["jobs"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|job| job["job_id"].as_str().unwrap().to_owned()),
+            page["jobs"].as_array().unwrap().iter().map(|job| job["job_id"].as_str().unwrap().to_owned()),
         );
         let Some(link) = reply.header("link") else {
             assert_eq!(page["next"], Value::Null);
             break;
         };
-        let next = link
-            .strip_prefix("<?")
-            .and_then(|link| link.strip_suffix(">; rel=\"next\""))
-            .unwrap();
+        let next = link.strip_prefix("<?").and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
         assert!(next.contains(page["next"].as_str().unwrap()));
         target = format!("GET /?{next}");
     }
@@ -376,22 +283,13 @@ async fn lists_are_paged_filtered_and_ones_own() {
         ("GET /active/?limit=1", 1),
     ] {
         let line = if line == "GET" { "GET " } else { line };
-        assert_eq!(
-            document(&server.ask(&ann(), line).await)["count"],
-            count,
-            "{line}"
-        );
+        assert_eq!(document(&server.ask(&ann(), line).await)["count"], count, "{line}");
     }
     assert_eq!(document(&server.ask(&Viewer::Admin, "GET /").await)["count"], 10);
     assert_eq!(server.ask(&Viewer::Anyone, "GET /").await.status, 403);
     let bobs =
         document(&server.ask(&Viewer::Admin, "GET /?task_type=other").await)["jobs"][0]["job_id"].clone();
-    let several = format!(
-        "GET /?ids={},{},nonsense,{}",
-        ids[0],
-        bobs.as_str().unwrap(),
-        ProgressId::new()
-    );
+    let several = format!("GET /?ids={},{},nonsense,{}", ids[0], bobs.as_str().unwrap(), ProgressId::new());
     assert_eq!(document(&server.ask(&Viewer::Admin, &several).await)["count"], 2);
     assert_eq!(document(&server.ask(&ann(), &several).await)["count"], 1);
 
@@ -416,10 +314,7 @@ async fn lists_are_paged_filtered_and_ones_own() {
         );
     }
     let too_many = vec!["x"; 101].join(",");
-    assert_eq!(
-        server.ask(&ann(), &format!("GET /?ids={too_many}")).await.status,
-        400
-    );
+    assert_eq!(server.ask(&ann(), &format!("GET /?ids={too_many}")).await.status, 400);
 }
 
 #[tokio::test]
@@ -432,27 +327,13 @@ async fn a_log_is_read_in_stretches() {
         .with_entry(NewEntry::info("begun"))
         .with_entry(NewEntry::error("550 no such mailbox").with_item("CCT456"));
     server.update(id, ProgressUpdate::advance(delta)).await;
-    let log = document(
-        &server
-            .ask(&Viewer::Anyone, &format!("GET /{id}/log?after=3&limit=1"))
-            .await,
-    );
+    let log = document(&server.ask(&Viewer::Anyone, &format!("GET /{id}/log?after=3&limit=1")).await);
     assert_eq!((&log["next_after"], &log["dropped"]), (&json!(4), &json!(2)));
     let line = &log["entries"][0];
-    assert_eq!(
-        (&line["seq"], &line["level"], &line["item"]),
-        (&json!(4), &json!("error"), &json!("CCT456"))
-    );
+    assert_eq!((&line["seq"], &line["level"], &line["item"]), (&json!(4), &json!("error"), &json!("CCT456")));
     assert_eq!(line["message"], "550 no such mailbox");
     for bad in ["after=-1", "after=x", "limit=0", "limit=1001"] {
-        assert_eq!(
-            server
-                .ask(&Viewer::Anyone, &format!("GET /{id}/log?{bad}"))
-                .await
-                .status,
-            400,
-            "{bad}"
-        );
+        assert_eq!(server.ask(&Viewer::Anyone, &format!("GET /{id}/log?{bad}")).await.status, 400, "{bad}");
     }
 }
 
@@ -467,15 +348,8 @@ async fn a_store_in_trouble_gives_503_and_none_of_its_words() {
         for line in &lines {
             let begun = tokio::time::Instant::now();
             let reply = server.ask(&Viewer::Admin, line).await;
-            assert_eq!(
-                (reply.status, reply.header("retry-after")),
-                (503, Some("1")),
-                "{fault:?} {line}"
-            );
-            assert!(
-                begun.elapsed() <= Duration::from_millis(1_200),
-                "{fault:?} {line}"
-            );
+            assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{fault:?} {line}");
+            assert!(begun.elapsed() <= Duration::from_millis(1_200), "{fault:?} {line}");
             assert!(
                 !String::from_utf8_lossy(&reply.body).contains("told"),
                 "the store's words reached the viewer"
@@ -559,10 +433,8 @@ async fn numbers_that_browsers_misread_are_never_sent() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t")).await;
     server.update(id, ProgressUpdate::start()).await;
-    let all = Delta::new()
-        .with_succeeded(u64::MAX)
-        .with_failed(u64::MAX)
-        .with_total(TotalChange::Set(u64::MAX));
+    let all =
+        Delta::new().with_succeeded(u64::MAX).with_failed(u64::MAX).with_total(TotalChange::Set(u64::MAX));
     server.update(id, ProgressUpdate::advance(all)).await;
     let body = document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await);
     for name in ["total_items", "processed_items", "failed_items", "success_count"] {
@@ -579,19 +451,11 @@ fn the_widget_is_built_from_its_sources() {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path)
-            } else {
-                sources.push(path)
-            }
+            if path.is_dir() { folders.push(path) } else { sources.push(path) }
         }
     }
     let name = |path: &std::path::Path| {
-        path.strip_prefix(assets.join("src"))
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .replace('\\', "/")
+        path.strip_prefix(assets.join("src")).unwrap().to_str().unwrap().replace('\\', "/")
     };
     sources.sort_by_key(|path| name(path));
     let mut hash = Sha256::new();
@@ -604,22 +468,9 @@ fn the_widget_is_built_from_its_sources() {
     let expected: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let manifest = std::fs::read(assets.join("dist/manifest.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(
-        manifest["source"],
-        json!(expected),
-        "run `npm run build` in progress-http/assets"
-    );
+    assert_eq!(manifest["source"], json!(expected), "run `npm run build` in progress-http/assets");
     for file in progress_http::WIDGET {
-        assert_eq!(
-            manifest["files"][file.name]["bytes"],
-            json!(file.content.len()),
-            "{}",
-            file.name
-        );
-        assert!(
-            manifest["files"][file.name]["sha384"].is_string(),
-            "{}",
-            file.name
-        );
+        assert_eq!(manifest["files"][file.name]["bytes"], json!(file.content.len()), "{}", file.name);
+        assert!(manifest["files"][file.name]["sha384"].is_string(), "{}", file.name);
     }
 }

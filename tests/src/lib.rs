@@ -1,1 +1,150 @@
-//! Tests that cross the crates.
+//! What tests of whole programs share: a program that is started, asked over HTTP, and always stopped.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what is wrong by panicking")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A program that serves HTTP and says so on its first line: `listening on http://ADDRESS`. Killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    base: String,
+    agent: ureq::Agent,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The `Location` header.
+    pub location: Option<String>,
+    /// The body, as JSON, or null when it is not.
+    pub json: Value,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Server {
+    /// Starts a program and waits for its first line.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start, or says something else.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a first line");
+        let base = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap_or_else(|| panic!("unexpected: {line:?}"))
+            .to_owned();
+        // A failure is an answer like any other here.
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(20)));
+        Self { child, base, agent: config.build().into() }
+    }
+
+    /// The address, such as `http://127.0.0.1:49152`.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks for a path.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Answer {
+        answer(self.agent.get(self.url(path)).call())
+    }
+
+    /// Posts a body of a content type.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    #[must_use]
+    pub fn post(&self, path: &str, content_type: &str, body: &str) -> Answer {
+        answer(self.agent.post(self.url(path)).header("content-type", content_type).send(body))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Asks again and again until the answer is as wanted.
+    ///
+    /// # Panics
+    ///
+    /// When it is not so in time.
+    pub fn wait_for(&self, path: &str, patience: Duration, is_so: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + patience;
+        loop {
+            let answer = self.get(path);
+            if is_so(&answer.json) {
+                return answer.json;
+            }
+            assert!(Instant::now() < deadline, "not so after {patience:?}: {}", answer.text);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends the program without a warning, as `kill -9` does.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended before.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it was still there");
+        self.child.wait().expect("its end");
+    }
+
+    /// Asks the program to end (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end in time.
+    pub fn terminate(mut self, patience: Duration) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still there {patience:?} after SIGTERM");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already, which is all we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn answer(outcome: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    let mut response = outcome.expect("an answer");
+    let location = response.headers().get("location").map(|value| value.to_str().expect("ASCII").to_owned());
+    let text = response.body_mut().read_to_string().expect("a body");
+    let json = serde_json::from_str(&text).unwrap_or_default();
+    Answer { status: response.status().as_u16(), location, json, text }
+}
+
+/// The program of the README is compiled, or it would be wrong one day.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

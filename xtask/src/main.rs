@@ -1,2 +1,30 @@
-//! Chores.
-fn main() {}
+//! The project's chores: `cargo xtask test` runs every test and sets up what they need, `cargo xtask check` looks at
+//! everything else that must hold before a change lands.
+
+mod check;
+mod setup;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask test    runs every test; installs what is missing when it may (root on Debian or Ubuntu)
+cargo xtask check   format, lints, documentation, features one by one, packages";
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => test::run(),
+        ["check"] => check::run(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -52,12 +52,7 @@ impl FaultyStore {
     /// A store that behaves, until it is told otherwise.
     #[must_use]
     pub fn new(inner: Arc<dyn ProgressStore>) -> Self {
-        Self {
-            inner,
-            fault: Mutex::default(),
-            reads: AtomicU64::new(0),
-            writes: AtomicU64::new(0),
-        }
+        Self { inner, fault: Mutex::default(), reads: AtomicU64::new(0), writes: AtomicU64::new(0) }
     }
 
     /// Misbehaves in this way from now on.

@@ -32,26 +32,17 @@ pub(super) async fn all(store: &Store) {
 }
 
 async fn pending(store: &Store) -> Progress {
-    store
-        .create(&NewProgress::new("conformance"))
-        .await
-        .expect("created")
+    store.create(&NewProgress::new("conformance")).await.expect("created")
 }
 
 async fn running(store: &Store) -> Progress {
     let job = pending(store).await;
-    store
-        .update(job.id, &ProgressUpdate::start())
-        .await
-        .expect("started")
+    store.update(job.id, &ProgressUpdate::start()).await.expect("started")
 }
 
 async fn finished(store: &Store) -> Progress {
     let job = pending(store).await;
-    store
-        .update(job.id, &ProgressUpdate::fail(Delta::new(), "over"))
-        .await
-        .expect("failed")
+    store.update(job.id, &ProgressUpdate::fail(Delta::new(), "over")).await.expect("failed")
 }
 
 fn one() -> ProgressUpdate {
@@ -65,14 +56,8 @@ async fn read(store: &Store, id: ProgressId) -> Progress {
 async fn a_job_is_created_once(store: &Store) {
     let job = NewProgress::new("conformance").with_total(7).with_title("first");
     let created = store.create(&job).await.expect("created");
-    assert_eq!(
-        (created.status, created.version, created.total),
-        (Status::Pending, 1, Some(7))
-    );
-    assert_eq!(
-        created.observed_at, created.created_at,
-        "the record as stored, by one clock"
-    );
+    assert_eq!((created.status, created.version, created.total), (Status::Pending, 1, Some(7)));
+    assert_eq!(created.observed_at, created.created_at, "the record as stored, by one clock");
     assert_eq!(timeless(&read(store, job.id()).await), timeless(&created));
 
     let again = NewProgress::new("other").with_id(job.id());
@@ -90,10 +75,7 @@ async fn unknown_ids_are_not_found(store: &Store) {
         |error: ProgressError| matches!(error, ProgressError::NotFound(unknown) if unknown == id);
     assert_eq!(store.get(id).await.expect("an answer"), None);
     assert!(is_not_found(store.update(id, &one()).await.unwrap_err()));
-    let stamped = one().with_stamp(Stamp {
-        writer: Uuid::from_u128(3),
-        seq: 1,
-    });
+    let stamped = one().with_stamp(Stamp { writer: Uuid::from_u128(3), seq: 1 });
     assert!(is_not_found(store.update(id, &stamped).await.unwrap_err()));
     assert!(is_not_found(store.entries(id, 0, 10).await.unwrap_err()));
     assert!(is_not_found(store.delete(id).await.unwrap_err()));
@@ -119,10 +101,7 @@ async fn concurrent_counts_are_neither_lost_nor_doubled(store: &Store) {
         let store = Arc::clone(store);
         tasks.spawn(async move {
             for seq in 1..=25 {
-                let update = one().with_stamp(Stamp {
-                    writer: Uuid::from_u128(100 + writer),
-                    seq,
-                });
+                let update = one().with_stamp(Stamp { writer: Uuid::from_u128(100 + writer), seq });
                 store.update(id, &update).await.expect("counted");
                 if seq % 5 == 0 {
                     store.update(id, &update).await.expect("known already");
@@ -164,22 +143,13 @@ async fn of_several_endings_one_wins(store: &Store) {
         let winner = winner.expect("one ending");
         assert_eq!(winner.succeeded, 1);
         let after = read(store, id).await;
-        assert_eq!(
-            Progress {
-                observed_at: winner.observed_at,
-                ..after
-            },
-            winner
-        );
+        assert_eq!(Progress { observed_at: winner.observed_at, ..after }, winner);
     }
 }
 
 async fn a_repeated_stamp_changes_nothing_even_after_the_end(store: &Store) {
     let id = running(store).await.id;
-    let stamp = |seq| Stamp {
-        writer: Uuid::from_u128(7),
-        seq,
-    };
+    let stamp = |seq| Stamp { writer: Uuid::from_u128(7), seq };
     let counts = one().with_stamp(stamp(1));
     let ending =
         ProgressUpdate::complete(Delta::new().with_succeeded(1), Completion::new()).with_stamp(stamp(2));
@@ -187,28 +157,16 @@ async fn a_repeated_stamp_changes_nothing_even_after_the_end(store: &Store) {
         store.update(id, update).await.expect("applied, or known already");
     }
     let progress = read(store, id).await;
-    assert_eq!(
-        (progress.status, progress.succeeded, progress.version),
-        (Status::Completed, 2, 4)
-    );
+    assert_eq!((progress.status, progress.succeeded, progress.version), (Status::Completed, 2, 4));
 }
 
 async fn a_refused_update_leaves_no_stamp(store: &Store) {
     let id = pending(store).await.id;
-    let update = one().with_stamp(Stamp {
-        writer: Uuid::from_u128(8),
-        seq: 1,
-    });
+    let update = one().with_stamp(Stamp { writer: Uuid::from_u128(8), seq: 1 });
     for _ in 0..2 {
         let refusal = store.update(id, &update).await;
         assert!(
-            matches!(
-                refusal,
-                Err(ProgressError::Refused {
-                    status: Status::Pending,
-                    ..
-                })
-            ),
+            matches!(refusal, Err(ProgressError::Refused { status: Status::Pending, .. })),
             "{refusal:?}"
         );
     }
@@ -222,15 +180,9 @@ async fn pages_hold_every_record_once_and_only_the_owners(store: &Store) {
     for number in 0..7 {
         let job = NewProgress::new(if number % 2 == 0 { "even" } else { "odd" }).with_owner(&owner);
         ids.push(store.create(&job).await.expect("created").id);
-        store
-            .create(&NewProgress::new("even").with_owner(format!("{owner} other")))
-            .await
-            .expect("created");
+        store.create(&NewProgress::new("even").with_owner(format!("{owner} other"))).await.expect("created");
     }
-    store
-        .update(ids[0], &ProgressUpdate::request_cancel())
-        .await
-        .expect("cancelled");
+    store.update(ids[0], &ProgressUpdate::request_cancel()).await.expect("cancelled");
     let query = || ProgressQuery::new().with_owner(&owner);
 
     let mut seen = Vec::new();
@@ -248,14 +200,8 @@ async fn pages_hold_every_record_once_and_only_the_owners(store: &Store) {
             break;
         }
     }
-    let keys: Vec<_> = seen
-        .iter()
-        .map(|progress| (progress.created_at, progress.id))
-        .collect();
-    assert!(
-        keys.is_sorted_by(|left, right| left > right),
-        "newest first: {keys:?}"
-    );
+    let keys: Vec<_> = seen.iter().map(|progress| (progress.created_at, progress.id)).collect();
+    assert!(keys.is_sorted_by(|left, right| left > right), "newest first: {keys:?}");
     let mut found: Vec<_> = seen.iter().map(|progress| progress.id).collect();
     found.sort_unstable();
     ids.sort_unstable();
@@ -265,17 +211,10 @@ async fn pages_hold_every_record_once_and_only_the_owners(store: &Store) {
     assert_eq!(count(query().with_active()).await, 6);
     assert_eq!(count(query().with_finished()).await, 1);
     assert_eq!(count(query().with_task_type("odd")).await, 3);
-    assert_eq!(
-        count(query().with_status(Status::Cancelled).with_active()).await,
-        0
-    );
+    assert_eq!(count(query().with_status(Status::Cancelled).with_active()).await, 0);
     assert_eq!(count(ProgressQuery::new().with_owner("nobody")).await, 0);
     let full = store.list(&query().with_limit(7)).await.expect("a page");
-    assert_eq!(
-        (full.items.len(), full.next),
-        (7, None),
-        "a full last page announces no other"
-    );
+    assert_eq!((full.items.len(), full.next), (7, None), "a full last page announces no other");
     for progress in &full.items {
         assert!(query().matches(progress));
     }
@@ -288,32 +227,19 @@ async fn the_log_keeps_its_newest_entries_and_counts_the_rest(store: &Store) {
     for number in 1..=limit {
         delta = delta.with_entry(NewEntry::info(format!("line {number}")).with_item("item"));
     }
-    store
-        .update(id, &ProgressUpdate::advance(delta))
-        .await
-        .expect("logged");
-    let more = Delta::new()
-        .with_entry(NewEntry::error("one more"))
-        .with_entry(NewEntry::error("and another"));
-    store
-        .update(id, &ProgressUpdate::advance(more))
-        .await
-        .expect("logged");
+    store.update(id, &ProgressUpdate::advance(delta)).await.expect("logged");
+    let more =
+        Delta::new().with_entry(NewEntry::error("one more")).with_entry(NewEntry::error("and another"));
+    store.update(id, &ProgressUpdate::advance(more)).await.expect("logged");
 
     let page = store.entries(id, 0, u32::MAX).await.expect("the log");
     assert_eq!(page.entries.len() as u64, limit);
     assert_eq!(page.dropped, 5);
-    assert_eq!(
-        (page.entries[0].seq, page.entries[0].message.as_str()),
-        (6, "line 3")
-    );
+    assert_eq!((page.entries[0].seq, page.entries[0].message.as_str()), (6, "line 3"));
     assert_eq!(page.next_after, limit + 5);
 
     let part = store.entries(id, 10, 2).await.expect("the log");
-    assert_eq!(
-        part.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
-        [11, 12]
-    );
+    assert_eq!(part.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [11, 12]);
     assert_eq!(part.next_after, 12);
     let end = store.entries(id, limit + 5, 10).await.expect("the log");
     assert_eq!((end.entries.len(), end.next_after), (0, limit + 5));
@@ -324,72 +250,36 @@ async fn the_log_keeps_its_newest_entries_and_counts_the_rest(store: &Store) {
 async fn deletion_waits_for_the_end_and_leaves_nothing(store: &Store) {
     let job = NewProgress::new("conformance");
     let id = store.create(&job).await.expect("created").id;
-    let stamp = Stamp {
-        writer: Uuid::from_u128(9),
-        seq: 1,
-    };
-    store
-        .update(id, &ProgressUpdate::start().with_stamp(stamp))
-        .await
-        .expect("started");
+    let stamp = Stamp { writer: Uuid::from_u128(9), seq: 1 };
+    store.update(id, &ProgressUpdate::start().with_stamp(stamp)).await.expect("started");
     let refusal = store.delete(id).await;
-    assert!(
-        matches!(
-            refusal,
-            Err(ProgressError::Refused {
-                status: Status::Running,
-                ..
-            })
-        ),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, Err(ProgressError::Refused { status: Status::Running, .. })), "{refusal:?}");
     let last = Delta::new().with_entry(NewEntry::info("last"));
-    store
-        .update(id, &ProgressUpdate::cancel(last))
-        .await
-        .expect("cancelled");
+    store.update(id, &ProgressUpdate::cancel(last)).await.expect("cancelled");
     store.delete(id).await.expect("deleted");
     assert_eq!(store.get(id).await.expect("an answer"), None);
 
     store.create(&job).await.expect("the id is free again");
     assert_eq!(store.entries(id, 0, 10).await.expect("a log").entries, []);
-    let started = store
-        .update(id, &ProgressUpdate::start().with_stamp(stamp))
-        .await
-        .expect("started");
-    assert_eq!(
-        started.status,
-        Status::Running,
-        "the old record's stamps were left behind"
-    );
+    let started = store.update(id, &ProgressUpdate::start().with_stamp(stamp)).await.expect("started");
+    assert_eq!(started.status, Status::Running, "the old record's stamps were left behind");
 }
 
 async fn several_at_once_are_as_one_by_one(store: &Store) {
     let (first, second) = (running(store).await.id, pending(store).await.id);
     let unknown = ProgressId::new();
-    let found = store
-        .get_many(&[second, unknown, first, second])
-        .await
-        .expect("read");
-    let found: Vec<_> = found
-        .into_iter()
-        .map(|progress| progress.map(|progress| progress.id))
-        .collect();
+    let found = store.get_many(&[second, unknown, first, second]).await.expect("read");
+    let found: Vec<_> = found.into_iter().map(|progress| progress.map(|progress| progress.id)).collect();
     assert_eq!(found, [Some(second), None, Some(first), Some(second)]);
 
-    let outcomes = store
-        .update_many(&[(first, one()), (second, one()), (unknown, one()), (first, one())])
-        .await;
+    let outcomes =
+        store.update_many(&[(first, one()), (second, one()), (unknown, one()), (first, one())]).await;
     assert_eq!(outcomes.len(), 4);
     assert_eq!(outcomes[0].as_ref().expect("counted").succeeded, 1);
     assert!(matches!(outcomes[1], Err(ProgressError::Refused { .. })));
     assert!(matches!(outcomes[2], Err(ProgressError::NotFound(_))));
     assert_eq!(outcomes[3].as_ref().expect("counted").succeeded, 2);
-    assert_eq!(
-        read(store, first).await.succeeded,
-        2,
-        "a refusal took others with it"
-    );
+    assert_eq!(read(store, first).await.succeeded, 2, "a refusal took others with it");
     assert!(store.update_many(&[]).await.is_empty());
     assert!(store.get_many(&[]).await.expect("nothing").is_empty());
 }
@@ -399,10 +289,7 @@ async fn silence_grows_until_a_heartbeat(store: &Store) {
     tokio::time::sleep(Duration::from_millis(30)).await;
     let silence = read(store, id).await.silent_for().expect("running");
     assert!(silence >= Duration::from_millis(25), "{silence:?}");
-    let renewed = store
-        .update(id, &ProgressUpdate::heartbeat())
-        .await
-        .expect("alive");
+    let renewed = store.update(id, &ProgressUpdate::heartbeat()).await.expect("alive");
     assert!(renewed.silent_for().expect("running") < silence);
 }
 
@@ -414,31 +301,14 @@ async fn only_the_silent_are_failed(store: &Store) {
     // Others of this suite may be silent as well.
     assert!(store.fail_stale(Duration::from_millis(500)).await.expect("swept") >= 1);
     let lost = read(store, silent).await;
-    assert_eq!(
-        (lost.status, lost.error.as_deref()),
-        (Status::Failed, Some(WORKER_LOST))
-    );
+    assert_eq!((lost.status, lost.error.as_deref()), (Status::Failed, Some(WORKER_LOST)));
     assert_eq!((lost.version, lost.finished_at), (3, Some(lost.updated_at)));
     assert_eq!(read(store, alive).await.status, Status::Running);
-    assert_eq!(
-        read(store, waiting).await.status,
-        Status::Pending,
-        "nobody owes a pending job a heartbeat"
-    );
-    assert_eq!(
-        store.fail_stale(Duration::from_millis(500)).await.expect("swept"),
-        0,
-        "each is failed once"
-    );
+    assert_eq!(read(store, waiting).await.status, Status::Pending, "nobody owes a pending job a heartbeat");
+    assert_eq!(store.fail_stale(Duration::from_millis(500)).await.expect("swept"), 0, "each is failed once");
     let refusal = store.update(silent, &one()).await;
     assert!(
-        matches!(
-            refusal,
-            Err(ProgressError::Refused {
-                status: Status::Failed,
-                ..
-            })
-        ),
+        matches!(refusal, Err(ProgressError::Refused { status: Status::Failed, .. })),
         "a worker that slept is told"
     );
 }
@@ -453,42 +323,15 @@ async fn only_the_old_are_deleted(store: &Store) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let active = running(store).await.id;
+    assert_eq!(store.delete_finished(Duration::MAX, 10).await.expect("deleted"), 0);
+    assert_eq!(store.delete_finished(Duration::from_secs(3_600), 10).await.expect("deleted"), 0);
     assert_eq!(
-        store.delete_finished(Duration::MAX, 10).await.expect("deleted"),
-        0
-    );
-    assert_eq!(
-        store
-            .delete_finished(Duration::from_secs(3_600), 10)
-            .await
-            .expect("deleted"),
-        0
-    );
-    assert_eq!(
-        store
-            .delete_finished(Duration::from_millis(1), 2)
-            .await
-            .expect("deleted"),
+        store.delete_finished(Duration::from_millis(1), 2).await.expect("deleted"),
         2,
         "no more than asked"
     );
-    let left = store
-        .get_many(&ids)
-        .await
-        .expect("read")
-        .into_iter()
-        .map(|progress| progress.is_some());
-    assert_eq!(
-        left.collect::<Vec<_>>(),
-        [false, false, true],
-        "the oldest endings first"
-    );
-    assert_eq!(
-        store
-            .delete_finished(Duration::from_millis(1), 2)
-            .await
-            .expect("deleted"),
-        1
-    );
+    let left = store.get_many(&ids).await.expect("read").into_iter().map(|progress| progress.is_some());
+    assert_eq!(left.collect::<Vec<_>>(), [false, false, true], "the oldest endings first");
+    assert_eq!(store.delete_finished(Duration::from_millis(1), 2).await.expect("deleted"), 1);
     assert_eq!(read(store, active).await.status, Status::Running);
 }

@@ -40,10 +40,7 @@ struct Model {
 impl Model {
     fn update(&mut self, update: &ProgressUpdate) -> Result<(), ProgressError> {
         if let Some(stamp) = update.stamp()
-            && self
-                .writers
-                .get(&stamp.writer)
-                .is_some_and(|applied| *applied >= stamp.seq)
+            && self.writers.get(&stamp.writer).is_some_and(|applied| *applied >= stamp.seq)
         {
             return Ok(());
         }
@@ -54,12 +51,7 @@ impl Model {
         let entries = update.delta().entries();
         let first = self.progress.last_entry + 1 - entries.len() as u64;
         self.log.extend((first..).zip(entries).map(|(seq, entry)| {
-            (
-                seq,
-                entry.level(),
-                entry.item().map(str::to_owned),
-                entry.message().to_owned(),
-            )
+            (seq, entry.level(), entry.item().map(str::to_owned), entry.message().to_owned())
         }));
         Ok(())
     }
@@ -69,11 +61,7 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
     let mut random = Random::new(seed);
     let created = store.create(&job(&mut random)).await.expect("a new job is taken");
     let id = created.id;
-    let mut model = Model {
-        progress: created.clone(),
-        writers: HashMap::new(),
-        log: Vec::new(),
-    };
+    let mut model = Model { progress: created.clone(), writers: HashMap::new(), log: Vec::new() };
     let writers = [Uuid::from_u128(1), Uuid::from_u128(2)];
     let mut before = created;
     // Most sequences start, or there would be little but refusals to see.
@@ -115,11 +103,7 @@ async fn step(
     let id = before.id;
     match (store.update(id, update).await, model.update(update)) {
         (Ok(after), Ok(())) => {
-            assert_eq!(
-                timeless(&after),
-                timeless(&model.progress),
-                "after {update:?}, seed {seed}"
-            );
+            assert_eq!(timeless(&after), timeless(&model.progress), "after {update:?}, seed {seed}");
             assert_times(before, &after, seed);
         }
         (Err(ProgressError::Refused { status, .. }), Err(_)) => {
@@ -131,39 +115,23 @@ async fn step(
         (theirs, ours) => panic!("{update:?} gave {theirs:?} instead of {ours:?}, seed {seed}"),
     }
     let read = store.get(id).await.expect("readable").expect("still there");
-    assert_eq!(
-        timeless(&read),
-        timeless(&model.progress),
-        "read after {update:?}, seed {seed}"
-    );
+    assert_eq!(timeless(&read), timeless(&model.progress), "read after {update:?}, seed {seed}");
     read
 }
 
 fn assert_times(before: &Progress, after: &Progress, seed: u64) {
     assert_eq!(after.created_at, before.created_at, "seed {seed}");
-    assert!(
-        after.updated_at >= before.updated_at,
-        "updated_at ran backwards, seed {seed}"
-    );
+    assert!(after.updated_at >= before.updated_at, "updated_at ran backwards, seed {seed}");
     if after.version == before.version {
-        assert_eq!(
-            after.updated_at, before.updated_at,
-            "the same version at another time, seed {seed}"
-        );
+        assert_eq!(after.updated_at, before.updated_at, "the same version at another time, seed {seed}");
     }
     if before.finished_at.is_some() {
-        assert_eq!(
-            after.finished_at, before.finished_at,
-            "a second ending, seed {seed}"
-        );
+        assert_eq!(after.finished_at, before.finished_at, "a second ending, seed {seed}");
     } else if after.finished_at.is_some() {
         assert_eq!(after.finished_at, Some(after.updated_at), "seed {seed}");
     }
     if let Some(started_at) = after.started_at {
-        assert!(
-            started_at >= after.created_at && started_at <= after.updated_at,
-            "seed {seed}"
-        );
+        assert!(started_at >= after.created_at && started_at <= after.updated_at, "seed {seed}");
     }
 }
 
@@ -176,9 +144,7 @@ fn job(random: &mut Random) -> NewProgress {
         job = job.with_auto_complete();
     }
     if random.once_in(4) {
-        job = job
-            .with_owner("owner ü")
-            .with_completion_message(*random.pick(&TEXTS));
+        job = job.with_owner("owner ü").with_completion_message(*random.pick(&TEXTS));
     }
     if random.once_in(4) {
         job = job.with_metadata(json!({"text": *random.pick(&TEXTS), "n": [1, null, {"deep": true}]}));
@@ -187,15 +153,9 @@ fn job(random: &mut Random) -> NewProgress {
 }
 
 fn delta(random: &mut Random) -> Delta {
-    let mut delta = Delta::new()
-        .with_succeeded(*random.pick(&COUNTS))
-        .with_failed(*random.pick(&COUNTS));
+    let mut delta = Delta::new().with_succeeded(*random.pick(&COUNTS)).with_failed(*random.pick(&COUNTS));
     if random.once_in(3) {
-        delta = delta.with_message(
-            random
-                .pick(&TEXTS)
-                .repeat(if random.once_in(8) { 1_000 } else { 1 }),
-        );
+        delta = delta.with_message(random.pick(&TEXTS).repeat(if random.once_in(8) { 1_000 } else { 1 }));
     }
     if random.once_in(6) {
         delta = delta.with_total(TotalChange::Set(*random.pick(&TOTALS)));
@@ -221,9 +181,8 @@ fn update(random: &mut Random) -> ProgressUpdate {
         4 => ProgressUpdate::cancel(delta(random)),
         5 => ProgressUpdate::fail(delta(random), *random.pick(&TEXTS)),
         6 => {
-            let completion = Completion::new()
-                .try_with_result(json!({"text": *random.pick(&TEXTS)}))
-                .expect("small");
+            let completion =
+                Completion::new().try_with_result(json!({"text": *random.pick(&TEXTS)})).expect("small");
             ProgressUpdate::complete(delta(random), completion.with_message(*random.pick(&TEXTS)))
         }
         7 => ProgressUpdate::complete(delta(random), Completion::new()),

@@ -49,10 +49,7 @@ impl Failure {
     /// A failure in words for viewers; at most 2,000 characters reach them.
     #[must_use]
     pub fn new(public: impl Into<String>) -> Self {
-        Self {
-            public: public.into(),
-            source: None,
-        }
+        Self { public: public.into(), source: None }
     }
 
     /// Adds the cause, for the log.
@@ -91,10 +88,7 @@ impl Failure {
 
 /// An error and its sources in one line, for a log.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    causes(error)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -110,10 +104,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure")
-            .field("public", &self.public)
-            .field("source", &self.source)
-            .finish()
+        f.debug_struct("Failure").field("public", &self.public).field("source", &self.source).finish()
     }
 }
 
@@ -127,14 +118,8 @@ mod tests {
 
     #[test]
     fn a_wrapped_request_to_stop_is_still_recognised() {
-        assert_eq!(
-            Failure::from(Stopped::CancelRequested).stopped(),
-            Some(Stopped::CancelRequested)
-        );
-        assert_eq!(
-            Failure::from(Wrapped(Stopped::Deleted)).stopped(),
-            Some(Stopped::Deleted)
-        );
+        assert_eq!(Failure::from(Stopped::CancelRequested).stopped(), Some(Stopped::CancelRequested));
+        assert_eq!(Failure::from(Wrapped(Stopped::Deleted)).stopped(), Some(Stopped::Deleted));
         assert_eq!(Failure::new("no").stopped(), None);
     }
 

@@ -85,12 +85,7 @@ impl TrackerHandle {
     /// Waits until there is a reason to stop, for `tokio::select!` beside a long item; for ever when none comes.
     pub async fn until_stopped(&self) -> Stopped {
         let mut news = self.shared.subscribe();
-        match news
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|stopped| *stopped)
-        {
+        match news.wait_for(Option::is_some).await.ok().and_then(|stopped| *stopped) {
             Some(stopped) => stopped,
             // The sender lives in `self.shared`, which we hold: there is no such end.
             None => std::future::pending().await,

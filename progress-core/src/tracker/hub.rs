@@ -46,11 +46,8 @@ impl Hub {
             .find(|(a, r, _)| (*a, *r) == (address, runtime))
             .and_then(|(_, _, hub)| hub.upgrade());
         known.unwrap_or_else(|| {
-            let hub = Arc::new(Self {
-                store: Arc::clone(store),
-                queue: Mutex::default(),
-                bell: Notify::new(),
-            });
+            let hub =
+                Arc::new(Self { store: Arc::clone(store), queue: Mutex::default(), bell: Notify::new() });
             hubs.push((address, runtime, Arc::downgrade(&hub)));
             hub
         })
@@ -99,12 +96,7 @@ impl Drop for Running {
 
 impl Running {
     fn new(hub: Arc<Hub>) -> Self {
-        Self {
-            hub,
-            members: Vec::new(),
-            is_failing: false,
-            has_ended: false,
-        }
+        Self { hub, members: Vec::new(), is_failing: false, has_ended: false }
     }
 
     async fn run(mut self) {
@@ -115,12 +107,7 @@ impl Running {
                 self.settle(senders, answers);
             }
             self.members.retain(|member| !member.is_closed());
-            let wake_at = self
-                .members
-                .iter()
-                .map(Member::next_step)
-                .min()
-                .unwrap_or_else(Instant::now);
+            let wake_at = self.members.iter().map(Member::next_step).min().unwrap_or_else(Instant::now);
             tokio::select! {
                 () = sleep_until(wake_at) => {}
                 () = self.hub.bell.notified() => {}
@@ -168,7 +155,10 @@ impl Running {
                 Answer::Accepted => self.is_failing = recovered(self.is_failing),
                 Answer::Retry(error) => {
                     if !self.is_failing {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "progress cannot be written; counts are kept and writing is retried");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "progress cannot be written; counts are kept and writing is retried"
+                        );
                     }
                     self.is_failing = true;
                 }

@@ -103,10 +103,7 @@ impl Member {
                 None => ProgressUpdate::advance(delta),
             };
             self.seq += 1;
-            let update = update.with_stamp(Stamp {
-                writer: self.writer,
-                seq: self.seq,
-            });
+            let update = update.with_stamp(Stamp { writer: self.writer, seq: self.seq });
             self.in_flight = Some(InFlight { update, is_ending });
         }
         match &self.in_flight {

@@ -148,11 +148,8 @@ impl Tracker {
         self,
         completion: C,
     ) -> impl Future<Output = Result<Progress, ProgressError>> + Send + use<C> {
-        let kind = if self.auto_complete {
-            EndingKind::Leave
-        } else {
-            EndingKind::Complete(completion.into())
-        };
+        let kind =
+            if self.auto_complete { EndingKind::Leave } else { EndingKind::Complete(completion.into()) };
         self.end(kind)
     }
 
@@ -184,10 +181,7 @@ impl Tracker {
         kind: EndingKind,
     ) -> impl Future<Output = Result<Progress, ProgressError>> + Send + use<> {
         let (reply, outcome) = oneshot::channel();
-        self.handle.shared.end(Ending {
-            kind,
-            reply: Some(reply),
-        });
+        self.handle.shared.end(Ending { kind, reply: Some(reply) });
         self.is_ended = true;
         let (id, store) = (self.id(), Arc::clone(&self.store));
         async move {

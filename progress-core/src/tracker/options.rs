@@ -80,10 +80,7 @@ impl TrackerOptions {
         store: Arc<dyn ProgressStore>,
         id: ProgressId,
     ) -> Result<Tracker, ProgressError> {
-        let stamp = Stamp {
-            writer: Uuid::new_v4(),
-            seq: 1,
-        };
+        let stamp = Stamp { writer: Uuid::new_v4(), seq: 1 };
         let progress = self.begin(&*store, id, stamp).await?;
         let hub = Hub::of(&store);
         let shared = Arc::new(Shared::new(id, Arc::clone(&hub)));
@@ -111,10 +108,7 @@ impl TrackerOptions {
         let mut failures = 0;
         loop {
             let outcome = match store.update(id, &start).await {
-                Err(ProgressError::Refused {
-                    status: Status::Running,
-                    ..
-                }) if self.joins_running => {
+                Err(ProgressError::Refused { status: Status::Running, .. }) if self.joins_running => {
                     // Not a read: it renews the lease, and is refused if the job has just ended.
                     store.update(id, &ProgressUpdate::heartbeat()).await
                 }

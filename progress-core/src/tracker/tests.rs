@@ -17,12 +17,7 @@ async fn stage(job: NewProgress) -> Stage {
     let memory = Arc::new(MemoryStore::new());
     let id = memory.create(&job).await.unwrap().id;
     let faulty = Arc::new(FaultyStore::new(memory.clone()));
-    Stage {
-        memory,
-        store: faulty.clone(),
-        faulty,
-        id,
-    }
+    Stage { memory, store: faulty.clone(), faulty, id }
 }
 
 impl Stage {
@@ -57,14 +52,8 @@ async fn however_many_items_pass_a_job_is_written_once_per_interval() {
     assert_eq!(ended.succeeded, 100_000);
     let writes = u128::from(stage.faulty.writes());
     // The start and the ending come on top.
-    assert!(
-        writes <= intervals + 2,
-        "{writes} writes in {intervals} intervals"
-    );
-    assert!(
-        writes > intervals / 2,
-        "{writes} writes in {intervals} intervals: the page would stand still"
-    );
+    assert!(writes <= intervals + 2, "{writes} writes in {intervals} intervals");
+    assert!(writes > intervals / 2, "{writes} writes in {intervals} intervals: the page would stand still");
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,10 +86,7 @@ async fn counts_of_lost_acknowledgements_are_not_doubled() {
     }
     let ended = tracker.complete(()).await.unwrap();
     assert_eq!((ended.succeeded, ended.failed), (10, 5));
-    assert_eq!(
-        stage.store.entries(stage.id, 0, 100).await.unwrap().entries.len(),
-        5
-    );
+    assert_eq!(stage.store.entries(stage.id, 0, 100).await.unwrap().entries.len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,10 +117,7 @@ async fn a_lost_acknowledgement_of_the_ending_is_no_refusal() {
     assert!(!ending.is_finished());
     stage.faulty.set(Fault::None);
     let ended = ending.await.unwrap().unwrap();
-    assert_eq!(
-        (ended.status, ended.succeeded, ended.version),
-        (Status::Completed, 10, 3)
-    );
+    assert_eq!((ended.status, ended.succeeded, ended.version), (Status::Completed, 10, 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,15 +135,11 @@ async fn dropping_an_unfinished_tracker_marks_the_job_failed() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_the_job_with_its_counts() {
     let stage = stage(job()).await;
-    let task = tokio::spawn(Tracker::run(
-        Arc::clone(&stage.store),
-        stage.id,
-        async |tracker| {
-            tracker.inc(4);
-            assert!(tracker.id() == ProgressId::new(), "as it happens");
-            Ok(())
-        },
-    ));
+    let task = tokio::spawn(Tracker::run(Arc::clone(&stage.store), stage.id, async |tracker| {
+        tracker.inc(4);
+        assert!(tracker.id() == ProgressId::new(), "as it happens");
+        Ok(())
+    }));
     assert!(task.await.unwrap_err().is_panic());
     sleep(AFTER_FLUSH).await;
     let ended = stage.read().await;
@@ -199,37 +178,19 @@ async fn a_worker_learns_of_a_cancel_request_from_its_next_write() {
 async fn a_worker_taken_for_dead_is_told() {
     let stage = stage(job()).await;
     let tracker = stage.start().await;
-    stage
-        .store
-        .update(stage.id, &ProgressUpdate::fail(Delta::new(), WORKER_LOST))
-        .await
-        .unwrap();
+    stage.store.update(stage.id, &ProgressUpdate::fail(Delta::new(), WORKER_LOST)).await.unwrap();
     let lost = stage.read().await;
     tracker.inc(1);
-    let reason = tokio::time::timeout(Duration::from_secs(1), tracker.until_stopped())
-        .await
-        .unwrap();
+    let reason = tokio::time::timeout(Duration::from_secs(1), tracker.until_stopped()).await.unwrap();
     assert_eq!(reason, Stopped::Ended(Status::Failed));
     assert_eq!(tracker.checkpoint().await, Err(Stopped::Ended(Status::Failed)));
     let refusal = tracker.complete(()).await;
-    assert!(
-        matches!(
-            refusal,
-            Err(ProgressError::Refused {
-                status: Status::Failed,
-                ..
-            })
-        ),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, Err(ProgressError::Refused { status: Status::Failed, .. })), "{refusal:?}");
     assert_eq!(timeless(stage.read().await), timeless(lost));
 }
 
 fn timeless(progress: Progress) -> Progress {
-    Progress {
-        observed_at: progress.created_at,
-        ..progress
-    }
+    Progress { observed_at: progress.created_at, ..progress }
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,38 +203,21 @@ async fn a_store_that_is_broken_for_good_stops_the_reports_and_not_the_job() {
     assert_eq!(tracker.checkpoint().await, Ok(()));
     stage.faulty.set(Fault::None);
     sleep(Duration::from_secs(60)).await;
-    assert_eq!(
-        stage.read().await.succeeded,
-        0,
-        "the loop went on after a permanent error"
-    );
+    assert_eq!(stage.read().await.succeeded, 0, "the loop went on after a permanent error");
     assert!(matches!(tracker.complete(()).await, Err(ProgressError::Store(_))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_does_not_start_is_not_worked_on() {
     let stage = stage(job()).await;
-    stage
-        .store
-        .update(stage.id, &ProgressUpdate::request_cancel())
-        .await
-        .unwrap();
+    stage.store.update(stage.id, &ProgressUpdate::request_cancel()).await.unwrap();
     let run = |id| {
         Tracker::run(Arc::clone(&stage.store), id, async |_| -> Result<(), Failure> {
             panic!("work on a job that is not ours")
         })
     };
-    assert!(matches!(
-        run(stage.id).await,
-        Err(ProgressError::Refused {
-            status: Status::Cancelled,
-            ..
-        })
-    ));
-    assert!(matches!(
-        run(ProgressId::new()).await,
-        Err(ProgressError::NotFound(_))
-    ));
+    assert!(matches!(run(stage.id).await, Err(ProgressError::Refused { status: Status::Cancelled, .. })));
+    assert!(matches!(run(ProgressId::new()).await, Err(ProgressError::NotFound(_))));
     stage.faulty.set(Fault::Away);
     let begun = Instant::now();
     assert!(run(stage.id).await.unwrap_err().is_transient());
@@ -296,31 +240,18 @@ async fn workers_share_a_job_that_completes_by_itself() {
     let first = stage.start().await;
     assert!(matches!(
         Tracker::start(Arc::clone(&stage.store), stage.id).await,
-        Err(ProgressError::Refused {
-            status: Status::Running,
-            ..
-        })
+        Err(ProgressError::Refused { status: Status::Running, .. })
     ));
-    let second = TrackerOptions::new()
-        .with_joining()
-        .start(Arc::clone(&stage.store), stage.id)
-        .await
-        .unwrap();
+    let second =
+        TrackerOptions::new().with_joining().start(Arc::clone(&stage.store), stage.id).await.unwrap();
     first.inc(4);
-    assert_eq!(
-        first.complete(()).await.unwrap().status,
-        Status::Running,
-        "the other half is missing"
-    );
+    assert_eq!(first.complete(()).await.unwrap().status, Status::Running, "the other half is missing");
     second.inc(5);
     second.failure("last", "550");
     sleep(AFTER_FLUSH).await;
     assert_eq!(second.stopped(), Some(Stopped::Ended(Status::Completed)));
     let ended = second.complete(()).await.unwrap();
-    assert_eq!(
-        (ended.status, ended.succeeded, ended.failed),
-        (Status::Completed, 9, 1)
-    );
+    assert_eq!((ended.status, ended.succeeded, ended.failed), (Status::Completed, 9, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -333,9 +264,7 @@ async fn a_flood_of_entries_is_bounded_and_the_log_says_so() {
     tracker.complete(()).await.unwrap();
     let log = stage.store.entries(stage.id, 0, u32::MAX).await.unwrap();
     assert_eq!(
-        log.entries
-            .last()
-            .map(|entry| (entry.seq, entry.message.as_str())),
+        log.entries.last().map(|entry| (entry.seq, entry.message.as_str())),
         Some((2_500, "line 2500"))
     );
     assert_eq!(log.entries.len() as u64 + log.dropped, 2_500);
@@ -353,10 +282,7 @@ async fn the_loop_ends_with_its_last_job_and_starts_again_with_the_next() {
         sleep(AFTER_FLUSH).await;
     }
     let others = Arc::strong_count(&stage.store) - 1;
-    assert_eq!(
-        others, 1,
-        "only the stage's own second name for the store is left"
-    );
+    assert_eq!(others, 1, "only the stage's own second name for the store is left");
 }
 
 #[tokio::test(start_paused = true)]

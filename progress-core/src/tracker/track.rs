@@ -53,11 +53,7 @@ pub struct Tracked<I> {
 
 impl<I> Tracked<I> {
     fn new(inner: I, tracker: &TrackerHandle) -> Self {
-        Self {
-            inner,
-            tracker: tracker.clone(),
-            is_item_out: false,
-        }
+        Self { inner, tracker: tracker.clone(), is_item_out: false }
     }
 
     fn count_last(&mut self) {

@@ -1,0 +1,113 @@
+//! The long task itself: a mail per invoice, several under way at once, counted as they go.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use progress_axum::{Completion, Failure, TrackerHandle};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::deliveries::Deliveries;
+use crate::invoice::Invoice;
+use crate::mailer::{Mailer, SendError};
+
+/// After so many mails in a row that did not even reach the server, the rest would not either.
+const UNREACHABLE_IN_A_ROW: u32 = 5;
+
+/// What the task needs.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// Sends one mail.
+    pub mailer: Arc<Mailer>,
+    /// Remembers what became of it.
+    pub deliveries: Deliveries,
+    /// How long to wait before each mail.
+    pub pause: Duration,
+    /// How many are under way at once.
+    pub in_flight: usize,
+    /// Becomes true when the program is about to end.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl Sending {
+    /// Sends the invoices 1 to `count`. A refused mail is an error of that item; the job goes on.
+    ///
+    /// When somebody asks to stop, no further mail is begun; those under way are finished, and counted.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when the job was stopped, the mail server is away, or the database does not take what became of a mail.
+    pub async fn run(&self, count: u32, tracker: &TrackerHandle) -> Result<Completion, Failure> {
+        let may_begin = |_: &u32| {
+            let may_begin = tracker.stopped().is_none() && !*self.stopping.borrow();
+            async move { may_begin }
+        };
+        let mails = stream::iter(1..=count)
+            .take_while(may_begin)
+            .map(|number| self.send(Invoice::sample(number)))
+            .buffer_unordered(self.in_flight);
+        let mut mails = pin!(mails);
+
+        let (mut sent, mut errors, mut unreachable) = (0, 0, 0);
+        while let Some((invoice, outcome)) = mails.next().await {
+            let turn = sent + errors + 1;
+            let file = invoice.file_name();
+            match &outcome {
+                Ok(()) => {
+                    sent += 1;
+                    unreachable = 0;
+                    tracing::info!("[{turn}/{count}] email sent: {file}");
+                    tracker.success(format!("{file} sent to {}", invoice.email));
+                }
+                Err(error) => {
+                    errors += 1;
+                    tracing::warn!(
+                        "[{turn}/{count}] email error: {} - {}: {error}",
+                        invoice.reference,
+                        invoice.email
+                    );
+                    tracker.message(format!("{} could not be sent to {}", invoice.reference, invoice.email));
+                    tracker.failure(format!("{} {}", invoice.reference, invoice.email), error.to_string());
+                    unreachable = if error.is_unreachable() { unreachable + 1 } else { 0 };
+                }
+            }
+            self.note(tracker, &invoice, &outcome).await?;
+            if unreachable == UNREACHABLE_IN_A_ROW {
+                let failure =
+                    Failure::new("the mail server cannot be reached; the remaining invoices were not sent");
+                return Err(match outcome {
+                    Err(error) => failure.with_source(error),
+                    Ok(()) => failure,
+                });
+            }
+        }
+        tracker.checkpoint().await?;
+        if *self.stopping.borrow() {
+            return Err(Failure::new("the program was stopped; the remaining invoices were not sent"));
+        }
+        tracing::info!("done: {sent} sent, {errors} errors");
+        Ok(Completion::new().try_with_result(json!({"sent": sent, "errors": errors}))?)
+    }
+
+    async fn send(&self, invoice: Invoice) -> (Invoice, Result<(), SendError>) {
+        tokio::time::sleep(self.pause).await;
+        let outcome = self.mailer.send(&invoice).await;
+        (invoice, outcome)
+    }
+
+    async fn note(
+        &self,
+        tracker: &TrackerHandle,
+        invoice: &Invoice,
+        outcome: &Result<(), SendError>,
+    ) -> Result<(), sqlx::Error> {
+        let (outcome, detail) = match outcome {
+            Ok(()) => ("sent", String::new()),
+            Err(error) if error.is_unreachable() => ("failed", error.to_string()),
+            Err(error) => ("refused", error.to_string()),
+        };
+        self.deliveries.note(&tracker.id().to_string(), invoice.number, outcome, &detail).await
+    }
+}

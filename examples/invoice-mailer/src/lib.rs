@@ -1,0 +1,14 @@
+//! The invoice mailer, module by module.
+//!
+//! A library beside the program, so that integration tests can use the parts: sample [`invoice`]s, their [`pdf`]s, the
+//! [`mailer`] that sends them, and the [`catcher`] that receives them when no real mail server is configured.
+
+pub mod catcher;
+pub mod deliveries;
+pub mod invoice;
+pub mod job;
+pub mod mailer;
+pub mod order;
+pub mod pdf;
+pub mod settings;
+pub mod web;

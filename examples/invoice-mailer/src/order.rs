@@ -1,0 +1,102 @@
+//! What `POST /invoices/send` is asked for: read with care, because a typing error must not send mail.
+
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+
+/// The most invoices that one job sends.
+pub const MAX_COUNT: u32 = 100_000;
+/// As many as the page shows.
+pub const DEFAULT_COUNT: u32 = 200;
+
+/// What to send.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Order {
+    /// How many invoices, 1 to [`MAX_COUNT`].
+    pub count: u32,
+    /// What the bar is called.
+    pub title: String,
+}
+
+impl Order {
+    /// Reads a form or a JSON object, by its content type; an empty body orders the usual.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is allowed.
+    pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, String> {
+        let content_type =
+            headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let fields = if body.iter().all(u8::is_ascii_whitespace) {
+            Map::new()
+        } else if media_type.eq_ignore_ascii_case("application/json") {
+            serde_json::from_slice(body)
+                .map_err(|_| "the body is not a JSON object such as {\"count\": 50}".to_owned())?
+        } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            let mut fields = Map::new();
+            for (name, value) in form_urlencoded::parse(body) {
+                // What a form sends is text; a number in it is one here.
+                let value = value.parse::<u64>().map_or_else(|_| Value::from(value.as_ref()), Value::from);
+                fields.insert(name.into_owned(), value);
+            }
+            fields
+        } else {
+            return Err("send a form or JSON, with its content type".to_owned());
+        };
+        Self::from_fields(fields)
+    }
+
+    fn from_fields(fields: Map<String, Value>) -> Result<Self, String> {
+        let mut order = Self { count: DEFAULT_COUNT, title: "Sending invoices".to_owned() };
+        for (name, value) in fields {
+            match name.as_str() {
+                "count" => {
+                    let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
+                    let count = count.filter(|count| (1..=MAX_COUNT).contains(count));
+                    order.count =
+                        count.ok_or_else(|| format!("count is a whole number from 1 to {MAX_COUNT}"))?;
+                }
+                "title" => match value {
+                    Value::String(title) => order.title = title,
+                    Value::Number(title) => order.title = title.to_string(),
+                    _ => return Err("title is text".to_owned()),
+                },
+                _ => return Err("there are two fields, count and title, and both may be left out".to_owned()),
+            }
+        }
+        Ok(order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content_type: &'static str, body: &str) -> Result<u32, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        Order::read(&headers, body.as_bytes()).map(|order| order.count)
+    }
+
+    #[test]
+    fn a_count_is_read_or_explained() {
+        const JSON: &str = "application/json; charset=utf-8";
+        const FORM: &str = "application/x-www-form-urlencoded";
+        assert_eq!(Order::read(&HeaderMap::new(), b"").unwrap().count, DEFAULT_COUNT);
+        assert_eq!(read(JSON, "{}"), Ok(DEFAULT_COUNT));
+        assert_eq!(read(JSON, "{\"count\": 100000}"), Ok(100_000));
+        assert_eq!(read(FORM, "count=1"), Ok(1));
+        for bad in ["0", "-1", "\"x\"", "1000000000000", "100001", "1.5", "null", "true", "[1]", "1e3"] {
+            let error = read(JSON, &format!("{{\"count\": {bad}}}")).unwrap_err();
+            assert_eq!(error, "count is a whole number from 1 to 100000", "{bad}");
+        }
+        for bad in ["count=0", "count=-1", "count=x", "count=", "count=1000000000000", "count=%00"] {
+            assert!(read(FORM, bad).unwrap_err().contains("from 1 to 100000"), "{bad}");
+        }
+        for bad in ["[]", "5", "{", "{\"cuont\": 5}", "\u{0}"] {
+            assert!(read(JSON, bad).is_err(), "{bad}");
+        }
+        assert!(read("text/plain", "count=5").is_err());
+    }
+}

@@ -1,0 +1,236 @@
+//! The pages and what they ask for. How far a job has come is not among it: those routes are the library's.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use progress_axum::{
+    NewProgress, ProgressError, ProgressStore, Tracker, Viewer, refuse_cross_site, request_headers,
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::catcher::Catcher;
+use crate::deliveries::Delivery;
+use crate::invoice::Invoice;
+use crate::job::Sending;
+use crate::order::{DEFAULT_COUNT, MAX_COUNT, Order};
+
+/// Whose jobs these are. The example has one office and no login.
+const OWNER: &str = "billing office";
+/// The kind of job, as the history asks for it.
+pub const TASK_TYPE: &str = "email_sending";
+
+/// Nothing is fetched from elsewhere, nothing inline runs, nobody frames the page.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Where progress is kept.
+    pub store: Arc<dyn ProgressStore>,
+    /// What a job needs.
+    pub sending: Sending,
+    /// The mail catcher, unless a real server was named.
+    pub catcher: Option<Arc<Catcher>>,
+    /// The jobs that run, so that the end of the program can wait for them.
+    pub jobs: Arc<Mutex<JoinSet<()>>>,
+}
+
+/// Everybody who reaches this program is the billing office: it listens on this machine only and has no login. A real
+/// application looks at its session here, and rejects whoever has none.
+struct Operator;
+
+impl<S: Sync> FromRequestParts<S> for Operator {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self)
+    }
+}
+
+impl From<Operator> for Viewer {
+    fn from(_: Operator) -> Self {
+        Self::Owner(OWNER.to_owned())
+    }
+}
+
+/// The whole application.
+pub fn router(app: App) -> Router {
+    let header = |name: &'static str, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+    };
+    Router::new()
+        .route("/", get(async || page("text/html; charset=utf-8", include_str!("../page/index.html"))))
+        .route(
+            "/page.js",
+            get(async || page("text/javascript; charset=utf-8", include_str!("../page/page.js"))),
+        )
+        .route("/page.css", get(async || page("text/css; charset=utf-8", include_str!("../page/page.css"))))
+        .route("/outbox", get(async || page("text/html; charset=utf-8", include_str!("../page/outbox.html"))))
+        .route(
+            "/outbox.js",
+            get(async || page("text/javascript; charset=utf-8", include_str!("../page/outbox.js"))),
+        )
+        .route("/invoices", get(invoices))
+        .route("/invoices/send", post(send))
+        .route("/outbox/messages", get(outbox))
+        .route("/outbox/messages/{id}/attachment", get(attachment))
+        .nest("/progress", progress_axum::router::<Operator, App>(Arc::clone(&app.store)))
+        .layer(header("content-security-policy", CONTENT_SECURITY_POLICY))
+        .layer(header("x-content-type-options", "nosniff"))
+        .layer(header("referrer-policy", "no-referrer"))
+        .with_state(app)
+}
+
+fn page(content_type: &'static str, content: &'static str) -> Response {
+    ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-cache")], content).into_response()
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body =
+        Json(json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail}));
+    (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+/// Starts a job and answers at once: 202, and where to watch it.
+async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    if refuse_cross_site(&request_headers(&headers), &[]).is_some() {
+        return problem(StatusCode::FORBIDDEN, "this request was made by a page of another site");
+    }
+    let order = match Order::read(&headers, &body) {
+        Ok(order) => order,
+        Err(detail) => return problem(StatusCode::BAD_REQUEST, &detail),
+    };
+    let job = NewProgress::new(TASK_TYPE)
+        .with_owner(OWNER)
+        .with_total(u64::from(order.count))
+        .with_title(order.title);
+    match start(&app, &job, order.count).await {
+        Ok(()) => {
+            let id = job.id().to_string();
+            let location = format!("/progress/{id}");
+            (StatusCode::ACCEPTED, [(LOCATION, location)], Json(json!({"success": true, "job_id": id})))
+                .into_response()
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a job could not be created");
+            problem(StatusCode::SERVICE_UNAVAILABLE, "the job could not be started, please try again")
+        }
+    }
+}
+
+async fn start(app: &App, job: &NewProgress, count: u32) -> Result<(), ProgressError> {
+    let progress = app.store.create(job).await?;
+    let (store, sending) = (Arc::clone(&app.store), app.sending.clone());
+    let mut jobs = app.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+    while jobs.try_join_next().is_some() {}
+    jobs.spawn(async move {
+        let work = async |tracker: progress_axum::TrackerHandle| sending.run(count, &tracker).await;
+        if let Err(error) = Tracker::run(store, progress.id, work).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "how the job ended could not be recorded"
+            );
+        }
+    });
+    Ok(())
+}
+
+/// Lets the running jobs end, as `stopping` has told them to.
+pub async fn finish(app: &App, patience: Duration) {
+    let mut jobs = std::mem::take(&mut *app.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+    let all = async { while jobs.join_next().await.is_some() {} };
+    if tokio::time::timeout(patience, all).await.is_err() {
+        tracing::warn!("a job did not end in time; it will be shown as lost");
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Rows {
+    job: Option<String>,
+    #[serde(default = "first")]
+    from: u32,
+    #[serde(default = "usual")]
+    total: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn usual() -> u32 {
+    DEFAULT_COUNT
+}
+
+/// The invoices, 200 at a time, with what became of each in a job.
+async fn invoices(State(app): State<App>, Query(rows): Query<Rows>) -> Response {
+    let total = rows.total.clamp(1, MAX_COUNT);
+    let from = rows.from.clamp(1, total);
+    let to = total.min(from + DEFAULT_COUNT - 1);
+    let known = match &rows.job {
+        Some(job) => app.sending.deliveries.of(job, from, to).await,
+        None => Ok(std::collections::HashMap::new()),
+    };
+    let mut known = match known {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "what became of the invoices is not readable"
+            );
+            return problem(StatusCode::SERVICE_UNAVAILABLE, "the invoices cannot be read at the moment");
+        }
+    };
+    let waiting = || Delivery { outcome: "waiting".to_owned(), detail: String::new() };
+    let invoices: Vec<_> = (from..=to)
+        .map(|number| {
+            let invoice = Invoice::sample(number);
+            let delivery = known.remove(&number).unwrap_or_else(waiting);
+            json!({
+                "number": number, "reference": invoice.reference, "customer": invoice.customer,
+                "email": invoice.email, "amount": invoice.amount(),
+                "outcome": delivery.outcome, "detail": delivery.detail,
+            })
+        })
+        .collect();
+    let next = (to < total).then_some(to + 1);
+    let body = Json(json!({"total": total, "invoices": invoices, "next": next}));
+    ([(CACHE_CONTROL, "no-store")], body).into_response()
+}
+
+/// What the built-in catcher caught; with a real server there is nothing to show.
+async fn outbox(State(app): State<App>) -> Response {
+    let body = match &app.catcher {
+        Some(catcher) => {
+            json!({"built_in": true, "total": catcher.total(), "messages": catcher.messages()})
+        }
+        None => json!({"built_in": false, "total": 0, "messages": []}),
+    };
+    ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+async fn attachment(State(app): State<App>, Path(id): Path<u64>) -> Response {
+    match app.catcher.and_then(|catcher| catcher.message(id)?.attachment()) {
+        Some(bytes) => {
+            let headers = [
+                (CONTENT_TYPE, "application/pdf"),
+                (CONTENT_DISPOSITION, "attachment; filename=\"invoice.pdf\""),
+            ];
+            (headers, bytes).into_response()
+        }
+        None => problem(StatusCode::NOT_FOUND, "there is no such mail, or no longer"),
+    }
+}

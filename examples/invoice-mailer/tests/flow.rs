@@ -1,0 +1,217 @@
+//! The program as its users meet it: started, asked over HTTP, killed, started again.
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use progress_tests::{Answer, Server};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn program(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_invoice-mailer"));
+    command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(arguments);
+    // What the person who runs the tests has set is not what they test.
+    for name in ["DATABASE_URL", "SMTP_URL", "INVOICE_MAILER_LISTEN", "INVOICE_MAILER_DATA"] {
+        command.env_remove(name);
+    }
+    command.env("RUST_LOG", "error");
+    command
+}
+
+fn send(server: &Server, count: u32) -> String {
+    let answer = server.post("/invoices/send", "application/json", &format!("{{\"count\": {count}}}"));
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert_eq!(answer.json["success"], true);
+    let location = answer.location.unwrap();
+    assert_eq!(location, format!("/progress/{}", answer.json["job_id"].as_str().unwrap()));
+    location
+}
+
+fn is_finished(record: &Value) -> bool {
+    record["finished"] == true
+}
+
+fn number(record: &Value, name: &str) -> u64 {
+    record[name].as_u64().unwrap()
+}
+
+fn assert_problem(answer: &Answer, status: u16) {
+    assert_eq!((answer.status, &answer.json["status"]), (status, &json!(status)), "{}", answer.text);
+}
+
+#[test]
+fn two_hundred_invoices_go_out_and_every_refusal_is_told() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut program(data.path(), &["--delay-ms", "0"]));
+    let job = send(&server, 200);
+    let record = server.wait_for(&job, PATIENCE, is_finished);
+    assert_eq!((&record["status"], &record["processed_items"]), (&json!("completed"), &json!(200)));
+    let refused = number(&record, "failed_items");
+    assert!(refused > 0);
+
+    let log = server.get(&format!("{job}/log?limit=1000")).json;
+    let entries = log["entries"].as_array().unwrap();
+    assert_eq!(entries.len() as u64, refused);
+    for code in ["550", "451"] {
+        assert!(
+            entries.iter().any(|entry| entry["message"].as_str().unwrap().starts_with(code)),
+            "{code}: {log}"
+        );
+    }
+    let outbox = server.get("/outbox/messages").json;
+    assert_eq!(number(&outbox, "total"), 200 - refused);
+    let attachment = &outbox["messages"][0]["attachment"];
+    assert!(attachment["name"].as_str().unwrap().ends_with(" - FACTURE.pdf"), "{attachment}");
+
+    let id = job.rsplit('/').next().unwrap();
+    let table = server.get(&format!("/invoices?job={id}&total=200")).json;
+    let with = |outcome: &str| {
+        table["invoices"].as_array().unwrap().iter().filter(|invoice| invoice["outcome"] == outcome).count()
+            as u64
+    };
+    assert_eq!((with("sent"), with("refused"), with("waiting")), (200 - refused, refused, 0));
+}
+
+#[test]
+fn ten_jobs_at_once_are_ten_exact_counts() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut program(data.path(), &["--delay-ms", "5"]));
+    let jobs: Vec<_> = (0..10).map(|_| send(&server, 30)).collect();
+    let mut sent = 0;
+    for job in &jobs {
+        let record = server.wait_for(job, PATIENCE, is_finished);
+        assert_eq!((&record["status"], &record["processed_items"]), (&json!("completed"), &json!(30)));
+        sent += number(&record, "success_count");
+    }
+    assert_eq!(number(&server.get("/outbox/messages").json, "total"), sent);
+    assert_eq!(server.get("/progress?limit=100").json["count"], 10);
+}
+
+#[test]
+fn cancelled_means_that_no_mail_follows_and_none_is_forgotten() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut program(data.path(), &["--delay-ms", "20"]));
+    let job = send(&server, 10_000);
+    server.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(20));
+    assert_eq!(server.post(&format!("{job}/cancel"), "text/plain", "").status, 202);
+    let record = server.wait_for(&job, PATIENCE, is_finished);
+    assert_eq!(record["status"], "cancelled");
+    let caught = || number(&server.get("/outbox/messages").json, "total");
+    assert_eq!(caught(), number(&record, "success_count"));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(caught(), number(&record, "success_count"), "a mail went out after the end");
+    assert_eq!(server.post(&format!("{job}/cancel"), "text/plain", "").status, 200);
+}
+
+#[test]
+fn a_killed_job_is_lost_within_a_minute_and_the_next_one_runs() {
+    let data = tempfile::tempdir().unwrap();
+    let arguments = ["--delay-ms", "20"];
+    let server = Server::start(&mut program(data.path(), &arguments));
+    let job = send(&server, 10_000);
+    let shown = server.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(50));
+    server.kill();
+
+    let server = Server::start(&mut program(data.path(), &arguments));
+    let found = server.get(&job).json;
+    assert_eq!(found["status"], "running", "nobody can know yet");
+    assert!(
+        number(&found, "processed_items") >= number(&shown, "processed_items"),
+        "a count that was shown is lost"
+    );
+    let lost = server.wait_for(&job, PATIENCE, is_finished);
+    assert_eq!((&lost["status"], &lost["error_message"]), (&json!("failed"), &json!("worker lost")));
+    assert_eq!(lost["processed_items"], found["processed_items"], "the counts are those last flushed");
+    assert_eq!(server.get("/progress?limit=1").json["jobs"][0]["status"], "failed");
+
+    let next = send(&server, 5);
+    assert_eq!(server.wait_for(&next, PATIENCE, is_finished)["status"], "completed");
+}
+
+#[test]
+fn a_polite_end_keeps_every_count() {
+    let data = tempfile::tempdir().unwrap();
+    let arguments = ["--delay-ms", "20"];
+    let server = Server::start(&mut program(data.path(), &arguments));
+    let job = send(&server, 10_000);
+    server.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(20));
+    assert!(server.terminate(Duration::from_secs(5)).success());
+
+    let server = Server::start(&mut program(data.path(), &arguments));
+    let record = server.get(&job).json;
+    assert_eq!(record["status"], "failed");
+    assert!(record["error_message"].as_str().unwrap().contains("the program was stopped"), "{record}");
+    let id = job.rsplit('/').next().unwrap();
+    let noted: usize = (0..)
+        .map_while(|page| {
+            let table = server.get(&format!("/invoices?job={id}&total=10000&from={}", page * 200 + 1)).json;
+            let rows = table["invoices"].as_array().unwrap().iter();
+            let known = rows.filter(|invoice| invoice["outcome"] != "waiting").count();
+            (known > 0).then_some(known)
+        })
+        .sum();
+    assert_eq!(number(&record, "processed_items"), noted as u64);
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut program(data.path(), &["--delay-ms", "0"]));
+    for count in ["0", "-1", "\"x\"", "1000000000000"] {
+        let answer = server.post("/invoices/send", "application/json", &format!("{{\"count\": {count}}}"));
+        assert_problem(&answer, 400);
+        assert!(answer.json["detail"].as_str().unwrap().contains("from 1 to 100000"), "{}", answer.text);
+    }
+    assert_problem(&server.post("/invoices/send", "application/x-www-form-urlencoded", "count=x"), 400);
+    assert_eq!(server.get("/progress").json["count"], 0, "a refused request left a job behind");
+
+    let unknown = server.get("/progress/67e55044-10b1-426f-9247-bb680e5fe0c8");
+    assert_problem(&unknown, 404);
+    for id in ["x", "%00", "67E55044-10B1-426F-9247-BB680E5FE0C8", &"a".repeat(4_096)] {
+        let answer = server.get(&format!("/progress/{id}"));
+        assert_eq!((answer.status, answer.text), (404, unknown.text.clone()), "{id}");
+    }
+
+    let title = "<script>alert(1)</script>".repeat(40_000);
+    let body = json!({"count": 1, "title": title}).to_string();
+    assert!(body.len() >= 1_000_000);
+    let answer = server.post("/invoices/send", "application/json", &body);
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let record = server.get(&answer.location.unwrap()).json;
+    assert_eq!(record["custom_title"].as_str(), title.get(..200));
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("a file");
+    std::fs::write(&file, "not a folder").unwrap();
+    let path = |name: &str| format!("sqlite://{}/{name}", file.display());
+    for (name, value) in [
+        ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "postgres://user:canary@localhost/db"),
+        ("DATABASE_URL", &path("below.db")),
+        ("DATABASE_URL", "sqlite::nonsense?mode=canary"),
+        ("SMTP_URL", "nonsense"),
+        ("SMTP_URL", "http://user:canary@localhost"),
+        ("SMTP_URL", "smtp://user:canary@127.0.0.1:1"),
+        ("INVOICE_MAILER_LISTEN", "nonsense"),
+        ("INVOICE_MAILER_LISTEN", "192.0.2.1:80"),
+    ] {
+        let mut command = program(data.path(), &[]);
+        if name == "INVOICE_MAILER_LISTEN" {
+            command = Command::new(env!("CARGO_BIN_EXE_invoice-mailer"));
+            command.arg("--data-dir").arg(data.path()).env("RUST_LOG", "error");
+        }
+        let output = command.env(name, value).stdin(Stdio::null()).output().unwrap();
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}={value}: {words}");
+        assert_eq!(words.trim_end().lines().count(), 1, "{name}={value}: {words}");
+        let named = if name == "INVOICE_MAILER_LISTEN" { "--listen" } else { name };
+        assert!(words.contains(named), "{name}={value}: {words}");
+        assert!(!words.contains("canary"), "{name}={value}: {words}");
+    }
+}

@@ -1,0 +1,71 @@
+/** @import { PollerOptions, WidgetOptions } from './progress-polling.js' */
+import { systemClock } from './clock.js';
+
+/** A page that asks for less than this would only load the server: nobody reads twenty numbers a second. */
+const SHORTEST_INTERVAL = 50;
+
+/**
+ * An option set to `undefined` means its default, so callers can pass their own optional settings through.
+ *
+ * @template {object} Defaults
+ * @template {object} Given
+ * @param {Defaults} defaults
+ * @param {Given} given
+ * @returns {Defaults & Given}
+ */
+function withDefaults(defaults, given) {
+  const present = Object.entries(given).filter(([, value]) => value !== undefined);
+  return Object.assign({}, defaults, /** @type {Given} */ (Object.fromEntries(present)));
+}
+
+/** @param {PollerOptions} given */
+export function pollerOptions(given) {
+  const options = withDefaults(
+    {
+      endpoint: '/progress',
+      pollInterval: 500,
+      hiddenPollInterval: 5000,
+      requestTimeout: 10_000,
+      maxRetries: 10,
+      backoffBase: 1000,
+      backoffMax: 30_000,
+      notFoundRetries: 5,
+      credentials: /** @type {RequestCredentials} */ ('same-origin'),
+      // Bound late and to the global: a browser's fetch refuses to be called as a method of anything else.
+      fetch: /** @type {typeof fetch} */ ((input, init) => globalThis.fetch(input, init)),
+      clock: systemClock,
+      random: Math.random,
+    },
+    given,
+  );
+  options.pollInterval = Math.max(options.pollInterval, SHORTEST_INTERVAL);
+  return options;
+}
+
+/** @typedef {ReturnType<typeof pollerOptions>} ResolvedPollerOptions */
+
+/** @param {WidgetOptions} given */
+export function widgetOptions(given) {
+  return withDefaults(
+    {
+      showDetails: true,
+      showStats: true,
+      showLog: false,
+      allowCancel: false,
+      autoHideOnComplete: false,
+      autoHideDelay: 3000,
+      announceStep: 25,
+      debug: false,
+      persist: false,
+      reloadOnComplete: false,
+      redirectOnComplete: /** @type {string | false} */ (false),
+      skin: /** @type {const} */ ('semantic'),
+      whenHidden: /** @type {const} */ ('slow'),
+      messages: {},
+      clock: systemClock,
+    },
+    given,
+  );
+}
+
+/** @typedef {ReturnType<typeof widgetOptions>} ResolvedWidgetOptions */

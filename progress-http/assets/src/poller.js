@@ -1,0 +1,266 @@
+/** @import { PollerOptions, ProgressData } from './progress-polling.js' */
+/** @import { Answer } from './exchange.js' */
+/** @import { JobRecord } from './record.js' */
+import { PollError } from './errors.js';
+import { exchange } from './exchange.js';
+import { pollerOptions } from './options.js';
+import { parseData, toRecord } from './record.js';
+import { RetryPolicy } from './retry.js';
+import { statusUrl } from './urls.js';
+
+/**
+ * `idle` not started, or stopped · `live` · `retrying` the last request failed · `lost` given up · `ended` the job has
+ * ended, nothing more is asked
+ *
+ * @typedef {'idle' | 'live' | 'retrying' | 'lost' | 'ended'} Phase
+ */
+
+/** A slow server is left alone for as long as it took to answer, but not for longer than this. */
+const LONGEST_REST = 30_000;
+
+/** The event that tells of each ending. */
+const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'cancelled' };
+
+/**
+ * Follows one job. Knows nothing of pages: whoever has one calls `hold`, `release` and sets `hidden`.
+ *
+ * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`, `cancelled`, `settled`, `retry`;
+ * and for onlookers `answer` (every answer) and `connection` (the phase, or the reason to wait, has changed).
+ */
+export class ProgressPoller extends EventTarget {
+  /** @type {ProgressData | null} the server's JSON of the latest accepted answer */
+  snapshot = null;
+  /** @type {JobRecord | null} the same, with types that can be relied upon */
+  record = null;
+  /** @type {Phase} */
+  phase = 'idle';
+  /** @type {PollError | null} why the phase is `retrying` or `lost` */
+  error = null;
+  /** When the next attempt is due, on the poller's clock; meaningful while `retrying`. */
+  retryAt = 0;
+  /** How many answers were received. */
+  polls = 0;
+  /** A hidden page asks less often. */
+  hidden = false;
+  /** @type {Promise<ProgressData>} the data of the ending; rejects when the poller gives up or is destroyed */
+  finished;
+
+  #retry;
+  /** @type {Set<string>} reasons not to ask at all */
+  #holds = new Set();
+  /** @type {AbortController | null} the request that is open */
+  #open = null;
+  /** @type {any} */
+  #timer = null;
+  /** @type {string | null} the body of the latest accepted answer */
+  #text = null;
+  /** @type {string | null} */
+  #etag = null;
+  #started = false;
+  #givenUp = false;
+  #resolve = /** @type {(data: ProgressData) => void} */ (() => {});
+  #reject = /** @type {(reason: unknown) => void} */ (() => {});
+
+  /**
+   * @param {string} jobId
+   * @param {PollerOptions} [options]
+   */
+  constructor(jobId, options = {}) {
+    super();
+    this.options = pollerOptions(options);
+    this.url = statusUrl(this.options, jobId);
+    this.#retry = new RetryPolicy(this.options);
+    this.finished = this.#promise();
+  }
+
+  /** Asks at once and then again and again; after giving up, tries afresh. */
+  start() {
+    if (this.phase === 'lost') {
+      this.finished = this.#promise();
+      this.#givenUp = false;
+      this.#retry.reset();
+    }
+    if (this.phase === 'idle') this.#enter('live');
+    this.refresh();
+  }
+
+  /** Asks no more until `start`; an answer that is under way is dropped. */
+  stop() {
+    this.#halt();
+    if (this.phase !== 'ended') this.#enter('idle');
+  }
+
+  /** Asks now instead of at the next turn. */
+  refresh() {
+    if (this.phase === 'idle' || this.phase === 'ended' || this.#open || this.#holds.size) return;
+    this.#halt();
+    this.#poll();
+  }
+
+  /** Stops for good. */
+  destroy() {
+    this.stop();
+    this.#holds.add('destroyed');
+    this.#reject(new DOMException('The poller was destroyed.', 'AbortError'));
+  }
+
+  /** @param {string} reason nothing is asked while there is one: `offline`, for example */
+  hold(reason) {
+    this.#holds.add(reason);
+    this.#halt();
+    this.#emit('connection');
+  }
+
+  /** @param {string} reason */
+  release(reason) {
+    if (!this.#holds.delete(reason)) return;
+    this.#emit('connection');
+    this.refresh();
+  }
+
+  /** @param {string} reason */
+  isHeld(reason) {
+    return this.#holds.has(reason);
+  }
+
+  #halt() {
+    this.options.clock.clearTimeout(this.#timer);
+    this.#open?.abort(new PollError('network'));
+    this.#open = null;
+  }
+
+  async #poll() {
+    const { clock } = this.options;
+    const controller = new AbortController();
+    const asked = clock.now();
+    this.#open = controller;
+    /** @type {() => void} */
+    let consequence;
+    try {
+      const answer = await exchange(this.options, this.url, { etag: this.#etag, controller });
+      const data = answer.status === 304 || answer.text === this.#text ? null : parseData(answer.text);
+      consequence = () => this.#accept(answer, data, clock.now() - asked);
+    } catch (error) {
+      consequence = () => this.#fail(/** @type {PollError} */ (error));
+    }
+    // Stopped, held or started anew in the meantime: this answer comes too late to count.
+    if (this.#open !== controller) return;
+    this.#open = null;
+    consequence();
+  }
+
+  /**
+   * @param {Answer} answer
+   * @param {ProgressData | null} data `null` when nothing has changed
+   * @param {number} spent
+   */
+  #accept(answer, data, spent) {
+    this.polls += 1;
+    this.#retry.reset();
+    this.#givenUp = false;
+    this.error = null;
+    const record = data && toRecord(data);
+    // A replica that lags behind, or a cache, may answer with an older state; what was shown is not taken back.
+    const news = record && (record.version ?? Infinity) >= (this.record?.version ?? 0);
+    const initial = this.snapshot === null;
+    if (news) {
+      this.record = record;
+      this.snapshot = data;
+      this.#text = answer.text;
+      this.#etag = answer.etag;
+    }
+    // The next turn is settled before anyone is told, so that a listener may stop, refresh or throw.
+    if (this.record?.ended) this.#enter('ended');
+    else {
+      this.#wait(this.#rest(spent));
+      this.#enter('live');
+    }
+    this.#emit('answer', answer);
+    if (news) this.#publish(record, { data, meta: { initial, polls: this.polls } });
+  }
+
+  /**
+   * @param {JobRecord} record
+   * @param {{ data: ProgressData | null, meta: object }} detail
+   */
+  #publish(record, detail) {
+    if (record.status === 'running' && !this.#started) {
+      this.#started = true;
+      this.#emit('start', detail);
+    }
+    this.#emit('progress', detail);
+    if (!record.ended) return;
+    this.#resolve(/** @type {ProgressData} */ (detail.data));
+    this.#emit(ENDINGS[/** @type {keyof ENDINGS} */ (record.status)], detail);
+    this.#emit('settled', detail);
+  }
+
+  /** @param {PollError} error */
+  #fail(error) {
+    this.error = error;
+    const delay = this.#retry.after(error);
+    const meta = { initial: this.snapshot === null, polls: this.polls };
+    if (delay === null) return this.#giveUp(error, meta);
+    this.retryAt = this.options.clock.now() + delay;
+    this.#wait(delay);
+    this.#enter('retrying');
+    this.#emit('retry', { data: error, meta: { ...meta, delay } });
+  }
+
+  /**
+   * @param {PollError} error
+   * @param {object} meta
+   */
+  #giveUp(error, meta) {
+    this.#enter('lost');
+    // A page that comes back to the front looks once more by itself; being told the same again would be noise.
+    if (this.#givenUp) return;
+    this.#givenUp = true;
+    this.#reject(error);
+    this.#emit('error', { data: error, meta });
+    this.#emit('settled', { data: error, meta });
+  }
+
+  /**
+   * A quick server is asked at even intervals, from start to start. A slow one gets as much rest as it needed for the
+   * answer, so that no page keeps a request open for more than half of the time.
+   *
+   * @param {number} spent
+   */
+  #rest(spent) {
+    const { pollInterval, hiddenPollInterval } = this.options;
+    const wanted = this.hidden ? Math.max(pollInterval, hiddenPollInterval) : pollInterval;
+    const interval = Math.max(wanted, this.record?.pollAfter ?? 0);
+    return Math.max(interval - spent, Math.min(spent, LONGEST_REST));
+  }
+
+  /** @param {number} delay */
+  #wait(delay) {
+    this.#timer = this.options.clock.setTimeout(() => this.refresh(), delay);
+  }
+
+  /** @param {Phase} phase */
+  #enter(phase) {
+    if (this.phase === phase && phase !== 'retrying') return;
+    this.phase = phase;
+    this.#emit('connection');
+  }
+
+  #promise() {
+    const promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Whoever does not ask for the promise shall not hear of its rejection.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} [detail]
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,99 @@
+/** @import { ProgressData } from './progress-polling.js' */
+import { PollError } from './errors.js';
+
+/** @typedef {'pending' | 'running' | 'completed' | 'failed' | 'cancelled'} Status */
+
+/** Words of other servers for the same states. */
+const STATUS_WORDS = new Map(
+  /** @type {[string, Status][]} */ ([
+    ['running', 'running'],
+    ['in_progress', 'running'],
+    ['completed', 'completed'],
+    ['failed', 'failed'],
+    ['cancelled', 'cancelled'],
+  ]),
+);
+
+/**
+ * The server's JSON, as far as it can be believed: every field has the type it should have, or is `null`.
+ *
+ * @typedef {ReturnType<typeof toRecord>} JobRecord
+ */
+
+/**
+ * @param {string} text the body of an answer
+ * @returns {ProgressData}
+ */
+export function parseData(text) {
+  let data;
+  try {
+    data = JSON.parse(text);
+  } catch (cause) {
+    throw new PollError('unreadable', { status: 200, cause });
+  }
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+    throw new PollError('unreadable', { status: 200 });
+  }
+  return data;
+}
+
+/** @param {ProgressData} data */
+export function toRecord(data) {
+  const status = STATUS_WORDS.get(String(data.status)) ?? 'pending';
+  const total = count(data.total_items);
+  const processed = count(data.processed_items);
+  return {
+    status,
+    ended: status !== 'pending' && status !== 'running',
+    total,
+    processed,
+    failed: count(data.failed_items) ?? 0,
+    remaining: count(data.remaining_items) ?? remainder(total, processed),
+    percent: percentage(data.progress_percentage, status, total, processed),
+    title: words(data.custom_title),
+    message: words(data.current_message),
+    errorMessage: words(data.error_message),
+    completionMessage: words(data.completion_message),
+    duration: count(data.duration),
+    secondsLeft: count(data.estimated_remaining_time),
+    stale: data.stale === true,
+    cancelRequested: data.cancel_requested === true,
+    version: count(data.version),
+    pollAfter: count(data.poll_after_ms) ?? 0,
+  };
+}
+
+/** @param {unknown} value */
+function count(value) {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+/** @param {unknown} value */
+function words(value) {
+  return typeof value === 'string' && value.trim() ? value : null;
+}
+
+/**
+ * @param {number | null} total
+ * @param {number | null} processed
+ */
+function remainder(total, processed) {
+  return total !== null && processed !== null && processed <= total ? total - processed : null;
+}
+
+/**
+ * Whole per cent, or `null` for a job whose end is not in sight. The server decides; a server that does not say leaves it
+ * to the counts, rounded down so that 100 is never shown too early.
+ *
+ * @param {unknown} told
+ * @param {Status} status
+ * @param {number | null} total
+ * @param {number | null} processed
+ */
+function percentage(told, status, total, processed) {
+  if (status === 'completed') return 100;
+  const percent = count(told);
+  if (percent !== null) return Math.min(Math.floor(percent), 100);
+  if (told === null || !total || remainder(total, processed) === null) return null;
+  return Math.min(Math.floor((100 * Number(processed)) / total), 99);
+}

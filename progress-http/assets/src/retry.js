@@ -1,0 +1,57 @@
+/** @import { PollErrorKind, PollError } from './errors.js' */
+
+/** A proxy's error page in place of a record is either passing or permanent; two more looks tell which. */
+const UNREADABLE_RETRIES = 2;
+
+/**
+ * Counts failures in a row and says how long to wait after each, or that it is time to give up.
+ */
+export class RetryPolicy {
+  #options;
+  /** @type {Map<PollErrorKind, number>} kinds are counted apart: a restart must not use up the patience for a 404 */
+  #counts = new Map();
+  #failures = 0;
+
+  /**
+   * @param {{ maxRetries: number, notFoundRetries: number, backoffBase: number, backoffMax: number,
+   *   random: () => number }} options
+   */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  reset() {
+    this.#counts.clear();
+    this.#failures = 0;
+  }
+
+  /**
+   * @param {PollError} error
+   * @returns {number | null} milliseconds until the next attempt, or `null` to give up
+   */
+  after(error) {
+    const count = (this.#counts.get(error.kind) ?? 0) + 1;
+    this.#counts.set(error.kind, count);
+    this.#failures += 1;
+    if (count > this.#limit(error.kind)) return null;
+    const { backoffBase, backoffMax, random } = this.#options;
+    const ceiling = Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 1));
+    // Jitter keeps a thousand pages that lost the same server from coming back in the same millisecond.
+    return Math.max(ceiling * (0.5 + random() / 2), error.retryAfter);
+  }
+
+  /** @param {PollErrorKind} kind */
+  #limit(kind) {
+    switch (kind) {
+      case 'refused':
+      case 'gone':
+        return 0;
+      case 'not-found':
+        return this.#options.notFoundRetries;
+      case 'unreadable':
+        return UNREADABLE_RETRIES;
+      default:
+        return this.#options.maxRetries;
+    }
+  }
+}

@@ -1,0 +1,191 @@
+/** @import { ProgressData, WidgetOptions } from './progress-polling.js' */
+import { cancelJob } from './cancel.js';
+import { connectCallbacks } from './callbacks.js';
+import { leavePage } from './leave.js';
+import { LogReader } from './log-reader.js';
+import { widgetOptions } from './options.js';
+import { defaultEndpoint } from './origin.js';
+import { followPage } from './page.js';
+import { memoryOf } from './persistence.js';
+import { ProgressPoller } from './poller.js';
+import { Renderer } from './renderer.js';
+import { SilenceWatch } from './silence.js';
+import { ensureStyles } from './stylesheet.js';
+import { Translator } from './translator.js';
+import { viewOf } from './view.js';
+
+/** @type {WeakMap<Element, ProgressPolling>} the widget in each place */
+const places = new WeakMap();
+
+/** A progress bar in a place of the page, which follows one job until its end. */
+export class ProgressPolling {
+  #place;
+  #options;
+  #poller;
+  #renderer;
+  #silence;
+  #translator;
+  /** @type {any} */
+  #ticker;
+  /** @type {any} */
+  #hiding;
+  /** @type {'none' | 'sent' | 'failed'} */
+  #cancellation = 'none';
+  #life = new AbortController();
+
+  /**
+   * @param {string | Element} target an element, or its id
+   * @param {string} jobId
+   * @param {WidgetOptions} [given]
+   */
+  constructor(target, jobId, given = {}) {
+    const place = placeOf(target);
+    if (!jobId && !given.url) throw new TypeError('ProgressPolling needs the id of a job.');
+    const options = widgetOptions(given);
+    const { signal } = this.#life;
+    places.get(place)?.destroy();
+    places.set(place, this);
+
+    this.#place = place;
+    this.#options = options;
+    this.#poller = new ProgressPoller(jobId, { ...given, endpoint: given.endpoint ?? defaultEndpoint() });
+    this.#silence = new SilenceWatch(options.clock);
+    this.#translator = new Translator(options.lang ?? languageOf(place), options.messages);
+    this.#renderer = new Renderer(this.#translator, options, {
+      tryAgain: () => this.#poller.start(),
+      cancel: options.allowCancel ? () => this.#cancel() : null,
+    });
+    place.replaceChildren(this.#renderer.node);
+    ensureStyles(this.#renderer.node);
+    if (options.persist) memoryOf(place.id).remember(jobId);
+
+    this.#poller.addEventListener('connection', () => this.#render(), { signal });
+    this.#poller.addEventListener('progress', () => this.#render(), { signal });
+    if (options.debug) this.#poller.addEventListener('answer', (event) => debug(jobId, event), { signal });
+    if (options.showLog) this.#readLog(signal);
+    connectCallbacks(this.#poller, options, (type, detail) => this.#tell(type, detail), signal);
+    followPage(this.#poller, options.whenHidden, signal);
+    this.start();
+  }
+
+  /**
+   * After a refresh of the page: follows the job that the place followed before, if it was told to `persist` it.
+   *
+   * @param {string | Element} target
+   * @param {WidgetOptions} [options]
+   * @returns {ProgressPolling | null} `null` when there is no such job
+   */
+  static resume(target, options = {}) {
+    const jobId = memoryOf(placeOf(target).id).recall();
+    return jobId ? new ProgressPolling(target, jobId, { persist: true, ...options }) : null;
+  }
+
+  /** The server's JSON as it came last, or `null`. */
+  get snapshot() {
+    return this.#poller.snapshot;
+  }
+
+  /** @returns {Promise<ProgressData>} the data of the ending; rejects when the widget gives up or is destroyed */
+  get finished() {
+    return this.#poller.finished;
+  }
+
+  start() {
+    this.#poller.start();
+    this.#render();
+  }
+
+  stop() {
+    this.#poller.stop();
+  }
+
+  refresh() {
+    this.#poller.refresh();
+  }
+
+  destroy() {
+    const { clock } = this.#options;
+    this.#life.abort();
+    this.#poller.destroy();
+    clock.clearTimeout(this.#ticker);
+    clock.clearTimeout(this.#hiding);
+    this.#renderer.node.remove();
+    if (places.get(this.#place) === this) places.delete(this.#place);
+  }
+
+  #render() {
+    const { clock } = this.#options;
+    const { record, phase, error, retryAt } = this.#poller;
+    const situation = {
+      record,
+      phase,
+      error,
+      offline: this.#poller.isHeld('offline'),
+      retryIn: retryAt - clock.now(),
+      silence: this.#silence.of(record),
+      cancellation: this.#cancellation,
+    };
+    const view = viewOf(situation, this.#translator);
+    this.#renderer.render(view);
+    clock.clearTimeout(this.#ticker);
+    if (view.changing) this.#ticker = clock.setTimeout(() => this.#render(), 1000);
+  }
+
+  async #cancel() {
+    this.#cancellation = 'sent';
+    this.#render();
+    try {
+      await cancelJob(this.#poller);
+    } catch {
+      this.#cancellation = 'failed';
+      this.#render();
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  #readLog(signal) {
+    const reader = new LogReader(this.#poller);
+    reader.addEventListener('entries', (event) => {
+      const { entries, dropped } = /** @type {CustomEvent} */ (event).detail;
+      this.#renderer.log?.append(entries, dropped);
+    });
+    signal.addEventListener('abort', () => reader.stop(), { once: true });
+  }
+
+  /**
+   * @param {string} type
+   * @param {{ data: any, meta: { initial: boolean } }} detail
+   */
+  #tell(type, detail) {
+    this.#place.dispatchEvent(new CustomEvent(`progress-polling:${type}`, { bubbles: true, detail }));
+    if (type === 'settled' && this.#poller.phase === 'ended') memoryOf(this.#place.id).forget();
+    if (type !== 'complete') return;
+    const { autoHideOnComplete, autoHideDelay, clock } = this.#options;
+    if (autoHideOnComplete) this.#hiding = clock.setTimeout(() => (this.#renderer.node.hidden = true), autoHideDelay);
+    // A job that was complete when the page came would send it away again and again.
+    if (!detail.meta.initial) leavePage(this.#options);
+  }
+}
+
+/** @param {string | Element} target */
+function placeOf(target) {
+  const place = typeof target === 'string' ? document.getElementById(target) : target;
+  if (place instanceof Element) return place;
+  throw new TypeError(`ProgressPolling found no element with the id "${target}".`);
+}
+
+/** @param {Element} place */
+function languageOf(place) {
+  return place.closest('[lang]')?.getAttribute('lang') || 'en';
+}
+
+/**
+ * What came back and how far the job is; never what was sent, which may hold a password.
+ *
+ * @param {string} jobId
+ * @param {Event} event
+ */
+function debug(jobId, event) {
+  const { status, text } = /** @type {CustomEvent} */ (event).detail;
+  console.debug('progress-polling', jobId, status, text);
+}

@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { launch, missing } from '../support/browser.mjs';
+import { completed, running, send, serveJobs } from '../support/jobs.mjs';
+
+const skip = missing;
+let jobs, browser, page;
+
+before(async () => {
+  if (!missing) browser = await launch();
+});
+after(() => browser?.close());
+beforeEach(async () => {
+  if (missing) return;
+  jobs = await serveJobs();
+  jobs.record = running(42);
+  page = await browser.newPage();
+  await page.goto(`${jobs.origin}/pages/plain.html`);
+});
+afterEach(async () => {
+  await page?.close();
+  await jobs?.close();
+});
+
+/** Makes a widget in the page; each callback and each DOM event leaves its name in `told`. */
+const follow = (options = {}) =>
+  page.evaluate((given) => {
+    globalThis.told = [];
+    const names = ['onStart', 'onProgress', 'onComplete', 'onError', 'onRetry', 'onCancelled', 'onSettled'];
+    const callbacks = Object.fromEntries(names.map((name) => [name, (data, meta) => globalThis.told.push([name, data.status, meta.initial])]));
+    for (const type of ['start', 'progress', 'complete', 'settled']) {
+      document.addEventListener(`progress-polling:${type}`, ({ detail, target }) => globalThis.told.push([type, detail.data.status, target.id]));
+    }
+    globalThis.widget = new ProgressPolling('place', 'a-job', { ...callbacks, ...given });
+  }, options);
+
+const state = (name) => page.waitForSelector(`#place [data-state=${name}]`);
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+test('a quick server is asked every 500 ms', { skip }, async () => {
+  await follow();
+  await pause(6000);
+  const times = jobs.polls().map(({ at }) => at);
+  const gaps = times.slice(1).map((at, index) => at - times[index]).sort((one, other) => one - other);
+  const median = gaps[Math.floor(gaps.length / 2)];
+  assert.ok(times.length >= 12 && times.length <= 14, `${times.length} requests`);
+  assert.ok(median >= 475 && median <= 525, `median gap of ${median} ms`);
+});
+
+test('at the end each callback and event has come once, and nothing more is asked', { skip }, async () => {
+  await follow({ pollInterval: 50 });
+  await state('running');
+  await page.evaluate(() => {
+    globalThis.announced = [];
+    new MutationObserver(() => globalThis.announced.push(document.querySelector('[role=status]').textContent)).observe(
+      document.querySelector('[role=status]'),
+      { childList: true },
+    );
+  });
+  jobs.record = completed();
+  await state('completed');
+  await pause(100);
+  const asked = jobs.requests.length;
+  await pause(1500);
+  assert.equal(jobs.requests.length, asked);
+  assert.deepEqual(await page.evaluate(() => globalThis.told), [
+    ['onStart', 'running', true],
+    ['start', 'running', 'place'],
+    ['onProgress', 'running', true],
+    ['progress', 'running', 'place'],
+    ['onProgress', 'completed', false],
+    ['progress', 'completed', 'place'],
+    ['onComplete', 'completed', false],
+    ['complete', 'completed', 'place'],
+    ['onSettled', 'completed', false],
+    ['settled', 'completed', 'place'],
+  ]);
+  assert.deepEqual(await page.evaluate(() => globalThis.announced), ['Sending invoices: Completed (12 s)']);
+  assert.equal(await page.evaluate(() => widget.finished.then(({ status }) => status)), 'completed');
+});
+
+test('a screen reader hears the start and each step once', { skip }, async () => {
+  await page.evaluate(() => {
+    globalThis.announced = [];
+    new MutationObserver(() => {
+      const text = document.querySelector('[role=status]')?.textContent;
+      if (text && text !== globalThis.announced.at(-1)) globalThis.announced.push(text);
+    }).observe(document.body, { childList: true, subtree: true });
+  });
+  jobs.record = running(10);
+  await follow({ pollInterval: 50 });
+  for (const processed of [10, 20, 26, 27, 49, 51, 60]) {
+    jobs.record = running(processed);
+    await page.waitForSelector(`#place [aria-valuenow="${processed}"]`);
+  }
+  assert.deepEqual(await page.evaluate(() => globalThis.announced), [
+    'Sending invoices: Running, 10%',
+    'Sending invoices: Running, 26%',
+    'Sending invoices: Running, 51%',
+  ]);
+});
+
+test('the fill is as wide as the percentage says, from left or right', { skip }, async () => {
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await follow();
+  await state('running');
+  const covered = () =>
+    page.evaluate(() => {
+      const [track, fill] = ['track', 'fill'].map((part) => document.querySelector(`.progress-polling-${part}`).getBoundingClientRect());
+      return [fill.right - track.left, track.right - fill.left].map((width) => Math.round((100 * width) / track.width));
+    });
+  assert.deepEqual(await covered(), [42, 158]);
+  await page.evaluate(() => (document.documentElement.dir = 'rtl'));
+  assert.deepEqual(await covered(), [158, 42]);
+});
+
+test('cancel asks the server once, and shows what came of it', { skip }, async () => {
+  jobs.respond = (request, response) => {
+    if (request.method !== 'POST') return false;
+    jobs.record = running(42, { cancel_requested: true, version: 100 });
+    send(response, {}, 202);
+    return true;
+  };
+  await follow({ allowCancel: true, pollInterval: 50 });
+  await page.click('#place button:text("Cancel")');
+  await state('cancelling');
+  jobs.record = { ...jobs.record, status: 'cancelled', version: 101 };
+  await state('cancelled');
+  assert.deepEqual(jobs.requests.filter(({ method }) => method === 'POST').map(({ path }) => path), ['/progress/a-job/cancel']);
+  assert.equal(await page.locator('#place button:visible').count(), 0);
+});
+
+test('a cancellation that fails is told, and can be repeated', { skip }, async () => {
+  jobs.respond = (request, response) => request.method === 'POST' && (send(response, {}, 503), true);
+  await follow({ allowCancel: true, pollInterval: 50 });
+  await page.click('#place button:text("Cancel")');
+  await page.waitForSelector('#place [role=alert]:text("could not be cancelled")');
+  assert.equal(await page.locator('#place button:text("Cancel")').isEnabled(), true);
+});
+
+test('after giving up, Try again tries again and keeps the focus', { skip }, async () => {
+  jobs.respond = (_, response) => (send(response, {}, 403), true);
+  await follow();
+  await state('lost');
+  assert.equal(await page.locator('#place [role=alert]').textContent(), 'You may not see this job.');
+  jobs.respond = null;
+  await page.focus('#place button:visible');
+  await page.keyboard.press('Enter');
+  await state('running');
+  assert.equal(await page.evaluate(() => document.querySelector('.progress-polling') === document.activeElement), true);
+});
+
+test('offline nothing is asked; back online it goes on at once', { skip }, async () => {
+  await follow({ pollInterval: 100 });
+  await state('running');
+  await page.context().setOffline(true);
+  await state('offline');
+  const asked = jobs.requests.length;
+  await pause(1000);
+  assert.equal(jobs.requests.length, asked);
+  await page.context().setOffline(false);
+  const back = performance.now();
+  await state('running');
+  assert.ok(performance.now() - back < 500);
+});
+
+test('an element may be given, an unknown id is named, and a second widget replaces the first', { skip }, async () => {
+  assert.match(await page.evaluate(() => {
+    try {
+      new ProgressPolling('nowhere', 'a-job');
+    } catch (error) {
+      return `${error.name}: ${error.message}`;
+    }
+  }), /^TypeError: .*"nowhere"/);
+  await follow({ pollInterval: 50 });
+  await page.evaluate(() => (globalThis.second = new ProgressPolling(document.getElementById('place'), 'another', { pollInterval: 50 })));
+  await pause(300);
+  assert.equal(await page.locator('.progress-polling').count(), 1);
+  const first = jobs.polls().filter(({ path }) => path.endsWith('/a-job')).length;
+  assert.ok(first <= 1, `${first} requests of the first widget`);
+});
+
+test('a refreshed page resumes its job until the job has ended', { skip }, async () => {
+  await follow({ persist: true, pollInterval: 50 });
+  await state('running');
+  await page.reload();
+  assert.equal(await page.evaluate(() => ProgressPolling.resume('place', { pollInterval: 50 }) !== null), true);
+  await page.waitForSelector('#place [aria-valuenow="42"]', { timeout: 1000 });
+  jobs.record = completed();
+  await state('completed');
+  await page.reload();
+  assert.equal(await page.evaluate(() => ProgressPolling.resume('place')), null);
+});
+
+test('the page reloads when the job completes under its eyes, and not again', { skip }, async () => {
+  let loads = 1;
+  page.on('load', () => (loads += 1));
+  await page.addInitScript(() => addEventListener('DOMContentLoaded', () => new ProgressPolling('place', 'a-job', { reloadOnComplete: true, pollInterval: 50 })));
+  await follow({ reloadOnComplete: true, pollInterval: 50 });
+  await state('running');
+  jobs.record = completed();
+  await state('completed');
+  await pause(1000);
+  assert.equal(loads, 2);
+});
+
+test('the page goes elsewhere when the job completes, but never runs a script instead', { skip }, async () => {
+  await follow({ redirectOnComplete: 'javascript:document.title="ran"', pollInterval: 50 });
+  await state('running');
+  jobs.record = completed();
+  await state('completed');
+  assert.equal(await page.title(), 'A page with a job');
+  jobs.record = running(1, { version: 1 });
+  await follow({ redirectOnComplete: '/pages/linked.html', pollInterval: 50 });
+  await state('running');
+  jobs.record = completed();
+  await page.waitForURL('**/pages/linked.html');
+});
+
+test('a completed job is hidden after a while, if that is wished', { skip }, async () => {
+  jobs.record = completed();
+  await follow({ autoHideOnComplete: true, autoHideDelay: 200 });
+  await state('completed');
+  await page.waitForSelector('#place .progress-polling', { state: 'hidden', timeout: 2000 });
+});
+
+test('the element follows the job while it is in the page', { skip }, async () => {
+  await page.evaluate(() => {
+    const element = document.createElement('progress-poller');
+    element.setAttribute('job-id', 'first');
+    element.setAttribute('poll-interval', '50');
+    element.setAttribute('heading', 'Mail');
+    element.setAttribute('hide-details', '');
+    element.append('Please wait.');
+    document.body.append(element);
+  });
+  await page.waitForSelector('progress-poller [data-state=running]');
+  assert.equal(await page.locator('progress-poller .ui.header').textContent(), 'Mail');
+  assert.equal(await page.locator('progress-poller .ui.statistics').count(), 0);
+  await page.evaluate(() => document.querySelector('progress-poller').setAttribute('job-id', 'second'));
+  await pause(200);
+  assert.equal(jobs.requests.at(-1).path, '/progress/second');
+  await page.evaluate(() => document.querySelector('progress-poller').remove());
+  await pause(100);
+  const asked = jobs.requests.length;
+  await pause(300);
+  assert.equal(jobs.requests.length, asked);
+});
+
+test('a linked style sheet is not injected again; a missing one is, once', { skip }, async () => {
+  await follow();
+  await page.evaluate(() => new ProgressPolling(document.body.appendChild(document.createElement('div')), 'a-job'));
+  assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 1);
+  await page.goto(`${jobs.origin}/pages/linked.html`);
+  await follow();
+  assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 0);
+});
+
+test('a destroyed widget leaves nothing behind', { skip }, async () => {
+  const left = await page.evaluate(async () => {
+    for (let count = 0; count < 1000; count += 1) new ProgressPolling('place', 'a-job', { fetch: () => new Promise(() => {}) }).destroy();
+    return document.getElementById('place').childNodes.length;
+  });
+  assert.equal(left, 0);
+});

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, missing } from '../support/browser.mjs';
+import { running, serveJobs } from '../support/jobs.mjs';
+
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+const SHAPES = [
+  '<script>RUN</script>',
+  '<img src=x onerror="RUN">',
+  '<svg onload="RUN"><animate onbegin="RUN">',
+  '"><iframe srcdoc="<script>parent.RUN</script>">',
+  "' onmouseover='RUN' style='position:fixed;inset:0",
+  'javascript:RUN//',
+  '</title></style></textarea><details open ontoggle="RUN">',
+  '{{constructor.constructor("RUN")()}} ${RUN} {percent} {number}',
+  '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=RUN&gt;">',
+  '&lt;script&gt;RUN&lt;/script&gt; &amp; \u202e txt.exe \u2028 \ufeff',
+  '<style>*{background:url("//evil.example/RUN")}</style>',
+  '<base href="//evil.example/"><form action="RUN"><button autofocus onfocus="RUN">',
+  '<progress-poller job-id="RUN" redirect-on-complete="javascript:RUN"></progress-poller>',
+  ']]><a xlink:href="data:text/html,<script>RUN</script>">',
+  '__proto__ constructor [object Object] RUN',
+];
+
+/** As many strings as the acceptance table asks for: each shape with eleven different things to run. */
+const hostile = SHAPES.flatMap((shape) =>
+  ['window.ran.push(1)', 'alert(1)', 'top.ran.push(2)', 'fetch("/ran")', 'ran.push`3`', 'eval("ran.push(4)")', 'location="/ran"', 'document.title="ran"', 'import("/ran.js")', 'new Function("ran.push(5)")()', 'print()'].map(
+    (code) => shape.replaceAll('RUN', code),
+  ),
+);
+
+let jobs, browser;
+before(async () => {
+  if (missing) return;
+  jobs = await serveJobs({ headers: { 'Content-Security-Policy': POLICY } });
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await jobs?.close();
+});
+
+const record = (text, version) =>
+  running(42, { custom_title: text, current_message: text, task_type: text, version, failed_items: 1, metadata: { text }, poll_after_ms: null });
+
+test('under a strict policy, hostile texts are shown as they are and nothing runs', { skip: missing }, async () => {
+  assert.ok(hostile.length >= 150);
+  const page = await browser.newPage();
+  const mistakes = [];
+  page.on('pageerror', (error) => mistakes.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && mistakes.push(message.text()));
+  jobs.record = record('harmless', 1);
+  await page.goto(`${jobs.origin}/pages/strict.html?${new URLSearchParams({ option: hostile[0] })}`);
+  for (const [index, text] of hostile.entries()) {
+    jobs.entries.push({ seq: index + 1, at: text, level: text, item: text, message: text });
+    jobs.record = record(text, index + 2);
+    await page.waitForFunction((expected) => document.querySelector('progress-poller .progress-polling-message').textContent === expected, text, { polling: 20 });
+    assert.equal(await page.locator('progress-poller .ui.header').textContent(), text);
+  }
+  await page.waitForFunction((count) => document.querySelectorAll('progress-poller li').length === count, hostile.length);
+  assert.equal(await page.locator('progress-poller li').last().textContent(), `${hostile.at(-1)} – ${hostile.at(-1)}`);
+  assert.equal(await page.locator('#place .ui.header').textContent(), hostile[0]);
+  assert.equal(await page.locator('#place .ui.label').textContent(), hostile[0]);
+
+  jobs.record = { ...record('end', 1000), status: 'failed', error_message: hostile[1] };
+  await page.waitForFunction((expected) => document.querySelector('progress-poller [role=alert]').textContent === expected, hostile[1]);
+  assert.equal(await page.locator('progress-poller :is(script, img, svg, iframe, style, form, a, base, progress-poller)').count(), 0);
+  assert.deepEqual(await page.evaluate(() => window.ran), []);
+  assert.deepEqual(await page.evaluate(() => window.violations), []);
+  assert.deepEqual(mistakes, []);
+  await page.close();
+});
+
+test('the style sheet is in force under a strict policy', { skip: missing }, async () => {
+  const page = await browser.newPage();
+  jobs.record = running(42);
+  await page.goto(`${jobs.origin}/pages/strict.html`);
+  await page.waitForSelector('#place [data-state=running]');
+  assert.equal(await page.locator('#place .progress-polling-track').evaluate((node) => getComputedStyle(node).overflow), 'clip');
+  await page.close();
+});
+
+test('the test page does notice a violation', { skip: missing }, async () => {
+  const page = await browser.newPage();
+  await page.goto(`${jobs.origin}/pages/strict.html`);
+  await page.evaluate(() => document.body.setAttribute('style', 'color: red'));
+  await page.waitForFunction(() => window.violations.length > 0);
+  await page.close();
+});

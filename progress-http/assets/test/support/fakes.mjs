@@ -1,0 +1,76 @@
+/** Time that passes only when a test says so. */
+export class FakeClock {
+  #now = 0;
+  #timers = new Map();
+  #next = 1;
+
+  now = () => this.#now;
+  setTimeout = (callback, delay) => {
+    this.#timers.set(this.#next, { callback, at: this.#now + delay });
+    return this.#next++;
+  };
+  clearTimeout = (timer) => this.#timers.delete(timer);
+
+  get pending() {
+    return this.#timers.size;
+  }
+
+  /** Runs what is due in the next milliseconds, in order, with everything that follows from it. */
+  async advance(milliseconds) {
+    const end = this.#now + milliseconds;
+    await settle();
+    for (;;) {
+      const due = [...this.#timers].filter(([, timer]) => timer.at <= end).sort(([, one], [, other]) => one.at - other.at)[0];
+      if (!due) break;
+      const [id, { callback, at }] = due;
+      this.#timers.delete(id);
+      this.#now = Math.max(at, this.#now);
+      callback();
+      await settle();
+    }
+    this.#now = end;
+  }
+}
+
+/** Lets every promise that can be settled be settled. */
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+/**
+ * A server that answers from a list, the last one for ever. An answer is a status with a body and headers, an error to
+ * throw, or a function of the request.
+ */
+export class FakeServer {
+  requests = [];
+  open = 0;
+  mostOpen = 0;
+
+  constructor(clock, answers) {
+    this.clock = clock;
+    this.answers = answers;
+  }
+
+  fetch = async (url, init) => {
+    const request = { url, ...init, headers: Object.fromEntries(init.headers), at: this.clock.now() };
+    this.requests.push(request);
+    const { wait = 0, ...answer } = this.answers.length > 1 ? this.answers.shift() : this.answers[0];
+    this.open += 1;
+    this.mostOpen = Math.max(this.mostOpen, this.open);
+    if (wait) await new Promise((resolve) => this.clock.setTimeout(resolve, wait));
+    this.open -= 1;
+    if (answer.error) throw answer.error;
+    const { status = 200, headers = {}, text = JSON.stringify(answer.body) } = answer;
+    return new Response(status === 304 ? null : text, { status, headers });
+  };
+
+  get times() {
+    return this.requests.map(({ at }) => at);
+  }
+
+  /** Milliseconds from each request to the next. */
+  get gaps() {
+    return this.times.slice(1).map((at, index) => at - this.times[index]);
+  }
+}
+
+/** A running record of some version, and how a server would answer with it. */
+export const running = (version, more = {}) => ({ status: 'running', total_items: 100, processed_items: version, version, ...more });

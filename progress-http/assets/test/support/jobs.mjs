@@ -1,0 +1,45 @@
+import { serve } from './server.mjs';
+
+/**
+ * A server whose jobs a test moves on: `jobs.record` answers every status request, unless `jobs.respond` does.
+ *
+ * @param {Parameters<typeof serve>[0]} [options]
+ */
+export async function serveJobs(options = {}) {
+  const jobs = { record: {}, requests: [], respond: null, entries: [] };
+  const answer = (request, response) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+    if (!pathname.startsWith('/progress/') || /\.(m?js|css)$/.test(pathname)) return false;
+    jobs.requests.push({ at: performance.now(), method: request.method, path: pathname, headers: request.headers });
+    if (jobs.respond?.(request, response)) return true;
+    if (pathname.endsWith('/log')) {
+      const after = Number(searchParams.get('after'));
+      send(response, { entries: jobs.entries.filter(({ seq }) => seq > after), next_after: jobs.entries.length, dropped: 0 });
+    } else send(response, jobs.record);
+    return true;
+  };
+  const server = await serve({ ...options, answer });
+  const polls = () => jobs.requests.filter(({ method, path }) => method === 'GET' && !path.endsWith('/log'));
+  return Object.assign(jobs, server, { polls });
+}
+
+export function send(response, body, status = 200, headers = {}) {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers });
+  response.end(JSON.stringify(body));
+}
+
+export const running = (processed, more = {}) => ({
+  job_id: 'a-job',
+  status: 'running',
+  total_items: 100,
+  processed_items: processed,
+  failed_items: 0,
+  remaining_items: 100 - processed,
+  progress_percentage: processed,
+  custom_title: 'Sending invoices',
+  current_message: `Item ${processed}`,
+  version: processed + 1,
+  ...more,
+});
+
+export const completed = (more = {}) => ({ ...running(100), status: 'completed', duration: 12.3, version: 1000, ...more });

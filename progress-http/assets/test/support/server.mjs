@@ -1,0 +1,44 @@
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { extname } from 'node:path';
+
+const assets = new URL('../../', import.meta.url);
+const FOLDERS = { '/progress/': 'dist/', '/gallery/': 'test/gallery/', '/pages/': 'test/browser/pages/' };
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+};
+
+/**
+ * A server for the built files, the gallery and the test pages, on a port of its own.
+ *
+ * @param {object} [options]
+ * @param {Record<string, string>} [options.headers] sent with every file
+ * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => boolean | void}
+ *   [options.answer] looks at each request first; returns true when it has answered
+ * @param {Record<string, string>} [options.files] further files by address
+ */
+export async function serve({ headers = {}, answer, files = {} } = {}) {
+  const server = createServer(async (request, response) => {
+    if (answer?.(request, response)) return;
+    const { pathname } = new URL(request.url, 'http://localhost');
+    const folder = Object.keys(FOLDERS).find((prefix) => pathname.startsWith(prefix));
+    const file = files[pathname] ?? (folder && new URL(FOLDERS[folder] + pathname.slice(folder.length), assets));
+    try {
+      const body = await readFile(file);
+      response.writeHead(200, { 'Content-Type': TYPES[extname(pathname)] ?? 'text/plain', ...headers }).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    origin: `http://127.0.0.1:${server.address().port}`,
+    close: () => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { belongingUrl, endpointBeside, statusUrl } from '../../src/urls.js';
+
+test('a job id cannot leave its place in the address', () => {
+  assert.equal(statusUrl({ endpoint: '/progress/' }, '../a?b#c'), '/progress/..%2Fa%3Fb%23c');
+  assert.equal(statusUrl({ endpoint: '/progress', url: '/mine?job=1' }, 'ignored'), '/mine?job=1');
+});
+
+test('what belongs to a record is below it, with the query of the record', () => {
+  assert.equal(belongingUrl('/progress/1', 'cancel'), '/progress/1/cancel');
+  assert.equal(belongingUrl('/progress/1/?key=a%26b#top', 'log', { after: 5, limit: 100 }), '/progress/1/log?key=a%26b&after=5&limit=100');
+});
+
+test('the records are beside the script, where the script is the one that was served with them', () => {
+  const page = 'https://example.org/shop/orders';
+  assert.equal(endpointBeside('https://example.org/app/jobs/progress-polling.js?v=2', page), '/app/jobs');
+  assert.equal(endpointBeside('https://example.org/progress-polling.mjs', page), '');
+  assert.equal(endpointBeside('https://elsewhere.example/progress/progress-polling.js', page), undefined);
+  assert.equal(endpointBeside('https://example.org/assets/bundle.js', page), undefined);
+  assert.equal(endpointBeside(undefined, page), undefined);
+});

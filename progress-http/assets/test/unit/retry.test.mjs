@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { running } from '../support/fakes.mjs';
+import { follow } from '../support/follow.mjs';
+
+const unreachable = { error: new TypeError('fetch failed') };
+
+test('pauses double up to the longest; ten retries, then it gives up', async () => {
+  const { clock, server, poller, events } = follow([unreachable]);
+  poller.start();
+  await clock.advance(600_000);
+  assert.deepEqual(server.gaps, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000]);
+  assert.equal(events.filter(({ type }) => type === 'retry').length, 10);
+  assert.deepEqual(events.slice(-2).map(({ type, data }) => [type, data.kind, data.status]), [['error', 'network', 0], ['settled', 'network', 0]]);
+  assert.ok(events.at(-1).data instanceof Error);
+  await assert.rejects(poller.finished, { kind: 'network' });
+});
+
+test('jitter takes away up to half of a pause', async () => {
+  const { clock, server, poller } = follow([unreachable], { random: () => 0 });
+  poller.start();
+  await clock.advance(5000);
+  assert.deepEqual(server.gaps, [500, 1000, 2000]);
+});
+
+test('an outage of a minute costs at most eight requests', async () => {
+  for (const random of [() => 0, () => 0.5, () => 1]) {
+    const { clock, server, poller } = follow([unreachable], { random });
+    poller.start();
+    await clock.advance(60_000);
+    assert.ok(server.requests.length <= 8, `${server.requests.length} requests`);
+  }
+});
+
+test('a success ends the outage: the next failure starts from the beginning', async () => {
+  const { clock, server, poller } = follow([unreachable, unreachable, { body: running(1) }, unreachable, { body: running(2) }]);
+  poller.start();
+  await clock.advance(4600);
+  assert.deepEqual(server.gaps, [1000, 2000, 500, 1000]);
+  assert.equal(poller.phase, 'live');
+  assert.equal(poller.error, null);
+});
+
+for (const status of [408, 425, 429, 500, 502, 503, 504]) {
+  test(`${status} is tried again, not before Retry-After`, async () => {
+    const { clock, server, poller } = follow([{ status, headers: { 'Retry-After': '7' } }, { body: running(1) }]);
+    poller.start();
+    await clock.advance(7000);
+    assert.deepEqual(server.times, [0, 7000]);
+    assert.equal(poller.phase, 'live');
+  });
+}
+
+test('Retry-After never shortens a pause', async () => {
+  const { clock, server, poller } = follow([{ status: 503, headers: { 'Retry-After': '0' } }]);
+  poller.start();
+  await clock.advance(3000);
+  assert.deepEqual(server.times, [0, 1000, 3000]);
+});
+
+test('Retry-After may be a date, on the clock of the server', async () => {
+  const headers = { 'Retry-After': 'Wed, 21 Oct 2015 07:28:09 GMT', Date: 'Wed, 21 Oct 2015 07:28:00 GMT' };
+  const { clock, server, poller } = follow([{ status: 503, headers }]);
+  poller.start();
+  await clock.advance(10_000);
+  assert.deepEqual(server.times, [0, 9000]);
+});
+
+for (const [status, kind] of [[401, 'refused'], [403, 'refused'], [400, 'refused'], [410, 'gone']]) {
+  test(`${status} is final`, async () => {
+    const { clock, server, poller, told } = follow([{ status }]);
+    poller.start();
+    await clock.advance(600_000);
+    assert.equal(server.requests.length, 1);
+    assert.equal(poller.phase, 'lost');
+    assert.deepEqual(told('error').map(({ data }) => [data.kind, data.status]), [[kind, status]]);
+  });
+}
+
+test('404 is tried five times more, since the record may not be visible yet', async () => {
+  const { clock, server, poller, told } = follow([{ status: 404 }]);
+  poller.start();
+  await clock.advance(600_000);
+  assert.equal(server.requests.length, 6);
+  assert.equal(told('error')[0].data.kind, 'not-found');
+});
+
+test('failures of one kind do not use up the patience for another', async () => {
+  const { clock, poller } = follow([...Array(9).fill(unreachable), { status: 404 }, { body: running(1) }]);
+  poller.start();
+  await clock.advance(600_000);
+  assert.equal(poller.phase, 'live');
+});
+
+for (const text of ['<html>', '', '[]', 'null', '"running"']) {
+  test(`an answer that is no record is tried twice more: ${JSON.stringify(text)}`, async () => {
+    const { clock, server, poller, told } = follow([{ text }]);
+    poller.start();
+    await clock.advance(600_000);
+    assert.equal(server.requests.length, 3);
+    assert.equal(told('error')[0].data.kind, 'unreadable');
+  });
+}
+
+test('a request without answer fails after the time-out, even where fetch ignores the signal', async () => {
+  const { clock, server, poller, told } = follow([{ body: running(1), wait: 1e9 }, { body: running(2) }], { requestTimeout: 3000 });
+  poller.start();
+  await clock.advance(4000);
+  assert.equal(told('retry')[0].data.kind, 'timeout');
+  assert.deepEqual(server.times, [0, 4000]);
+  assert.equal(poller.snapshot.version, 2);
+});
+
+test('after giving up, a page that is seen again looks once, and does not complain twice', async () => {
+  const { clock, server, poller, told } = follow([{ status: 403 }]);
+  poller.start();
+  await clock.advance(1000);
+  poller.refresh();
+  await clock.advance(1000);
+  assert.equal(server.requests.length, 2);
+  assert.equal(told('error').length, 1);
+});
+
+test('start after giving up tries afresh, with a new promise', async () => {
+  const { clock, poller, told } = follow([{ status: 403 }, { status: 403 }, { body: { status: 'completed' } }]);
+  poller.start();
+  await clock.advance(1000);
+  const before = poller.finished;
+  poller.start();
+  await clock.advance(1000);
+  assert.equal(told('error').length, 2);
+  poller.start();
+  await clock.advance(1000);
+  await assert.rejects(before);
+  assert.equal((await poller.finished).status, 'completed');
+});

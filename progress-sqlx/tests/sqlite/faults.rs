@@ -1,0 +1,187 @@
+//! What goes wrong, and that it is over when it is over.
+
+use std::time::Duration;
+
+use progress_core::{Delta, NewEntry, NewProgress, ProgressError, ProgressStore, ProgressUpdate, Stamp};
+use progress_sqlx::SqliteStore;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use uuid::Uuid;
+
+use crate::{Database, one, running};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_dropped_is_all_or_nothing_and_leaves_the_store_usable() {
+    let database = Database::new();
+    let store = database.store().await;
+    let job = running(&store).await;
+    let update = || {
+        let delta = Delta::new().with_succeeded(1).with_entry(NewEntry::info("one"));
+        ProgressUpdate::advance(delta).with_stamp(Stamp { writer: Uuid::new_v4(), seq: 1 })
+    };
+    let mut answered = 0;
+    let mut dropped = 0;
+    for round in 0..2_000_u64 {
+        // Every length from "not even begun" to "done" several times over.
+        let patience = Duration::from_micros(round % 1_000);
+        let update = update();
+        let call = store.update(job.id, &update);
+        tokio::select! {
+            biased;
+            outcome = call => { outcome.unwrap(); answered += 1; }
+            () = spin(patience) => dropped += 1,
+        }
+    }
+    assert!(answered > 0 && dropped > 0, "{answered} answered, {dropped} dropped");
+    let seen = store.update(job.id, &one()).await.unwrap();
+    assert!(seen.succeeded > answered, "{answered} answered, {} counted", seen.succeeded);
+    assert_eq!(seen.succeeded - 1, seen.last_entry, "counts and entries of a call go together");
+    let pool = database.pool().await;
+    let stamps: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM progress_writers").fetch_one(&pool).await.unwrap();
+    assert_eq!(u64::try_from(stamps).unwrap(), seen.last_entry, "and so do stamps");
+}
+
+/// Timers are too coarse for this: wakes at once, until the time is over.
+async fn spin(time: Duration) {
+    let end = std::time::Instant::now() + time;
+    while std::time::Instant::now() < end {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_call_does_not_take_a_database_in_memory_with_it() {
+    let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
+    let job = running(&store).await;
+    for round in 0..500 {
+        let patience = Duration::from_micros(round);
+        let update = one();
+        tokio::select! {
+            biased;
+            outcome = store.update(job.id, &update) => { outcome.unwrap(); }
+            () = spin(patience) => {}
+        }
+    }
+    assert!(store.update(job.id, &one()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_refused_update_leaves_nothing_behind() {
+    let database = Database::new();
+    let store = database.store().await;
+    let job = store.create(&NewProgress::new("test")).await.unwrap();
+    let stamped = one().with_stamp(Stamp { writer: Uuid::new_v4(), seq: 1 });
+    let refused = store.update(job.id, &stamped).await;
+    assert!(matches!(refused, Err(ProgressError::Refused { .. })), "{refused:?}");
+    let together = store.update_many(&[(job.id, stamped.clone()), (job.id, ProgressUpdate::start())]).await;
+    assert!(together[0].is_err() && together[1].is_ok(), "{together:?}");
+    let seen = store.update(job.id, &stamped).await.unwrap();
+    assert_eq!(seen.succeeded, 1, "no stamp was left by the refusals");
+
+    let ending =
+        ProgressUpdate::fail(Delta::new(), "over").with_stamp(Stamp { writer: Uuid::new_v4(), seq: 7 });
+    let ended = store.update(job.id, &ending).await.unwrap();
+    for update in [&stamped, &ending] {
+        let again = store.update(job.id, update).await.unwrap();
+        assert_eq!(
+            (again.version, again.succeeded),
+            (ended.version, 1),
+            "a repetition after the end changes nothing"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_locked_database_is_unavailable_and_comes_back() {
+    let database = Database::new();
+    let owner = database.store().await;
+    let job = running(&owner).await;
+    let store = SqliteStore::new(database.pool().await);
+    let other = database.pool().await;
+    let mut lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::query("UPDATE progress_records SET title = 'mine'").execute(&mut *lock).await.unwrap();
+
+    let outcome = store.update(job.id, &one()).await;
+    assert!(matches!(&outcome, Err(error) if error.is_transient()), "{outcome:?}");
+    for outcome in store.update_many(&[(job.id, one()), (job.id, one())]).await {
+        assert!(matches!(&outcome, Err(error) if error.is_transient()), "{outcome:?}");
+    }
+    assert!(store.get(job.id).await.is_ok(), "readers do not wait");
+    lock.rollback().await.unwrap();
+    assert_eq!(store.update(job.id, &one()).await.unwrap().succeeded, 1);
+}
+
+#[tokio::test]
+async fn a_full_database_is_unavailable_and_comes_back() {
+    let database = Database::new();
+    drop(database.store().await);
+    let options = SqliteConnectOptions::new().filename(database.path());
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let store = SqliteStore::new(pool.clone());
+    let job = running(&store).await;
+    let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&pool).await.unwrap();
+    let limit = |pages: i64| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+    sqlx::query(limit(pages + 1)).execute(&pool).await.unwrap();
+
+    let large = |count| {
+        let entry = NewEntry::info("x".repeat(500));
+        let delta =
+            (0..100).fold(Delta::new().with_succeeded(count), |delta, _| delta.with_entry(entry.clone()));
+        ProgressUpdate::advance(delta)
+    };
+    let metadata = serde_json::json!("x".repeat(16_000));
+    let created = store.create(&NewProgress::new("test").with_metadata(metadata)).await;
+    assert!(created.is_err_and(|error| error.is_transient()));
+    let outcome = store.update(job.id, &large(1)).await;
+    assert!(matches!(&outcome, Err(error) if error.is_transient()), "{outcome:?}");
+    let outcomes = store.update_many(&[(job.id, one()), (job.id, large(1)), (job.id, one())]).await;
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Err(error) if error.is_transient())),
+        "{outcomes:?}"
+    );
+
+    sqlx::query(limit(1_000_000)).execute(&pool).await.unwrap();
+    let seen = store.update(job.id, &large(1)).await.unwrap();
+    assert_eq!((seen.succeeded, seen.last_entry), (1, 100), "what failed left nothing");
+}
+
+/// What a failed write to the disk leads to: SQLite has rolled back by itself, and the driver does not know.
+#[tokio::test]
+async fn a_connection_that_lost_its_transaction_is_replaced() {
+    let database = Database::new();
+    let options = SqliteConnectOptions::new().filename(database.path()).create_if_missing(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let job = running(&store).await;
+    for turn in 1..=2 {
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        drop(transaction);
+        assert_eq!(store.update(job.id, &one()).await.unwrap().succeeded, turn);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_pool_is_unavailable_and_a_missing_table_is_not() {
+    let database = Database::new();
+    let pool = database.pool().await;
+    let store = SqliteStore::new(pool.clone());
+    let missing = store.create(&NewProgress::new("test")).await;
+    assert!(matches!(missing, Err(ProgressError::Store(_))), "{missing:?}");
+    pool.close().await;
+    let closed = store.create(&NewProgress::new("test")).await;
+    assert!(matches!(closed, Err(ProgressError::Unavailable(_))), "{closed:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_an_error() {
+    let database = Database::new();
+    std::fs::write(database.path(), "this is a letter and not a database, however long one looks at it")
+        .unwrap();
+    let outcome = SqliteStore::connect(&database.url()).await;
+    assert!(matches!(outcome, Err(ProgressError::Store(_))), "{outcome:?}");
+    let folder = format!("sqlite://{}", database.folder.path().display());
+    let outcome = SqliteStore::connect(&folder).await;
+    assert!(matches!(outcome, Err(ProgressError::Unavailable(_))), "{outcome:?}");
+}

@@ -1,0 +1,73 @@
+//! What must hold beside the tests.
+
+use std::process::ExitCode;
+
+use crate::setup;
+use crate::step::{Report, command};
+
+/// Crates that `progress-core` must never pull in, whoever depends on it.
+const NOT_IN_CORE: [&str; 7] = ["http", "hyper", "axum", "actix-web", "sqlx", "sqlx-core", "mockall"];
+
+pub(crate) fn run() -> ExitCode {
+    let mut report = Report::default();
+    report.run("format", &mut command("cargo", &["fmt", "--all", "--check"]));
+    let compiler = setup::compiler();
+    let cargo = |arguments: &[&str]| command("cargo", arguments);
+    report.run_with("clippy", &compiler, |()| {
+        cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+    });
+    report.run_with("documentation", &compiler, |()| {
+        let features = "progress-core/testing,progress-core/mock,progress-sqlx/sqlite";
+        let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--features", features]);
+        doc.env("RUSTDOCFLAGS", "-D warnings");
+        doc
+    });
+    for (package, features) in [
+        ("progress-core", ""),
+        ("progress-core", "testing"),
+        ("progress-core", "mock"),
+        ("progress-sqlx", ""),
+        ("progress-sqlx", "sqlite"),
+        ("progress-http", ""),
+        ("progress-axum", ""),
+    ] {
+        let name = format!("{package} alone, features [{features}]");
+        report.run_with(&name, &compiler, |()| {
+            cargo(&[
+                "clippy",
+                "--lib",
+                "--locked",
+                "--package",
+                package,
+                "--features",
+                features,
+                "--",
+                "-D",
+                "warnings",
+            ])
+        });
+    }
+    core_is_light(&mut report);
+    report.run_with("packages", &compiler, |()| {
+        cargo(&["package", "--workspace", "--locked", "--allow-dirty", "--quiet"])
+    });
+    report.finish()
+}
+
+/// Asserts an absence, which no build does.
+fn core_is_light(report: &mut Report) {
+    let tree =
+        command("cargo", &["tree", "--locked", "-p", "progress-core", "-e", "normal", "--prefix", "none"])
+            .output();
+    let verdict = match tree {
+        Ok(tree) if tree.status.success() => {
+            let text = String::from_utf8_lossy(&tree.stdout);
+            let names = text.lines().filter_map(|line| line.split(' ').next());
+            let found: Vec<_> = names.filter(|name| NOT_IN_CORE.contains(name)).collect();
+            if found.is_empty() { Ok(()) } else { Err(found.join(", ")) }
+        }
+        Ok(tree) => Err(String::from_utf8_lossy(&tree.stderr).into_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    report.judge("progress-core pulls in no framework and no database", verdict);
+}

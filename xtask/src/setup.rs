@@ -1,0 +1,108 @@
+//! What the tests need beyond cargo, found or installed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::step::{command, root};
+
+/// The mail server of the independent check, exactly this version.
+const AIOSMTPD: &str = "aiosmtpd==1.4.6";
+
+/// Whether a program answers.
+fn answers(program: &str, argument: &str) -> bool {
+    let status = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Installs a Debian package, if this is a machine on which we may.
+fn install(packages: &[&str]) -> Result<(), String> {
+    let names = packages.join(" ");
+    let advice =
+        format!("install {names} first (as root on Debian or Ubuntu, this command does it by itself)");
+    let is_debian = Path::new("/etc/debian_version").exists() && answers("apt-get", "--version");
+    let is_root =
+        Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    if !is_debian || !is_root {
+        return Err(advice);
+    }
+    println!("installing {names}");
+    let apt = |arguments: &[&str]| {
+        let status = Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success())
+    };
+    // An update that fails for one source may still have brought what is needed from the others.
+    let _ = apt(&["-q", "update"]);
+    let install = [&["-q", "-y", "install", "--no-install-recommends"], packages].concat();
+    if apt(&install) { Ok(()) } else { Err(format!("apt-get could not install {names}")) }
+}
+
+/// A C compiler, which SQLite and ring are built with.
+pub(crate) fn compiler() -> Result<(), String> {
+    if answers("cc", "--version") { Ok(()) } else { install(&["build-essential"]) }
+}
+
+/// A python that has aiosmtpd, in an environment of its own below the target folder.
+pub(crate) fn aiosmtpd() -> Result<PathBuf, String> {
+    let environment = root().join("target/xtask/aiosmtpd");
+    let python = environment.join("bin/python");
+    let has_it = |python: &Path| {
+        let mut import = Command::new(python);
+        import.args(["-c", "import aiosmtpd"]).stderr(Stdio::null());
+        import.status().is_ok_and(|status| status.success())
+    };
+    if has_it(&python) {
+        return Ok(python);
+    }
+    let create = || {
+        let mut create = command("python3", &["-m", "venv", "--clear"]);
+        create.arg(&environment).stdout(Stdio::null());
+        create.status().is_ok_and(|status| status.success())
+    };
+    if !create() {
+        install(&["python3-venv"])?;
+        if !create() {
+            return Err("python3 -m venv does not work".to_owned());
+        }
+    }
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", AIOSMTPD]);
+    let is_installed = pip.status().is_ok_and(|status| status.success()) && has_it(&python);
+    if is_installed { Ok(python) } else { Err(format!("pip could not install {AIOSMTPD}")) }
+}
+
+/// Node with the widget's development packages, as the lock file names them.
+pub(crate) fn node_packages() -> Result<PathBuf, String> {
+    if !answers("node", "--version") || !answers("npm", "--version") {
+        install(&["nodejs", "npm"])?;
+    }
+    let assets = root().join("progress-http/assets");
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&assets);
+    let is_installed = npm.status().is_ok_and(|status| status.success());
+    if is_installed { Ok(assets) } else { Err("npm ci failed".to_owned()) }
+}
+
+/// A Chromium to drive.
+pub(crate) fn chromium() -> Result<PathBuf, String> {
+    if let Some(chosen) = std::env::var_os("CHROMIUM") {
+        return Ok(chosen.into());
+    }
+    let known = || {
+        ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+            .into_iter()
+            .map(PathBuf::from)
+            .find(|path| path.exists())
+    };
+    match known() {
+        Some(path) => Ok(path),
+        None => {
+            install(&["chromium"])?;
+            known().ok_or_else(|| "chromium was installed, and is not where it belongs".to_owned())
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Every test there is.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use crate::setup;
+use crate::step::{Report, command};
+
+pub(crate) fn run() -> ExitCode {
+    let mut report = Report::default();
+    let compiler = setup::compiler();
+    let python = setup::aiosmtpd();
+    if let Err(reason) = &python {
+        report.not_run("invoice-mailer against aiosmtpd", reason);
+    }
+    report.run_with("cargo test", &compiler, |()| {
+        let mut test = command("cargo", &["test", "--workspace", "--locked", "--no-fail-fast"]);
+        if let Ok(python) = &python {
+            test.env("AIOSMTPD_PYTHON", python);
+        }
+        test
+    });
+
+    let assets = setup::node_packages();
+    for (name, script) in [
+        ("widget: types", "check"),
+        ("widget: built files are those of the sources", "verify"),
+        ("widget: unit tests", "test"),
+    ] {
+        report.run_with(name, &assets, |assets| npm(assets, script));
+    }
+    let browser = assets.and_then(|assets| Ok((assets, setup::chromium()?)));
+    report.run_with("widget: in a browser", &browser, |(assets, chromium)| {
+        let mut test = npm(assets, "test:browser");
+        test.env("CHROMIUM", chromium);
+        test
+    });
+    report.finish()
+}
+
+fn npm(assets: &Path, script: &str) -> Command {
+    let mut npm = Command::new("npm");
+    npm.args(["run", "--silent", script]).current_dir(assets);
+    npm
+}
