@@ -18,6 +18,10 @@ pub const MAX_OWNER: usize = 200;
 /// The largest metadata and the largest result, each, in bytes of compact JSON.
 pub const MAX_JSON: usize = 16 * 1024;
 
+/// The deepest metadata and the deepest result: arrays and objects within each other. What is deeper can be written as text,
+/// and not be read again: serde_json stops at 128.
+pub const MAX_JSON_DEPTH: usize = 100;
+
 /// Cuts text to `max` characters, always between two of them, and replaces NUL, which PostgreSQL refuses, by U+FFFD.
 pub(crate) fn text(text: impl Into<String>, max: usize) -> String {
     let mut text = text.into();
@@ -44,8 +48,14 @@ pub(crate) fn time(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(3)
 }
 
-/// Refuses JSON that is too large: half a document would be worse than none.
+/// Refuses JSON that is too large or too deep: half a document would be worse than none.
 pub(crate) fn json(what: &'static str, value: &serde_json::Value) -> Result<(), ProgressError> {
+    // The depth first: everything else recurses as deep as the document goes.
+    if !is_within(value, MAX_JSON_DEPTH) {
+        return Err(ProgressError::invalid(format!(
+            "{what} is nested more than {MAX_JSON_DEPTH} levels deep"
+        )));
+    }
     let text = value.to_string();
     if text.len() > MAX_JSON {
         return Err(ProgressError::invalid(format!(
@@ -54,6 +64,15 @@ pub(crate) fn json(what: &'static str, value: &serde_json::Value) -> Result<(), 
         )));
     }
     Ok(())
+}
+
+fn is_within(value: &serde_json::Value, depth: usize) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => depth > 0 && items.iter().all(|item| is_within(item, depth - 1)),
+        Value::Object(fields) => depth > 0 && fields.values().all(|field| is_within(field, depth - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 #[cfg(test)]
@@ -83,5 +102,14 @@ mod tests {
         let error = json("metadata", &serde_json::json!("x".repeat(MAX_JSON))).unwrap_err().to_string();
         assert!(error.contains("16384"), "{error}");
         assert!(json("metadata", &serde_json::json!("x".repeat(MAX_JSON - 2))).is_ok());
+    }
+    #[test]
+    fn deep_json_is_refused_before_anything_recurses_into_it() {
+        let nested = |depth| (0..depth).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        assert!(json("result", &nested(MAX_JSON_DEPTH)).is_ok());
+        let error = json("result", &nested(MAX_JSON_DEPTH + 1)).unwrap_err().to_string();
+        assert!(error.contains("100"), "{error}");
+        let text = nested(MAX_JSON_DEPTH).to_string();
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "what is taken can be read again");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use progress_core::{NewProgress, ProgressId, ProgressStore, ProgressUpdate};
 use progress_sqlx::SqliteStore;
@@ -16,7 +16,7 @@ const JOB: &str = "PROGRESS_TEST_JOB";
 
 fn again(test: &str, database: &Database, job: Option<ProgressId>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture", "--include-ignored"]).env(ADDRESS, database.url());
+    command.args(["--exact", test, "--nocapture"]).env(ADDRESS, database.url());
     if let Some(job) = job {
         command.env(JOB, job.to_string());
     }
@@ -48,9 +48,6 @@ async fn eight_processes_may_start_at_once_on_a_fresh_file() {
 
 const TASKS: u64 = 64;
 const EACH: u64 = 1_000;
-/// Unoptimised, SQLite is ten times slower: three quarters then go in batches, to stay within a minute.
-const ONE_BY_ONE: u64 = if cfg!(debug_assertions) { 250 } else { EACH };
-const BATCH: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_lose_no_count_and_a_careless_program_does() {
@@ -97,49 +94,10 @@ async fn count(address: &str, job: ProgressId) {
     for _ in 0..TASKS {
         let store = Arc::clone(&store);
         tasks.spawn(async move {
-            for _ in 0..ONE_BY_ONE {
+            for _ in 0..EACH {
                 store.update(job, &one()).await.unwrap();
-            }
-            let batch: Vec<_> = (0..BATCH).map(|_| (job, one())).collect();
-            for _ in 0..(EACH - ONE_BY_ONE) / BATCH {
-                assert!(store.update_many(&batch).await.iter().all(Result::is_ok));
             }
         });
     }
     tasks.join_all().await;
-}
-
-/// Not a test: says how many updates a second there are. `cargo test … -- --ignored --nocapture speed`
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn speed() {
-    let database = Database::new();
-    let store = database.store().await;
-    let job = store.create(&NewProgress::new("test")).await.unwrap();
-    store.update(job.id, &ProgressUpdate::start()).await.unwrap();
-    let writer = uuid::Uuid::new_v4();
-    let stamped = |seq| one().with_stamp(progress_core::Stamp { writer, seq });
-    let started = Instant::now();
-    for _ in 0..5_000 {
-        store.update(job.id, &one()).await.unwrap();
-    }
-    report("plain updates", 5_000, started.elapsed());
-    let started = Instant::now();
-    for seq in 1..=5_000 {
-        store.update(job.id, &stamped(seq)).await.unwrap();
-    }
-    report("stamped updates", 5_000, started.elapsed());
-    let batch: Vec<_> = (5_001..=15_000).map(|seq| (job.id, stamped(seq))).collect();
-    let started = Instant::now();
-    assert!(store.update_many(&batch).await.iter().all(Result::is_ok));
-    report("stamped updates in batches", 10_000, started.elapsed());
-    let started = Instant::now();
-    for _ in 0..20_000 {
-        store.get(job.id).await.unwrap();
-    }
-    report("reads", 20_000, started.elapsed());
-}
-
-fn report(what: &str, calls: u32, time: Duration) {
-    println!("{what}: {:.0} per second", f64::from(calls) / time.as_secs_f64());
 }
