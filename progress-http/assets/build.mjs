@@ -4,10 +4,11 @@
  *     node build.mjs             writes dist/
  *     node build.mjs --verify    builds into a temporary folder and fails where dist/ differs
  *
- * dist/manifest.json has two parts. `source` is the SHA-256, in hexadecimal, over all files below src/ in the order of
- * their paths (compared byte by byte): for each its path relative to src/ with forward slashes, a NUL, its bytes, a NUL.
- * A test without node recomputes it to find out that a build was forgotten. `files` has, for each built file, `sha384` in
- * base64 (as in an `integrity` attribute), and its size as it is and as `gzip -9` makes it.
+ * dist/manifest.json has two parts. `source` is the SHA-256, in hexadecimal, over all files below src/ in the
+ * order of their paths (compared byte by byte): for each its path relative to src/ with forward slashes, a NUL,
+ * its bytes, a NUL. A test without node recomputes it to find out that a build was forgotten. `files` has, for
+ * each built file, `sha384` in base64 (as in an `integrity` attribute), and its size as it is and as `gzip -9`
+ * makes it.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -31,7 +32,10 @@ async function minifiedStyleSheet() {
 const styleSheetAsText = {
   name: 'style-sheet-as-text',
   setup(bundle) {
-    bundle.onLoad({ filter: /\.css$/ }, async () => ({ contents: (await minifiedStyleSheet()).trim(), loader: 'text' }));
+    bundle.onLoad({ filter: /\.css$/ }, async () => ({
+      contents: (await minifiedStyleSheet()).trim(),
+      loader: 'text',
+    }));
   },
 };
 
@@ -55,14 +59,21 @@ async function sourceFiles() {
   const entries = await readdir(source, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(source.length + 1).replaceAll(sep, '/'))
+    .map((entry) =>
+      join(entry.parentPath ?? entry.path, entry.name)
+        .slice(source.length + 1)
+        .replaceAll(sep, '/'),
+    )
     .sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
 }
 
 async function sourceHash() {
   const hash = createHash('sha256');
   for (const path of await sourceFiles()) {
-    hash.update(`${path}\0`).update(await readFile(join(source, path))).update('\0');
+    hash
+      .update(`${path}\0`)
+      .update(await readFile(join(source, path)))
+      .update('\0');
   }
   return hash.digest('hex');
 }
@@ -97,7 +108,9 @@ async function differences(one, other) {
   const names = new Set([...(await readdir(one)), ...(await readdir(other).catch(() => []))]);
   const different = [];
   for (const name of names) {
-    const [left, right] = await Promise.all([one, other].map((folder) => readFile(join(folder, name)).catch(() => null)));
+    const [left, right] = await Promise.all(
+      [one, other].map((folder) => readFile(join(folder, name)).catch(() => null)),
+    );
     if (!left || !right || !left.equals(right)) different.push(name);
   }
   return different;

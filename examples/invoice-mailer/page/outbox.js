@@ -1,9 +1,10 @@
-// The page of the mails that the built-in catcher has caught. What is in them was written by others: it becomes text nodes
-// only.
+// The page of the mails that the built-in catcher has caught. What is in them was written by others: it becomes text
+// nodes only.
+
+import { create, LANGUAGE, setText } from './elements.js';
 
 const INTERVAL = 2000;
 const REQUEST_TIMEOUT = 10_000;
-const LANGUAGE = document.documentElement.lang;
 
 const table = document.getElementById('messages');
 const [body] = table.tBodies;
@@ -11,20 +12,16 @@ const summary = document.getElementById('summary');
 const notice = document.getElementById('notice');
 
 const numberFormat = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
-const timeFormat = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: 'medium', timeStyle: 'medium' });
+const timeFormat = new Intl.DateTimeFormat(LANGUAGE, {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+});
 
 /** The row of each mail. Mails never change: they come, and the oldest go. @type {Map<number, HTMLTableRowElement>} */
 const rows = new Map();
-
-function create(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
-
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
 
 function size(bytes) {
   return bytes < 1000 ? `${bytes} bytes` : `${numberFormat.format(bytes / 1000)} kB`;
@@ -33,7 +30,7 @@ function size(bytes) {
 function attachmentOf({ id, attachment }) {
   if (!attachment) return ['none'];
   const href = `/outbox/messages/${id}/attachment`;
-  const link = create('a', { href, download: attachment.name }, create('bdi', {}, attachment.name));
+  const link = create('a', { href }, create('bdi', {}, attachment.name));
   return [link, ' ', create('span', { className: 'size' }, `(${size(attachment.bytes)})`)];
 }
 

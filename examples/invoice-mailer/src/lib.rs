@@ -9,6 +9,7 @@ pub mod invoice;
 pub mod job;
 pub mod mailer;
 pub mod order;
+pub mod pages;
 pub mod pdf;
 pub mod settings;
 pub mod web;

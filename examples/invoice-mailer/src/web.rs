@@ -24,6 +24,7 @@ use crate::deliveries::Delivery;
 use crate::invoice::Invoice;
 use crate::job::Sending;
 use crate::order::{DEFAULT_COUNT, MAX_COUNT, Order};
+use crate::pages;
 
 /// Whose jobs these are. The example has one office and no login.
 const OWNER: &str = "billing office";
@@ -72,17 +73,7 @@ pub fn router(app: App) -> Router {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
     };
     Router::new()
-        .route("/", get(async || page("text/html; charset=utf-8", include_str!("../page/index.html"))))
-        .route(
-            "/page.js",
-            get(async || page("text/javascript; charset=utf-8", include_str!("../page/page.js"))),
-        )
-        .route("/page.css", get(async || page("text/css; charset=utf-8", include_str!("../page/page.css"))))
-        .route("/outbox", get(async || page("text/html; charset=utf-8", include_str!("../page/outbox.html"))))
-        .route(
-            "/outbox.js",
-            get(async || page("text/javascript; charset=utf-8", include_str!("../page/outbox.js"))),
-        )
+        .merge(pages::router())
         .route("/invoices", get(invoices))
         .route("/invoices/send", post(send))
         .route("/outbox/messages", get(outbox))
@@ -92,10 +83,6 @@ pub fn router(app: App) -> Router {
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
         .with_state(app)
-}
-
-fn page(content_type: &'static str, content: &'static str) -> Response {
-    ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-cache")], content).into_response()
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {
@@ -223,14 +210,19 @@ async fn outbox(State(app): State<App>) -> Response {
 }
 
 async fn attachment(State(app): State<App>, Path(id): Path<u64>) -> Response {
-    match app.catcher.and_then(|catcher| catcher.message(id)?.attachment()) {
-        Some(bytes) => {
-            let headers = [
-                (CONTENT_TYPE, "application/pdf"),
-                (CONTENT_DISPOSITION, "attachment; filename=\"invoice.pdf\""),
-            ];
-            (headers, bytes).into_response()
-        }
-        None => problem(StatusCode::NOT_FOUND, "there is no such mail, or no longer"),
-    }
+    let mail = app.catcher.and_then(|catcher| catcher.message(id));
+    let attachment = mail.and_then(|mail| Some((mail.attachment()?, mail.summary.attachment?.name)));
+    let Some((bytes, name)) = attachment else {
+        return problem(StatusCode::NOT_FOUND, "there is no such mail, or no longer");
+    };
+    // Whoever sent the mail chose the name; only what cannot end the quotes or the header is kept of it.
+    let name: String = name
+        .chars()
+        .filter(|character| character.is_ascii_alphanumeric() || " .-_".contains(*character))
+        .collect();
+    let headers = [
+        (CONTENT_TYPE, "application/pdf".to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ];
+    (headers, bytes).into_response()
 }

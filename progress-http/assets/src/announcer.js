@@ -2,11 +2,13 @@
 import { create, setText } from './dom.js';
 
 /** States that are worth a word when they begin; failures speak for themselves through the alert. */
-const SPOKEN = new Set(/** @type {State[]} */ (['running', 'completed', 'cancelled', 'reconnecting', 'offline', 'stale']));
+const SPOKEN = new Set(
+  /** @type {State[]} */ (['running', 'completed', 'cancelled', 'reconnecting', 'offline', 'stale']),
+);
 
 /**
- * What a screen reader says: the start, each step of some per cent, trouble, and the end, each once. The numbers on the
- * screen change far too often to be read aloud.
+ * What a screen reader says: the start, each step of some per cent, trouble, and the end, each once. The numbers
+ * on the screen change far too often to be read aloud.
  */
 export class Announcer {
   #step;

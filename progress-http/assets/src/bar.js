@@ -27,7 +27,13 @@ export class Bar {
     this.#percent = create('div', { class: classes('percent') });
     this.#bar = create(
       'div',
-      { class: classes('bar'), role: 'progressbar', 'aria-labelledby': titleId, 'aria-valuemin': '0', 'aria-valuemax': '100' },
+      {
+        class: classes('bar'),
+        role: 'progressbar',
+        'aria-labelledby': titleId,
+        'aria-valuemin': '0',
+        'aria-valuemax': '100',
+      },
       create('div', { class: 'progress-polling-track' }, this.#fill),
       this.#percent,
     );

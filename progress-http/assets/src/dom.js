@@ -1,6 +1,6 @@
 /**
- * Everything the widget shows is made here: elements by name and texts as text nodes, so that no title, message or error
- * of a job can ever become markup.
+ * Everything the widget shows is made here: elements by name and texts as text nodes, so that no title, message
+ * or error of a job can ever become markup.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag

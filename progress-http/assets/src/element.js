@@ -2,8 +2,8 @@
 import { ProgressPolling } from './widget.js';
 
 /**
- * How each attribute becomes an option. Its mere presence says yes; the two that are on by default have an attribute that
- * says no.
+ * How each attribute becomes an option. Its mere presence says yes; the two that are on by default have an
+ * attribute that says no.
  *
  * @type {Record<string, (value: string) => WidgetOptions>}
  */
@@ -30,14 +30,16 @@ const ATTRIBUTES = {
 const Base = globalThis.HTMLElement ?? Object;
 
 /**
- * `<progress-poller job-id="…">`, for pages that may not run inline scripts: the bar lives as long as the element is in the
- * page. What the element contains is shown until then.
+ * `<progress-poller job-id="…">`, for pages that may not run inline scripts: the bar lives as long as the element
+ * is in the page. What the element contains is shown until then.
  */
 export class ProgressPollerElement extends Base {
   static observedAttributes = ['job-id', 'endpoint', 'url'];
 
   /** @type {ProgressPolling | null} */
   #widget = null;
+  /** Attributes are told one by one before the element is; nothing may begin until then. */
+  #inPage = false;
 
   /** The widget in this element, or `null` while there is no job. */
   get widget() {
@@ -45,10 +47,12 @@ export class ProgressPollerElement extends Base {
   }
 
   connectedCallback() {
+    this.#inPage = true;
     this.#begin();
   }
 
   disconnectedCallback() {
+    this.#inPage = false;
     this.#end();
   }
 
@@ -58,8 +62,7 @@ export class ProgressPollerElement extends Base {
    * @param {string | null} after
    */
   attributeChangedCallback(_name, before, after) {
-    if (!this.#widget && !this.isConnected) return;
-    if (before === after) return;
+    if (!this.#inPage || before === after) return;
     this.#end();
     this.#begin();
   }

@@ -36,7 +36,7 @@ export class LogReader extends EventTarget {
     this.#again = true;
     if (this.#reading) return;
     this.#reading = true;
-    for (let failures = 0; this.#again && failures < ATTEMPTS && !this.#controller.signal.aborted; ) {
+    for (let failures = 0; this.#again && failures < ATTEMPTS && !this.#controller.signal.aborted;) {
       this.#again = false;
       try {
         if (await this.#readPage()) this.#again = true;

@@ -26,7 +26,8 @@ export class LogView {
     this.#time = new Intl.DateTimeFormat(translator.language, { timeStyle: 'medium' });
     this.#list = create('ol', { class: classes('log') });
     this.#dropped = create('p', { class: 'progress-polling-dropped' });
-    // Reachable by keyboard, since it scrolls; named, since it can be reached; not live, since it would never be silent.
+    // Reachable by keyboard, since it scrolls; named, since it can be reached; not live, since it would never be
+    // silent.
     this.node = create(
       'div',
       { class: 'progress-polling-log-box', tabindex: '0', role: 'region', 'aria-label': translator.text('log') },
@@ -45,7 +46,8 @@ export class LogView {
     const atEnd = node.scrollHeight - node.scrollTop - node.clientHeight < NEAR_END;
     this.#list.append(...entries.map((entry) => this.#item(entry)));
     while (this.#list.childElementCount > LONGEST_LOG) this.#list.firstElementChild?.remove();
-    if (typeof dropped === 'number' && dropped > 0) setText(this.#dropped, this.#translator.counted('logDropped', dropped));
+    if (typeof dropped === 'number' && dropped > 0)
+      setText(this.#dropped, this.#translator.counted('logDropped', dropped));
     node.hidden = false;
     if (atEnd) node.scrollTop = node.scrollHeight;
   }
@@ -55,7 +57,8 @@ export class LogView {
     const error = entry?.level === 'error';
     const item = create('li', { class: this.#classes('entry'), ...(error && { 'data-level': 'error' }) });
     const at = new Date(String(entry?.at));
-    if (!Number.isNaN(at.valueOf())) item.append(create('time', { datetime: at.toISOString() }, this.#time.format(at)), ' ');
+    if (!Number.isNaN(at.valueOf()))
+      item.append(create('time', { datetime: at.toISOString() }, this.#time.format(at)), ' ');
     if (error) item.append(create('b', {}, this.#translator.text('logError')), ' ');
     const texts = [entry?.item, entry?.message].filter((text) => typeof text === 'string' && text !== '');
     item.append(create('span', { dir: 'auto' }, texts.join(' – ')));

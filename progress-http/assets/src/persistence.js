@@ -1,6 +1,6 @@
 /**
- * Remembers which job a place on a page follows, so that the bar comes back after a refresh. Only in this tab, and only
- * for this page: another page with a place of the same name has jobs of its own.
+ * Remembers which job a place on a page follows, so that the bar comes back after a refresh. Only in this tab,
+ * and only for this page: another page with a place of the same name has jobs of its own.
  *
  * @param {string} place
  */

@@ -9,8 +9,8 @@ import { RetryPolicy } from './retry.js';
 import { statusUrl } from './urls.js';
 
 /**
- * `idle` not started, or stopped · `live` · `retrying` the last request failed · `lost` given up · `ended` the job has
- * ended, nothing more is asked
+ * `idle` not started, or stopped · `live` · `retrying` the last request failed · `lost` given up · `ended` the
+ * job has ended, nothing more is asked
  *
  * @typedef {'idle' | 'live' | 'retrying' | 'lost' | 'ended'} Phase
  */
@@ -24,8 +24,9 @@ const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'cancelled'
 /**
  * Follows one job. Knows nothing of pages: whoever has one calls `hold`, `release` and sets `hidden`.
  *
- * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`, `cancelled`, `settled`, `retry`;
- * and for onlookers `answer` (every answer) and `connection` (the phase, or the reason to wait, has changed).
+ * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`, `cancelled`, `settled`,
+ * `retry`; and for onlookers `answer` (every answer) and `connection` (the phase, or the reason to wait, has
+ * changed).
  */
 export class ProgressPoller extends EventTarget {
   /** @type {ProgressData | null} the server's JSON of the latest accepted answer */

@@ -82,8 +82,8 @@ function remainder(total, processed) {
 }
 
 /**
- * Whole per cent, or `null` for a job whose end is not in sight. The server decides; a server that does not say leaves it
- * to the counts, rounded down so that 100 is never shown too early.
+ * Whole per cent, or `null` for a job whose end is not in sight. The server decides; a server that does not say
+ * leaves it to the counts, rounded down so that 100 is never shown too early.
  *
  * @param {unknown} told
  * @param {Status} status

@@ -51,10 +51,24 @@ export class Renderer {
     if (options.showLog) this.log = new LogView(classes, translator);
 
     const header = create('div', { class: 'progress-polling-header' }, ...icon(options.icon), this.#title, this.#badge);
-    const parts = [header, this.#bar.node, this.#statistics?.node, this.#alert, this.log?.node, this.#cancel, this.#announcer.node];
+    const parts = [
+      header,
+      this.#bar.node,
+      this.#statistics?.node,
+      this.#alert,
+      this.log?.node,
+      this.#cancel,
+      this.#announcer.node,
+    ];
     this.node = create(
       'div',
-      { class: `progress-polling ${classes('root')}`, role: 'group', 'aria-labelledby': titleId, lang: translator.language, tabindex: '-1' },
+      {
+        class: `progress-polling ${classes('root')}`,
+        role: 'group',
+        'aria-labelledby': titleId,
+        lang: translator.language,
+        tabindex: '-1',
+      },
       ...parts.filter((part) => !!part),
     );
   }

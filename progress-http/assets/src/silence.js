@@ -5,8 +5,8 @@
 const BEFORE_STALE = 15;
 
 /**
- * For how long a job has been silent. Counted from the moment it was first seen so, on this page's own clock: the times in
- * the record are those of another machine.
+ * For how long a job has been silent. Counted from the moment it was first seen so, on this page's own clock: the
+ * times in the record are those of another machine.
  */
 export class SilenceWatch {
   #clock;

@@ -7,8 +7,8 @@ const MARK = '--progress-polling-styled';
 let sheet;
 
 /**
- * Gives the page the widget's style sheet, unless it has linked one. Adopted rather than written into the page: that is
- * allowed where a policy forbids inline styles.
+ * Gives the page the widget's style sheet, unless it has linked one. Adopted rather than written into the page:
+ * that is allowed where a policy forbids inline styles.
  *
  * @param {Element} node an element of the widget, in its place
  */

@@ -16,8 +16,8 @@ export class Translator {
 
   /**
    * @param {string} wanted a language tag, with or without a region
-   * @param {Record<string, unknown>} own texts that replace or add to the built-in ones: for every language, or under the
-   *   tag of one
+   * @param {Record<string, unknown>} own texts that replace or add to the built-in ones: for every language,
+   *   or under the tag of one
    */
   constructor(wanted, own) {
     const tag = supported(wanted);

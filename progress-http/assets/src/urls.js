@@ -4,12 +4,12 @@
  * @returns {string} where the record of the job is read
  */
 export function statusUrl({ endpoint, url }, jobId) {
-  return url ?? `${endpoint.replace(/\/+$/, '')}/${encodeURIComponent(jobId)}`;
+  return url || `${endpoint.replace(/\/+$/, '')}/${encodeURIComponent(jobId)}`;
 }
 
 /**
- * The address of something that belongs to the record: its log, its cancellation. The query of the record's own address
- * is kept, since it may carry what the application needs to recognise the viewer.
+ * The address of something that belongs to the record: its log, its cancellation. The query of the record's own
+ * address is kept, since it may carry what the application needs to recognise the viewer.
  *
  * @param {string} record
  * @param {string} name

@@ -52,12 +52,13 @@ export function viewOf(situation, translator) {
   const state = stateOf(situation);
   const percent = record?.percent ?? null;
   const percentText = percent === null ? '' : translator.percent(percent);
-  const counts = record && record.total !== null && record.processed !== null
-    ? translator.text('countOfTotal', {
-        processed: translator.number(record.processed),
-        total: translator.number(record.total),
-      })
-    : '';
+  const counts =
+    record && record.total !== null && record.processed !== null
+      ? translator.text('countOfTotal', {
+          processed: translator.number(record.processed),
+          total: translator.number(record.total),
+        })
+      : '';
   const essential = lineOf(state, situation, translator);
   const timeLeft = state === 'running' ? record?.secondsLeft : null;
   return {
@@ -108,9 +109,10 @@ function lineOf(state, { record, error, retryIn, silence }, translator) {
       return translator.text('offlineHint');
     case 'reconnecting': {
       const seconds = Math.ceil(retryIn / 1000);
-      const next = seconds > 0
-        ? translator.text('retryIn', { duration: translator.duration(seconds) })
-        : translator.text('retryNow');
+      const next =
+        seconds > 0
+          ? translator.text('retryIn', { duration: translator.duration(seconds) })
+          : translator.text('retryNow');
       return `${translator.text(error?.kind ?? 'network')} ${next}`;
     }
     case 'stale':
@@ -128,9 +130,10 @@ function lineOf(state, { record, error, retryIn, silence }, translator) {
  */
 function endingOf(record, translator) {
   const { duration = null, failed = 0 } = record ?? {};
-  const ending = duration === null
-    ? translator.text('completed')
-    : translator.text('completedIn', { duration: translator.duration(duration) });
+  const ending =
+    duration === null
+      ? translator.text('completed')
+      : translator.text('completedIn', { duration: translator.duration(duration) });
   return failed ? `${ending} - ${translator.counted('errorCount', failed)}` : ending;
 }
 

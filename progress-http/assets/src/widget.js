@@ -114,6 +114,7 @@ export class ProgressPolling {
   }
 
   #render() {
+    if (this.#life.signal.aborted) return;
     const { clock } = this.#options;
     const { record, phase, error, retryAt } = this.#poller;
     const situation = {

@@ -27,9 +27,13 @@ const follow = (options = {}) =>
   page.evaluate((given) => {
     globalThis.told = [];
     const names = ['onStart', 'onProgress', 'onComplete', 'onError', 'onRetry', 'onCancelled', 'onSettled'];
-    const callbacks = Object.fromEntries(names.map((name) => [name, (data, meta) => globalThis.told.push([name, data.status, meta.initial])]));
+    const callbacks = Object.fromEntries(
+      names.map((name) => [name, (data, meta) => globalThis.told.push([name, data.status, meta.initial])]),
+    );
     for (const type of ['start', 'progress', 'complete', 'settled']) {
-      document.addEventListener(`progress-polling:${type}`, ({ detail, target }) => globalThis.told.push([type, detail.data.status, target.id]));
+      document.addEventListener(`progress-polling:${type}`, ({ detail, target }) =>
+        globalThis.told.push([type, detail.data.status, target.id]),
+      );
     }
     globalThis.widget = new ProgressPolling('place', 'a-job', { ...callbacks, ...given });
   }, options);
@@ -41,7 +45,10 @@ test('a quick server is asked every 500 ms', { skip }, async () => {
   await follow();
   await pause(6000);
   const times = jobs.polls().map(({ at }) => at);
-  const gaps = times.slice(1).map((at, index) => at - times[index]).sort((one, other) => one - other);
+  const gaps = times
+    .slice(1)
+    .map((at, index) => at - times[index])
+    .sort((one, other) => one - other);
   const median = gaps[Math.floor(gaps.length / 2)];
   assert.ok(times.length >= 12 && times.length <= 14, `${times.length} requests`);
   assert.ok(median >= 475 && median <= 525, `median gap of ${median} ms`);
@@ -106,7 +113,9 @@ test('the fill is as wide as the percentage says, from left or right', { skip },
   await state('running');
   const covered = () =>
     page.evaluate(() => {
-      const [track, fill] = ['track', 'fill'].map((part) => document.querySelector(`.progress-polling-${part}`).getBoundingClientRect());
+      const [track, fill] = ['track', 'fill'].map((part) =>
+        document.querySelector(`.progress-polling-${part}`).getBoundingClientRect(),
+      );
       return [fill.right - track.left, track.right - fill.left].map((width) => Math.round((100 * width) / track.width));
     });
   assert.deepEqual(await covered(), [42, 158]);
@@ -126,7 +135,10 @@ test('cancel asks the server once, and shows what came of it', { skip }, async (
   await state('cancelling');
   jobs.record = { ...jobs.record, status: 'cancelled', version: 101 };
   await state('cancelled');
-  assert.deepEqual(jobs.requests.filter(({ method }) => method === 'POST').map(({ path }) => path), ['/progress/a-job/cancel']);
+  assert.deepEqual(
+    jobs.requests.filter(({ method }) => method === 'POST').map(({ path }) => path),
+    ['/progress/a-job/cancel'],
+  );
   assert.equal(await page.locator('#place button:visible').count(), 0);
 });
 
@@ -165,19 +177,27 @@ test('offline nothing is asked; back online it goes on at once', { skip }, async
 });
 
 test('an element may be given, an unknown id is named, and a second widget replaces the first', { skip }, async () => {
-  assert.match(await page.evaluate(() => {
-    try {
-      new ProgressPolling('nowhere', 'a-job');
-    } catch (error) {
-      return `${error.name}: ${error.message}`;
-    }
-  }), /^TypeError: .*"nowhere"/);
+  assert.match(
+    await page.evaluate(() => {
+      try {
+        new ProgressPolling('nowhere', 'a-job');
+      } catch (error) {
+        return `${error.name}: ${error.message}`;
+      }
+    }),
+    /^TypeError: .*"nowhere"/,
+  );
   await follow({ pollInterval: 50 });
-  await page.evaluate(() => (globalThis.second = new ProgressPolling(document.getElementById('place'), 'another', { pollInterval: 50 })));
+  await page.evaluate(
+    () => (globalThis.second = new ProgressPolling(document.getElementById('place'), 'another', { pollInterval: 50 })),
+  );
+  const ofFirst = () => jobs.polls().filter(({ path }) => path.endsWith('/a-job')).length;
+  await pause(100);
+  const asked = ofFirst();
   await pause(300);
+  assert.equal(ofFirst(), asked);
   assert.equal(await page.locator('.progress-polling').count(), 1);
-  const first = jobs.polls().filter(({ path }) => path.endsWith('/a-job')).length;
-  assert.ok(first <= 1, `${first} requests of the first widget`);
+  assert.ok(jobs.polls().some(({ path }) => path.endsWith('/another')));
 });
 
 test('a refreshed page resumes its job until the job has ended', { skip }, async () => {
@@ -195,7 +215,12 @@ test('a refreshed page resumes its job until the job has ended', { skip }, async
 test('the page reloads when the job completes under its eyes, and not again', { skip }, async () => {
   let loads = 1;
   page.on('load', () => (loads += 1));
-  await page.addInitScript(() => addEventListener('DOMContentLoaded', () => new ProgressPolling('place', 'a-job', { reloadOnComplete: true, pollInterval: 50 })));
+  await page.addInitScript(() =>
+    addEventListener(
+      'DOMContentLoaded',
+      () => new ProgressPolling('place', 'a-job', { reloadOnComplete: true, pollInterval: 50 }),
+    ),
+  );
   await follow({ reloadOnComplete: true, pollInterval: 50 });
   await state('running');
   jobs.record = completed();
@@ -220,7 +245,7 @@ test('the page goes elsewhere when the job completes, but never runs a script in
 test('a completed job is hidden after a while, if that is wished', { skip }, async () => {
   jobs.record = completed();
   await follow({ autoHideOnComplete: true, autoHideDelay: 200 });
-  await state('completed');
+  await page.waitForSelector('#place [data-state=completed]', { state: 'attached' });
   await page.waitForSelector('#place .progress-polling', { state: 'hidden', timeout: 2000 });
 });
 
@@ -247,6 +272,39 @@ test('the element follows the job while it is in the page', { skip }, async () =
   assert.equal(jobs.requests.length, asked);
 });
 
+test('an element that was there before the module begins once', { skip }, async () => {
+  await page.goto(`${jobs.origin}/pages/late.html`);
+  await page.waitForSelector('progress-poller [data-state=running]');
+  await pause(200);
+  assert.equal(jobs.polls().filter(({ path }) => path === '/progress/early').length, 1);
+  assert.equal(
+    await page.evaluate(() => document.querySelector('progress-poller').widget.snapshot.processed_items),
+    42,
+  );
+});
+
+test('a skin names the parts as its framework does', { skip }, async () => {
+  const classes = { semantic: '.ui.button', bootstrap: '.btn', plain: '.progress-polling-button' };
+  for (const [skin, button] of Object.entries(classes)) {
+    await follow({ skin, allowCancel: true });
+    await page.waitForSelector(`#place ${button}:visible`);
+    assert.equal((await page.locator('#place .ui').count()) > 0, skin === 'semantic');
+    assert.equal((await page.locator('#place .card').count()) > 0, skin === 'bootstrap');
+  }
+});
+
+test('data-theme wins over the preference of the reader', { skip }, async () => {
+  const scheme = () => page.locator('.progress-polling').evaluate((node) => getComputedStyle(node).backgroundColor);
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await follow();
+  const dark = await scheme();
+  await page.evaluate(() => (document.documentElement.dataset.theme = 'light'));
+  assert.equal(await scheme(), 'rgb(255, 255, 255)');
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.evaluate(() => (document.documentElement.dataset.theme = 'dark'));
+  assert.equal(await scheme(), dark);
+});
+
 test('a linked style sheet is not injected again; a missing one is, once', { skip }, async () => {
   await follow();
   await page.evaluate(() => new ProgressPolling(document.body.appendChild(document.createElement('div')), 'a-job'));
@@ -258,7 +316,8 @@ test('a linked style sheet is not injected again; a missing one is, once', { ski
 
 test('a destroyed widget leaves nothing behind', { skip }, async () => {
   const left = await page.evaluate(async () => {
-    for (let count = 0; count < 1000; count += 1) new ProgressPolling('place', 'a-job', { fetch: () => new Promise(() => {}) }).destroy();
+    for (let count = 0; count < 1000; count += 1)
+      new ProgressPolling('place', 'a-job', { fetch: () => new Promise(() => {}) }).destroy();
     return document.getElementById('place').childNodes.length;
   });
   assert.equal(left, 0);

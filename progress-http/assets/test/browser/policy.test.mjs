@@ -26,9 +26,19 @@ const SHAPES = [
 
 /** As many strings as the acceptance table asks for: each shape with eleven different things to run. */
 const hostile = SHAPES.flatMap((shape) =>
-  ['window.ran.push(1)', 'alert(1)', 'top.ran.push(2)', 'fetch("/ran")', 'ran.push`3`', 'eval("ran.push(4)")', 'location="/ran"', 'document.title="ran"', 'import("/ran.js")', 'new Function("ran.push(5)")()', 'print()'].map(
-    (code) => shape.replaceAll('RUN', code),
-  ),
+  [
+    'window.ran.push(1)',
+    'alert(1)',
+    'top.ran.push(2)',
+    'fetch("/ran")',
+    'ran.push`3`',
+    'eval("ran.push(4)")',
+    'location="/ran"',
+    'document.title="ran"',
+    'import("/ran.js")',
+    'new Function("ran.push(5)")()',
+    'print()',
+  ].map((code) => shape.replaceAll('RUN', code)),
 );
 
 let jobs, browser;
@@ -43,7 +53,15 @@ after(async () => {
 });
 
 const record = (text, version) =>
-  running(42, { custom_title: text, current_message: text, task_type: text, version, failed_items: 1, metadata: { text }, poll_after_ms: null });
+  running(42, {
+    custom_title: text,
+    current_message: text,
+    task_type: text,
+    version,
+    failed_items: 1,
+    metadata: { text },
+    poll_after_ms: null,
+  });
 
 test('under a strict policy, hostile texts are shown as they are and nothing runs', { skip: missing }, async () => {
   assert.ok(hostile.length >= 150);
@@ -56,17 +74,30 @@ test('under a strict policy, hostile texts are shown as they are and nothing run
   for (const [index, text] of hostile.entries()) {
     jobs.entries.push({ seq: index + 1, at: text, level: text, item: text, message: text });
     jobs.record = record(text, index + 2);
-    await page.waitForFunction((expected) => document.querySelector('progress-poller .progress-polling-message').textContent === expected, text, { polling: 20 });
+    await page.waitForFunction(
+      (expected) => document.querySelector('progress-poller .progress-polling-message').textContent === expected,
+      text,
+      { polling: 20 },
+    );
     assert.equal(await page.locator('progress-poller .ui.header').textContent(), text);
   }
-  await page.waitForFunction((count) => document.querySelectorAll('progress-poller li').length === count, hostile.length);
+  await page.waitForFunction(
+    (count) => document.querySelectorAll('progress-poller li').length === count,
+    hostile.length,
+  );
   assert.equal(await page.locator('progress-poller li').last().textContent(), `${hostile.at(-1)} – ${hostile.at(-1)}`);
   assert.equal(await page.locator('#place .ui.header').textContent(), hostile[0]);
   assert.equal(await page.locator('#place .ui.label').textContent(), hostile[0]);
 
   jobs.record = { ...record('end', 1000), status: 'failed', error_message: hostile[1] };
-  await page.waitForFunction((expected) => document.querySelector('progress-poller [role=alert]').textContent === expected, hostile[1]);
-  assert.equal(await page.locator('progress-poller :is(script, img, svg, iframe, style, form, a, base, progress-poller)').count(), 0);
+  await page.waitForFunction(
+    (expected) => document.querySelector('progress-poller [role=alert]').textContent === expected,
+    hostile[1],
+  );
+  assert.equal(
+    await page.locator('progress-poller :is(script, img, svg, iframe, style, form, a, base, progress-poller)').count(),
+    0,
+  );
   assert.deepEqual(await page.evaluate(() => window.ran), []);
   assert.deepEqual(await page.evaluate(() => window.violations), []);
   assert.deepEqual(mistakes, []);
@@ -78,7 +109,10 @@ test('the style sheet is in force under a strict policy', { skip: missing }, asy
   jobs.record = running(42);
   await page.goto(`${jobs.origin}/pages/strict.html`);
   await page.waitForSelector('#place [data-state=running]');
-  assert.equal(await page.locator('#place .progress-polling-track').evaluate((node) => getComputedStyle(node).overflow), 'clip');
+  assert.equal(
+    await page.locator('#place .progress-polling-track').evaluate((node) => getComputedStyle(node).overflow),
+    'clip',
+  );
   await page.close();
 });
 

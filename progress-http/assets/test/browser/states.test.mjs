@@ -15,12 +15,26 @@ const EXPECTED = {
   completed: ['completed', 'Completed', 'success', '100', 'Completed (12 s)', ''],
   'completed-with-errors': ['completed', 'Completed', 'success', '100', 'Completed (12 s) - 3 errors', ''],
   'completed-with-message': ['completed', 'Completed', 'success', '100', 'All invoices are on their way.', ''],
-  failed: ['failed', 'Failed', 'error', '42', 'Sending CCT2113 - INVOICE.pdf', 'The mail server refused the connection.'],
+  failed: [
+    'failed',
+    'Failed',
+    'error',
+    '42',
+    'Sending CCT2113 - INVOICE.pdf',
+    'The mail server refused the connection.',
+  ],
   cancelled: ['cancelled', 'Cancelled', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   cancelling: ['cancelling', 'Cancelling…', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   stale: ['stale', 'Not responding', 'warning', '42', /^No sign of life for 1\d s$/, ''],
   'stale-from-the-beginning': ['stale', 'Not responding', 'warning', '42', /^No sign of life for at least 1\d s$/, ''],
-  reconnecting: ['reconnecting', 'Reconnecting', 'warning', '42', /^The server is not available\. Trying again in \d s\.$/, ''],
+  reconnecting: [
+    'reconnecting',
+    'Reconnecting',
+    'warning',
+    '42',
+    /^The server is not available\. Trying again in \d s\.$/,
+    '',
+  ],
   offline: ['offline', 'Offline', 'warning', '42', 'You are offline.', ''],
   lost: ['lost', 'Unavailable', 'error', '42', 'Sending CCT2113 - INVOICE.pdf', 'You may not see this job.'],
   bare: ['running', 'Running', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
@@ -73,7 +87,10 @@ test('every state looks as it should', { skip: missing }, async (context) => {
     await context.test(name, async () => {
       const seen = await page.locator(`[id="${name}"]`).evaluate(appearance);
       const { state: seenState, badge: seenBadge, classes: seenClasses, value: seenValue, alert: seenAlert } = seen;
-      assert.deepEqual([seenState, seenBadge, seenClasses, seenValue, seenAlert], [state, badge, classes, value, alert]);
+      assert.deepEqual(
+        [seenState, seenBadge, seenClasses, seenValue, seenAlert],
+        [state, badge, classes, value, alert],
+      );
       if (line instanceof RegExp) assert.match(seen.line, line);
       else assert.equal(seen.line, line);
       assert.equal(seen.fill, `${value ?? 0}%`);
@@ -81,18 +98,26 @@ test('every state looks as it should', { skip: missing }, async (context) => {
     });
   }
   const running = await page.locator('#running').evaluate(appearance);
-  assert.deepEqual([running.name, running.valueText, running.errors], ['Sending invoices', '42%, 2,113 of 5,000', null]);
+  assert.deepEqual(
+    [running.name, running.valueText, running.errors],
+    ['Sending invoices', '42%, 2,113 of 5,000', null],
+  );
   assert.equal((await page.locator('#failed').evaluate(appearance)).errors, '14');
   assert.deepEqual((await page.locator('#lost').evaluate(appearance)).hidden, [['Try again', false]]);
-  assert.deepEqual((await page.locator('#cancelling').evaluate(appearance)).hidden, [['Try again', true], ['Cancel', false]]);
+  assert.deepEqual((await page.locator('#cancelling').evaluate(appearance)).hidden, [
+    ['Try again', true],
+    ['Cancel', false],
+  ]);
   assert.equal(await page.locator('#cancelling button:visible').isDisabled(), true);
   assert.equal(await page.locator('#bare .ui.statistics').count(), 0);
   assert.equal(await page.locator('#bare .progress-polling-message').isVisible(), false);
-  assert.deepEqual(await page.locator('#running-with-everything li').allTextContents().then((texts) => texts.map((text) => text.replace(/^\S+ \S+ /, ''))), [
-    'CCT2111 – email sent',
-    'Error CCT2112 – 550 no such mailbox',
-    'CCT2113 – email sent',
-  ]);
+  assert.deepEqual(
+    await page
+      .locator('#running-with-everything li')
+      .allTextContents()
+      .then((texts) => texts.map((text) => text.replace(/^\S+ \S+ /, ''))),
+    ['CCT2111 – email sent', 'Error CCT2112 – 550 no such mailbox', 'CCT2113 – email sent'],
+  );
   await page.close();
 });
 
@@ -102,7 +127,8 @@ for (const theme of ['light', 'dark']) {
       const page = await open({ theme, lang });
       await page.addScriptTag({ url: '/axe.js' });
       const { violations, incomplete } = await page.evaluate(() => globalThis.axe.run('main'));
-      const describe = ({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join(' | ')}`;
+      const describe = ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join(' | ')}`;
       assert.deepEqual(violations.map(describe), []);
       assert.deepEqual(incomplete.map(describe), []);
       await page.close();
@@ -118,7 +144,9 @@ test('nothing sticks out at 320 pixels, whatever the words', { skip: missing }, 
         const { left, right } = root.getBoundingClientRect();
         return [...root.querySelectorAll('*:not(.progress-polling-fill)')]
           .filter((node) => node.checkVisibility())
-          .filter((node) => node.getBoundingClientRect().right > right + 1 || node.getBoundingClientRect().left < left - 1)
+          .filter(
+            (node) => node.getBoundingClientRect().right > right + 1 || node.getBoundingClientRect().left < left - 1,
+          )
           .map((node) => `${root.parentElement.id} ${node.className}`);
       }),
     );
@@ -145,5 +173,8 @@ test('a framework cannot disfigure the widget', { skip: missing }, async () => {
 });
 
 test('the gallery shows a place for every state that is expected', () => {
-  assert.deepEqual(Object.keys(EXPECTED).filter((name) => !(name in states)), []);
+  assert.deepEqual(
+    Object.keys(EXPECTED).filter((name) => !(name in states)),
+    [],
+  );
 });

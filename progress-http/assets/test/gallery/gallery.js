@@ -1,4 +1,5 @@
-// Draws the states side by side. The address may ask for `theme`, `lang`, `dir`, `skin`, `only` and a framework's `sheet`.
+// Draws the states side by side. The address may ask for `theme`, `lang`, `dir`, `skin`, `only` and a framework's
+// `sheet`.
 import { ProgressPolling } from '/progress/progress-polling.mjs';
 import { states } from '/gallery/states.js';
 

@@ -1,7 +1,7 @@
 // npm run screenshots -- OUTDIR [SHEET]
 //
-// Writes one picture of each state in light and in dark, and of the whole gallery in French, from right to left and 320
-// pixels wide. SHEET is the style sheet of a framework to draw them with.
+// Writes one picture of each state in light and in dark, and of the whole gallery in French, from right to left
+// and 320 pixels wide. SHEET is the style sheet of a framework to draw them with.
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { launch } from '../support/browser.mjs';
@@ -27,7 +27,9 @@ async function open(query, viewport = { width: 672, height: 600 }) {
 for (const theme of ['light', 'dark']) {
   const page = await open({ theme });
   for (const name of Object.keys(states)) {
-    await page.locator('section', { has: page.locator(`[id="${name}"]`) }).screenshot({ path: join(folder, `${name}-${theme}.png`) });
+    await page
+      .locator('section', { has: page.locator(`[id="${name}"]`) })
+      .screenshot({ path: join(folder, `${name}-${theme}.png`) });
   }
   await page.locator('main').screenshot({ path: join(folder, `all-${theme}.png`) });
   await page.close();

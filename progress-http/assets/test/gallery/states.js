@@ -21,7 +21,13 @@ const running = {
   poll_after_ms: 500,
 };
 
-const completed = { ...running, status: 'completed', processed_items: 5000, remaining_items: 0, progress_percentage: 100 };
+const completed = {
+  ...running,
+  status: 'completed',
+  processed_items: 5000,
+  remaining_items: 0,
+  progress_percentage: 100,
+};
 Object.assign(completed, { duration: 12.3, estimated_remaining_time: null, current_message: '5,000 invoices sent' });
 
 const entries = [
@@ -30,8 +36,12 @@ const entries = [
   { seq: 3, at: '2026-03-02T09:14:03.910Z', level: 'info', item: 'CCT2113', message: 'email sent' },
 ];
 
-const json = (body) => async () => new Response(JSON.stringify(body), { headers: { 'Content-Type': 'application/json' } });
-const status = (code, headers = {}) => async () => new Response('', { status: code, headers });
+const json = (body) => async () =>
+  new Response(JSON.stringify(body), { headers: { 'Content-Type': 'application/json' } });
+const status =
+  (code, headers = {}) =>
+  async () =>
+    new Response('', { status: code, headers });
 
 /** Answers the first request, and every later one in another way. */
 function thenAlways(first, later) {
@@ -43,30 +53,75 @@ function thenAlways(first, later) {
   };
 }
 
-const withLog = (record) => (url) => (String(url).includes('/log') ? json({ entries, next_after: 3, dropped: 12 }) : json(record))(url);
+const withLog = (record) => (url) =>
+  (String(url).includes('/log') ? json({ entries, next_after: 3, dropped: 12 }) : json(record))(url);
 
 /** @type {Record<string, object>} options of the widget, by the name of the state they show */
 export const states = {
   // First, since the page is told to be offline while this one is the only one on it.
   offline: { offline: true, fetch: json(running) },
   connecting: { fetch: () => new Promise(() => {}), requestTimeout: 1e9 },
-  waiting: { fetch: json({ ...running, status: 'pending', processed_items: 0, remaining_items: 5000, progress_percentage: 0, current_message: null, duration: null, estimated_remaining_time: null }) },
+  waiting: {
+    fetch: json({
+      ...running,
+      status: 'pending',
+      processed_items: 0,
+      remaining_items: 5000,
+      progress_percentage: 0,
+      current_message: null,
+      duration: null,
+      estimated_remaining_time: null,
+    }),
+  },
   running: { icon: '📨', fetch: json(running) },
-  'running-with-everything': { icon: '📨', allowCancel: true, showLog: true, fetch: withLog({ ...running, failed_items: 3 }) },
-  indeterminate: { fetch: json({ ...running, total_items: null, remaining_items: null, progress_percentage: null, estimated_remaining_time: null, custom_title: 'Importing addresses' }) },
+  'running-with-everything': {
+    icon: '📨',
+    allowCancel: true,
+    showLog: true,
+    fetch: withLog({ ...running, failed_items: 3 }),
+  },
+  indeterminate: {
+    fetch: json({
+      ...running,
+      total_items: null,
+      remaining_items: null,
+      progress_percentage: null,
+      estimated_remaining_time: null,
+      custom_title: 'Importing addresses',
+    }),
+  },
   completed: { fetch: json(completed) },
   'completed-with-errors': { fetch: json({ ...completed, failed_items: 3 }) },
   'completed-with-message': { fetch: json({ ...completed, completion_message: 'All invoices are on their way.' }) },
-  failed: { fetch: json({ ...running, status: 'failed', failed_items: 14, error_message: 'The mail server refused the connection.', estimated_remaining_time: null }) },
+  failed: {
+    fetch: json({
+      ...running,
+      status: 'failed',
+      failed_items: 14,
+      error_message: 'The mail server refused the connection.',
+      estimated_remaining_time: null,
+    }),
+  },
   cancelled: { fetch: json({ ...running, status: 'cancelled', estimated_remaining_time: null }) },
   cancelling: { allowCancel: true, fetch: json({ ...running, cancel_requested: true }) },
-  stale: { fetch: thenAlways(json(running), json({ ...running, stale: true, version: 8, poll_after_ms: null })), pollInterval: 50 },
+  stale: {
+    fetch: thenAlways(json(running), json({ ...running, stale: true, version: 8, poll_after_ms: null })),
+    pollInterval: 50,
+  },
   'stale-from-the-beginning': { fetch: json({ ...running, stale: true }) },
   reconnecting: { fetch: thenAlways(json(running), status(503, { 'Retry-After': '8' })), pollInterval: 50 },
   lost: { fetch: thenAlways(json(running), status(403)), pollInterval: 50 },
   bare: { showDetails: false, showStats: false, title: 'Export', fetch: json(running) },
   'long-words': {
-    title: 'A title that goes on and on, since whoever wrote it had never seen a telephone, and contains a Donaudampfschifffahrtsgesellschaftskapitän',
-    fetch: json({ ...running, total_items: 9007199254740991, processed_items: 4503599627370495, remaining_items: 4503599627370496, failed_items: 1234567, current_message: 'C:\\a\\very\\long\\path\\'.repeat(12) }),
+    title:
+      'A title that goes on and on, since whoever wrote it had never seen a telephone, and contains a Donaudampfschifffahrtsgesellschaftskapitän',
+    fetch: json({
+      ...running,
+      total_items: 9007199254740991,
+      processed_items: 4503599627370495,
+      remaining_items: 4503599627370496,
+      failed_items: 1234567,
+      current_message: 'C:\\a\\very\\long\\path\\'.repeat(12),
+    }),
   },
 };

@@ -4,7 +4,9 @@ import { chromium } from 'playwright-core';
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /** What to say where there is no browser; `false` where there is one. */
-export const missing = existsSync(executablePath) ? false : `no browser at ${executablePath}; set CHROMIUM to the path of one`;
+export const missing = existsSync(executablePath)
+  ? false
+  : `no browser at ${executablePath}; set CHROMIUM to the path of one`;
 
 export function launch() {
   return chromium.launch({

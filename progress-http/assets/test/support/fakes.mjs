@@ -20,7 +20,9 @@ export class FakeClock {
     const end = this.#now + milliseconds;
     await settle();
     for (;;) {
-      const due = [...this.#timers].filter(([, timer]) => timer.at <= end).sort(([, one], [, other]) => one.at - other.at)[0];
+      const due = [...this.#timers]
+        .filter(([, timer]) => timer.at <= end)
+        .sort(([, one], [, other]) => one.at - other.at)[0];
       if (!due) break;
       const [id, { callback, at }] = due;
       this.#timers.delete(id);
@@ -36,8 +38,8 @@ export class FakeClock {
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 /**
- * A server that answers from a list, the last one for ever. An answer is a status with a body and headers, an error to
- * throw, or a function of the request.
+ * A server that answers from a list, the last one for ever. An answer is a status with a body and headers, an
+ * error to throw, or a function of the request.
  */
 export class FakeServer {
   requests = [];
@@ -73,4 +75,10 @@ export class FakeServer {
 }
 
 /** A running record of some version, and how a server would answer with it. */
-export const running = (version, more = {}) => ({ status: 'running', total_items: 100, processed_items: version, version, ...more });
+export const running = (version, more = {}) => ({
+  status: 'running',
+  total_items: 100,
+  processed_items: version,
+  version,
+  ...more,
+});

@@ -14,7 +14,11 @@ export async function serveJobs(options = {}) {
     if (jobs.respond?.(request, response)) return true;
     if (pathname.endsWith('/log')) {
       const after = Number(searchParams.get('after'));
-      send(response, { entries: jobs.entries.filter(({ seq }) => seq > after), next_after: jobs.entries.length, dropped: 0 });
+      send(response, {
+        entries: jobs.entries.filter(({ seq }) => seq > after),
+        next_after: jobs.entries.length,
+        dropped: 0,
+      });
     } else send(response, jobs.record);
     return true;
   };
@@ -42,4 +46,10 @@ export const running = (processed, more = {}) => ({
   ...more,
 });
 
-export const completed = (more = {}) => ({ ...running(100), status: 'completed', duration: 12.3, version: 1000, ...more });
+export const completed = (more = {}) => ({
+  ...running(100),
+  status: 'completed',
+  duration: 12.3,
+  version: 1000,
+  ...more,
+});

@@ -16,7 +16,8 @@ const TYPES = {
  *
  * @param {object} [options]
  * @param {Record<string, string>} [options.headers] sent with every file
- * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => boolean | void}
+ * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => boolean
+ * | void}
  *   [options.answer] looks at each request first; returns true when it has answered
  * @param {Record<string, string>} [options.files] further files by address
  */

@@ -9,7 +9,10 @@ test('a job id cannot leave its place in the address', () => {
 
 test('what belongs to a record is below it, with the query of the record', () => {
   assert.equal(belongingUrl('/progress/1', 'cancel'), '/progress/1/cancel');
-  assert.equal(belongingUrl('/progress/1/?key=a%26b#top', 'log', { after: 5, limit: 100 }), '/progress/1/log?key=a%26b&after=5&limit=100');
+  assert.equal(
+    belongingUrl('/progress/1/?key=a%26b#top', 'log', { after: 5, limit: 100 }),
+    '/progress/1/log?key=a%26b&after=5&limit=100',
+  );
 });
 
 test('the records are beside the script, where the script is the one that was served with them', () => {

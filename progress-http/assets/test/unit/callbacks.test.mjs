@@ -13,7 +13,9 @@ test('a callback that throws is reported, and neither stops the polling nor the 
     called.push([name, data.status, meta.polls]);
     throw mistake;
   };
-  const callbacks = Object.fromEntries(['onStart', 'onProgress', 'onComplete', 'onError', 'onSettled'].map((name) => [name, callback(name)]));
+  const callbacks = Object.fromEntries(
+    ['onStart', 'onProgress', 'onComplete', 'onError', 'onSettled'].map((name) => [name, callback(name)]),
+  );
   connectCallbacks(poller, callbacks, () => {}, new AbortController().signal);
   poller.start();
   await clock.advance(5000);
@@ -26,7 +28,10 @@ test('a callback that throws is reported, and neither stops the polling nor the 
     ['onComplete', 'completed', 3],
     ['onSettled', 'completed', 3],
   ]);
-  assert.deepEqual(reported.mock.calls.map(({ arguments: [error] }) => error), Array(6).fill(mistake));
+  assert.deepEqual(
+    reported.mock.calls.map(({ arguments: [error] }) => error),
+    Array(6).fill(mistake),
+  );
 });
 
 test('nothing is called after the signal', async () => {

@@ -11,7 +11,10 @@ test('asks at once, and then at even intervals from start to start', async () =>
 });
 
 test('asks for JSON at the address of the job, past the HTTP cache', async () => {
-  const { clock, server, poller } = follow([{ body: running(1) }], { endpoint: '/jobs/', headers: { 'X-Token': 'abc' } });
+  const { clock, server, poller } = follow([{ body: running(1) }], {
+    endpoint: '/jobs/',
+    headers: { 'X-Token': 'abc' },
+  });
   poller.start();
   await clock.advance(0);
   const [{ url, headers, cache, credentials, method }] = server.requests;
@@ -22,10 +25,15 @@ test('asks for JSON at the address of the job, past the HTTP cache', async () =>
 
 test('asks the headers function anew for each request', async () => {
   let calls = 0;
-  const { clock, server, poller } = follow([{ body: running(1) }], { headers: async () => ({ 'X-Call': String((calls += 1)) }) });
+  const { clock, server, poller } = follow([{ body: running(1) }], {
+    headers: async () => ({ 'X-Call': String((calls += 1)) }),
+  });
   poller.start();
   await clock.advance(500);
-  assert.deepEqual(server.requests.map(({ headers }) => headers['x-call']), ['1', '2']);
+  assert.deepEqual(
+    server.requests.map(({ headers }) => headers['x-call']),
+    ['1', '2'],
+  );
 });
 
 test('never has two requests open, and rests as long as a slow server needed', async () => {
@@ -99,7 +107,10 @@ test('a server without tags and versions is followed too; equal answers are told
   const { clock, poller, events } = follow([{ body }, { body }, { body }, { body: done }]);
   poller.start();
   await clock.advance(3000);
-  assert.deepEqual(events.map(({ type }) => type), ['start', 'progress', 'progress', 'complete', 'settled']);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ['start', 'progress', 'progress', 'complete', 'settled'],
+  );
 });
 
 test('an older version is neither shown nor remembered', async () => {
@@ -115,28 +126,47 @@ test('an older version is neither shown nor remembered', async () => {
   assert.equal(poller.snapshot.version, 9);
   assert.equal(server.requests[2].headers['if-none-match'], '"9"');
   await clock.advance(300);
-  assert.deepEqual(told('progress').map(({ data }) => data.version), [9, 10]);
+  assert.deepEqual(
+    told('progress').map(({ data }) => data.version),
+    [9, 10],
+  );
 });
 
 test('each event comes once, in order, with the data as it came; then nothing more is asked', async () => {
   const end = { status: 'completed', version: 3, extra: ['kept'] };
-  const { clock, server, poller, events } = follow([{ body: { status: 'pending', version: 1 } }, { body: running(2) }, { body: end }]);
+  const { clock, server, poller, events } = follow([
+    { body: { status: 'pending', version: 1 } },
+    { body: running(2) },
+    { body: end },
+  ]);
   poller.start();
   await clock.advance(60_000);
-  assert.deepEqual(events.map(({ type }) => type), ['progress', 'start', 'progress', 'progress', 'complete', 'settled']);
-  assert.deepEqual(events.map(({ meta }) => meta.initial), [true, false, false, false, false, false]);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ['progress', 'start', 'progress', 'progress', 'complete', 'settled'],
+  );
+  assert.deepEqual(
+    events.map(({ meta }) => meta.initial),
+    [true, false, false, false, false, false],
+  );
   assert.deepEqual(events.at(-1).data, end);
   assert.deepEqual(await poller.finished, end);
   assert.equal(server.requests.length, 3);
   assert.equal(clock.pending, 0);
 });
 
-for (const [status, type] of [['failed', 'error'], ['cancelled', 'cancelled']]) {
+for (const [status, type] of [
+  ['failed', 'error'],
+  ['cancelled', 'cancelled'],
+]) {
   test(`a ${status} job ends with ${type}`, async () => {
     const { clock, poller, events } = follow([{ body: { status } }]);
     poller.start();
     await clock.advance(5000);
-    assert.deepEqual(events.map((event) => event.type), ['progress', type, 'settled']);
+    assert.deepEqual(
+      events.map((event) => event.type),
+      ['progress', type, 'settled'],
+    );
     assert.equal(events[1].meta.initial, true);
   });
 }
@@ -151,7 +181,10 @@ test('the late answer of a stopped poller is dropped, even where fetch ignores t
   assert.deepEqual(events, []);
   poller.start();
   await clock.advance(5000);
-  assert.deepEqual(events.map(({ type }) => type), ['progress', 'complete', 'settled']);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ['progress', 'complete', 'settled'],
+  );
 });
 
 test('destroy leaves no timer, rejects the promise and cannot be undone', async () => {

@@ -11,7 +11,13 @@ test('pauses double up to the longest; ten retries, then it gives up', async () 
   await clock.advance(600_000);
   assert.deepEqual(server.gaps, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000]);
   assert.equal(events.filter(({ type }) => type === 'retry').length, 10);
-  assert.deepEqual(events.slice(-2).map(({ type, data }) => [type, data.kind, data.status]), [['error', 'network', 0], ['settled', 'network', 0]]);
+  assert.deepEqual(
+    events.slice(-2).map(({ type, data }) => [type, data.kind, data.status]),
+    [
+      ['error', 'network', 0],
+      ['settled', 'network', 0],
+    ],
+  );
   assert.ok(events.at(-1).data instanceof Error);
   await assert.rejects(poller.finished, { kind: 'network' });
 });
@@ -33,7 +39,13 @@ test('an outage of a minute costs at most eight requests', async () => {
 });
 
 test('a success ends the outage: the next failure starts from the beginning', async () => {
-  const { clock, server, poller } = follow([unreachable, unreachable, { body: running(1) }, unreachable, { body: running(2) }]);
+  const { clock, server, poller } = follow([
+    unreachable,
+    unreachable,
+    { body: running(1) },
+    unreachable,
+    { body: running(2) },
+  ]);
   poller.start();
   await clock.advance(4600);
   assert.deepEqual(server.gaps, [1000, 2000, 500, 1000]);
@@ -66,14 +78,22 @@ test('Retry-After may be a date, on the clock of the server', async () => {
   assert.deepEqual(server.times, [0, 9000]);
 });
 
-for (const [status, kind] of [[401, 'refused'], [403, 'refused'], [400, 'refused'], [410, 'gone']]) {
+for (const [status, kind] of [
+  [401, 'refused'],
+  [403, 'refused'],
+  [400, 'refused'],
+  [410, 'gone'],
+]) {
   test(`${status} is final`, async () => {
     const { clock, server, poller, told } = follow([{ status }]);
     poller.start();
     await clock.advance(600_000);
     assert.equal(server.requests.length, 1);
     assert.equal(poller.phase, 'lost');
-    assert.deepEqual(told('error').map(({ data }) => [data.kind, data.status]), [[kind, status]]);
+    assert.deepEqual(
+      told('error').map(({ data }) => [data.kind, data.status]),
+      [[kind, status]],
+    );
   });
 }
 
@@ -103,7 +123,9 @@ for (const text of ['<html>', '', '[]', 'null', '"running"']) {
 }
 
 test('a request without answer fails after the time-out, even where fetch ignores the signal', async () => {
-  const { clock, server, poller, told } = follow([{ body: running(1), wait: 1e9 }, { body: running(2) }], { requestTimeout: 3000 });
+  const { clock, server, poller, told } = follow([{ body: running(1), wait: 1e9 }, { body: running(2) }], {
+    requestTimeout: 3000,
+  });
   poller.start();
   await clock.advance(4000);
   assert.equal(told('retry')[0].data.kind, 'timeout');

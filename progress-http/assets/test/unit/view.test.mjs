@@ -8,7 +8,8 @@ import { FakeClock } from '../support/fakes.mjs';
 
 const en = new Translator('en', {});
 const situation = { phase: 'live', error: null, offline: false, retryIn: 0, silence: null, cancellation: 'none' };
-const view = (data, more = {}, translator = en) => viewOf({ ...situation, record: data && toRecord(data), ...more }, translator);
+const view = (data, more = {}, translator = en) =>
+  viewOf({ ...situation, record: data && toRecord(data), ...more }, translator);
 
 test('a completed job tells how long it took, and its errors', () => {
   const line = (data, translator) => view({ status: 'completed', duration: 12.3, ...data }, {}, translator).line;
@@ -21,7 +22,11 @@ test('a completed job tells how long it took, and its errors', () => {
 });
 
 test('a failed job keeps its percentage and says why', () => {
-  const { state, percent, alert } = view({ status: 'failed', progress_percentage: 42, error_message: 'No mail server.' });
+  const { state, percent, alert } = view({
+    status: 'failed',
+    progress_percentage: 42,
+    error_message: 'No mail server.',
+  });
   assert.deepEqual([state, percent, alert], ['failed', 42, 'No mail server.']);
   assert.equal(view({ status: 'failed' }).alert, 'The job has failed.');
 });
@@ -32,7 +37,8 @@ test('a percentage that the server does not know is not made up', () => {
 });
 
 test('a server that does not speak of a percentage leaves it to the counts, rounded down', () => {
-  const percent = (processed_items, total_items, status = 'running') => view({ status, processed_items, total_items }).percent;
+  const percent = (processed_items, total_items, status = 'running') =>
+    view({ status, processed_items, total_items }).percent;
   assert.equal(percent(299, 300), 99);
   assert.equal(percent(300, 300), 99);
   assert.equal(percent(300, 300, 'completed'), 100);
@@ -43,13 +49,41 @@ test('a server that does not speak of a percentage leaves it to the counts, roun
 
 test('hostile fields are taken for missing ones', () => {
   for (const value of [null, NaN, -1, 1e999, '<b>', {}, [], true]) {
-    const fields = ['total_items', 'processed_items', 'failed_items', 'progress_percentage', 'duration', 'version', 'poll_after_ms'];
+    const fields = [
+      'total_items',
+      'processed_items',
+      'failed_items',
+      'progress_percentage',
+      'duration',
+      'version',
+      'poll_after_ms',
+    ];
     const record = toRecord({ status: 'running', ...Object.fromEntries(fields.map((field) => [field, value])) });
-    assert.deepEqual([record.total, record.processed, record.failed, record.percent, record.duration, record.version, record.pollAfter], [null, null, 0, null, null, null, 0]);
+    assert.deepEqual(
+      [
+        record.total,
+        record.processed,
+        record.failed,
+        record.percent,
+        record.duration,
+        record.version,
+        record.pollAfter,
+      ],
+      [null, null, 0, null, null, null, 0],
+    );
   }
   for (const value of [null, 1, {}, [], true, ' ']) {
-    const record = toRecord({ custom_title: value, current_message: value, error_message: value, stale: value === true ? 1 : value, status: value });
-    assert.deepEqual([record.title, record.message, record.errorMessage, record.stale, record.status], [null, null, null, false, 'pending']);
+    const record = toRecord({
+      custom_title: value,
+      current_message: value,
+      error_message: value,
+      stale: value === true ? 1 : value,
+      status: value,
+    });
+    assert.deepEqual(
+      [record.title, record.message, record.errorMessage, record.stale, record.status],
+      [null, null, null, false, 'pending'],
+    );
   }
   assert.equal(toRecord({ progress_percentage: 250 }).percent, 100);
 });
@@ -77,21 +111,33 @@ test('silence is counted on the clock of the page, from when it was noticed', as
   const silence = watch.of(stale);
   assert.equal(view({ status: 'running' }, { silence }).line, 'No sign of life for 40 s');
   assert.equal(watch.of(toRecord({ status: 'running' })), null);
+  assert.deepEqual(watch.of(stale), { seconds: 15, atLeast: false });
   assert.deepEqual(new SilenceWatch(clock).of(stale), { seconds: 15, atLeast: true });
 });
 
 test('durations and estimates are as fine as they are useful', () => {
   const durations = [0, 0.42, 12.3, 59.7, 61, 120, 3600, 8000];
-  assert.deepEqual(durations.map((seconds) => en.duration(seconds)), ['0 s', '0.4 s', '12 s', '1 min', '1 min 1 s', '2 min', '1 h', '2 h 13 min']);
-  assert.deepEqual([1, 12, 59, 61, 84, 4000].map((seconds) => en.estimate(seconds)), ['5 s', '15 s', '1 min', '2 min', '2 min', '1 h 7 min']);
+  assert.deepEqual(
+    durations.map((seconds) => en.duration(seconds)),
+    ['0 s', '0.4 s', '12 s', '1 min', '1 min 1 s', '2 min', '1 h', '2 h 13 min'],
+  );
+  assert.deepEqual(
+    [1, 12, 59, 61, 84, 4000].map((seconds) => en.estimate(seconds)),
+    ['5 s', '15 s', '1 min', '2 min', '2 min', '1 h 7 min'],
+  );
 });
 
 test('any text can be replaced, any language added, and a wrong tag does no harm', () => {
   assert.equal(new Translator('en', { running: 'Busy' }).text('running'), 'Busy');
   assert.equal(new Translator('fr-CA', {}).text('running'), 'En cours');
-  const polish = new Translator('pl', { pl: { running: 'W toku', errorCount: { one: '{number} błąd', few: '{number} błędy', other: '{number} błędów' } } });
+  const polish = new Translator('pl', {
+    pl: { running: 'W toku', errorCount: { one: '{number} błąd', few: '{number} błędy', other: '{number} błędów' } },
+  });
   assert.deepEqual([polish.text('running'), polish.text('failed')], ['W toku', 'Failed']);
-  assert.deepEqual([1, 3, 7].map((count) => polish.counted('errorCount', count)), ['1 błąd', '3 błędy', '7 błędów']);
+  assert.deepEqual(
+    [1, 3, 7].map((count) => polish.counted('errorCount', count)),
+    ['1 błąd', '3 błędy', '7 błędów'],
+  );
   assert.equal(new Translator('ja', {}).language, 'en');
   assert.equal(new Translator('not a tag', {}).text('running'), 'Running');
 });

@@ -1,0 +1,126 @@
+// The jobs of the past, and of the present.
+
+import { create, duration, number, setText, showState, timeElement, titleOf } from './elements.js';
+import { paced } from './pacing.js';
+import { requestJson } from './requests.js';
+
+const HISTORY_LENGTH = 10;
+
+/** A job of the past, or of the present. */
+class HistoryRow {
+  job = null;
+  #button = create('button', { type: 'button', className: 'choose', dir: 'auto' });
+  #error = create('span', { className: 'detail', dir: 'auto' });
+  #state = create('span', { className: 'tag' });
+  #done = create('td', { className: 'number done' });
+  #errors = create('td', { className: 'number errors' });
+  #duration = create('td', { className: 'number duration' });
+
+  constructor(job, onChoose) {
+    this.#button.addEventListener('click', () => onChoose(this.job));
+    this.node = create(
+      'tr',
+      {},
+      create('td', { className: 'when' }, timeElement(job.created_at)),
+      create('th', { scope: 'row' }, this.#button, this.#error),
+      create('td', { className: 'state' }, this.#state),
+      this.#done,
+      this.#errors,
+      this.#duration,
+    );
+    this.show(job);
+  }
+
+  show(job) {
+    // A list may be older than what the bar has brought meanwhile.
+    if (job.version < this.job?.version) return;
+    this.job = job;
+    setText(this.#button, titleOf(job));
+    setText(this.#error, job.error_message ?? '');
+    showState(this.#state, ...stateOf(job));
+    setText(this.#done, `${number(job.processed_items)} / ${number(job.total_items)}`);
+    setText(this.#errors, number(job.failed_items));
+    this.#errors.dataset.some = job.failed_items > 0;
+    setText(this.#duration, duration(job.duration));
+  }
+
+  mark(isChosen) {
+    this.#button.ariaCurrent = String(isChosen);
+  }
+}
+
+function stateOf({ status, stale }) {
+  if (stale) return ['stale', 'not responding'];
+  if (status === 'pending') return ['pending', 'waiting'];
+  return [status];
+}
+
+/** The table of the jobs, newest first. */
+export class HistoryTable {
+  #body = document.querySelector('#history tbody');
+  #older = document.getElementById('older-jobs');
+  /** @type {Map<string, HistoryRow>} */
+  #rows = new Map();
+  #next = null;
+  #chosen = '';
+  #onChoose;
+
+  constructor(onChoose) {
+    this.#onChoose = onChoose;
+    this.refresh = paced(() => this.#readNewest());
+    const readOlder = paced(() => this.#readOlder());
+    this.#older.addEventListener('click', () => readOlder());
+  }
+
+  /** What a bar has brought is news for the history as well. */
+  note(job) {
+    this.#rows.get(job.job_id)?.show(job);
+  }
+
+  choose(jobId) {
+    this.#chosen = jobId;
+    for (const [id, row] of this.#rows) row.mark(id === jobId);
+  }
+
+  async #readNewest() {
+    const { jobs, next } = await requestJson(`/progress?limit=${HISTORY_LENGTH}`);
+    // The first time, or so much has happened that there may be a gap: begin afresh.
+    if (!jobs.some(({ job_id: id }) => this.#rows.has(id))) {
+      this.#rows.clear();
+      this.#body.replaceChildren();
+      this.#offerOlder(next);
+    }
+    this.#place(jobs, 0);
+  }
+
+  async #readOlder() {
+    const query = new URLSearchParams({ limit: HISTORY_LENGTH, cursor: this.#next });
+    const { jobs, next } = await requestJson(`/progress?${query}`);
+    this.#place(jobs, this.#body.rows.length);
+    this.#offerOlder(next);
+  }
+
+  #place(jobs, start) {
+    for (const [index, job] of jobs.entries()) {
+      const { node } = this.#rowOf(job);
+      const present = this.#body.rows[start + index] ?? null;
+      if (present !== node) this.#body.insertBefore(node, present);
+    }
+  }
+
+  #rowOf(job) {
+    let row = this.#rows.get(job.job_id);
+    if (row) row.show(job);
+    else {
+      row = new HistoryRow(job, this.#onChoose);
+      row.mark(job.job_id === this.#chosen);
+      this.#rows.set(job.job_id, row);
+    }
+    return row;
+  }
+
+  #offerOlder(next) {
+    this.#next = next;
+    this.#older.hidden = next === null;
+  }
+}

@@ -1,0 +1,142 @@
+// The table of the invoices, with what became of each in one job.
+
+import { breakable, create, hasEnded, number, setText, showState, timeFormat, titleOf } from './elements.js';
+import { paced } from './pacing.js';
+import { requestJson } from './requests.js';
+
+/** Rows follow the job, but nobody reads them more often than this, in milliseconds. */
+const ROWS_INTERVAL = 1000;
+
+const isWaiting = ({ outcome }) => outcome === 'waiting';
+
+/**
+ * Nothing waits for a job that has ended. After a cancellation the rest was not sent; after a failure nobody can tell,
+ * for the mails that were under way may have arrived.
+ */
+function outcomeWord(delivery, job) {
+  if (isWaiting(delivery) && job?.status === 'cancelled') return 'not sent';
+  if (isWaiting(delivery) && job?.status === 'failed') return 'no record';
+  return delivery.outcome;
+}
+
+/** One invoice in the table, and what became of it in the job that is shown. */
+class InvoiceRow {
+  #detail = create('span', { className: 'detail', dir: 'auto' });
+  #state = create('span', { className: 'tag' });
+
+  constructor({ reference, customer, email, amount }) {
+    this.node = create(
+      'tr',
+      {},
+      create('th', { scope: 'row' }, reference),
+      create('td', { className: 'customer' }, create('bdi', {}, customer)),
+      create('td', { className: 'address' }, ...breakable(email), this.#detail),
+      create('td', { className: 'number' }, amount),
+      create('td', { className: 'state' }, this.#state),
+    );
+  }
+
+  show(delivery, job) {
+    showState(this.#state, delivery.outcome, outcomeWord(delivery, job));
+    setText(this.#detail, delivery.detail);
+  }
+}
+
+function invoicesUrl(job, from) {
+  const query = new URLSearchParams({ from });
+  if (job) query.set('job', job.job_id);
+  if (job?.total_items) query.set('total', job.total_items);
+  return `/invoices?${query}`;
+}
+
+/**
+ * The table of the invoices, in blocks as long as the server makes them. The same number is the same invoice in every
+ * job: another job only changes what became of it, and rows stay where they are.
+ */
+export class InvoiceTable {
+  /** The record of the job that is shown, if any. */
+  #job = null;
+  #box = document.getElementById('invoices-box');
+  #table = document.getElementById('invoices');
+  #body = this.#table.tBodies[0];
+  #more = document.getElementById('more-invoices');
+  /** @type {{ from: number, rows: InvoiceRow[], settled: boolean }[]} */
+  #blocks = [{ from: 1, rows: [], settled: false }];
+  #next = null;
+
+  constructor() {
+    this.refresh = paced(() => this.#read(), ROWS_INTERVAL);
+    this.#more.addEventListener('click', () => this.#showMore());
+  }
+
+  /** Shows a job, or what is new about it. */
+  show(job) {
+    const isOther = job.job_id !== this.#job?.job_id;
+    this.#job = job;
+    if (isOther) this.#startOver();
+    this.refresh({ urgent: isOther });
+  }
+
+  #startOver() {
+    const [first, ...others] = this.#blocks;
+    for (const row of others.flatMap(({ rows }) => rows)) row.node.remove();
+    this.#blocks = [{ ...first, settled: false }];
+    // What is shown until the answer comes belongs to the other job.
+    this.#table.ariaBusy = 'true';
+  }
+
+  focus() {
+    this.#box.focus();
+  }
+
+  #showMore() {
+    if (this.#next === null) return;
+    this.#blocks.push({ from: this.#next, rows: [], settled: false });
+    // Until the answer tells of the block after this one.
+    this.#next = null;
+    this.refresh({ urgent: true });
+  }
+
+  async #read() {
+    const job = this.#job;
+    let beyond = false;
+    for (const block of this.#blocks) {
+      if (block.rows.length && (block.settled || beyond)) continue;
+      const { invoices, next } = await requestJson(invoicesUrl(job, block.from));
+      // Another job was chosen while the answer was under way; its own turn is next.
+      if (this.#job?.job_id !== job?.job_id) return;
+      this.#draw(block, invoices, job);
+      if (block === this.#blocks.at(-1)) this.#offerMore(next);
+      // Mails go out in the order of their numbers: after a block that only waits there is nothing new.
+      beyond = !hasEnded(job) && invoices.every(isWaiting);
+    }
+    this.#describe(job);
+  }
+
+  #draw(block, invoices, job) {
+    for (const [index, invoice] of invoices.entries()) {
+      block.rows[index] ??= this.#append(new InvoiceRow(invoice));
+      block.rows[index].show(invoice, job);
+    }
+    for (const surplus of block.rows.splice(invoices.length)) surplus.node.remove();
+    block.settled = hasEnded(job) || !invoices.some(isWaiting);
+  }
+
+  #append(row) {
+    this.#body.append(row.node);
+    return row;
+  }
+
+  #offerMore(next) {
+    this.#next = next;
+    // A button that disappears under the reader's fingers hands its focus on.
+    if (next === null && document.activeElement === this.#more) this.focus();
+    this.#more.hidden = next === null;
+  }
+
+  #describe(job) {
+    const words = job ? `${titleOf(job)}, ${timeFormat.format(new Date(job.created_at))}` : 'Waiting to be sent.';
+    setText(this.#table.caption, words);
+    this.#table.ariaBusy = 'false';
+  }
+}

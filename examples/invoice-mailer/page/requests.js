@@ -1,0 +1,32 @@
+// Requests to the server, and what becomes of them.
+
+import { number } from './elements.js';
+
+const REQUEST_TIMEOUT = 10_000;
+
+/** A request that was not answered as hoped; the message is meant for the reader. */
+class RequestError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status 0 when there was no answer that could be read
+   */
+  constructor(message, status = 0) {
+    super(message);
+    /** Whether the same request may succeed later. */
+    this.isPassing = status === 0 || status === 429 || status >= 500;
+  }
+}
+
+/** Reads the JSON at an address, or rejects with a `RequestError` that says why not. */
+export async function requestJson(url, options = {}) {
+  let response;
+  let body;
+  try {
+    response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_TIMEOUT), ...options });
+    body = await response.json();
+  } catch {
+    throw new RequestError(response ? 'The server’s answer could not be read.' : 'The server does not answer.');
+  }
+  if (!response.ok) throw new RequestError(body?.detail ?? `The server answers ${response.status}.`, response.status);
+  return body;
+}
