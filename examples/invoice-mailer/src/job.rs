@@ -69,7 +69,7 @@ impl Sending {
                         invoice.email
                     );
                     tracker.message(format!("{} could not be sent to {}", invoice.reference, invoice.email));
-                    tracker.failure(format!("{} {}", invoice.reference, invoice.email), error.to_string());
+                    tracker.failure(&invoice.reference, error.to_string());
                     unreachable = if error.is_unreachable() { unreachable + 1 } else { 0 };
                 }
             }

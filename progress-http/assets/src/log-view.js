@@ -26,11 +26,11 @@ export class LogView {
     this.#time = new Intl.DateTimeFormat(translator.language, { timeStyle: 'medium' });
     this.#list = create('ol', { class: classes('log') });
     this.#dropped = create('p', { class: 'progress-polling-dropped' });
-    // Reachable by keyboard, since it scrolls; named, since it can be reached; not live, since it would never be
-    // silent.
+    // Reachable by keyboard, since it scrolls; named, since it can be reached, and a group, since a page with several bars
+    // would have as many landmarks of one name otherwise; not live, since it would never be silent.
     this.node = create(
       'div',
-      { class: 'progress-polling-log-box', tabindex: '0', role: 'region', 'aria-label': translator.text('log') },
+      { class: 'progress-polling-log-box', tabindex: '0', role: 'group', 'aria-label': translator.text('log') },
       this.#dropped,
       this.#list,
     );
