@@ -92,6 +92,9 @@ pub(crate) fn serve(file: &'static WidgetFile, if_none_match: Option<&str>) -> R
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
     #[test]
@@ -102,6 +105,38 @@ mod tests {
             let again = serve(file, first.header("etag"));
             assert_eq!((again.status, again.body.len()), (304, 0));
             assert_eq!(again.header("etag"), first.header("etag"));
+        }
+    }
+    /// The built files belong to the sources beside them: a forgotten build does not pass.
+    #[test]
+    fn the_widget_is_built_from_its_sources() {
+        let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+        let mut sources = Vec::new();
+        let mut folders = vec![assets.join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { sources.push(path) }
+            }
+        }
+        let name = |path: &std::path::Path| {
+            path.strip_prefix(assets.join("src")).unwrap().to_str().unwrap().replace('\\', "/")
+        };
+        sources.sort_by_key(|path| name(path));
+        let mut hash = Sha256::new();
+        for path in sources {
+            hash.update(name(&path));
+            hash.update([0]);
+            hash.update(std::fs::read(&path).unwrap());
+            hash.update([0]);
+        }
+        let expected: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let manifest = std::fs::read(assets.join("dist/manifest.json")).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        assert_eq!(manifest["source"], json!(expected), "run `npm run build` in progress-http/assets");
+        for file in WIDGET {
+            assert_eq!(manifest["files"][file.name]["bytes"], json!(file.content.len()), "{}", file.name);
+            assert!(manifest["files"][file.name]["sha384"].is_string(), "{}", file.name);
         }
     }
 }

@@ -11,7 +11,6 @@ use progress_core::{
 };
 use progress_http::{ProgressApi, Reply, Request, RequestHeaders, Route, Viewer};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 struct Server {
     store: Arc<FaultyStore>,
@@ -438,38 +437,5 @@ async fn numbers_that_browsers_misread_are_never_sent() {
     let body = document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await);
     for name in ["total_items", "processed_items", "failed_items", "success_count"] {
         assert_eq!(body[name], json!(9_007_199_254_740_991_u64), "{name}");
-    }
-}
-
-/// The built files belong to the sources beside them: a forgotten build does not pass.
-#[test]
-fn the_widget_is_built_from_its_sources() {
-    let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
-    let mut sources = Vec::new();
-    let mut folders = vec![assets.join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { sources.push(path) }
-        }
-    }
-    let name = |path: &std::path::Path| {
-        path.strip_prefix(assets.join("src")).unwrap().to_str().unwrap().replace('\\', "/")
-    };
-    sources.sort_by_key(|path| name(path));
-    let mut hash = Sha256::new();
-    for path in sources {
-        hash.update(name(&path));
-        hash.update([0]);
-        hash.update(std::fs::read(&path).unwrap());
-        hash.update([0]);
-    }
-    let expected: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let manifest = std::fs::read(assets.join("dist/manifest.json")).unwrap();
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(manifest["source"], json!(expected), "run `npm run build` in progress-http/assets");
-    for file in progress_http::WIDGET {
-        assert_eq!(manifest["files"][file.name]["bytes"], json!(file.content.len()), "{}", file.name);
-        assert!(manifest["files"][file.name]["sha384"].is_string(), "{}", file.name);
     }
 }

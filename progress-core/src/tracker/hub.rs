@@ -4,6 +4,7 @@
 //! The loop starts with the first job and ends with the last, so nothing of it outlives its use.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
@@ -67,14 +68,21 @@ impl Hub {
         queue.arrivals.push(member);
         if !queue.is_running {
             queue.is_running = true;
-            tokio::spawn(Running::new(Arc::clone(self)).run());
+            let mut running = Running::new(Arc::clone(self));
+            tokio::spawn(async move { running.run().await });
         }
         drop(queue);
         self.ring();
     }
 }
 
-/// The loop. When it is torn down (a store that panics, a runtime that shuts down) it leaves nobody waiting.
+/// How long a runtime that shuts down is held up for the last words of its jobs.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The loop.
+///
+/// It is torn down before its time by a runtime that shuts down, or by a store that panics. In the first case the jobs end as
+/// those of every dropped tracker, with their counts; in the second nobody is left waiting.
 struct Running {
     hub: Arc<Hub>,
     members: Vec<Member>,
@@ -85,11 +93,42 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.hub.queue().is_running = false;
-            for member in &mut self.members {
-                member.close(Outcome::Broken);
-            }
+        if self.has_ended {
+            return;
+        }
+        let mut queue = self.hub.queue();
+        queue.is_running = false;
+        self.members.append(&mut queue.arrivals);
+        drop(queue);
+        let members = std::mem::take(&mut self.members);
+        if std::thread::panicking() {
+            members.into_iter().for_each(|mut member| member.close(Outcome::Broken));
+        } else {
+            say_last_words(Arc::clone(&self.hub), members);
+        }
+    }
+}
+
+/// Writes what is left on a runtime of its own, and waits for it: after this the process may be gone. Blocking is right
+/// here for once, for what is blocked is a shutdown, and not for long.
+fn say_last_words(hub: Arc<Hub>, members: Vec<Member>) {
+    let write = move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let mut last = Running::new(hub);
+        last.members = members;
+        last.members.iter().for_each(Member::end_unfinished);
+        let in_time = runtime.block_on(async { tokio::time::timeout(LAST_WORDS, last.run()).await });
+        last.has_ended = true;
+        if in_time.is_err() {
+            tracing::warn!("the runtime shut down before the last progress was written");
+        }
+        last.members.iter_mut().for_each(|member| member.close(Outcome::Broken));
+    };
+    match std::thread::Builder::new().name("progress-last-words".to_owned()).spawn(write) {
+        // A panic in there has been reported by the panic hook; there is nothing to add.
+        Ok(thread) => drop(thread.join()),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the last progress was not written");
         }
     }
 }
@@ -99,7 +138,7 @@ impl Running {
         Self { hub, members: Vec::new(), is_failing: false, has_ended: false }
     }
 
-    async fn run(mut self) {
+    async fn run(&mut self) {
         while self.welcome() {
             let (senders, updates) = self.gather();
             for (senders, updates) in senders.chunks(BATCH).zip(updates.chunks(BATCH)) {

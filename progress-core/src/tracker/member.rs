@@ -146,6 +146,11 @@ impl Member {
         }
     }
 
+    /// Ends the job as a dropped tracker would, unless its ending is known: the worker will not come back.
+    pub(super) fn end_unfinished(&self) {
+        self.shared.end_unfinished();
+    }
+
     /// Leaves the loop for good.
     pub(super) fn close(&mut self, outcome: Outcome) {
         self.is_closed = true;

@@ -54,8 +54,9 @@ enum Outcome {
 /// An ending is remembered from the moment it is called for and written until the store has it, even when its future is
 /// dropped; a store that is away delays it, and never turns it into another.
 ///
-/// Needs a tokio runtime with time enabled; when that shuts down before the last write, or the process dies, what
-/// happens is what happens to every dead worker: [`Janitor`](crate::Janitor) fails the job.
+/// Needs a tokio runtime with time enabled. One that shuts down ends its jobs like a drop, and waits up to 2 s for that to
+/// be written. When the process dies, what happens is what happens to every dead worker: [`Janitor`](crate::Janitor)
+/// fails the job.
 #[derive(Debug)]
 pub struct Tracker {
     handle: TrackerHandle,
@@ -207,8 +208,7 @@ impl Deref for Tracker {
 impl Drop for Tracker {
     fn drop(&mut self) {
         if !self.is_ended {
-            let kind = EndingKind::Fail(WORKER_STOPPED.to_owned());
-            self.handle.shared.end(Ending { kind, reply: None });
+            self.handle.shared.end_unfinished();
         }
     }
 }

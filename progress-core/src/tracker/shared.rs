@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
 
 use super::hub::Hub;
-use super::{Outcome, Stopped};
+use super::{Outcome, Stopped, WORKER_STOPPED};
 use crate::{Completion, Delta, NewEntry, ProgressId, ProgressUpdate, TotalChange, limits};
 
 /// Entries that wait for the next flush. What comes on top pushes the oldest out, and the log says how many.
@@ -134,6 +134,11 @@ impl Shared {
             }
             (None, Some(_)) => {}
         }
+    }
+
+    /// The ending of a worker that left without one; an ending that is known stays.
+    pub(super) fn end_unfinished(&self) {
+        self.end(Ending { kind: EndingKind::Fail(WORKER_STOPPED.to_owned()), reply: None });
     }
 
     pub(super) fn ending(&self) -> Option<EndingKind> {

@@ -316,3 +316,60 @@ async fn runs_in_a_spawned_task() {
     assert_send(&run);
     assert_eq!(tokio::spawn(run).await.unwrap().unwrap().succeeded, 10);
 }
+
+#[test]
+fn a_runtime_that_shuts_down_ends_its_jobs_with_their_counts() {
+    let memory = Arc::new(MemoryStore::new());
+    let store: Arc<dyn ProgressStore> = memory.clone();
+    for (builder, jobs) in [
+        (tokio::runtime::Builder::new_current_thread(), 1),
+        (tokio::runtime::Builder::new_multi_thread(), 20),
+    ] {
+        let mut builder = builder;
+        let runtime = builder.enable_all().build().unwrap();
+        let ids: Vec<_> = runtime.block_on(async {
+            let mut ids = Vec::new();
+            for _ in 0..jobs {
+                let id = store.create(&job()).await.unwrap().id;
+                let (begun, has_begun) = oneshot::channel();
+                tokio::spawn(Tracker::run(
+                    Arc::clone(&store),
+                    id,
+                    async move |tracker| -> Result<(), Failure> {
+                        tracker.inc(7);
+                        begun.send(()).unwrap();
+                        std::future::pending().await
+                    },
+                ));
+                has_begun.await.unwrap();
+                ids.push(id);
+            }
+            ids
+        });
+        let begun = std::time::Instant::now();
+        drop(runtime);
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        let read = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for id in ids {
+            let ended = read.block_on(memory.get(id)).unwrap().unwrap();
+            assert_eq!((ended.status, ended.succeeded), (Status::Failed, 7));
+            assert_eq!(ended.error.as_deref(), Some(WORKER_STOPPED));
+        }
+    }
+}
+
+#[test]
+fn a_shutdown_is_not_held_up_for_ever() {
+    let faulty = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let store: Arc<dyn ProgressStore> = faulty.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tracker = runtime.block_on(async {
+        let id = store.create(&job()).await.unwrap().id;
+        Tracker::start(Arc::clone(&store), id).await.unwrap()
+    });
+    faulty.set(Fault::Silent);
+    let begun = std::time::Instant::now();
+    drop(runtime);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    drop(tracker);
+}
