@@ -40,7 +40,7 @@
 //! let store: Store = Arc::new(MemoryStore::new());
 //! let app: Router = Router::new()
 //!     .route("/export", post(export))
-//!     .nest("/progress", progress_axum::router::<CurrentUser, _>(Arc::clone(&store)))
+//!     .merge(progress_axum::router::<CurrentUser, _>("/progress", Arc::clone(&store)))
 //!     .with_state(store);
 //! ```
 //!

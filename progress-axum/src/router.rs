@@ -1,31 +1,48 @@
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use progress_http::{ProgressApi, Reply, RequestHeaders, Route, Viewer};
 
-/// The routes of [`progress_http`], to be nested under a path: `.nest("/progress", router::<CurrentUser, _>(store))`.
+/// The routes of [`progress_http`] under a path, to be merged into the application's own:
+/// `.merge(router::<CurrentUser, _>("/progress", store))`.
 ///
-/// A store will do for `api`; make a [`ProgressApi`] of it first to change its settings.
+/// The path is given here, and not to `Router::nest`, because nesting keeps a request for `/progress/` away from what is
+/// nested, and tidies slashes that must not be tidied. The result may be nested further. A store will do for `api`; make a
+/// [`ProgressApi`] of it first to change its settings.
 ///
 /// `V` is the application's extractor that says who asks, and there is no default: a router cannot be had without the
 /// decision. Its rejection (401, a redirect to the login page) is answered as it is. Name [`Anyone`](crate::Anyone) when
 /// knowing a job's id is all it takes. The widget's files need no viewer.
-pub fn router<V, S>(api: impl Into<ProgressApi>) -> Router<S>
+///
+/// # Panics
+///
+/// When axum cannot route the path, which begins with a slash and may hold parameters, such as
+/// `/tenants/{tenant}/progress`. An extractor reads those by name, for a wildcard parameter of ours comes on top.
+pub fn router<V, S>(path: &str, api: impl Into<ProgressApi>) -> Router<S>
 where
     V: FromRequestParts<S> + Into<Viewer> + Send + 'static,
     S: Clone + Send + Sync + 'static,
 {
     let api: ProgressApi = api.into();
-    let handler = move |State(state): State<S>, request: Request| answer::<V, S>(api, state, request);
-    // Routes, and not a fallback alone, which a wildcard route of the application would hide. The fallback is for the mount
-    // point with a slash behind it, which no nested route matches.
-    Router::new().route("/", any(handler.clone())).route("/{*rest}", any(handler.clone())).fallback(handler)
+    let path = path.trim_end_matches('/');
+    let depth = path.matches('/').count();
+    let handler =
+        any(move |State(state): State<S>, request: Request| answer::<V, S>(api, depth, state, request));
+    let routes = Router::new()
+        .route(&format!("{path}/"), handler.clone())
+        .route(&format!("{path}/{{*progress_rest}}"), handler.clone());
+    if path.is_empty() { routes } else { routes.route(path, handler) }
 }
 
-async fn answer<V, S>(api: ProgressApi, state: S, request: Request) -> Response
+async fn answer<V, S>(api: ProgressApi, depth: usize, state: S, request: Request) -> Response
 where
     V: FromRequestParts<S> + Into<Viewer>,
     S: Send + Sync,
@@ -33,7 +50,7 @@ where
     let (mut parts, _) = request.into_parts();
     let route = api.route(&progress_http::Request {
         method: parts.method.as_str(),
-        path: parts.uri.path(),
+        path: below(parts.uri.path(), depth),
         query: parts.uri.query(),
         headers: request_headers(&parts.headers),
     });
@@ -46,6 +63,11 @@ where
         Err(rejection) => return rejection.into_response(),
     };
     response(call.answer(&viewer).await)
+}
+
+/// What follows so many segments of a path, as it stood on the request line: neither decoded nor tidied.
+fn below(path: &str, segments: usize) -> &str {
+    path.match_indices('/').nth(segments).map_or("", |(start, _)| &path[start..])
 }
 
 /// The headers that [`progress_http`] looks at, for [`refuse_cross_site`](crate::refuse_cross_site) in a handler of the
@@ -66,10 +88,12 @@ pub fn request_headers(headers: &HeaderMap) -> RequestHeaders {
 }
 
 fn response(reply: Reply) -> Response {
-    let mut response = Response::new(match reply.body {
-        std::borrow::Cow::Borrowed(bytes) => Body::from(bytes),
-        std::borrow::Cow::Owned(bytes) => Body::from(bytes),
-    });
+    let body = match reply.body {
+        _ if matches!(reply.status, 204 | 304) => Body::new(NoBody),
+        Cow::Borrowed(bytes) => Body::from(bytes),
+        Cow::Owned(bytes) => Body::from(bytes),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {
         // Replies hold visible ASCII only; a value that were not would be left out rather than take the process down.
@@ -78,4 +102,20 @@ fn response(reply: Reply) -> Response {
         }
     }
     response
+}
+
+/// The body of an answer that has none. axum writes the length of every body it knows into the answer to `HEAD`, and
+/// "0" would be a lie in a 304, where the length is that of the full answer (RFC 9110, section 8.6).
+struct NoBody;
+
+impl http_body::Body for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
 }

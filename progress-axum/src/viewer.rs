@@ -12,7 +12,7 @@ use progress_http::Viewer;
 /// use progress_axum::{Anyone, MemoryStore};
 ///
 /// let app: axum::Router =
-///     axum::Router::new().nest("/progress", progress_axum::router::<Anyone, _>(Arc::new(MemoryStore::new())));
+///     axum::Router::new().merge(progress_axum::router::<Anyone, _>("/progress", Arc::new(MemoryStore::new())));
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Anyone;

@@ -70,7 +70,7 @@ async fn member_server() -> (SocketAddr, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::new());
     let app = Router::new()
         .route("/{*page}", get(|| async { "the application's own wildcard" }))
-        .nest("/jobs/progress", progress_axum::router::<Member, App>(store.clone()))
+        .merge(progress_axum::router::<Member, App>("/jobs/progress", store.clone()))
         .with_state(App { admin: "root" });
     (serve(app).await, store)
 }
@@ -97,6 +97,10 @@ async fn the_routes_stand_under_any_path_beside_a_wildcard() {
     ] {
         let (status, answer) = ask(address, &line, &format!("x-user: {user}\r\n")).await;
         assert_eq!(status, expected, "{line}: {answer}");
+        assert!(
+            answer.contains("x-content-type-options: nosniff"),
+            "{line} was answered by somebody else: {answer}"
+        );
     }
 }
 
@@ -140,7 +144,7 @@ async fn what_is_no_id_gets_the_same_404_to_the_byte() {
 async fn head_has_the_headers_of_get_over_the_wire() {
     let store = Arc::new(MemoryStore::new());
     let id = store.create(&NewProgress::new("t")).await.unwrap().id;
-    let address = serve(Router::new().nest("/progress", progress_axum::router::<Anyone, _>(store))).await;
+    let address = serve(Router::new().merge(progress_axum::router::<Anyone, _>("/progress", store))).await;
     for path in
         [format!("/progress/{id}"), "/progress/progress-polling.js".to_owned(), "/progress/x".to_owned()]
     {

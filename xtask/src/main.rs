@@ -1,7 +1,8 @@
 //! The project's chores: `cargo xtask test` runs every test and sets up what they need, `cargo xtask check` looks at
-//! everything else that must hold before a change lands.
+//! everything else that must hold before a change lands, `cargo xtask prove` tries each promise with real kills.
 
 mod check;
+mod prove;
 mod setup;
 mod step;
 mod test;
@@ -10,7 +11,9 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test    runs every test; installs what is missing when it may (root on Debian or Ubuntu)
-cargo xtask check   format, lints, documentation, features one by one, packages";
+cargo xtask check   format, lints, documentation, features one by one, packages
+cargo xtask prove [--quick] [name …]
+                    the torture suite: kills, signals, many processes; all of it takes about half an hour";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -18,6 +21,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["test"] => test::run(),
         ["check"] => check::run(),
+        ["prove", rest @ ..] => prove::run(rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS

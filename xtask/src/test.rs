@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use crate::setup;
 use crate::step::{Report, command};
+use crate::{prove, setup};
 
 pub(crate) fn run() -> ExitCode {
     let mut report = Report::default();
@@ -20,6 +20,8 @@ pub(crate) fn run() -> ExitCode {
         }
         test
     });
+
+    report.run_with("prove, quickly", &compiler, |()| prove::quick());
 
     let assets = setup::node_packages();
     for (name, script) in [

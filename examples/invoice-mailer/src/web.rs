@@ -78,7 +78,7 @@ pub fn router(app: App) -> Router {
         .route("/invoices/send", post(send))
         .route("/outbox/messages", get(outbox))
         .route("/outbox/messages/{id}/attachment", get(attachment))
-        .nest("/progress", progress_axum::router::<Operator, App>(Arc::clone(&app.store)))
+        .merge(progress_axum::router::<Operator, App>("/progress", Arc::clone(&app.store)))
         .layer(header("content-security-policy", CONTENT_SECURITY_POLICY))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))

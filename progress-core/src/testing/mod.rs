@@ -44,8 +44,9 @@ pub async fn conformance(store: Arc<dyn ProgressStore>, sequences: u32) {
     rules::all(&store).await;
 }
 
-/// The record without what the model cannot foresee: the values of its times. Which times there are stays.
-fn timeless(progress: &Progress) -> Progress {
+/// The record without what no model can foresee: the values of its times. Which times there are stays.
+#[must_use]
+pub fn timeless(progress: &Progress) -> Progress {
     const NEVER: DateTime<Utc> = DateTime::UNIX_EPOCH;
     Progress {
         created_at: NEVER,

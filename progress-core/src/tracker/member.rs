@@ -165,7 +165,8 @@ impl Member {
     pub(super) fn next_step(&self) -> Instant {
         match self.retry_at {
             Some(at) => at,
-            None if self.in_flight.is_some() => Instant::now(),
+            // An ending that came while another update was on its way has rung already.
+            None if self.shared.ending().is_some() => Instant::now(),
             None => self.next_flush,
         }
     }

@@ -1,0 +1,111 @@
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::{self, Bytes};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Scope};
+use progress_http::{ProgressApi, Reply, RequestHeaders, Route, Viewer};
+
+/// The routes of [`progress_http`] under a path: `.service(scope::<CurrentUser>("/progress", api.clone()))`, in the
+/// application or in a scope of its own, before any wildcard route, for actix-web takes the first that matches.
+///
+/// A store will do for `api`; make a [`ProgressApi`] of it first to change its settings. Make it outside of
+/// `HttpServer::new`, so that all workers share one.
+///
+/// `V` is the application's extractor that says who asks, and there is no default: a scope cannot be had without the
+/// decision. It sees the head of the request, never its body. Its error (401, a redirect to the login page) is answered
+/// as it is. Name [`Anyone`](crate::Anyone) when knowing a job's id is all it takes. The widget's files need no viewer.
+///
+/// What comes back is a [`Scope`] like any other, to be given middleware or guards.
+pub fn scope<V>(path: &str, api: impl Into<ProgressApi>) -> Scope
+where
+    V: FromRequest + Into<Viewer> + 'static,
+{
+    let api: ProgressApi = api.into();
+    // A scope whose path ends in a slash matches only requests with two.
+    web::scope(path.trim_end_matches('/'))
+        .default_service(web::to(move |request: HttpRequest| answer::<V>(api.clone(), request)))
+}
+
+async fn answer<V>(api: ProgressApi, request: HttpRequest) -> Result<HttpResponse, Error>
+where
+    V: FromRequest + Into<Viewer>,
+{
+    let route = api.route(&progress_http::Request {
+        method: request.method().as_str(),
+        path: rest(&request),
+        query: request.uri().query(),
+        headers: request_headers(request.headers()),
+    });
+    let call = match route {
+        Route::Answered(reply) => return Ok(response(reply)),
+        Route::Call(call) => call,
+    };
+    let viewer: Viewer = V::extract(&request).await.map_err(Into::into)?.into();
+    Ok(response(call.answer(&viewer).await))
+}
+
+/// What follows the mount point, as it stood on the request line.
+///
+/// actix-web matches paths that it has decoded, and says how much of the decoded path it used. It decodes everything but
+/// the slash (and `%`, `+`), so what was matched has as many slashes here as there.
+fn rest(request: &HttpRequest) -> &str {
+    let decoded = request.match_info();
+    let matched = decoded.as_str().strip_suffix(decoded.unprocessed()).unwrap_or_default();
+    let raw = request.uri().path();
+    raw.match_indices('/').nth(matched.matches('/').count()).map_or("", |(start, _)| &raw[start..])
+}
+
+/// The headers that [`progress_http`] looks at, for [`refuse_cross_site`](crate::refuse_cross_site) in a handler of the
+/// application's own.
+///
+/// ```
+/// use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+/// use progress_actix::{refuse_cross_site, request_headers};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert(HeaderName::from_static("sec-fetch-site"), HeaderValue::from_static("cross-site"));
+/// assert!(refuse_cross_site(&request_headers(&headers), &[]).is_some());
+/// ```
+#[must_use]
+pub fn request_headers(headers: &HeaderMap) -> RequestHeaders {
+    RequestHeaders::collect(|name| headers.get_all(name).map(HeaderValue::as_bytes))
+}
+
+fn response(reply: Reply) -> HttpResponse {
+    let announced = reply.header("content-length").and_then(|length| length.parse().ok());
+    let body = match (announced, reply.body) {
+        (Some(length), _) => BoxBody::new(Announced(length)),
+        (None, Cow::Borrowed(bytes)) => BoxBody::new(bytes),
+        (None, Cow::Owned(bytes)) => BoxBody::new(bytes),
+    };
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::with_body(status, body);
+    for (name, value) in reply.headers {
+        // Replies hold visible ASCII only; a value that were not would be left out rather than take the process down.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().append(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// The body of an answer to `HEAD`, which only has a length: actix-web writes the length of the body and ignores a
+/// `Content-Length` among the headers.
+struct Announced(u64);
+
+impl MessageBody for Announced {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}

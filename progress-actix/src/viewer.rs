@@ -1,0 +1,34 @@
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use progress_http::Viewer;
+
+/// The extractor for applications in which whoever knows a job's id may follow it: every request comes from
+/// [`Viewer::Anyone`], who sees records without an owner and never a list.
+///
+/// ```
+/// use std::sync::Arc;
+/// use progress_actix::{Anyone, MemoryStore};
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let app = actix_web::App::new().service(progress_actix::scope::<Anyone>("/progress", store));
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Anyone;
+
+impl FromRequest for Anyone {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self))
+    }
+}
+
+impl From<Anyone> for Viewer {
+    fn from(_: Anyone) -> Self {
+        Self::Anyone
+    }
+}

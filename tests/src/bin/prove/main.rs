@@ -1,0 +1,70 @@
+//! The torture suite: each promise of the library, tried with real processes, real signals and real databases.
+//!
+//! `cargo xtask prove [--quick] [name …]` builds and runs it; one line per check and store:
+//! `CHECK name/store PASS|FAIL figure=… limit=…`. Exit code 1 when any fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a check says what is wrong by panicking; it is then a FAIL"
+)]
+
+mod bad_endings;
+mod conformance;
+mod dead_worker;
+mod increments;
+mod inputs;
+mod migrate;
+mod one_ending;
+mod place;
+mod report;
+mod sigkill;
+mod signals;
+mod sigterm;
+mod storage;
+mod worker;
+mod zombie;
+
+use std::process::ExitCode;
+
+use self::report::{Report, Scale};
+
+type Check = fn(&mut Report);
+
+/// Every check, by name.
+const CHECKS: [(&str, Check); 11] = [
+    ("conformance", conformance::run),
+    ("increments", increments::run),
+    ("one-ending", one_ending::run),
+    ("sigkill", sigkill::run),
+    ("sigterm", sigterm::run),
+    ("dead-worker", dead_worker::run),
+    ("zombie", zombie::run),
+    ("storage", storage::run),
+    ("bad-endings", bad_endings::run),
+    ("inputs", inputs::run),
+    ("migrate", migrate::run),
+];
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|word| word == "worker") {
+        worker::run(&arguments[1..]);
+        return ExitCode::SUCCESS;
+    }
+    let scale = if arguments.iter().any(|word| word == "--quick") { Scale::Quick } else { Scale::Full };
+    arguments.retain(|word| word != "--quick");
+    let unknown = arguments.iter().find(|name| !CHECKS.iter().any(|(known, _)| known == name));
+    if let Some(unknown) = unknown {
+        let known: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
+        eprintln!("there is no check {unknown}; there are {}", known.join(", "));
+        return ExitCode::from(2);
+    }
+    let mut report = Report::new(scale);
+    for (name, check) in CHECKS {
+        if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
+            report.begin(name);
+            check(&mut report);
+        }
+    }
+    report.finish()
+}

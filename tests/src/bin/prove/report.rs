@@ -1,0 +1,77 @@
+//! What the checks found, a line each.
+
+use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+/// How much is done: everything, or as much as fits into a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    Full,
+    Quick,
+}
+
+/// What a check found: a figure, the limit it is held to, and whether it is within.
+pub(crate) struct Finding {
+    figure: String,
+    limit: String,
+    passes: bool,
+}
+
+impl Finding {
+    pub(crate) fn new(passes: bool, figure: impl Display, limit: impl Display) -> Self {
+        Self { figure: figure.to_string(), limit: limit.to_string(), passes }
+    }
+}
+
+pub(crate) struct Report {
+    scale: Scale,
+    check: &'static str,
+    passed: u32,
+    failed: u32,
+}
+
+impl Report {
+    pub(crate) fn new(scale: Scale) -> Self {
+        Self { scale, check: "", passed: 0, failed: 0 }
+    }
+
+    pub(crate) fn begin(&mut self, check: &'static str) {
+        self.check = check;
+    }
+
+    /// How many rounds to do: `full` by hand, `quick` in a build.
+    pub(crate) fn rounds(&self, full: u32, quick: u32) -> u32 {
+        match self.scale {
+            Scale::Full => full,
+            Scale::Quick => quick,
+        }
+    }
+
+    /// Runs one check on one store and prints its line. A panic is a FAIL.
+    pub(crate) fn check(&mut self, part: &str, check: impl FnOnce() -> Finding) {
+        let finding = std::panic::catch_unwind(AssertUnwindSafe(check));
+        let finding = finding.unwrap_or_else(|_| Finding::new(false, "it panicked, see above", "no panic"));
+        let word = if finding.passes { "PASS" } else { "FAIL" };
+        println!("CHECK {}/{part} {word} figure={} limit={}", self.check, finding.figure, finding.limit);
+        if finding.passes {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+        }
+    }
+
+    pub(crate) fn finish(self) -> ExitCode {
+        println!("checks: {} passed, {} failed", self.passed, self.failed);
+        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// Runs something whose panics are expected, without what they would say: it would look like a failure of the check.
+pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = run();
+    std::panic::set_hook(hook);
+    outcome
+}

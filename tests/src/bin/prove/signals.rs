@@ -1,0 +1,60 @@
+//! Processes of this program in another role, and the signals they get.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A worker process; killed when dropped.
+pub(crate) struct Worker {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Worker {
+    /// Starts this program as a worker in a role, see `worker.rs`.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg("worker").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        // What a worker says when it panics or aborts is expected, and would look like a failure of the check.
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next line it prints; `None` when it has ended.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        self.lines.next().map(|line| line.unwrap())
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success(), "kill {name} {id}");
+    }
+
+    /// Kills it (SIGKILL) and gives the lines that it had printed and nobody had read.
+    pub(crate) fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.lines.by_ref().map_while(Result::ok).collect()
+    }
+
+    /// Waits for its end, and says how long that took and whether it ended well.
+    pub(crate) fn wait(&mut self, patience: Duration) -> (Duration, bool) {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (begun.elapsed(), status.success());
+            }
+            assert!(begun.elapsed() < patience, "a worker is still there after {patience:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended, which is all we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,137 @@
+//! What this program does as a worker process: `prove worker ROLE URL [JOB]`.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use progress_core::{
+    Delta, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Stamp, Tracker, TrackerHandle,
+    TrackerOptions,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::place::{open, runtime};
+use crate::{increments, sigkill, sigterm, storage, zombie};
+
+pub(crate) fn run(arguments: &[String]) {
+    let [role, url, rest @ ..] = arguments else { panic!("worker ROLE URL [JOB]") };
+    let job: Option<ProgressId> = rest.first().map(|id| id.parse().unwrap());
+    let runtime = runtime();
+    let worker = async {
+        match role.as_str() {
+            "start" => drop(open(url).await.create(&NewProgress::new("prove")).await.unwrap()),
+            "count" => count(url, job.unwrap()).await,
+            "acknowledge" => acknowledge(url, job.unwrap()).await,
+            "tick" => tick(url, job.unwrap()).await,
+            "buffer" => buffer(url, job.unwrap()).await,
+            "work" => work(url, job.unwrap(), TrackerOptions::new()).await,
+            "sleepwalk" => {
+                let options = TrackerOptions::new()
+                    .with_flush_interval(zombie::INTERVAL)
+                    .with_heartbeat_interval(zombie::INTERVAL);
+                work(url, job.unwrap(), options).await;
+            }
+            "lock" => storage::lock(url).await,
+            "abort" => abort(url, job.unwrap()).await,
+            _ => panic!("there is no role {role}"),
+        }
+    };
+    runtime.block_on(worker);
+}
+
+/// Says something to the check, at once.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}").unwrap();
+    stdout.flush().unwrap();
+}
+
+/// Many tasks, each counting one by one.
+async fn count(url: &str, job: ProgressId) {
+    let store = open(url).await;
+    increments::count(&store, job).await;
+}
+
+/// Counts one by one and says each number that the store has acknowledged.
+async fn acknowledge(url: &str, job: ProgressId) {
+    let store = open(url).await;
+    let writer = Uuid::new_v4();
+    for seq in 1.. {
+        let update =
+            ProgressUpdate::advance(Delta::new().with_succeeded(1)).with_stamp(Stamp { writer, seq });
+        store.update(job, &update).await.unwrap();
+        say(seq);
+    }
+}
+
+/// Counts through a tracker at a steady pace and says each count.
+async fn tick(url: &str, job: ProgressId) {
+    let options = TrackerOptions::new().with_flush_interval(sigkill::INTERVAL);
+    let tracker = options.start(open(url).await, job).await.unwrap();
+    let mut ticks = tokio::time::interval(sigkill::TICK);
+    for count in 1.. {
+        ticks.tick().await;
+        tracker.inc(1);
+        say(count);
+    }
+}
+
+/// Counts, writes nothing for a minute, and ends when it is asked to, as a program does that returns from `main`.
+async fn buffer(url: &str, job: ProgressId) {
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let options = TrackerOptions::new().with_flush_interval(Duration::from_secs(60));
+    let tracker = options.start(open(url).await, job).await.unwrap();
+    let handle = tracker.handle();
+    tokio::spawn(async move {
+        // The job goes on until it is dropped with the runtime.
+        let _tracker = tracker;
+        std::future::pending::<()>().await;
+    });
+    for _ in 0..sigterm::COUNTS {
+        handle.inc(1);
+    }
+    say("ready");
+    terminate.recv().await;
+}
+
+/// Works until it is told to stop, and says what it was told.
+async fn work(url: &str, job: ProgressId, options: TrackerOptions) {
+    let tracker = options.start(open(url).await, job).await.unwrap();
+    say("ready");
+    say(busy(&tracker).await);
+    say(tracker.complete(()).await.map_or_else(|error| error.to_string(), |ended| ended.status.to_string()));
+}
+
+async fn busy(tracker: &TrackerHandle) -> progress_core::Stopped {
+    loop {
+        if let Err(reason) = tracker.checkpoint().await {
+            return reason;
+        }
+        tracker.inc(1);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn abort(url: &str, job: ProgressId) {
+    let tracker = Tracker::start(open(url).await, job).await.unwrap();
+    tracker.inc(5);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    std::process::abort();
+}
+
+/// A running job in a store.
+pub(crate) async fn running(store: &Arc<dyn ProgressStore>) -> ProgressId {
+    let job = store.create(&NewProgress::new("prove")).await.unwrap();
+    store.update(job.id, &ProgressUpdate::start()).await.unwrap().id
+}
+
+/// Runs the futures of a set to their end; a panic in one is a panic here.
+pub(crate) async fn join_all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
+    let mut outcomes = Vec::new();
+    while let Some(outcome) = tasks.join_next().await {
+        outcomes.push(outcome.unwrap());
+    }
+    outcomes
+}

@@ -1,0 +1,584 @@
+use crate::servers::{
+    BEGAN, CANCELLED, COMPLETED, FAILED, Mount, PENDING, PENDING_TO_CANCEL, RUNNING, STALE, THEIRS, UNKNOWN,
+    UNOWNED,
+};
+use crate::wire::{Answer, text};
+
+/// One line of the table: a request, and what both frameworks must answer.
+pub(crate) struct Row {
+    method: &'static str,
+    target: Vec<u8>,
+    headers: Vec<Vec<u8>>,
+    body: &'static str,
+    expected: Expected,
+}
+
+struct Expected {
+    status: u16,
+    headers: Vec<(&'static str, Option<String>)>,
+    body: Body,
+}
+
+enum Body {
+    Any,
+    Empty,
+    Contains(String),
+    /// The document that says no more than that there is no such job.
+    NotFound,
+}
+
+/// A request to the mount point, followed by this path; from Ann, unless it says otherwise.
+fn row(method: &'static str, path: impl AsRef<[u8]>, status: u16) -> Row {
+    let target = [b"{mount}", path.as_ref()].concat();
+    let headers = vec![b"x-viewer: owner:ann".to_vec()];
+    Row { method, target, headers, body: "", expected: Expected { status, headers: vec![], body: Body::Any } }
+}
+
+fn get(path: impl AsRef<[u8]>, status: u16) -> Row {
+    row("GET", path, status)
+}
+
+/// One and the same answer, whatever the reason.
+fn not_found(method: &'static str, path: impl AsRef<[u8]>) -> Row {
+    let row = row(method, path, 404).has("content-type", "application/problem+json").lacks("etag");
+    let row = row.has("cache-control", "no-store").has("x-content-type-options", "nosniff").lacks("allow");
+    if method == "HEAD" {
+        row.empty()
+    } else {
+        Row { expected: Expected { body: Body::NotFound, ..row.expected }, ..row }
+    }
+}
+
+impl Row {
+    fn by(mut self, viewer: &str) -> Self {
+        self.headers[0] = format!("x-viewer: {viewer}").into_bytes();
+        self
+    }
+
+    fn by_nobody(mut self) -> Self {
+        self.headers.remove(0);
+        self
+    }
+
+    fn with(mut self, header: impl AsRef<[u8]>) -> Self {
+        self.headers.push(header.as_ref().to_vec());
+        self
+    }
+
+    fn with_body(mut self, body: &'static str) -> Self {
+        self.body = body;
+        self.with(format!("content-length: {}", body.len()))
+    }
+
+    /// Instead of the path under the mount point.
+    fn target(mut self, target: impl AsRef<[u8]>) -> Self {
+        self.target = target.as_ref().to_vec();
+        self
+    }
+
+    fn has(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.expected.headers.push((name, Some(value.into())));
+        self
+    }
+
+    fn lacks(mut self, name: &'static str) -> Self {
+        self.expected.headers.push((name, None));
+        self
+    }
+
+    fn empty(mut self) -> Self {
+        self.expected.body = Body::Empty;
+        self
+    }
+
+    fn says(mut self, part: impl Into<String>) -> Self {
+        self.expected.body = Body::Contains(part.into());
+        self
+    }
+
+    pub(crate) fn request(&self, mount: Mount, connection: &str) -> Vec<u8> {
+        let mut request = format!("{} ", self.method).into_bytes();
+        request.extend(text_replaced(&self.target, mount.path()));
+        request.extend(b" HTTP/1.1\r\nhost: shop.example.com\r\n");
+        for header in &self.headers {
+            request.extend(header);
+            request.extend(b"\r\n");
+        }
+        request.extend(format!("connection: {connection}\r\n\r\n{}", self.body).into_bytes());
+        request
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let headers = self.headers.iter().map(|header| text(header)).collect::<Vec<_>>().join(", ");
+        format!("{} {} [{headers}]", self.method, text(&self.target))
+    }
+
+    pub(crate) fn is_get(&self) -> bool {
+        self.method == "GET"
+    }
+
+    pub(crate) fn sends_body(&self) -> bool {
+        !self.body.is_empty()
+    }
+
+    /// Whether the answer may have a body.
+    pub(crate) fn has_body(&self) -> bool {
+        self.method != "HEAD"
+    }
+
+    /// The same, asked with HEAD.
+    pub(crate) fn head(&self) -> Self {
+        let expected = Expected { status: self.expected.status, headers: vec![], body: Body::Empty };
+        let (target, headers) = (self.target.clone(), self.headers.clone());
+        Self { method: "HEAD", target, headers, body: self.body, expected }
+    }
+
+    /// What is wrong with an answer.
+    pub(crate) fn complaints(&self, answer: &Answer) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if answer.status() != self.expected.status {
+            complaints.push(format!("status {} and not {}", answer.status_line, self.expected.status));
+        }
+        for (name, value) in &self.expected.headers {
+            if answer.header(name) != value.as_deref() {
+                complaints.push(format!("{name} is {:?} and not {value:?}", answer.header(name)));
+            }
+        }
+        let body = text(&answer.body);
+        let body_is_right = match &self.expected.body {
+            Body::Any => true,
+            Body::Empty => answer.body.is_empty(),
+            Body::Contains(part) => String::from_utf8_lossy(&answer.body).contains(part.as_str()),
+            Body::NotFound => {
+                body == r#"{"detail":"there is no such job","status":404,"title":"Not Found","type":"about:blank"}"#
+            }
+        };
+        if !body_is_right {
+            complaints.push(format!("the body is {body:?}"));
+        }
+        if self.has_body() && !matches!(answer.status(), 204 | 304) && answer.announced() != answer.body.len()
+        {
+            complaints.push(format!("{} bytes announced, {} sent", answer.announced(), answer.body.len()));
+        }
+        complaints
+    }
+}
+
+fn text_replaced(target: &[u8], mount: &str) -> Vec<u8> {
+    let Some(at) = target.windows(7).position(|window| window == b"{mount}") else {
+        return target.to_vec();
+    };
+    [&target[..at], mount.as_bytes(), &target[at + 7..]].concat()
+}
+
+/// The tag of a record that was made so many seconds after the first one.
+fn tag(seconds: i64, version: &str) -> String {
+    format!("\"{:x}-{version}\"", BEGAN + seconds * 1_000)
+}
+
+/// Every row, in order: those at the end change records.
+pub(crate) fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend(polls());
+    rows.extend(lists_and_logs());
+    rows.extend(ids_that_name_nothing());
+    rows.extend(methods());
+    rows.extend(files());
+    rows.extend(viewers());
+    rows.extend(forged_requests());
+    rows.extend(changes());
+    rows
+}
+
+fn polls() -> Vec<Row> {
+    let running = tag(61, "3");
+    let active = |row: Row| row.has("retry-after", "1").has("cache-control", "no-store");
+    let finished = |path: &str, tag: String, status: &str| {
+        let row = get(format!("/{path}"), 200).has("etag", tag).lacks("retry-after");
+        row.says(format!("\"status\":\"{status}\"")).has("content-type", "application/json")
+    };
+    let mut rows = vec![
+        active(get(format!("/{RUNNING}"), 200)).has("etag", &running).says("\"poll_after_ms\":500"),
+        active(get(format!("/{RUNNING}/"), 200)).has("etag", &running),
+        active(get(format!("/{RUNNING}?"), 200)),
+        active(get(format!("/{RUNNING}?x=%zz%&=&&%ff"), 200)),
+        active(get(format!("/{RUNNING}?_=/../%2e%2e/x"), 200)),
+        active(get("", 200).target(format!("http://shop.example.com{{mount}}/{RUNNING}"))),
+        active(get(format!("/{RUNNING}#not-for-servers"), 200)),
+        active(get(format!("/{RUNNING}?{}", "a".repeat(30_000)), 200)),
+        active(get(format!("/{RUNNING}"), 200).with("range: bytes=0-3\r\naccept-encoding: gzip, br")),
+        active(get(format!("/{PENDING}"), 200)).has("etag", tag(60, "1")).says("\"status\":\"pending\""),
+        // Silent for a minute: the version is as it was, and the tag is another.
+        active(get(format!("/{STALE}"), 200)).has("etag", tag(0, "2-stale")).says("\"stale\":true"),
+        get(format!("/{STALE}"), 200).with(format!("if-none-match: {}", tag(0, "2"))),
+        get(format!("/{STALE}"), 304).with(format!("if-none-match: {}", tag(0, "2-stale"))).empty(),
+        finished(COMPLETED, tag(61, "4"), "completed").says("\"progress_percentage\":100"),
+        finished(FAILED, tag(61, "4"), "failed").says("\"error_message\":\"disk full\""),
+        finished(CANCELLED, tag(61, "4"), "cancelled"),
+        get(format!("/{COMPLETED}"), 304)
+            .with(format!("if-none-match: {}", tag(61, "4")))
+            .lacks("retry-after"),
+        get(format!("/{UNOWNED}"), 200),
+    ];
+    for matching in [
+        running.clone(),
+        format!("W/{running}"),
+        format!("\"a\", W/\"b,c\" ,,{running}"),
+        "*".to_owned(),
+        format!("  {running}\t"),
+        format!("\"a\"\r\nif-none-match: {running}"),
+        format!("\"a\"\r\nIf-None-Match: \"b\", W/{running}\r\nif-none-match: \"c\""),
+        format!("{running}, \u{e9}"),
+    ] {
+        let row = get(format!("/{RUNNING}"), 304).with(format!("if-none-match: {matching}"));
+        rows.push(active(row.has("etag", &running).lacks("content-type").lacks("content-length").empty()));
+    }
+    let others: [&[u8]; 12] = [
+        b"\"a\"",
+        b"",
+        b"W/",
+        b"\"a\", *",
+        b"**",
+        b"\"",
+        b"\"\"",
+        b"\xff\xfe",
+        b"\"\xe9\"",
+        b"\"a\" \"b\"",
+        b"*\r\nif-none-match: \"a\"",
+        b"\"18bcfe56800-3",
+    ];
+    for other in others {
+        let row = get(format!("/{RUNNING}"), 200).with([b"if-none-match: ", other].concat());
+        rows.push(active(row.has("etag", &running)));
+    }
+    rows.push(active(get(format!("/{RUNNING}"), 200).with(format!("if-none-match: w/{running}"))));
+    rows.push(active(
+        get(format!("/{RUNNING}"), 200).with(format!("if-none-match: {}", running.to_uppercase())),
+    ));
+    rows
+}
+
+fn lists_and_logs() -> Vec<Row> {
+    let page = |path: &str, count: usize| get(path, 200).says(format!("{{\"count\":{count},")).lacks("etag");
+    // Seven of Ann's, newest first: the four of one moment by id, the two pending ones, the stale one.
+    let after_two = format!("{}.{FAILED_OR_LATER}", BEGAN + 61_000, FAILED_OR_LATER = CANCELLED);
+    let mut rows = vec![
+        page("", 7).lacks("link").has("cache-control", "no-store"),
+        page("/", 7),
+        page("//", 7),
+        page("?", 7),
+        page("/?", 7),
+        page("?limit=7", 7).lacks("link"),
+        page("?limit=2", 2).has("link", format!("<?limit=2&cursor={after_two}>; rel=\"next\"")),
+        page("/?limit=2", 2).has("link", format!("<?limit=2&cursor={after_two}>; rel=\"next\"")),
+        page(&format!("?limit=2&cursor={after_two}"), 2),
+        page("?limit=2&limit=0&own=%C3%A9+%zz", 2)
+            .has("link", format!("<?limit=2&limit=0&own=%C3%A9+%25zz&cursor={after_two}>; rel=\"next\"")),
+        page("?%6Cimit=2", 2),
+        page("/active", 4),
+        page("/active/", 4),
+        page("/active?limit=1&task_type=import", 1),
+        page("?active=true", 4),
+        page("?active=false", 3),
+        page("?status=completed", 1),
+        page("?task_type=no%20such", 0),
+        page("?task_type=%ff", 0),
+        page(&format!("?ids={RUNNING},{THEIRS},{UNKNOWN},x,%00,{UNOWNED}"), 2),
+        page(&format!("?ids={RUNNING}%2C{PENDING}"), 2),
+        page("?ids=", 0),
+        page("", 9).by("admin"),
+        page(&format!("?ids={RUNNING},{UNOWNED}"), 1).by("anyone"),
+        get("", 403).by("anyone").has("content-type", "application/problem+json"),
+        get("/active", 403).by("anyone"),
+    ];
+    for bad in [
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "limit=%2B1",
+        "limit=1.5",
+        "limit=",
+        "limit=9999999999999999999999",
+        "limit=%ff",
+        "cursor=",
+        "cursor=x",
+        "cursor=1.",
+        "cursor=%00",
+        "status=",
+        "status=Running",
+        "active=1",
+        "active=",
+    ] {
+        rows.push(get(format!("?{bad}"), 400).has("content-type", "application/problem+json"));
+        rows.push(get(format!("/active?{bad}"), 400));
+    }
+    let hundred_and_one = [UNKNOWN; 101].join(",");
+    rows.push(get(format!("?ids={hundred_and_one}"), 400));
+    let log = |path: &str, next: u64| {
+        get(format!("/{RUNNING}/log{path}"), 200)
+            .says(format!("\"next_after\":{next},\"dropped\":0"))
+            .lacks("etag")
+    };
+    rows.extend([
+        log("", 3),
+        log("/", 3),
+        log("?limit=2", 2),
+        log("?after=2&limit=2", 3),
+        log("?after=3", 3),
+    ]);
+    rows.push(log("?after=9007199254740993", 9_007_199_254_740_993));
+    for bad in ["after=-1", "after=x", "after=", "limit=0", "limit=1001"] {
+        rows.push(get(format!("/{RUNNING}/log?{bad}"), 400));
+    }
+    rows
+}
+
+fn ids_that_name_nothing() -> Vec<Row> {
+    let braces = format!("{{{RUNNING}}}");
+    let urn = format!("urn:uuid:{RUNNING}");
+    let upper = RUNNING.to_uppercase();
+    let plain = RUNNING.replace('-', "");
+    let escaped = RUNNING.replace('a', "%61");
+    let long = "a".repeat(4096);
+    let ids: Vec<&[u8]> = vec![
+        UNKNOWN.as_bytes(),
+        THEIRS.as_bytes(),
+        braces.as_bytes(),
+        urn.as_bytes(),
+        upper.as_bytes(),
+        plain.as_bytes(),
+        escaped.as_bytes(),
+        long.as_bytes(),
+        b"x",
+        b"%00",
+        b"%ff",
+        b"%",
+        b"%2",
+        b"%zz",
+        b"%2e%2e",
+        b"%2e",
+        b"..",
+        b".",
+        b"../x",
+        b"x/..",
+        b"%2f",
+        b"a%2fb",
+        b"a/b",
+        b"a/b/c/d",
+        b"%20",
+        b"+",
+        b"*",
+        b"%25",
+        b"%252e",
+        b"a;b=c",
+        b"a:b@c",
+        b"%F0%9F%92%A9",
+        b"index.html",
+        b"progress-polling.js%00",
+        b"progress-polling.map",
+        b"log",
+        b"cancel",
+        b"Active",
+        b"act%69ve",
+    ];
+    // Bytes beyond ASCII have no place in a request line (RFC 3986), and the servers deal with them before any application
+    // sees them: hyper lets UTF-8 through (our 404 then), actix answers 400 with a body of its own.
+    let mut rows = Vec::new();
+    for id in ids {
+        let at = |rest: &str| [b"/", id, rest.as_bytes()].concat();
+        rows.push(not_found("GET", at("")));
+        rows.push(not_found("HEAD", at("")));
+        rows.push(not_found("GET", at("/")));
+        rows.push(not_found("GET", at("/log")));
+        rows.push(not_found("POST", at("/cancel")));
+        rows.push(not_found("POST", at("/cancel/")));
+        rows.push(not_found("DELETE", at("")));
+        rows.push(not_found("GET", at("")).with("if-none-match: *"));
+    }
+    for path in [
+        format!("/{}", "a/".repeat(15_000)),
+        format!("//{RUNNING}"),
+        format!("/{RUNNING}//"),
+        format!("/{RUNNING}//log"),
+        format!("/{RUNNING}/log//"),
+        format!("/{RUNNING}/log/x"),
+        format!("/{RUNNING}/LOG"),
+        format!("/{RUNNING}/lo%67"),
+        format!("/{RUNNING}%2flog"),
+        format!("/{RUNNING}/../{RUNNING}"),
+        format!("/./{RUNNING}"),
+        "///".to_owned(),
+        "/progress-polling.js/log".to_owned(),
+        "/active/log".to_owned(),
+    ] {
+        rows.push(not_found("GET", &path));
+    }
+    rows
+}
+
+fn methods() -> Vec<Row> {
+    let resources = [
+        (String::new(), "GET, HEAD, OPTIONS"),
+        ("/".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/active".to_owned(), "GET, HEAD, OPTIONS"),
+        (format!("/{RUNNING}"), "GET, HEAD, DELETE, OPTIONS"),
+        (format!("/{RUNNING}/"), "GET, HEAD, DELETE, OPTIONS"),
+        (format!("/{UNKNOWN}"), "GET, HEAD, DELETE, OPTIONS"),
+        (format!("/{RUNNING}/log"), "GET, HEAD, OPTIONS"),
+        (format!("/{RUNNING}/cancel"), "POST, OPTIONS"),
+        ("/progress-polling.js".to_owned(), "GET, HEAD, OPTIONS"),
+    ];
+    let mut rows = Vec::new();
+    for (path, allow) in &resources {
+        rows.push(row("OPTIONS", path, 204).has("allow", *allow).lacks("content-length").empty());
+        rows.push(row("OPTIONS", path, 204).has("allow", *allow).by_nobody());
+        for method in [
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY", "FOO", "get",
+            "Delete", "M-SEARCH", "PRI",
+        ] {
+            if !allow.split(", ").any(|allowed| allowed == method) {
+                let row = row(method, path, 405).has("allow", *allow).lacks("retry-after");
+                rows.push(if method == "HEAD" { row.empty() } else { row.says("this address takes") });
+            }
+        }
+        rows.push(row("PUT", path, 405).has("allow", *allow).with_body("{\"status\": \"completed\"}"));
+    }
+    rows.push(row("OPTIONS", "/a/b/c", 404));
+    rows
+}
+
+fn files() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for file in &progress_http::WIDGET {
+        let path = format!("/{}", file.name);
+        let fresh = get(&path, 200).has("content-type", file.content_type).has("cache-control", "no-cache");
+        rows.push(fresh.has("content-length", file.content.len().to_string()).says(file.content));
+        rows.push(get(&path, 200).by_nobody());
+        rows.push(get(format!("{path}?v=1"), 200));
+        rows.push(get(format!("{path}/"), 200));
+        rows.push(get(&path, 304).with("if-none-match: *").lacks("content-type").empty());
+        rows.push(get(&path, 200).with("if-none-match: \"a\""));
+    }
+    rows
+}
+
+fn viewers() -> Vec<Row> {
+    let refused = |row: Row| row.by_nobody().has("www-authenticate", "Cookie");
+    vec![
+        refused(get(format!("/{RUNNING}"), 401)).says("please sign in"),
+        refused(get("/x", 401)),
+        refused(get("", 401)),
+        refused(get(format!("/{RUNNING}/log"), 401)),
+        refused(row("POST", format!("/{RUNNING}/cancel"), 401)),
+        refused(row("DELETE", format!("/{RUNNING}"), 401)),
+        row("PUT", format!("/{RUNNING}"), 405).by_nobody(),
+        get(format!("/{RUNNING}"), 200).by("admin"),
+        get(format!("/{THEIRS}"), 200).by("admin"),
+        get(format!("/{THEIRS}"), 200).by("owner:bob"),
+        get(format!("/{UNOWNED}"), 200).by("anyone"),
+        not_found("GET", format!("/{RUNNING}")).by("anyone"),
+        not_found("GET", format!("/{RUNNING}/log")).by("owner:bob"),
+        not_found("POST", format!("/{RUNNING}/cancel")).by("owner:bob"),
+        not_found("DELETE", format!("/{COMPLETED}")).by("owner:bob"),
+        not_found("DELETE", format!("/{COMPLETED}")).by("anyone"),
+    ]
+}
+
+fn forged_requests() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (method, path) in [("POST", format!("/{RUNNING}/cancel")), ("DELETE", format!("/{COMPLETED}"))] {
+        for forged in [
+            "sec-fetch-site: cross-site",
+            "sec-fetch-site: same-site",
+            "sec-fetch-site: none\r\nsec-fetch-site: cross-site",
+            "sec-fetch-site: cross-site\r\norigin: https://shop.example.com",
+            "sec-fetch-site: ",
+            "origin: https://evil.example",
+            "origin: null",
+            "origin: https://shop.example.com:8443",
+            "origin: ",
+            "origin: https://app.example.com\r\norigin: https://evil.example",
+        ] {
+            rows.push(row(method, &path, 403).with(forged).says("another site"));
+            rows.push(row(method, &path, 403).with(forged).by_nobody());
+        }
+    }
+    // Reading is anybody's right, with the viewer's own eyes.
+    rows.push(get(format!("/{RUNNING}"), 200).with("sec-fetch-site: cross-site"));
+    rows
+}
+
+fn changes() -> Vec<Row> {
+    let cancel = |id: &str, status| row("POST", format!("/{id}/cancel"), status);
+    let delete = |id: &str, status| row("DELETE", format!("/{id}"), status);
+    vec![
+        delete(RUNNING, 409).says("cancel it first"),
+        delete(PENDING, 409),
+        cancel(RUNNING, 202).says("\"cancel_requested\":true").lacks("etag"),
+        cancel(RUNNING, 202).with_body("{}"),
+        Row { body: "2\r\n{}\r\n0\r\n\r\n", ..cancel(RUNNING, 202).with("transfer-encoding: chunked") },
+        row("POST", format!("/{RUNNING}/cancel/"), 202).with("sec-fetch-site: same-origin"),
+        cancel(RUNNING, 202).with("origin: https://shop.example.com"),
+        cancel(RUNNING, 202).with("origin: https://app.example.com\r\nsec-fetch-site: cross-site"),
+        get(format!("/{RUNNING}"), 200)
+            .with(format!("if-none-match: {}", tag(61, "3")))
+            .has("etag", tag(61, "4")),
+        cancel(PENDING_TO_CANCEL, 200).says("\"status\":\"cancelled\""),
+        cancel(PENDING_TO_CANCEL, 200).says("\"finished\":true"),
+        cancel(COMPLETED, 409).has("content-type", "application/problem+json"),
+        cancel(FAILED, 409),
+        cancel(CANCELLED, 200),
+        delete(COMPLETED, 204).lacks("content-type").lacks("content-length").empty(),
+        not_found("DELETE", format!("/{COMPLETED}")),
+        not_found("GET", format!("/{COMPLETED}")),
+        not_found("GET", format!("/{COMPLETED}/log")),
+        not_found("POST", format!("/{COMPLETED}/cancel")),
+        row("DELETE", format!("/{FAILED}/"), 204).with_body("x"),
+        delete(CANCELLED, 204).by("admin"),
+        delete(PENDING_TO_CANCEL, 204).with("sec-fetch-site: same-origin"),
+        get("", 200).says("{\"count\":3,"),
+    ]
+}
+
+/// What a store in trouble makes of each of them: the same, and nothing of what it said.
+pub(crate) fn troubled() -> Vec<Row> {
+    [
+        get(format!("/{RUNNING}"), 503),
+        get("", 503),
+        get(format!("?ids={RUNNING}"), 503),
+        get(format!("/{RUNNING}/log"), 503),
+        row("POST", format!("/{RUNNING}/cancel"), 503),
+        row("DELETE", format!("/{COMPLETED}"), 503),
+    ]
+    .map(|row| {
+        row.has("retry-after", "1").has("content-type", "application/problem+json").says("please try again")
+    })
+    .into()
+}
+
+/// What needs no store is answered while it is in trouble.
+pub(crate) fn untroubled() -> Vec<Row> {
+    vec![
+        not_found("GET", "/x"),
+        get("/progress-polling.js", 200),
+        row("OPTIONS", "", 204),
+        row("PUT", format!("/{RUNNING}"), 405),
+        get("?limit=0", 400),
+    ]
+}
+
+/// Outside of the mount point, where the application answers, here with a wildcard of its own.
+pub(crate) fn elsewhere() -> Vec<Row> {
+    [
+        "/",
+        "/jobs",
+        "/jobs/",
+        "/jobs/progressive",
+        "/jobs/progress%2f",
+        "/jobs/progress.js",
+        "/JOBS/progress",
+        "/jobs//progress",
+    ]
+    .map(|target| get("", 200).target(target).says("the application's own"))
+    .into()
+}
