@@ -1,7 +1,7 @@
 //! The polling API of `progress-core`, without a web framework: which request means what, who may see what, what is cached
 //! how, and the files of the browser widget.
 //!
-//! An adapter (`progress-axum`, or your own in thirty lines) turns its framework's request into a [`Request`], asks
+//! An adapter (`progress-axum`, `progress-actix`, or your own in thirty lines) turns its framework's request into a [`Request`], asks
 //! [`ProgressApi::route`], finds out who the [`Viewer`] is when the answer depends on it, and copies the [`Reply`]. It
 //! decides nothing, so every framework gives the same bytes.
 //!

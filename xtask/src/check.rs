@@ -30,6 +30,7 @@ pub(crate) fn run() -> ExitCode {
         ("progress-sqlx", "sqlite"),
         ("progress-http", ""),
         ("progress-axum", ""),
+        ("progress-actix", ""),
     ] {
         let name = format!("{package} alone, features [{features}]");
         report.run_with(&name, &compiler, |()| {
