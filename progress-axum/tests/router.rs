@@ -166,4 +166,34 @@ async fn head_has_the_headers_of_get_over_the_wire() {
         ask(address, &format!("GET /progress/{id}"), &format!("if-none-match: {etag}\r\n")).await;
     assert_eq!(status, 304);
     assert!(again.len() <= 300, "{} bytes: {again}", again.len());
+    let (status, bare) =
+        ask(address, &format!("HEAD /progress/{id}"), &format!("if-none-match: {etag}\r\n")).await;
+    assert_eq!(status, 304);
+    assert!(!bare.contains("content-length"), "there is a body, and it is not empty: {bare}");
+}
+
+#[tokio::test]
+async fn a_mount_point_is_whole_segments_and_keeps_empty_ones() {
+    let store = Arc::new(MemoryStore::new());
+    let id = store.create(&NewProgress::new("t")).await.unwrap().id;
+    let app = Router::new()
+        .merge(progress_axum::router::<Anyone, _>("/progress", store.clone()))
+        .merge(progress_axum::router::<Anyone, _>("/teams/{team}/progress", store.clone()))
+        .nest("/{language}", progress_axum::router::<Anyone, _>("/progress/", store));
+    let address = serve(app).await;
+    for mount in ["/progress", "/teams/a%2fb%20c/progress", "/caf%C3%A9/progress"] {
+        for (path, expected) in [
+            (String::new(), 403),
+            ("/".to_owned(), 403),
+            ("?ids=".to_owned(), 200),
+            (format!("/{id}"), 200),
+            (format!("/{id}/"), 200),
+            (format!("//{id}"), 404),
+            (format!("/a%2f{id}"), 404),
+        ] {
+            let (status, answer) = ask(address, &format!("GET {mount}{path}"), "").await;
+            assert_eq!(status, expected, "{mount}{path}: {answer}");
+        }
+    }
+    assert!(ask(address, "GET /progressive", "").await.1.contains("content-length: 0"), "not ours");
 }
