@@ -1,25 +1,89 @@
 //! What the errors of a driver mean to a caller: try again, or do not.
 
-use progress_core::{BoxError, ProgressError};
+use std::time::Duration;
 
-/// Whether an error of the driver, not of the database behind it, may be gone the next time.
+use progress_core::{BoxError, ProgressError};
+use sqlx::error::DatabaseError;
+
+/// Sorts an error into "the same call may succeed later" and "it will not".
+pub(crate) fn classify(error: sqlx::Error) -> ProgressError {
+    if is_passing(&error) { ProgressError::unavailable(error) } else { ProgressError::store(error) }
+}
+
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::Io(_)
         | sqlx::Error::WorkerCrashed
-        // The connection and SQLite disagree about whether there is a transaction; the next call gets another one.
+        // The connection and its database disagree about whether there is a transaction; the next call gets another one.
         | sqlx::Error::InvalidSavePointStatement
         | sqlx::Error::BeginFailed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| passing_code(&code)),
+        sqlx::Error::Database(error) => is_passing_answer(&**error),
         _ => false,
     }
 }
 
-/// Sorts an error into "the same call may succeed later" and "it will not".
-pub(crate) fn classify(error: sqlx::Error) -> ProgressError {
-    if is_passing(&error) { ProgressError::unavailable(error) } else { ProgressError::store(error) }
+/// What a database says that it will not say for ever.
+fn is_passing_answer(error: &dyn DatabaseError) -> bool {
+    #[cfg(feature = "_sqlite")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+        return error.code().is_some_and(|code| crate::sqlite::codes::is_passing(&code));
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        return crate::postgres::codes::is_passing(error.code());
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return crate::mysql::codes::is_passing(error.number());
+    }
+    let _ = error;
+    false
+}
+
+/// Whether the database undid the transaction because of somebody else's, so that it did not happen, and may be repeated
+/// at once.
+fn is_conflict(error: &ProgressError) -> bool {
+    let ProgressError::Unavailable(source) = error else {
+        return false;
+    };
+    let Some(error) = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error) else {
+        return false;
+    };
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        return crate::postgres::codes::is_conflict(error.code());
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return crate::mysql::codes::is_conflict(error.number());
+    }
+    let _ = error;
+    false
+}
+
+/// Lets a transaction be repeated that lost against others, a few times.
+pub(crate) struct Attempts {
+    left: u32,
+}
+
+impl Attempts {
+    pub(crate) fn new() -> Self {
+        Self { left: 5 }
+    }
+
+    /// Returns after a pause, true when there should be another attempt.
+    pub(crate) async fn again(&mut self, error: &ProgressError) -> bool {
+        // The winner is done within a few round trips.
+        const PAUSE: Duration = Duration::from_millis(5);
+        if self.left == 0 || !is_conflict(error) {
+            return false;
+        }
+        self.left -= 1;
+        tokio::time::sleep(PAUSE).await;
+        true
+    }
 }
 
 /// One error for each of several calls that failed together.
@@ -35,58 +99,9 @@ pub(crate) fn for_each(error: ProgressError, calls: usize) -> impl Iterator<Item
     })
 }
 
-// Primary result codes of SQLite (https://sqlite.org/rescode.html) that pass. CORRUPT and NOTADB, say, do not.
-const BUSY: i32 = 5;
-const LOCKED: i32 = 6;
-const NOMEM: i32 = 7;
-const READONLY: i32 = 8;
-const INTERRUPT: i32 = 9;
-const IOERR: i32 = 10;
-const FULL: i32 = 13;
-const CANTOPEN: i32 = 14;
-const PROTOCOL: i32 = 15;
-
-fn passing_code(code: &str) -> bool {
-    matches!(
-        primary(code),
-        Some(BUSY | LOCKED | NOMEM | READONLY | INTERRUPT | IOERR | FULL | CANTOPEN | PROTOCOL)
-    )
-}
-
-/// Whether another connection is in the way right now. PROTOCOL is what is left after a hundred attempts to read a
-/// write-ahead log that others are setting up.
-pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| matches!(primary(&code), Some(BUSY | LOCKED | PROTOCOL)))
-}
-
-/// The low byte: sqlx hands over extended codes, such as 517 for a kind of BUSY.
-fn primary(code: &str) -> Option<i32> {
-    code.parse::<i32>().ok().map(|code| code & 0xff)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn extended_codes_are_sorted_by_their_low_byte() {
-        for (code, passes) in [
-            ("5", true),
-            ("517", true),
-            ("13", true),
-            ("1032", true),
-            ("1", false),
-            ("11", false),
-            ("26", false),
-            ("1555", false),
-            ("x", false),
-        ] {
-            assert_eq!(passing_code(code), passes, "{code}");
-        }
-    }
 
     #[test]
     fn a_common_cause_is_told_to_each() {

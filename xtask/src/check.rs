@@ -17,7 +17,7 @@ pub(crate) fn run() -> ExitCode {
         cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
     });
     report.run_with("documentation", &compiler, |()| {
-        let features = "progress-core/testing,progress-core/mock,progress-sqlx/sqlite";
+        let features = "progress-core/testing,progress-core/mock,progress-sqlx/sqlite,progress-sqlx/postgres,progress-sqlx/mysql";
         let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--features", features]);
         doc.env("RUSTDOCFLAGS", "-D warnings");
         doc
@@ -28,6 +28,8 @@ pub(crate) fn run() -> ExitCode {
         ("progress-core", "mock"),
         ("progress-sqlx", ""),
         ("progress-sqlx", "sqlite"),
+        ("progress-sqlx", "postgres"),
+        ("progress-sqlx", "mysql"),
         ("progress-http", ""),
         ("progress-axum", ""),
         ("progress-actix", ""),

@@ -3,6 +3,7 @@
 
 mod check;
 mod prove;
+mod servers;
 mod setup;
 mod step;
 mod test;

@@ -2,21 +2,26 @@
 
 use std::process::{Command, ExitCode};
 
+use crate::servers::Servers;
 use crate::step::{Report, command};
 
 pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     let mut report = Report::default();
+    let servers = Servers::start();
+    servers.report(&mut report);
     // Optimised: what is to be tortured is the program that people run.
     let mut prove = suite("--release");
     prove.args(arguments);
+    servers.tell(&mut prove);
     report.run("prove", &mut prove);
     report.finish()
 }
 
 /// As much of it as fits into a build, on what the tests have built already.
-pub(crate) fn quick() -> Command {
+pub(crate) fn quick(servers: &Servers) -> Command {
     let mut prove = suite("--profile=dev");
     prove.arg("--quick");
+    servers.tell(&mut prove);
     prove
 }
 

@@ -15,7 +15,7 @@ fn answers(program: &str, argument: &str) -> bool {
 }
 
 /// Installs a Debian package, if this is a machine on which we may.
-fn install(packages: &[&str]) -> Result<(), String> {
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     let names = packages.join(" ");
     let advice =
         format!("install {names} first (as root on Debian or Ubuntu, this command does it by itself)");

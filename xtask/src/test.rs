@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use crate::servers::Servers;
 use crate::step::{Report, command};
 use crate::{prove, setup};
 
@@ -13,15 +14,18 @@ pub(crate) fn run() -> ExitCode {
     if let Err(reason) = &python {
         report.not_run("invoice-mailer against aiosmtpd", reason);
     }
+    let servers = Servers::start();
+    servers.report(&mut report);
     report.run_with("cargo test", &compiler, |()| {
         let mut test = command("cargo", &["test", "--workspace", "--locked", "--no-fail-fast"]);
         if let Ok(python) = &python {
             test.env("AIOSMTPD_PYTHON", python);
         }
+        servers.tell(&mut test);
         test
     });
 
-    report.run_with("prove, quickly", &compiler, |()| prove::quick());
+    report.run_with("prove, quickly", &compiler, |()| prove::quick(&servers));
 
     let assets = setup::node_packages();
     for (name, script) in [

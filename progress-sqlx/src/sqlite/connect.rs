@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 use progress_core::ProgressError;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+use super::codes::is_busy;
 use super::{SqliteStore, statements};
-use crate::error::{classify, is_busy};
+use crate::error::classify;
+use crate::health::Pools;
+use crate::store::Body;
 
 /// How long a writer waits for other processes, and a reader in the rare cases in which it has to.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,11 +100,11 @@ impl Address {
         let writer = pool(1).connect_with(writer).await?;
         use_write_ahead_log(&writer).await?;
         let readers = self.options.clone().create_if_missing(false).pragma("query_only", "ON");
-        Ok(SqliteStore {
-            reader: pool(READERS).connect_lazy_with(readers),
-            patience: BUSY_TIMEOUT,
-            ..SqliteStore::new(writer)
-        })
+        // A file is not silent, so these need no replacing.
+        let pools = Pools::new(writer, pool(READERS).connect_lazy_with(readers), false);
+        let mut store = SqliteStore { body: Body::on(pools) };
+        store.body.shared.patience = BUSY_TIMEOUT;
+        Ok(store)
     }
 }
 

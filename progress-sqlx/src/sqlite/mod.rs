@@ -1,18 +1,19 @@
+pub(crate) mod codes;
 mod connect;
-mod delete;
 mod migrate;
-mod row;
 mod statements;
-mod store;
 mod turn;
-mod update;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use progress_core::DEFAULT_LOG_LIMIT;
-use sqlx::sqlite::SqlitePool;
-use tokio::sync::Mutex;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
+use tokio::sync::OwnedMutexGuard;
+
+use self::turn::Turns;
+use crate::dialect::{Dialect, Turn, bind, returning_driver};
+use crate::facade::store;
+use crate::statements::Statements;
+use crate::store::{Body, Deadlines};
 
 /// Progress records in SQLite.
 ///
@@ -30,14 +31,10 @@ use tokio::sync::Mutex;
 /// - **Network file systems** do not lock as SQLite needs; keep the file on a local disk.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    writer: SqlitePool,
-    reader: SqlitePool,
-    log_limit: u32,
-    /// Whose turn it is to write, among the tasks of this store.
-    turn: Arc<Mutex<()>>,
-    /// How long to wait for other processes, beyond the busy timeout of the connection.
-    patience: Duration,
+    body: Body<Sqlite>,
 }
+
+store!(SqliteStore);
 
 impl SqliteStore {
     /// A store in a database that the application has opened. The pool is used as it is, and nothing is created: call
@@ -47,20 +44,23 @@ impl SqliteStore {
     /// never recycled (no idle timeout, no maximal lifetime, `test_before_acquire(false)`).
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
-        Self {
-            writer: pool.clone(),
-            reader: pool,
-            log_limit: DEFAULT_LOG_LIMIT,
-            turn: Arc::default(),
-            patience: Duration::ZERO,
-        }
+        Self { body: Body::new(pool) }
+    }
+}
+
+bind!(Sqlite, SqliteArguments);
+
+impl Dialect for Sqlite {
+    const STATEMENTS: &'static Statements = &statements::STATEMENTS;
+    const BATCH: u32 = 500;
+    /// What a store waits for by itself ends first: its turn, other processes.
+    const DEADLINES: Deadlines = Deadlines { read: Duration::from_secs(6), write: Duration::from_secs(36) };
+    type Shared = Turns;
+    type Guard = OwnedMutexGuard<()>;
+
+    async fn begin(body: &Body<Self>) -> Result<Turn<Self>, progress_core::ProgressError> {
+        turn::begin(body).await
     }
 
-    /// Keeps this many of the newest entries of each log, instead of 1,000. A log that is longer shrinks when it is next
-    /// written to.
-    #[must_use]
-    pub fn with_log_limit(mut self, entries: u32) -> Self {
-        self.log_limit = entries;
-        self
-    }
+    returning_driver!(SqliteConnection, SqliteRow);
 }

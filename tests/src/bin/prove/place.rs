@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use progress_core::{MemoryStore, Progress, ProgressStore};
-use progress_sqlx::SqliteStore;
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -26,9 +26,30 @@ impl Place {
         Self { name: "sqlite", url: Some(url), _folder: Some(folder) }
     }
 
+    /// A new database on the server that the variable names; `None` where there is no such server, which xtask says aloud.
+    fn on_server(name: &'static str, variable: &str) -> Option<Self> {
+        let server = std::env::var(variable).ok()?;
+        let database = format!("prove_{}", uuid::Uuid::new_v4().simple());
+        let create = AssertSqlSafe(format!("CREATE DATABASE {database}"));
+        runtime().block_on(async {
+            if name == "postgres" {
+                let mut connection = PgConnection::connect(&server).await.unwrap();
+                sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+            } else {
+                let mut connection = MySqlConnection::connect(&server).await.unwrap();
+                sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+            }
+        });
+        // The server's address ends in the database that is always there.
+        let (host, _) = server.rsplit_once('/').unwrap();
+        Some(Self { name, url: Some(format!("{host}/{database}")), _folder: None })
+    }
+
     /// One of every kind that several processes can share.
     pub(crate) fn shared() -> Vec<Self> {
-        vec![Self::sqlite()]
+        let servers = [("postgres", "PROGRESS_TEST_POSTGRES"), ("mysql", "PROGRESS_TEST_MYSQL")];
+        let servers = servers.into_iter().filter_map(|(name, variable)| Self::on_server(name, variable));
+        std::iter::once(Self::sqlite()).chain(servers).collect()
     }
 
     /// One of every kind.
@@ -51,7 +72,7 @@ impl Place {
 }
 
 pub(crate) async fn open(url: &str) -> Arc<dyn ProgressStore> {
-    Arc::new(SqliteStore::connect(url).await.unwrap())
+    progress_sqlx::connect_any(url).await.unwrap()
 }
 
 pub(crate) fn runtime() -> Runtime {

@@ -2,52 +2,11 @@
 
 use std::time::Duration;
 
-use progress_core::{Delta, NewEntry, NewProgress, ProgressError, ProgressStore, ProgressUpdate, Stamp};
+use progress_core::{Delta, NewEntry, NewProgress, ProgressError, ProgressStore, ProgressUpdate};
 use progress_sqlx::SqliteStore;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use uuid::Uuid;
 
-use crate::{Database, one, running};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_is_dropped_is_all_or_nothing_and_leaves_the_store_usable() {
-    let database = Database::new();
-    let store = database.store().await;
-    let job = running(&store).await;
-    let update = || {
-        let delta = Delta::new().with_succeeded(1).with_entry(NewEntry::info("one"));
-        ProgressUpdate::advance(delta).with_stamp(Stamp { writer: Uuid::new_v4(), seq: 1 })
-    };
-    let mut answered = 0;
-    let mut dropped = 0;
-    for round in 0..2_000_u64 {
-        // Every length from "not even begun" to "done" several times over.
-        let patience = Duration::from_micros(round % 1_000);
-        let update = update();
-        let call = store.update(job.id, &update);
-        tokio::select! {
-            biased;
-            outcome = call => { outcome.unwrap(); answered += 1; }
-            () = spin(patience) => dropped += 1,
-        }
-    }
-    assert!(answered > 0 && dropped > 0, "{answered} answered, {dropped} dropped");
-    let seen = store.update(job.id, &one()).await.unwrap();
-    assert!(seen.succeeded > answered, "{answered} answered, {} counted", seen.succeeded);
-    assert_eq!(seen.succeeded - 1, seen.last_entry, "counts and entries of a call go together");
-    let pool = database.pool().await;
-    let stamps: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM progress_writers").fetch_one(&pool).await.unwrap();
-    assert_eq!(u64::try_from(stamps).unwrap(), seen.last_entry, "and so do stamps");
-}
-
-/// Timers are too coarse for this: wakes at once, until the time is over.
-async fn spin(time: Duration) {
-    let end = std::time::Instant::now() + time;
-    while std::time::Instant::now() < end {
-        tokio::task::yield_now().await;
-    }
-}
+use crate::{Database, one, running, spin};
 
 #[tokio::test]
 async fn a_dropped_call_does_not_take_a_database_in_memory_with_it() {
@@ -63,32 +22,6 @@ async fn a_dropped_call_does_not_take_a_database_in_memory_with_it() {
         }
     }
     assert!(store.update(job.id, &one()).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_refused_update_leaves_nothing_behind() {
-    let database = Database::new();
-    let store = database.store().await;
-    let job = store.create(&NewProgress::new("test")).await.unwrap();
-    let stamped = one().with_stamp(Stamp { writer: Uuid::new_v4(), seq: 1 });
-    let refused = store.update(job.id, &stamped).await;
-    assert!(matches!(refused, Err(ProgressError::Refused { .. })), "{refused:?}");
-    let together = store.update_many(&[(job.id, stamped.clone()), (job.id, ProgressUpdate::start())]).await;
-    assert!(together[0].is_err() && together[1].is_ok(), "{together:?}");
-    let seen = store.update(job.id, &stamped).await.unwrap();
-    assert_eq!(seen.succeeded, 1, "no stamp was left by the refusals");
-
-    let ending =
-        ProgressUpdate::fail(Delta::new(), "over").with_stamp(Stamp { writer: Uuid::new_v4(), seq: 7 });
-    let ended = store.update(job.id, &ending).await.unwrap();
-    for update in [&stamped, &ending] {
-        let again = store.update(job.id, update).await.unwrap();
-        assert_eq!(
-            (again.version, again.succeeded),
-            (ended.version, 1),
-            "a repetition after the end changes nothing"
-        );
-    }
 }
 
 #[tokio::test]

@@ -1,61 +1,8 @@
 //! Many records, long logs, old ages: nothing scans, nothing overflows, nothing stays behind.
 
-use std::time::Duration;
-
-use progress_core::{Delta, NewEntry, NewProgress, ProgressStore, ProgressUpdate, Stamp};
-use uuid::Uuid;
+use progress_core::{Delta, NewEntry, NewProgress, ProgressStore, ProgressUpdate};
 
 use crate::{Database, running};
-
-#[tokio::test]
-async fn no_age_overflows() {
-    let database = Database::new();
-    let store = database.store().await;
-    let job = running(&store).await;
-    for age in [Duration::MAX, Duration::from_millis(u64::MAX), Duration::from_secs(1 << 40)] {
-        assert_eq!(store.fail_stale(age).await.unwrap(), 0);
-        assert_eq!(store.delete_finished(age, u32::MAX).await.unwrap(), 0);
-    }
-    tokio::time::sleep(Duration::from_millis(5)).await;
-    assert_eq!(store.fail_stale(Duration::ZERO).await.unwrap(), 1);
-    tokio::time::sleep(Duration::from_millis(5)).await;
-    assert_eq!(store.delete_finished(Duration::ZERO, 0).await.unwrap(), 0);
-    assert_eq!(store.delete_finished(Duration::ZERO, u32::MAX).await.unwrap(), 1);
-    assert_eq!(store.get(job.id).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn the_oldest_endings_go_first_with_all_that_is_theirs() {
-    let database = Database::new();
-    let store = database.store().await;
-    let mut ids = Vec::new();
-    for _ in 0..120 {
-        let job = running(&store).await;
-        let delta = Delta::new().with_entry(NewEntry::info("over"));
-        let stamp = Stamp { writer: Uuid::new_v4(), seq: 1 };
-        store.update(job.id, &ProgressUpdate::fail(delta, "over").with_stamp(stamp)).await.unwrap();
-        ids.push(job.id);
-    }
-    let pool = database.pool().await;
-    // Spread the endings over time, the last record first.
-    for (age, id) in ids.iter().rev().enumerate() {
-        sqlx::query("UPDATE progress_records SET finished_at = $1 WHERE id = $2")
-            .bind(i64::try_from(age).unwrap())
-            .bind(id.to_string())
-            .execute(&pool)
-            .await
-            .unwrap();
-    }
-    assert_eq!(store.delete_finished(Duration::from_secs(60), 70).await.unwrap(), 70, "two chunks");
-    let left = store.get_many(&ids).await.unwrap();
-    assert!(left[..50].iter().all(Option::is_some) && left[50..].iter().all(Option::is_none));
-    assert_eq!(store.delete_finished(Duration::from_secs(60), 70).await.unwrap(), 50);
-    for table in ["progress_records", "progress_entries", "progress_writers"] {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-        let rows: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
-        assert_eq!(rows, 0, "{table}");
-    }
-}
 
 #[tokio::test]
 async fn a_log_keeps_as_many_as_it_was_told() {

@@ -1,7 +1,9 @@
-//! `SqliteStore` by its public face.
-#![cfg(feature = "_sqlite")]
+//! The stores by their public face: first what is SQLite's own, then what holds everywhere.
+#![cfg(all(feature = "_sqlite", feature = "postgres", feature = "mysql"))]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as tests do")]
 
+mod database;
+mod everywhere;
 mod faults;
 mod migrations;
 mod processes;
@@ -57,6 +59,14 @@ fn one() -> ProgressUpdate {
     ProgressUpdate::advance(Delta::new().with_succeeded(1))
 }
 
+/// Timers are too coarse for this: wakes at once, until the time is over.
+async fn spin(time: Duration) {
+    let end = std::time::Instant::now() + time;
+    while std::time::Instant::now() < end {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn futures_may_be_spawned() {
     fn assert_send<T: Send>(value: T) -> T {
@@ -67,22 +77,7 @@ async fn futures_may_be_spawned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_conforms() {
-    let database = Database::new();
-    testing::conformance(Arc::new(database.store().await), 1_000).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn memory_conforms() {
     let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
     testing::conformance(Arc::new(store), 100).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shared_pool_conforms() {
-    let database = Database::new();
-    drop(database.store().await);
-    let options = SqliteConnectOptions::new().filename(database.path());
-    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.unwrap();
-    testing::conformance(Arc::new(SqliteStore::new(pool)), 100).await;
 }

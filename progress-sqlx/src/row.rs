@@ -2,29 +2,27 @@
 
 use std::str::FromStr;
 
+use crate::dialect::Dialect;
+use crate::error::classify;
 use chrono::{DateTime, Utc};
 use progress_core::limits::MAX_COUNT;
-use progress_core::{Entry, EntryLevel, NewProgress, Progress, ProgressError, ProgressId};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use progress_core::{Entry, EntryLevel, NewProgress, Progress, ProgressError};
 
-use crate::error::classify;
-
-pub(super) fn progress(row: &SqliteRow) -> Result<Progress, ProgressError> {
-    let row = Columns(row);
+pub(crate) fn progress<D: Dialect>(row: &D::Row) -> Result<Progress, ProgressError> {
+    let row = Columns::<D>(row);
     // The record's own constructor is the only way to make one; every field is then the row's.
     let mut progress =
         Progress::new(&NewProgress::new("").with_id(row.word("id")?), row.time("created_at")?)?;
-    progress.owner = row.get("owner")?;
-    progress.task_type = row.get("task_type")?;
+    progress.owner = row.optional_string("owner")?;
+    progress.task_type = row.text("task_type")?.to_owned();
     progress.status = row.word("status")?;
     progress.total = row.optional_count("total")?;
     progress.succeeded = row.count("succeeded")?;
     progress.failed = row.count("failed")?;
-    progress.message = row.get("message")?;
-    progress.error = row.get("error")?;
-    progress.title = row.get("title")?;
-    progress.completion_message = row.get("completion_message")?;
+    progress.message = row.optional_string("message")?;
+    progress.error = row.optional_string("error")?;
+    progress.title = row.optional_string("title")?;
+    progress.completion_message = row.optional_string("completion_message")?;
     progress.metadata = row.json("metadata")?;
     progress.result = row.json("result")?;
     progress.cancel_requested = row.flag("cancel_requested")?;
@@ -39,23 +37,19 @@ pub(super) fn progress(row: &SqliteRow) -> Result<Progress, ProgressError> {
     Ok(progress)
 }
 
-pub(super) fn id(row: &SqliteRow) -> Result<ProgressId, ProgressError> {
-    Columns(row).word("id")
-}
-
 /// The number of the newest entry ever, and how many are kept.
-pub(super) fn log(row: &SqliteRow) -> Result<(u64, u64), ProgressError> {
-    let row = Columns(row);
+pub(crate) fn log<D: Dialect>(row: &D::Row) -> Result<(u64, u64), ProgressError> {
+    let row = Columns::<D>(row);
     Ok((row.count("last_entry")?, row.count("kept")?))
 }
 
 /// `None` for the row of a log that has no entry to give.
-pub(super) fn entry(row: &SqliteRow) -> Result<Option<Entry>, ProgressError> {
-    let row = Columns(row);
+pub(crate) fn entry<D: Dialect>(row: &D::Row) -> Result<Option<Entry>, ProgressError> {
+    let row = Columns::<D>(row);
     let Some(seq) = row.optional_count("seq")? else {
         return Ok(None);
     };
-    let level: String = row.get("level")?;
+    let level = row.text("level")?;
     Ok(Some(Entry {
         seq,
         at: row.time("at")?,
@@ -63,28 +57,36 @@ pub(super) fn entry(row: &SqliteRow) -> Result<Option<Entry>, ProgressError> {
             .into_iter()
             .find(|known| known.as_str() == level)
             .ok_or_else(|| unreadable("level"))?,
-        item: row.get("item")?,
-        message: row.get("message")?,
+        item: row.optional_string("item")?,
+        message: row.text("message")?.to_owned(),
     }))
 }
 
-struct Columns<'a>(&'a SqliteRow);
+struct Columns<'a, D: Dialect>(&'a D::Row);
 
-impl Columns<'_> {
-    fn get<'a, T>(&'a self, column: &str) -> Result<T, ProgressError>
-    where
-        T: sqlx::Decode<'a, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-    {
-        self.0.try_get(column).map_err(classify)
+impl<D: Dialect> Columns<'_, D> {
+    fn integer(&self, column: &str) -> Result<Option<i64>, ProgressError> {
+        D::integer(self.0, column).map_err(classify)
+    }
+
+    fn optional_text(&self, column: &str) -> Result<Option<&str>, ProgressError> {
+        D::text(self.0, column).map_err(classify)
+    }
+
+    fn text(&self, column: &'static str) -> Result<&str, ProgressError> {
+        self.optional_text(column)?.ok_or_else(|| unreadable(column))
+    }
+
+    fn optional_string(&self, column: &str) -> Result<Option<String>, ProgressError> {
+        Ok(self.optional_text(column)?.map(str::to_owned))
     }
 
     fn word<T: FromStr>(&self, column: &'static str) -> Result<T, ProgressError> {
-        let word: &str = self.get(column)?;
-        word.parse().map_err(|_| unreadable(column))
+        self.text(column)?.parse().map_err(|_| unreadable(column))
     }
 
     fn optional_count(&self, column: &'static str) -> Result<Option<u64>, ProgressError> {
-        let Some(number) = self.get::<Option<i64>>(column)? else {
+        let Some(number) = self.integer(column)? else {
             return Ok(None);
         };
         match u64::try_from(number) {
@@ -98,15 +100,15 @@ impl Columns<'_> {
     }
 
     fn flag(&self, column: &'static str) -> Result<bool, ProgressError> {
-        match self.get::<i64>(column)? {
-            0 => Ok(false),
-            1 => Ok(true),
+        match self.integer(column)? {
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
             _ => Err(unreadable(column)),
         }
     }
 
     fn optional_time(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, ProgressError> {
-        let Some(millis) = self.get::<Option<i64>>(column)? else {
+        let Some(millis) = self.integer(column)? else {
             return Ok(None);
         };
         DateTime::from_timestamp_millis(millis).map(Some).ok_or_else(|| unreadable(column))
@@ -117,7 +119,7 @@ impl Columns<'_> {
     }
 
     fn json(&self, column: &'static str) -> Result<Option<serde_json::Value>, ProgressError> {
-        let Some(text) = self.get::<Option<&str>>(column)? else {
+        let Some(text) = self.optional_text(column)? else {
             return Ok(None);
         };
         serde_json::from_str(text).map(Some).map_err(|_| unreadable(column))

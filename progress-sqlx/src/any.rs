@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use progress_core::{ProgressError, ProgressStore};
+
+/// Opens whatever database an address names by its scheme, and migrates it: so that the choice can be left to an
+/// application's configuration.
+///
+/// ```
+/// # #[cfg(feature = "_sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = progress_sqlx::connect_any("sqlite::memory:").await?;
+/// assert!(progress_sqlx::connect_any("oracle://host/db").await.is_err());
+/// # Ok::<(), progress_core::ProgressError>(())
+/// # }).unwrap();
+/// ```
+///
+/// | scheme | store | feature |
+/// |---|---|---|
+/// | `sqlite:` | `SqliteStore` | `sqlite` or `sqlite-unbundled` |
+/// | `postgres:`, `postgresql:` | `PostgresStore` | `postgres` |
+/// | `mysql:`, `mariadb:` | `MySqlStore` | `mysql` |
+///
+/// # Errors
+///
+/// [`Invalid`](ProgressError::Invalid) when the scheme is none of these, or its feature is not turned on; the text names the
+/// feature, and never repeats the address. Otherwise as the `connect` of that store.
+pub async fn connect_any(url: &str) -> Result<Arc<dyn ProgressStore>, ProgressError> {
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        #[cfg(feature = "_sqlite")]
+        Some("sqlite") => Ok(Arc::new(crate::SqliteStore::connect(url).await?)),
+        #[cfg(not(feature = "_sqlite"))]
+        Some("sqlite") => missing("sqlite"),
+        #[cfg(feature = "postgres")]
+        Some("postgres" | "postgresql") => Ok(Arc::new(crate::PostgresStore::connect(url).await?)),
+        #[cfg(not(feature = "postgres"))]
+        Some("postgres" | "postgresql") => missing("postgres"),
+        #[cfg(feature = "mysql")]
+        Some("mysql" | "mariadb") => Ok(Arc::new(crate::MySqlStore::connect(url).await?)),
+        #[cfg(not(feature = "mysql"))]
+        Some("mysql" | "mariadb") => missing("mysql"),
+        _ => Err(ProgressError::invalid(
+            "a database address begins with sqlite:, postgres:, postgresql:, mysql: or mariadb:",
+        )),
+    }
+}
+
+#[cfg(not(all(feature = "_sqlite", feature = "postgres", feature = "mysql")))]
+fn missing<T>(feature: &str) -> Result<T, ProgressError> {
+    Err(ProgressError::invalid(format!(
+        "this program was built without that database; turn on the feature {feature} of progress-sqlx"
+    )))
+}

@@ -1,0 +1,153 @@
+//! Deadlines, and a pool that heals: connections that a network has dropped in silence look sound to sqlx for ever, so a
+//! pool that yields nothing but time-outs is replaced by a new one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use progress_core::ProgressError;
+use sqlx::Pool;
+use tokio::runtime::{Handle, Id};
+
+/// How long a pool may be silent before it is replaced. Longer than a server takes that is merely busy, and than two writes
+/// may take.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The pools of a store and of its clones.
+#[derive(Debug)]
+pub(crate) struct Pools<D: sqlx::Database> {
+    state: Arc<Mutex<State<D>>>,
+}
+
+#[derive(Debug)]
+struct State<D: sqlx::Database> {
+    writer: Pool<D>,
+    reader: Pool<D>,
+    /// The runtime that drives the connections; unknown when the pools were made outside of one.
+    home: Option<Id>,
+    /// The pool of another runtime, the last that came by.
+    guest: Option<(Id, Pool<D>)>,
+    /// Made by `connect`: nobody else counts on these very pools.
+    may_be_replaced: bool,
+    /// Since when there have been time-outs and nothing else.
+    silent_since: Option<Instant>,
+    /// When the first of those calls began that the pools left without an answer.
+    unanswered_since: Option<Instant>,
+    /// When the pools were new. Calls from before say nothing about them.
+    new_since: Instant,
+}
+
+// Not derived: that would ask for databases that can be cloned.
+impl<D: sqlx::Database> Clone for Pools<D> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state) }
+    }
+}
+
+impl<D: sqlx::Database> Pools<D> {
+    pub(crate) fn new(writer: Pool<D>, reader: Pool<D>, may_be_replaced: bool) -> Self {
+        let state = State {
+            writer,
+            reader,
+            home: Handle::try_current().ok().map(|runtime| runtime.id()),
+            guest: None,
+            may_be_replaced,
+            silent_since: None,
+            unanswered_since: None,
+            new_since: Instant::now(),
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(crate) fn writer(&self) -> Pool<D> {
+        self.with(|state| state.guest().unwrap_or_else(|| state.writer.clone()))
+    }
+
+    pub(crate) fn reader(&self) -> Pool<D> {
+        self.with(|state| state.guest().unwrap_or_else(|| state.reader.clone()))
+    }
+
+    /// The outcome of a call, or that it took too long.
+    pub(crate) async fn within<T>(
+        &self,
+        deadline: Duration,
+        call: impl Future<Output = Result<T, ProgressError>>,
+    ) -> Result<T, ProgressError> {
+        let begun = Instant::now();
+        let outcome = tokio::time::timeout(deadline, call).await;
+        let outcome = outcome.unwrap_or_else(|elapsed| Err(ProgressError::unavailable(elapsed)));
+        match &outcome {
+            Err(ProgressError::Unavailable(source)) => {
+                let is_silence = source.is::<tokio::time::error::Elapsed>()
+                    || matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut));
+                // What else is unavailable has said so, and is neither silence nor the end of it.
+                if is_silence {
+                    self.with(|state| state.was_silent(begun));
+                }
+            }
+            // A refusal, say, is an answer like any other.
+            _ => self.with(State::answered),
+        }
+        outcome
+    }
+
+    fn with<T>(&self, see: impl FnOnce(&mut State<D>) -> T) -> T {
+        // Nothing below leaves a state that is not sound, even where it panics.
+        see(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<D: sqlx::Database> State<D> {
+    /// The pool of the runtime that asks, when that is not the one whose pool this is: a connection answers only for as long
+    /// as its own runtime drives it. The last words of a job are written by another, when its own shuts down.
+    fn guest(&mut self) -> Option<Pool<D>> {
+        // SQLite's connections are threads of their own, and a database in memory is in one of them.
+        if D::NAME == "SQLite" {
+            return None;
+        }
+        let here = Handle::try_current().ok()?.id();
+        if self.home.is_none_or(|home| home == here) {
+            return None;
+        }
+        match &self.guest {
+            Some((runtime, pool)) if *runtime == here => Some(pool.clone()),
+            _ => {
+                let pool = again(&self.writer);
+                self.guest = Some((here, pool.clone()));
+                Some(pool)
+            }
+        }
+    }
+
+    fn answered(&mut self) {
+        self.unanswered_since = None;
+        if let Some(since) = self.silent_since.take() {
+            tracing::info!(seconds = since.elapsed().as_secs(), "the progress database answers again");
+        }
+    }
+
+    fn was_silent(&mut self, begun: Instant) {
+        if self.silent_since.is_none() {
+            self.silent_since = Some(begun);
+            tracing::warn!("the progress database does not answer in time");
+        }
+        if !self.may_be_replaced || begun < self.new_since {
+            return;
+        }
+        let unanswered_since = *self.unanswered_since.get_or_insert(begun);
+        if unanswered_since.elapsed() >= SILENCE {
+            tracing::warn!("nothing but time-outs: the connections to the progress database are replaced");
+            self.unanswered_since = None;
+            self.new_since = Instant::now();
+            let writer = again(&self.writer);
+            // Those that wait for a connection are told at once; nobody waits until the last one is closed.
+            drop(self.writer.close());
+            self.reader = writer.clone();
+            self.writer = writer;
+        }
+    }
+}
+
+/// A pool like this one, without its connections.
+fn again<D: sqlx::Database>(pool: &Pool<D>) -> Pool<D> {
+    pool.options().clone().connect_lazy_with((*pool.connect_options()).clone())
+}

@@ -1,0 +1,63 @@
+pub(crate) mod codes;
+mod connect;
+mod statements;
+
+use std::time::Duration;
+
+use progress_core::ProgressError;
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow, Postgres};
+
+use crate::dialect::{Dialect, Turn, bind, returning_driver};
+use crate::error::classify;
+use crate::facade::store;
+use crate::statements::Statements;
+use crate::store::{Body, Deadlines};
+
+/// Progress records in PostgreSQL, version 12 or later (tested on 15).
+///
+/// [`connect`](Self::connect) opens a pool of its own; [`new`](Self::new) shares the application's. Clones are the same
+/// store.
+///
+/// A call takes at most 1 s to read and 5 s to write ([`with_deadlines`](Self::with_deadlines)). A pool made by `connect`
+/// that yields nothing but time-outs for 10 s is replaced: what a network has dropped in silence never comes back by itself.
+///
+/// # Limits
+///
+/// - **A restart of the server** ends its connections: calls that were under way are told
+///   [`Unavailable`](ProgressError::Unavailable), and the next ones get new connections.
+/// - **`synchronous_commit = off`** on the server may lose the last commits when it crashes, acknowledged or not. What this
+///   store promises is what the server promises.
+/// - **A connection pooler** between must keep to sessions: prepared statements are used.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    body: Body<Postgres>,
+}
+
+store!(PostgresStore);
+
+impl PostgresStore {
+    /// A store in a database that the application has opened. The pool is used as it is, and nothing is created: call
+    /// [`migrate`](Self::migrate).
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { body: Body::new(pool) }
+    }
+}
+
+bind!(Postgres, PgArguments);
+
+impl Dialect for Postgres {
+    const STATEMENTS: &'static Statements = &statements::STATEMENTS;
+    /// Four round trips for each: a tenth of a second on a near server, half a second on a far one.
+    const BATCH: u32 = 100;
+    const DEADLINES: Deadlines = Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
+    type Shared = ();
+    type Guard = ();
+
+    async fn begin(body: &Body<Self>) -> Result<Turn<Self>, ProgressError> {
+        let transaction = body.pools.writer().begin_with(Self::STATEMENTS.begin).await.map_err(classify)?;
+        Ok(Turn { transaction, _guard: () })
+    }
+
+    returning_driver!(PgConnection, PgRow);
+}

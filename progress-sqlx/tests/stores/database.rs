@@ -1,0 +1,141 @@
+//! A database of one test, of any kind, gone with it.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use progress_core::ProgressStore;
+use progress_sqlx::{MySqlStore, PostgresStore, SqliteStore};
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, MySqlPool, PgPool, SqlitePool};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+    MySql,
+}
+
+/// A pool of the application's own.
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+    MySql(MySqlPool),
+}
+
+pub(crate) struct Database {
+    kind: Kind,
+    url: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Database {
+    /// An empty database; `None`, said aloud, when there is no server to make it on. Databases on a server stay there: the
+    /// server is as short-lived as the tests.
+    pub(crate) async fn new(kind: Kind) -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let variable = match kind {
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let file: PathBuf = folder.path().join("progress.db");
+                let url = format!("sqlite://{}", file.display());
+                return Some(Self { kind, url, _folder: Some(folder) });
+            }
+            Kind::Postgres => "PROGRESS_TEST_POSTGRES",
+            Kind::MySql => "PROGRESS_TEST_MYSQL",
+        };
+        let Ok(server) = std::env::var(variable) else {
+            let thread = std::thread::current();
+            // Past the capture of the test's output: a test that was left out would be silent about it.
+            let test = thread.name().unwrap_or("a test");
+            let text = format!("NOT RUN: {test}: set {variable}, or use cargo xtask test\n");
+            std::io::stderr().write_all(text.as_bytes()).unwrap();
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI runs every test");
+            return None;
+        };
+        let name = format!("progress_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        Pool::open(kind, &server).await.execute(&format!("CREATE DATABASE {name}")).await;
+        let (address, _) = server.rsplit_once('/').unwrap();
+        Some(Self { kind, url: format!("{address}/{name}"), _folder: None })
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) async fn store(&self) -> Arc<dyn ProgressStore> {
+        progress_sqlx::connect_any(&self.url).await.unwrap()
+    }
+
+    pub(crate) async fn pool(&self) -> Pool {
+        let url = match self.kind {
+            Kind::Sqlite => format!("{}?mode=rwc", self.url),
+            _ => self.url.clone(),
+        };
+        Pool::open(self.kind, &url).await
+    }
+}
+
+macro_rules! migrated {
+    ($store:expr) => {{
+        let store = $store;
+        store.migrate().await.unwrap();
+        store
+    }};
+}
+
+macro_rules! with {
+    ($pool:expr, $inner:ident => $body:expr) => {
+        match $pool {
+            Pool::Sqlite($inner) => $body,
+            Pool::Postgres($inner) => $body,
+            Pool::MySql($inner) => $body,
+        }
+    };
+}
+
+impl Pool {
+    async fn open(kind: Kind, url: &str) -> Self {
+        match kind {
+            Kind::Sqlite => Self::Sqlite(SqlitePool::connect(url).await.unwrap()),
+            Kind::Postgres => Self::Postgres(PgPool::connect(url).await.unwrap()),
+            Kind::MySql => Self::MySql(MySqlPool::connect(url).await.unwrap()),
+        }
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        with!(self, pool => { sqlx::raw_sql(sql).execute(pool).await.unwrap(); });
+    }
+
+    pub(crate) async fn integer(&self, sql: &str) -> i64 {
+        let sql = AssertSqlSafe(sql.to_owned());
+        with!(self, pool => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap())
+    }
+
+    pub(crate) async fn migrate(&self, migrator: &Migrator) {
+        with!(self, pool => migrator.run(pool).await.unwrap());
+    }
+
+    /// A store that shares this pool.
+    pub(crate) async fn store(&self) -> Arc<dyn ProgressStore> {
+        match self {
+            Self::Sqlite(pool) => Arc::new(migrated!(SqliteStore::new(pool.clone()))),
+            Self::Postgres(pool) => Arc::new(migrated!(PostgresStore::new(pool.clone()))),
+            Self::MySql(pool) => Arc::new(migrated!(MySqlStore::new(pool.clone()))),
+        }
+    }
+
+    pub(crate) fn scripts(&self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite(_) => SqliteStore::migrations_sql(),
+            Self::Postgres(_) => PostgresStore::migrations_sql(),
+            Self::MySql(_) => MySqlStore::migrations_sql(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Many at once: one ending, every count, every record swept once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use progress_core::{
+    Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressUpdate, Stamp, Status, WORKER_LOST,
+};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::{Store, on_every_database, running};
+use crate::database::Database;
+use crate::one;
+
+on_every_database!(
+    of_many_endings_one_wins,
+    a_start_and_what_follows_it_may_meet,
+    batches_of_several_processes_neither_block_nor_lose,
+    janitors_at_once_sweep_every_record_once,
+);
+
+async fn of_many_endings_one_wins(database: Database) {
+    let stores = [database.store().await, database.store().await];
+    let mut lost = 0;
+    for _ in 0..100 {
+        let id = running(&stores[0]).await.id;
+        let together = Arc::new(Barrier::new(8));
+        let mut tasks = JoinSet::new();
+        for contender in 0..8_usize {
+            let (store, together) = (Arc::clone(&stores[contender % 2]), Arc::clone(&together));
+            tasks.spawn(async move {
+                let last = Delta::new().with_succeeded(1);
+                let ending = match contender % 4 {
+                    0 => ProgressUpdate::complete(last, Completion::new()),
+                    1 => ProgressUpdate::fail(last, "broken"),
+                    2 => ProgressUpdate::cancel(last),
+                    _ => {
+                        together.wait().await;
+                        store.fail_stale(Duration::ZERO).await.unwrap();
+                        return None;
+                    }
+                };
+                let ending = ending.with_stamp(Stamp { writer: Uuid::new_v4(), seq: 1 });
+                together.wait().await;
+                match store.update(id, &ending).await {
+                    Ok(progress) => Some(progress),
+                    Err(ProgressError::Refused { status, .. }) => {
+                        assert!(status.is_finished(), "refused by {status}");
+                        None
+                    }
+                    Err(error) => panic!("{error:?}"),
+                }
+            });
+        }
+        let winners: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+        let seen = stores[0].get(id).await.unwrap().unwrap();
+        if winners.is_empty() {
+            assert_eq!((seen.error.as_deref(), seen.succeeded), (Some(WORKER_LOST), 0));
+            lost += 1;
+        } else {
+            assert_eq!(winners.len(), 1);
+            assert_eq!((winners[0].status, seen.status), (seen.status, winners[0].status));
+            assert_eq!(seen.succeeded, 1);
+        }
+        assert_eq!(seen.version, 3, "one ending");
+    }
+    println!("{lost} of 100 were won by a janitor");
+}
+
+/// A refusal names a status that refuses: not one that the record has reached meanwhile.
+async fn a_start_and_what_follows_it_may_meet(database: Database) {
+    let store = database.store().await;
+    for _ in 0..200 {
+        let id = store.create(&NewProgress::new("test")).await.unwrap().id;
+        let together = Arc::new(Barrier::new(4));
+        let mut tasks = JoinSet::new();
+        for contender in 0..4 {
+            let (store, together) = (Arc::clone(&store), Arc::clone(&together));
+            tasks.spawn(async move {
+                let update = match contender {
+                    0 => ProgressUpdate::start(),
+                    1 => ProgressUpdate::request_cancel(),
+                    _ => one(),
+                };
+                together.wait().await;
+                match store.update(id, &update).await {
+                    // Cancelled before its start, it may have been deleted by another already.
+                    Ok(_) | Err(ProgressError::NotFound(_)) => {}
+                    Err(ProgressError::Refused { status, .. }) => {
+                        assert!(!update.transition().accepted_in(status), "{update:?} refused by {status}");
+                    }
+                    Err(error) => panic!("{error:?}"),
+                }
+                match store.delete(id).await {
+                    Err(ProgressError::Refused { status, .. }) => assert!(status.is_active(), "{status}"),
+                    Ok(()) | Err(ProgressError::NotFound(_)) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            });
+        }
+        tasks.join_all().await;
+    }
+}
+
+async fn batches_of_several_processes_neither_block_nor_lose(database: Database) {
+    const ROUNDS: u64 = 10;
+    let store = database.store().await;
+    let mut jobs = Vec::new();
+    for _ in 0..60 {
+        jobs.push(running(&store).await.id);
+    }
+    let mut tasks = JoinSet::new();
+    for process in 0..4 {
+        let store = database.store().await;
+        let mut jobs = jobs.clone();
+        if process % 2 == 1 {
+            jobs.reverse();
+        }
+        tasks.spawn(async move {
+            for seq in 1..=ROUNDS {
+                let stamp = Stamp { writer: Uuid::from_u128(process), seq };
+                let batch: Vec<_> = jobs.iter().map(|id| (*id, one().with_stamp(stamp))).collect();
+                for outcome in store.update_many(&batch).await {
+                    outcome.unwrap();
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    for job in store.get_many(&jobs).await.unwrap() {
+        assert_eq!(job.unwrap().succeeded, 4 * ROUNDS);
+    }
+}
+
+async fn janitors_at_once_sweep_every_record_once(database: Database) {
+    const JOBS: u64 = 300;
+    let store = database.store().await;
+    for _ in 0..JOBS {
+        let job = running(&store).await;
+        let entry = Delta::new().with_entry(NewEntry::info("line"));
+        let stamp = Stamp { writer: Uuid::new_v4(), seq: 1 };
+        store.update(job.id, &ProgressUpdate::advance(entry).with_stamp(stamp)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    // One that is at work all the time must not be taken for dead.
+    let alive = running(&store).await.id;
+    let beating = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            loop {
+                store.update(alive, &ProgressUpdate::heartbeat()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    });
+    let swept =
+        together(&database, |store| async move { store.fail_stale(Duration::from_secs(600)).await }).await;
+    assert_eq!(swept, 0);
+    let failed =
+        together(&database, |store| async move { store.fail_stale(Duration::from_secs(2)).await }).await;
+    assert_eq!(store.get(alive).await.unwrap().unwrap().status, Status::Running);
+    assert_eq!(failed, JOBS);
+    beating.abort();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let deleted =
+        together(&database, |store| async move { store.delete_finished(Duration::ZERO, u32::MAX).await })
+            .await;
+    assert_eq!(deleted, JOBS);
+    let pool = database.pool().await;
+    for (table, left) in [("progress_records", 1), ("progress_entries", 0), ("progress_writers", 0)] {
+        assert_eq!(pool.integer(&format!("SELECT count(*) FROM {table}")).await, left, "{table}");
+    }
+}
+
+/// What four janitors with pools of their own come to, at work at the same time.
+async fn together<F>(database: &Database, sweep: impl Fn(Store) -> F) -> u64
+where
+    F: Future<Output = Result<u64, ProgressError>> + Send + 'static,
+{
+    let mut janitors = JoinSet::new();
+    for _ in 0..4 {
+        janitors.spawn(sweep(database.store().await));
+    }
+    janitors.join_all().await.into_iter().map(Result::unwrap).sum()
+}

@@ -1,0 +1,251 @@
+//! Private database servers for the tests: on a free port of this machine, in a temporary folder, gone when they are dropped,
+//! also by a failure.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::setup::install;
+use crate::step::Report;
+
+/// How long a server may take to answer: ten times what it needs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The servers that there can be here; the others are named with the reason.
+pub(crate) struct Servers {
+    postgres: Result<Postgres, String>,
+    mariadb: Result<MariaDb, String>,
+}
+
+impl Servers {
+    /// Starts one of each kind.
+    pub(crate) fn start() -> Self {
+        Self { postgres: postgres(), mariadb: mariadb() }
+    }
+
+    /// Says aloud what will not be run for want of a server.
+    pub(crate) fn report(&self, report: &mut Report) {
+        if let Err(reason) = &self.postgres {
+            report.not_run("stores and proofs on PostgreSQL", reason);
+        }
+        if let Err(reason) = &self.mariadb {
+            report.not_run("stores and proofs on MariaDB", reason);
+        }
+    }
+
+    /// Tells a program where they are.
+    pub(crate) fn tell(&self, program: &mut Command) {
+        if let Ok(postgres) = &self.postgres {
+            program.env("PROGRESS_TEST_POSTGRES", postgres.url());
+        }
+        if let Ok(mariadb) = &self.mariadb {
+            program.env("PROGRESS_TEST_MYSQL", mariadb.url());
+        }
+    }
+}
+
+/// A PostgreSQL server of our own.
+struct Postgres {
+    programs: PathBuf,
+    folder: Folder,
+    port: u16,
+}
+
+/// Starts one, which takes about two seconds; installs it when it is missing and we may.
+fn postgres() -> Result<Postgres, String> {
+    let programs = match postgres_programs() {
+        Some(programs) => programs,
+        None => {
+            install(&["postgresql"])?;
+            postgres_programs().ok_or("postgresql was installed, and is not where it belongs")?
+        }
+    };
+    let folder = Folder::new("postgres", "postgres")?;
+    let data = folder.path.join("data");
+    let mut create = as_user("postgres", &programs.join("initdb"));
+    run(create.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]))?;
+    let port = free_port()?;
+    // Nothing here outlives the machine, so nothing waits for the disk.
+    let options = format!(
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=200 \
+         -c fsync=off -c synchronous_commit=off -c full_page_writes=off",
+        folder.path.display()
+    );
+    // Made before the start, so that a start that fails half-way is stopped as well.
+    let server = Postgres { programs, folder, port };
+    let mut start = server.control(&["start", "-w", "-o", &options]);
+    run(start.arg("-l").arg(server.folder.path.join("log")))?;
+    Ok(server)
+}
+
+impl Postgres {
+    /// Where tests may make databases.
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn control(&self, arguments: &[&str]) -> Command {
+        let mut control = as_user("postgres", &self.programs.join("pg_ctl"));
+        control.arg("-D").arg(self.folder.path.join("data")).args(arguments);
+        control
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Err(error) = run(&mut self.control(&["stop", "-w", "-m", "immediate"])) {
+            eprintln!("PostgreSQL in {} was not stopped: {error}", self.folder.path.display());
+        }
+    }
+}
+
+/// The newest of those that are installed.
+fn postgres_programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin"));
+    versions.filter(|programs| programs.join("initdb").exists()).max_by_key(|programs| {
+        let version = programs.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        version.and_then(|version| version.parse::<u32>().ok())
+    })
+}
+
+/// A MariaDB server of our own.
+struct MariaDb {
+    server: Child,
+    // After the server, which writes into it: `drop` below ends the server first.
+    _folder: Folder,
+    port: u16,
+}
+
+/// Starts one, which takes about two seconds; installs it when it is missing and we may.
+fn mariadb() -> Result<MariaDb, String> {
+    let programs = ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db", "/usr/bin/mariadb"].map(Path::new);
+    if !programs.iter().all(|program| program.exists()) {
+        install(&["mariadb-server"])?;
+    }
+    let [server, create, client] = programs;
+    let folder = Folder::new("mariadb", "mysql")?;
+    let data = folder.path.join("data");
+    let socket = folder.path.join("socket");
+    let mut create = as_user("mysql", create);
+    create.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+    run(create.arg(option("--datadir", &data)))?;
+    let port = free_port()?;
+    let mut start = as_user("mysql", server);
+    start.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"]);
+    // Nothing here outlives the machine, so nothing waits for the disk.
+    start.args(["--innodb-flush-log-at-trx-commit=0", "--max-connections=200"]);
+    start.args([option("--datadir", &data), option("--socket", &socket), format!("--port={port}")]);
+    start.arg(option("--pid-file", &folder.path.join("pid")));
+    start.arg(option("--log-error", &folder.path.join("log")));
+    let server = start.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let server = server.map_err(|error| format!("mariadbd: {error}"))?;
+    // Made before it answers, so that one that never does is stopped as well.
+    let server = MariaDb { server, _folder: folder, port };
+    let begun = Instant::now();
+    loop {
+        let mut user = Command::new(client);
+        user.args(["--no-defaults", "--user=root", "--execute"]);
+        user.arg("CREATE USER progress@127.0.0.1; GRANT ALL ON *.* TO progress@127.0.0.1");
+        match run(user.arg(option("--socket", &socket))) {
+            Ok(()) => return Ok(server),
+            Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+impl MariaDb {
+    /// Where tests may make databases.
+    fn url(&self) -> String {
+        format!("mysql://progress@127.0.0.1:{}/mysql", self.port)
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        // What it holds is thrown away; there is nothing to end in peace.
+        if let Err(error) = self.server.kill().and_then(|()| self.server.wait().map(|_| ())) {
+            eprintln!("MariaDB (process {}) was not stopped: {error}", self.server.id());
+        }
+    }
+}
+
+/// A temporary folder that belongs to a server's user, removed with everything in it.
+struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new(name: &str, user: &str) -> Result<Self, String> {
+        let path = std::env::temp_dir().join(format!("progress-{name}-{}", std::process::id()));
+        let explain = |error| format!("{}: {error}", path.display());
+        fs::create_dir(&path).map_err(explain)?;
+        let folder = Self { path };
+        if is_root() {
+            let explain = |error| format!("{}: {error}", folder.path.display());
+            let (user, group) = (number("-u", user)?, number("-g", user)?);
+            chown(&folder.path, Some(user), Some(group)).map_err(explain)?;
+        }
+        Ok(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!("{} is left behind: {error}", self.path.display());
+        }
+    }
+}
+
+fn is_root() -> bool {
+    number("-u", "").is_ok_and(|user| user == 0)
+}
+
+/// A user's number (`-u`), or its group's (`-g`); of ourselves without a name.
+fn number(which: &str, user: &str) -> Result<u32, String> {
+    let mut id = Command::new("id");
+    id.arg(which).args((!user.is_empty()).then_some(user));
+    let output = id.output().map_err(|error| format!("id: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().map_err(|_| format!("there is no user {user}"))
+}
+
+/// A program of a server's, which refuses to be run by root. Others run it as themselves.
+fn as_user(user: &str, program: &Path) -> Command {
+    let mut command = if is_root() {
+        // Not runuser, which would stand between us and the server that we want to end.
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", user, "--regid", user, "--clear-groups"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    // A folder that everybody may enter.
+    command.current_dir("/").stdin(Stdio::null());
+    command
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
+}
+
+/// Runs to the end, in silence: a server that goes on in the background would keep a pipe open.
+fn run(command: &mut Command) -> Result<(), String> {
+    let name = command.get_program().display().to_string();
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{name} {:?}: {status}", command.get_args().collect::<Vec<_>>())),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
+}
