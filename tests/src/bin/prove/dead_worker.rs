@@ -16,12 +16,22 @@ const FAILED_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(report: &mut Report) {
     let workers = report.rounds(50, 5);
-    for place in Place::shared() {
-        report.check(&format!("{}-dead", place.name), || dead(&place, workers));
-    }
-    let minutes = report.rounds(5, 1);
-    for place in Place::all() {
-        report.check(&format!("{}-alive", place.name), || alive(&place, Duration::from_secs(60) * minutes));
+    at_once(report, "dead", Place::shared(), move |place| dead(place, workers));
+    let time = Duration::from_secs(60) * report.rounds(5, 1);
+    at_once(report, "alive", Place::all(), move |place| alive(place, time));
+}
+
+/// All that takes these checks long is waiting, so every store waits at the same time.
+fn at_once(
+    report: &mut Report,
+    part: &str,
+    places: Vec<Place>,
+    check: impl Fn(&Place) -> Finding + Copy + Send + 'static,
+) {
+    let running: Vec<_> =
+        places.into_iter().map(|place| (place.name, std::thread::spawn(move || check(&place)))).collect();
+    for (name, thread) in running {
+        report.check(&format!("{name}-{part}"), || thread.join().unwrap());
     }
 }
 

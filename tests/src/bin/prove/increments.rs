@@ -13,9 +13,9 @@ use crate::signals::Worker;
 use crate::worker::{join_all, running};
 
 const TASKS: u64 = 64;
-const EACH: u64 = 1_000;
 
 pub(crate) fn run(report: &mut Report) {
+    let each = u64::from(report.rounds(1_000, 200));
     for place in Place::all() {
         report.check(place.name, || {
             let (expected, counted) = runtime().block_on(async {
@@ -23,15 +23,15 @@ pub(crate) fn run(report: &mut Report) {
                 let job = running(&store).await;
                 if place.name == "memory" {
                     // No other process sees it; two rounds of tasks instead.
-                    tokio::join!(count(&store, job), count(&store, job));
+                    tokio::join!(count(&store, job, each), count(&store, job, each));
                 } else {
-                    let id = job.to_string();
-                    let mut workers = [(); 2].map(|()| Worker::start(&["count", place.url(), &id]));
+                    let (id, each) = (job.to_string(), each.to_string());
+                    let mut workers = [(); 2].map(|()| Worker::start(&["count", place.url(), &id, &each]));
                     for worker in &mut workers {
                         assert!(worker.wait(Duration::from_secs(600)).1, "a worker met an error");
                     }
                 }
-                (2 * TASKS * EACH, store.get(job).await.unwrap().unwrap().succeeded)
+                (2 * TASKS * each, store.get(job).await.unwrap().unwrap().succeeded)
             });
             let lost = i128::from(expected) - i128::from(counted);
             Finding::new(lost == 0, format_args!("{lost} of {expected} lost, 0 errors"), "0 lost")
@@ -48,12 +48,12 @@ pub(crate) fn run(report: &mut Report) {
     });
 }
 
-pub(crate) async fn count(store: &Arc<dyn ProgressStore>, job: ProgressId) {
+pub(crate) async fn count(store: &Arc<dyn ProgressStore>, job: ProgressId, each: u64) {
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
         let store = Arc::clone(store);
         tasks.spawn(async move {
-            for _ in 0..EACH {
+            for _ in 0..each {
                 let one = ProgressUpdate::advance(Delta::new().with_succeeded(1));
                 store.update(job, &one).await.unwrap();
             }

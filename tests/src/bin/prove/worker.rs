@@ -1,4 +1,4 @@
-//! What this program does as a worker process: `prove worker ROLE URL [JOB]`.
+//! What this program does as a worker process: `prove worker ROLE URL [JOB [COUNT]]`.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::place::{open, runtime};
 use crate::{increments, sigkill, sigterm, storage, zombie};
 
 pub(crate) fn run(arguments: &[String]) {
-    let [role, url, rest @ ..] = arguments else { panic!("worker ROLE URL [JOB]") };
+    let [role, url, rest @ ..] = arguments else { panic!("worker ROLE URL [JOB [COUNT]]") };
     let job: Option<ProgressId> = rest.first().map(|id| id.parse().unwrap());
     let runtime = runtime();
     let worker = async {
         match role.as_str() {
             "start" => drop(open(url).await.create(&NewProgress::new("prove")).await.unwrap()),
-            "count" => count(url, job.unwrap()).await,
+            "count" => count(url, job.unwrap(), rest[1].parse().unwrap()).await,
             "acknowledge" => acknowledge(url, job.unwrap()).await,
             "tick" => tick(url, job.unwrap()).await,
             "buffer" => buffer(url, job.unwrap()).await,
@@ -49,9 +49,9 @@ pub(crate) fn say(line: impl std::fmt::Display) {
 }
 
 /// Many tasks, each counting one by one.
-async fn count(url: &str, job: ProgressId) {
+async fn count(url: &str, job: ProgressId, each: u64) {
     let store = open(url).await;
-    increments::count(&store, job).await;
+    increments::count(&store, job, each).await;
 }
 
 /// Counts one by one and says each number that the store has acknowledged.
