@@ -34,8 +34,11 @@ pub(crate) fn run(report: &mut Report) {
             }
         })
     });
+    let Some(volume) = Volume::mount() else {
+        report.not_run("sqlite-full", "a small volume that can be filled needs root to be mounted");
+        return;
+    };
     report.check("sqlite-full", || {
-        let volume = Volume::mount();
         let url = format!("sqlite://{}", volume.path().join("progress.db").display());
         outage(&url, &mut |begins| if begins { volume.fill() } else { volume.free() })
     });
@@ -128,15 +131,11 @@ async fn watch(store: Arc<dyn ProgressStore>, job: ProgressId, watched: Arc<Watc
 struct Volume(tempfile::TempDir);
 
 impl Volume {
-    fn mount() -> Self {
+    fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-            .arg(folder.path())
-            .status()
-            .unwrap();
-        assert!(mounted.success(), "a small volume needs root to be mounted");
-        Self(folder)
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path()).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
     }
 
     fn path(&self) -> &Path {
