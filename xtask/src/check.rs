@@ -1,9 +1,10 @@
 //! What must hold beside the tests.
 
 use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
 
 use crate::setup;
-use crate::step::{Report, command};
+use crate::step::{Report, command, root};
 
 /// Crates that `progress-core` must never pull in, whoever depends on it.
 const NOT_IN_CORE: [&str; 7] = ["http", "hyper", "axum", "actix-web", "sqlx", "sqlx-core", "mockall"];
@@ -51,14 +52,24 @@ pub(crate) fn run() -> ExitCode {
         });
     }
     core_is_light(&mut report);
+    // A folder of its own each time: cargo keeps what it unpacks of crates that are packaged together under the name of that
+    // folder, for ever, and would verify today's crates against last week's.
+    let folder = root().join(format!("target/packages/{}", started()));
     report.run_with("packages", &compiler, |()| {
         let unpublished =
             ["--exclude", "invoice-mailer", "--exclude", "progress-tests", "--exclude", "xtask"];
         let mut package = cargo(&["package", "--workspace", "--locked", "--allow-dirty", "--quiet"]);
-        package.args(unpublished);
+        package.args(unpublished).arg("--target-dir").arg(&folder);
         package
     });
+    // It is only room on the disk, should it stay.
+    let _ = std::fs::remove_dir_all(&folder);
     report.finish()
+}
+
+/// The time, as a name that no earlier run has had.
+fn started() -> u128 {
+    UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis())
 }
 
 /// Asserts an absence, which no build does.
