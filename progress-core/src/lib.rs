@@ -53,6 +53,7 @@
 //! A queue, a scheduler, a retrier of jobs: it shows how far a job has come, whoever runs it.
 
 mod apply;
+mod cached;
 mod delta;
 mod entry;
 mod error;
@@ -70,6 +71,7 @@ pub mod testing;
 mod tracker;
 mod update;
 
+pub use crate::cached::{CachedStore, Watch};
 pub use crate::delta::{Delta, TotalChange};
 pub use crate::entry::{Entry, EntryLevel, EntryPage, NewEntry};
 pub use crate::error::{BoxError, ProgressError};

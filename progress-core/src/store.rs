@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::{
 /// from: it locks a map, calls `apply`, and keeps stamps and log beside the record.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
-pub trait ProgressStore: Debug + Send + Sync + 'static {
+pub trait ProgressStore: Any + Debug + Send + Sync {
     /// Makes the record of a new job, pending, and returns it as stored. The record's times come from the store's
     /// clock, which is why a store is given a [`NewProgress`] and not a finished record.
     ///

@@ -145,4 +145,9 @@ impl ProgressStore for FaultyStore {
         self.write().await?;
         self.inner.delete_finished(older_than, limit).await
     }
+
+    async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
+        self.read().await?;
+        self.inner.get_many(ids).await
+    }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Outcome;
 use super::member::{Answer, Member, Step};
-use crate::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate};
+use crate::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, cached};
 
 /// Updates handed to the store in one call: enough to share a transaction, few enough that an ending in the next batch
 /// does not wait long.
@@ -142,7 +142,9 @@ impl Running {
         while self.welcome() {
             let (senders, updates) = self.gather();
             for (senders, updates) in senders.chunks(BATCH).zip(updates.chunks(BATCH)) {
+                let began = Instant::now();
                 let answers = self.hub.store.update_many(updates).await;
+                cached::tell(&self.hub.store, began, updates, &answers);
                 self.settle(senders, answers);
             }
             self.members.retain(|member| !member.is_closed());
