@@ -83,13 +83,7 @@ impl CachedStore {
         if let Some(cached) = known.downcast_ref::<Self>() {
             return cached.clone();
         }
-        let shared = registry::find_or_add(&store, freshness, || Shared {
-            store: Arc::clone(&store),
-            freshness,
-            slots: Slots::default(),
-            driver: Driver::default(),
-        });
-        Self { shared }
+        Self { shared: registry::find_or_add(store, freshness) }
     }
 
     /// What [`get`](ProgressStore::get) gives, without a copy of it.
@@ -109,6 +103,10 @@ impl CachedStore {
 }
 
 impl Shared {
+    fn new(store: Arc<dyn ProgressStore>, freshness: Duration) -> Self {
+        Self { store, freshness, slots: Slots::default(), driver: Driver::default() }
+    }
+
     async fn read(&self, id: ProgressId) -> Result<Option<Arc<Progress>>, ProgressError> {
         let slot = self.slots.of(id, self.freshness);
         let asked = slot.ask();
@@ -176,7 +174,7 @@ impl Drop for Unknown<'_> {
 }
 
 impl Unknown<'_> {
-    fn is_known(self) {
+    fn settle(self) {
         std::mem::forget(self);
     }
 }
@@ -195,7 +193,7 @@ impl ProgressStore for CachedStore {
         let began = Instant::now();
         let unknown = Unknown { shared: &self.shared, ids: &[id] };
         let outcome = self.shared.store.update(id, update).await;
-        unknown.is_known();
+        unknown.settle();
         self.shared.learn(id, began, &outcome);
         outcome
     }
@@ -243,7 +241,7 @@ impl ProgressStore for CachedStore {
         let ids: Vec<_> = updates.iter().map(|(id, _)| *id).collect();
         let unknown = Unknown { shared: &self.shared, ids: &ids };
         let outcomes = self.shared.store.update_many(updates).await;
-        unknown.is_known();
+        unknown.settle();
         for (id, outcome) in ids.iter().zip(&outcomes) {
             self.shared.learn(*id, began, outcome);
         }

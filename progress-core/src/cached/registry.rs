@@ -16,17 +16,13 @@ fn caches() -> MutexGuard<'static, Vec<Weak<Shared>>> {
 }
 
 /// The cache around a store.
-pub(super) fn find_or_add(
-    store: &Arc<dyn ProgressStore>,
-    freshness: Duration,
-    make: impl FnOnce() -> Shared,
-) -> Arc<Shared> {
+pub(super) fn find_or_add(store: Arc<dyn ProgressStore>, freshness: Duration) -> Arc<Shared> {
     let mut caches = caches();
     caches.retain(|cache| cache.strong_count() > 0);
     let mut known = caches.iter().filter_map(Weak::upgrade);
-    let known = known.find(|cache| is_around(cache, store) && cache.freshness == freshness);
+    let known = known.find(|cache| is_around(cache, &store) && cache.freshness == freshness);
     known.unwrap_or_else(|| {
-        let cache = Arc::new(make());
+        let cache = Arc::new(Shared::new(store, freshness));
         caches.push(Arc::downgrade(&cache));
         cache
     })
