@@ -8,7 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::{self, Bytes};
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Scope};
-use progress_http::{ProgressApi, Reply, RequestHeaders, Route, Viewer};
+use futures_core::Stream;
+use progress_http::{Answer, Events, ProgressApi, Reply, RequestHeaders, Route, Viewer};
 
 /// The routes of [`progress_http`] under a path: `.service(scope::<CurrentUser>("/progress", api.clone()))`, in the
 /// application or in a scope of its own, before any wildcard route, for actix-web takes the first that matches.
@@ -46,7 +47,10 @@ where
         Route::Call(call) => call,
     };
     let viewer: Viewer = V::extract(&request).await.map_err(Into::into)?.into();
-    Ok(response(call.answer(&viewer).await))
+    Ok(match call.answer(&viewer).await {
+        Answer::Whole(reply) => response(reply),
+        Answer::Events(head, events) => response(head).set_body(BoxBody::new(EventBody(events))),
+    })
 }
 
 /// What follows the mount point, as it stood on the request line.
@@ -107,5 +111,24 @@ impl MessageBody for Announced {
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         Poll::Ready(None)
+    }
+}
+
+/// The body of an answer that comes event by event.
+struct EventBody(Events);
+
+impl MessageBody for EventBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let event = std::task::ready!(Pin::new(&mut self.0).poll_next(context));
+        Poll::Ready(event.map(|event| Ok(Bytes::from(event))))
     }
 }

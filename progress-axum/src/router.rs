@@ -9,7 +9,8 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use progress_http::{ProgressApi, Reply, RequestHeaders, Route, Viewer};
+use futures_core::Stream;
+use progress_http::{Answer, Events, ProgressApi, Reply, RequestHeaders, Route, Viewer};
 
 /// The routes of [`progress_http`] under a path, to be merged into the application's own:
 /// `.merge(router::<CurrentUser, _>("/progress", store))`.
@@ -62,7 +63,14 @@ where
         Ok(viewer) => viewer.into(),
         Err(rejection) => return rejection.into_response(),
     };
-    response(call.answer(&viewer).await)
+    match call.answer(&viewer).await {
+        Answer::Whole(reply) => response(reply),
+        Answer::Events(head, events) => {
+            let mut response = response(head);
+            *response.body_mut() = Body::new(EventBody(events));
+            response
+        }
+    }
 }
 
 /// What follows so many segments of a path, as it stood on the request line: neither decoded nor tidied.
@@ -117,5 +125,21 @@ impl http_body::Body for NoBody {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
         Poll::Ready(None)
+    }
+}
+
+/// The body of an answer that comes event by event.
+struct EventBody(Events);
+
+impl http_body::Body for EventBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let event = std::task::ready!(Pin::new(&mut self.0).poll_next(context));
+        Poll::Ready(event.map(|event| Ok(http_body::Frame::data(Bytes::from(event)))))
     }
 }

@@ -3,11 +3,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use progress_core::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Status};
+use progress_core::{
+    CachedStore, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Status, Watch,
+};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::query::{Listing, Parameters};
 use crate::wire::{Log, Page, Record, whole_seconds_up};
-use crate::{Reply, Viewer, tag};
+use crate::{Answer, Events, Reply, Viewer, events, tag};
+
+/// How many requests may wait at the same time, unless told otherwise: a connection and a few kilobytes each.
+const MAX_WAITERS: usize = 10_000;
 
 /// The polling API over a store: what every adapter serves.
 ///
@@ -33,12 +40,13 @@ use crate::{Reply, Viewer, tag};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ProgressApi {
-    store: Arc<dyn ProgressStore>,
-    poll_after: Duration,
+    store: CachedStore,
+    pub(crate) poll_after: Duration,
     stale_after: Duration,
     read_deadline: Duration,
     write_deadline: Duration,
     pub(crate) trusted_origins: Vec<String>,
+    waiters: Arc<Semaphore>,
     /// Whether the store fails at the moment: said once when it begins and once when it ends, not once per poll.
     is_failing: Arc<AtomicBool>,
 }
@@ -57,16 +65,21 @@ impl<P: ProgressStore> From<Arc<P>> for ProgressApi {
 
 impl ProgressApi {
     /// The API over this store: pages poll every 500 ms, a worker is stale after 15 s of silence, a read may take 1 s and
-    /// a write 5 s.
+    /// a write 5 s, and 10,000 requests may wait for a change at the same time.
+    ///
+    /// It reads through a [`CachedStore`], so that many pages cost few reads: what it shows may be 250 ms old, unless it
+    /// was written by a [`Tracker`](progress_core::Tracker) of this process. For your own writes to be seen at once as well, make them through a
+    /// `CachedStore` around the same store.
     #[must_use]
     pub fn new(store: Arc<dyn ProgressStore>) -> Self {
         Self {
-            store,
+            store: CachedStore::new(store),
             poll_after: Duration::from_millis(500),
             stale_after: Duration::from_secs(15),
             read_deadline: Duration::from_secs(1),
             write_deadline: Duration::from_secs(5),
             trusted_origins: Vec::new(),
+            waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
             is_failing: Arc::default(),
         }
     }
@@ -100,6 +113,14 @@ impl ProgressApi {
         self
     }
 
+    /// How many requests may wait for a change at the same time, in this process, instead of 10,000. The next one is
+    /// answered at once, as if it had not asked to wait.
+    #[must_use]
+    pub fn with_max_waiters(mut self, waiters: usize) -> Self {
+        self.waiters = Arc::new(Semaphore::new(waiters.min(Semaphore::MAX_PERMITS)));
+        self
+    }
+
     /// Another origin, such as `https://app.example.com`, whose pages may cancel and delete.
     #[must_use]
     pub fn with_trusted_origin(mut self, origin: impl Into<String>) -> Self {
@@ -112,15 +133,54 @@ impl ProgressApi {
     ///
     /// Public so that a handler of the application's own can answer a poll under another address.
     pub async fn poll(&self, viewer: &Viewer, id: &str, if_none_match: Option<&str>) -> Reply {
-        let progress = match self.find(viewer, id).await {
+        match self.find(viewer, id).await {
+            Ok(progress) => self.polled(&progress, if_none_match),
+            Err(reply) => reply,
+        }
+    }
+
+    /// A poll that is answered when the record changes, or after so long. A client that names another tag than the
+    /// current one has a change to learn of already.
+    pub(crate) async fn long_poll(
+        &self,
+        viewer: &Viewer,
+        id: &str,
+        if_none_match: Option<&str>,
+        wait: Duration,
+    ) -> Reply {
+        let until = Instant::now() + wait;
+        let mut progress = match self.find(viewer, id).await {
             Ok(progress) => progress,
             Err(reply) => return reply,
         };
-        let etag = tag::of(&progress, progress.is_stale(self.stale_after));
+        // Whoever comes when too many wait is answered at once, and not told that the preference was heard.
+        let Ok(_permit) = self.waiters.try_acquire() else {
+            return self.polled(&progress, if_none_match);
+        };
+        let first = self.tag(&progress);
+        if if_none_match.is_none_or(|known| tag::matches(Some(known), &first)) {
+            let mut watch = self.store.watch(progress.id);
+            while progress.status.is_active() && self.tag(&progress) == first {
+                if timeout_at(until, self.changed(&progress, &mut watch)).await.is_err() {
+                    break;
+                }
+                progress = match self.read(watch.read()).await {
+                    Ok(Some(progress)) => progress,
+                    Ok(None) => return Reply::not_found(),
+                    Err(reply) => return reply,
+                };
+            }
+        }
+        let applied = format!("wait={}", wait.as_secs());
+        self.polled(&progress, if_none_match).with_header("preference-applied", applied)
+    }
+
+    fn polled(&self, progress: &Progress, if_none_match: Option<&str>) -> Reply {
+        let etag = self.tag(progress);
         let reply = if tag::matches(if_none_match, &etag) {
             Reply::empty(304)
         } else {
-            Reply::json(200, &self.record(&progress))
+            Reply::json(200, &self.record(progress))
         };
         let reply = reply.with_header("etag", etag);
         if progress.status.is_active() {
@@ -128,6 +188,50 @@ impl ProgressApi {
         } else {
             reply
         }
+    }
+
+    /// Waits until the record may be another than this one: because it changed, or because its worker is now stale, which
+    /// no write announces.
+    pub(crate) async fn changed(&self, progress: &Progress, watch: &mut Watch) {
+        match self.stale_in(progress) {
+            // Also when it was not: then there was a heartbeat, and the next silence begins.
+            Some(time) => drop(timeout(time, watch.changed()).await),
+            None => watch.changed().await,
+        }
+    }
+
+    /// How long until a worker that stays silent is stale.
+    fn stale_in(&self, progress: &Progress) -> Option<Duration> {
+        let heartbeat_at = progress.heartbeat_at.filter(|_| progress.status == Status::Running)?;
+        let silence = (progress.observed_at - heartbeat_at).to_std().unwrap_or_default();
+        // What is read then may be as old as the cache allows, so not quite yet; then again, until it shows.
+        (!progress.is_stale(self.stale_after))
+            .then(|| self.stale_after.saturating_sub(silence).max(Duration::from_millis(100)))
+    }
+
+    pub(crate) async fn events(&self, viewer: &Viewer, id: &str, last_event_id: Option<&str>) -> Answer {
+        let progress = match self.find(viewer, id).await {
+            Ok(progress) => progress,
+            Err(reply) => return Answer::Whole(reply),
+        };
+        let last = last_event_id.map(|id| format!("\"{id}\""));
+        if progress.status.is_finished() && last.as_ref() == Some(&self.tag(&progress)) {
+            // To a browser this means: do not come back (WHATWG HTML, section 9.2.3).
+            return Answer::Whole(Reply::empty(204));
+        }
+        let permit = Arc::clone(&self.waiters).try_acquire_owned().ok();
+        let watch = self.store.watch(progress.id);
+        Answer::Events(Events::head(), Events::new(events::State { api: self.clone(), watch, last, permit }))
+    }
+
+    /// A record as an event, which a client names by its tag when it comes back; `None` if it cannot be written.
+    pub(crate) fn event(&self, progress: &Progress, tag: &str) -> Option<String> {
+        let record = serde_json::to_string(&self.record(progress)).ok()?;
+        Some(format!("id: {}\ndata: {record}\n\n", tag.trim_matches('"')))
+    }
+
+    pub(crate) fn tag(&self, progress: &Progress) -> String {
+        tag::of(progress, progress.is_stale(self.stale_after))
     }
 
     pub(crate) async fn list(&self, viewer: &Viewer, query: Option<&str>, only_active: bool) -> Reply {
@@ -208,13 +312,16 @@ impl ProgressApi {
     }
 
     /// The record, if this viewer may know of it. Text that is no id asks the store nothing.
-    async fn find(&self, viewer: &Viewer, id: &str) -> Result<Progress, Reply> {
+    async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
         let id: ProgressId = id.parse().map_err(|_| Reply::not_found())?;
-        let progress = self.read(self.store.get(id)).await?;
+        let progress = self.read(self.store.read(id)).await?;
         progress.filter(|progress| viewer.may_see(progress)).ok_or_else(Reply::not_found)
     }
 
-    async fn read<T>(&self, call: impl Future<Output = Result<T, ProgressError>>) -> Result<T, Reply> {
+    pub(crate) async fn read<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProgressError>>,
+    ) -> Result<T, Reply> {
         self.within(self.read_deadline, call).await?.map_err(|_| Reply::not_found())
     }
 
@@ -236,7 +343,7 @@ impl ProgressApi {
         deadline: Duration,
         call: impl Future<Output = Result<T, ProgressError>>,
     ) -> Result<Result<T, ProgressError>, Reply> {
-        match tokio::time::timeout(deadline, call).await {
+        match timeout(deadline, call).await {
             Err(elapsed) => Err(self.trouble(&elapsed)),
             Ok(Err(error @ (ProgressError::Unavailable(_) | ProgressError::Store(_)))) => {
                 Err(self.trouble(&error))

@@ -8,7 +8,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use progress_core::{MemoryStore, NewProgress, ProgressStore};
-//! use progress_http::{ProgressApi, Request, Route, Viewer};
+//! use progress_http::{Answer, ProgressApi, Request, Route, Viewer};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 //! let store = Arc::new(MemoryStore::new());
@@ -16,11 +16,14 @@
 //! let api = ProgressApi::new(store);
 //!
 //! let request = Request { method: "GET", path: &format!("/{id}"), ..Request::default() };
-//! let reply = match api.route(&request) {
-//!     Route::Answered(reply) => reply,
+//! let answer = match api.route(&request) {
+//!     Route::Answered(reply) => Answer::Whole(reply),
 //!     Route::Call(call) => call.answer(&Viewer::Anyone).await,
 //! };
-//! assert_eq!(reply.status, 200);
+//! match answer {
+//!     Answer::Whole(reply) => assert_eq!(reply.status, 200),
+//!     Answer::Events(head, events) => unreachable!("only of /{{id}}/events"),
+//! }
 //! # Ok::<(), progress_core::ProgressError>(())
 //! # }).unwrap();
 //! ```
@@ -31,11 +34,12 @@
 //!
 //! | route | answer |
 //! |---|---|
-//! | `GET /{id}` | the record: 200 with `ETag`, or 304; `Retry-After` and `poll_after_ms` while the job is active |
+//! | `GET /{id}` | the record: 200 with `ETag`, or 304; `Retry-After` and `poll_after_ms` while the job is active; with `Prefer: wait=N` not before it changes, or after N seconds, at most 25 |
 //! | `GET /?status=&task_type=&active=&limit=&cursor=` | the viewer's records, newest first; `Link: rel="next"` |
 //! | `GET /?ids=a,b,c` | these, at most 100, as far as the viewer may see them |
 //! | `GET /active` | the same as `?active=true` |
 //! | `GET /{id}/log?after=&limit=` | the log, oldest first |
+//! | `GET /{id}/events` | the record each time that it changes, as server-sent events; 204 on resuming a finished one |
 //! | `POST /{id}/cancel` | 202 asked, 200 cancelled, 409 finished otherwise |
 //! | `DELETE /{id}` | 204; 409 while active |
 //! | `GET /progress-polling.js`, `.mjs`, `.css` | the widget |
@@ -50,6 +54,8 @@
 //! these alone.
 
 mod api;
+mod events;
+mod negotiate;
 mod origin;
 mod query;
 mod reply;
@@ -61,9 +67,10 @@ mod widget;
 mod wire;
 
 pub use crate::api::ProgressApi;
+pub use crate::events::Events;
 pub use crate::origin::refuse_cross_site;
 pub use crate::reply::Reply;
 pub use crate::request::{HEADERS, Request, RequestHeaders};
-pub use crate::route::{Call, Route};
+pub use crate::route::{Answer, Call, Route};
 pub use crate::viewer::Viewer;
 pub use crate::widget::{WIDGET, WidgetFile};

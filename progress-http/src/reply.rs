@@ -32,6 +32,7 @@ impl Reply {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            406 => "Not Acceptable",
             409 => "Conflict",
             503 => "Service Unavailable",
             _ => "Error",

@@ -1,6 +1,10 @@
 //! Which request means what: the same in every framework, because no framework is asked.
 
-use crate::{ProgressApi, Reply, Request, Viewer, refuse_cross_site, widget};
+use std::time::Duration;
+
+use crate::{
+    Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, refuse_cross_site, widget,
+};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -11,6 +15,15 @@ pub enum Route {
     Call(Call),
 }
 
+/// What a [`Call`] is answered with.
+#[derive(Debug)]
+pub enum Answer {
+    /// All of it.
+    Whole(Reply),
+    /// The head, and a body that comes bit by bit.
+    Events(Reply, Events),
+}
+
 /// A request that was understood and waits for its viewer.
 #[derive(Debug)]
 pub struct Call {
@@ -18,6 +31,8 @@ pub struct Call {
     action: Action,
     query: Option<String>,
     if_none_match: Option<String>,
+    last_event_id: Option<String>,
+    wait: Option<Duration>,
     is_head: bool,
 }
 
@@ -27,6 +42,7 @@ enum Action {
     Poll(String),
     Delete(String),
     Log(String),
+    Events(String),
     Cancel(String),
 }
 
@@ -36,6 +52,7 @@ enum Resource<'a> {
     ActiveJobs,
     Job(&'a str),
     Log(&'a str),
+    Events(&'a str),
     Cancel(&'a str),
     File(&'static widget::WidgetFile),
     Nothing,
@@ -53,6 +70,7 @@ impl<'a> Resource<'a> {
             ("active", None, _) => Self::ActiveJobs,
             (name, None, _) => widget::find(name).map_or(Self::Job(name), Self::File),
             (id, Some("log"), None) => Self::Log(id),
+            (id, Some("events"), None) => Self::Events(id),
             (id, Some("cancel"), None) => Self::Cancel(id),
             _ => Self::Nothing,
         }
@@ -60,7 +78,9 @@ impl<'a> Resource<'a> {
 
     fn allow(&self) -> &'static str {
         match self {
-            Self::Jobs | Self::ActiveJobs | Self::Log(_) | Self::File(_) => "GET, HEAD, OPTIONS",
+            Self::Jobs | Self::ActiveJobs | Self::Log(_) | Self::Events(_) | Self::File(_) => {
+                "GET, HEAD, OPTIONS"
+            }
             Self::Job(_) => "GET, HEAD, DELETE, OPTIONS",
             Self::Cancel(_) => "POST, OPTIONS",
             Self::Nothing => "",
@@ -70,7 +90,7 @@ impl<'a> Resource<'a> {
 
 impl ProgressApi {
     /// Understands a request, and answers it when its viewer does not matter: files of the widget, `OPTIONS`, methods
-    /// that are not allowed, forged requests of other sites.
+    /// that are not allowed, clients that cannot read what there is, forged requests of other sites.
     #[must_use]
     pub fn route(&self, request: &Request<'_>) -> Route {
         let resource = Resource::at(request.path);
@@ -88,6 +108,7 @@ impl ProgressApi {
             (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },
             (Resource::Job(id), "GET" | "HEAD") => Action::Poll((*id).to_owned()),
             (Resource::Log(id), "GET" | "HEAD") => Action::Log((*id).to_owned()),
+            (Resource::Events(id), "GET" | "HEAD") => Action::Events((*id).to_owned()),
             (Resource::Job(id), "DELETE") => Action::Delete((*id).to_owned()),
             (Resource::Cancel(id), "POST") => Action::Cancel((*id).to_owned()),
             _ => {
@@ -96,6 +117,9 @@ impl ProgressApi {
                 return Route::Answered(head(is_head, reply.with_header("allow", allow)));
             }
         };
+        if let Some(refusal) = action.refuse_unreadable(&request.headers) {
+            return Route::Answered(head(is_head, refusal));
+        }
         if matches!(action, Action::Delete(_) | Action::Cancel(_))
             && let Some(refusal) = refuse_cross_site(&request.headers, &self.trusted_origins)
         {
@@ -106,23 +130,49 @@ impl ProgressApi {
             action,
             query: request.query.map(str::to_owned),
             if_none_match: if_none_match.map(str::to_owned),
+            last_event_id: request.headers.get("last-event-id").map(str::to_owned),
+            wait: negotiate::wait(request.headers.get("prefer")),
             is_head,
         })
     }
 }
 
+impl Action {
+    /// 406 for a client that says that it cannot read what it would get.
+    fn refuse_unreadable(&self, headers: &RequestHeaders) -> Option<Reply> {
+        let media_type = match self {
+            // An answer without a body suits everybody.
+            Self::Delete(_) => return None,
+            Self::Events(_) => "text/event-stream",
+            _ => "application/json",
+        };
+        let is_readable = negotiate::accepts(headers.get("accept"), media_type);
+        (!is_readable).then(|| Reply::problem(406, &format!("this address answers {media_type}")))
+    }
+}
+
 impl Call {
     /// Answers the request for this viewer.
-    pub async fn answer(self, viewer: &Viewer) -> Reply {
+    pub async fn answer(self, viewer: &Viewer) -> Answer {
         let query = self.query.as_deref();
+        let if_none_match = self.if_none_match.as_deref();
         let reply = match &self.action {
             Action::List { only_active } => self.api.list(viewer, query, *only_active).await,
-            Action::Poll(id) => self.api.poll(viewer, id, self.if_none_match.as_deref()).await,
+            Action::Poll(id) => match self.wait {
+                Some(wait) => self.api.long_poll(viewer, id, if_none_match, wait).await,
+                None => self.api.poll(viewer, id, if_none_match).await,
+            },
             Action::Log(id) => self.api.log(viewer, id, query).await,
+            Action::Events(id) => match self.api.events(viewer, id, self.last_event_id.as_deref()).await {
+                // Its length is nobody's to know, so the head is all there is to it.
+                Answer::Events(reply, _) if self.is_head => return Answer::Whole(reply),
+                Answer::Whole(reply) => reply,
+                events @ Answer::Events(..) => return events,
+            },
             Action::Cancel(id) => self.api.cancel(viewer, id).await,
             Action::Delete(id) => self.api.delete(viewer, id).await,
         };
-        head(self.is_head, reply)
+        Answer::Whole(head(self.is_head, reply))
     }
 }
 

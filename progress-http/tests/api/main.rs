@@ -1,15 +1,17 @@
 //! The answers, one by one, without a web framework.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod waiting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use progress_core::testing::{Fault, FaultyStore};
 use progress_core::{
-    Completion, Delta, MemoryStore, NewEntry, NewProgress, ProgressId, ProgressStore, ProgressUpdate,
-    TotalChange,
+    CachedStore, Completion, Delta, MemoryStore, NewEntry, NewProgress, ProgressId, ProgressStore,
+    ProgressUpdate, TotalChange,
 };
-use progress_http::{ProgressApi, Reply, Request, RequestHeaders, Route, Viewer};
+use progress_http::{Answer, Events, ProgressApi, Reply, Request, RequestHeaders, Route, Viewer};
 use serde_json::{Value, json};
 
 struct Server {
@@ -27,8 +29,9 @@ impl Server {
         self.store.create(&job).await.unwrap().id
     }
 
+    /// Seen at once.
     async fn update(&self, id: ProgressId, update: ProgressUpdate) {
-        self.store.update(id, &update).await.unwrap();
+        CachedStore::new(self.store.clone()).update(id, &update).await.unwrap();
     }
 
     async fn ask(&self, viewer: &Viewer, line: &str) -> Reply {
@@ -36,6 +39,20 @@ impl Server {
     }
 
     async fn ask_with(&self, viewer: &Viewer, line: &str, headers: &[(&str, &str)]) -> Reply {
+        match self.answer(viewer, line, headers).await {
+            Answer::Whole(reply) => reply,
+            Answer::Events(..) => panic!("events from {line}"),
+        }
+    }
+
+    async fn events(&self, viewer: &Viewer, line: &str, headers: &[(&str, &str)]) -> (Reply, Events) {
+        match self.answer(viewer, line, headers).await {
+            Answer::Whole(reply) => panic!("{reply:?} from {line}"),
+            Answer::Events(head, events) => (head, events),
+        }
+    }
+
+    async fn answer(&self, viewer: &Viewer, line: &str, headers: &[(&str, &str)]) -> Answer {
         let (method, target) = line.split_once(' ').unwrap();
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
@@ -43,7 +60,7 @@ impl Server {
             headers.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_bytes())
         });
         match self.api.route(&Request { method, path, query, headers }) {
-            Route::Answered(reply) => reply,
+            Route::Answered(reply) => Answer::Whole(reply),
             Route::Call(call) => call.answer(viewer).await,
         }
     }

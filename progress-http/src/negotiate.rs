@@ -1,0 +1,127 @@
+//! What a client asks for besides the address: how long it would wait (RFC 7240) and what it can read (RFC 9110, section
+//! 12.5.1).
+
+use std::time::Duration;
+
+/// The longest that an answer is held, whatever was asked for: proxies between us give up after 30 s or more.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(25);
+
+/// The `wait` of a `Prefer` header, at most [`MAX_WAIT`]. The first one counts, and what cannot be read is as if it were not
+/// there (RFC 7240, section 2).
+pub(crate) fn wait(prefer: Option<&str>) -> Option<Duration> {
+    let value = elements(prefer?, ',').find_map(|preference| {
+        // Parameters, which `wait` has none of, come after a semicolon.
+        let preference = elements(preference, ';').next()?;
+        let (name, value) = preference.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("wait").then_some(value.trim())
+    })?;
+    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // More digits than a number holds are more than the longest as well.
+    Some(value.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT))
+}
+
+/// Whether a client that sends this `Accept` header reads a media type. Of the ranges that speak of it the most specific
+/// decides; parameters other than the weight are those of other types.
+pub(crate) fn accepts(accept: Option<&str>, media_type: &str) -> bool {
+    let Some(accept) = accept.map(str::trim).filter(|accept| !accept.is_empty()) else {
+        return true;
+    };
+    let (family, _) = media_type.split_once('/').unwrap_or((media_type, ""));
+    let weights = elements(accept, ',').filter_map(|range| {
+        let mut parts = elements(range, ';');
+        let range = parts.next()?.trim().to_ascii_lowercase();
+        let specificity = match range.strip_suffix("/*") {
+            _ if range == media_type => 2,
+            Some("*") => 0,
+            Some(known) if known == family => 1,
+            _ => return None,
+        };
+        let weight = parts.find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+        });
+        // Zero, however it is written; a weight that cannot be read is no refusal.
+        let is_refused = weight.is_some_and(|weight| weight.parse() == Ok(0.0_f32));
+        Some((specificity, !is_refused))
+    });
+    weights.max().is_some_and(|(_, is_accepted)| is_accepted)
+}
+
+/// The elements of a list, also where one holds the separator in quotes.
+fn elements(list: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    list.split(move |character| {
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ => return character == separator && !is_quoted,
+        }
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_to_wait() {
+        for (prefer, seconds) in [
+            ("wait=10", Some(10)),
+            ("Wait = 10", Some(10)),
+            ("wait=\"10\"", Some(10)),
+            ("respond-async, wait=10", Some(10)),
+            ("foo=\"a, wait=3\", wait=10", Some(10)),
+            ("foo=\"\\\", wait=3\", wait=10", Some(10)),
+            ("wait=10; x=y, wait=3", Some(10)),
+            ("wait=0", Some(0)),
+            ("wait=25", Some(25)),
+            ("wait=26", Some(25)),
+            ("wait=99999999999999999999999999", Some(25)),
+            ("wait", None),
+            ("wait=", None),
+            ("wait=-1", None),
+            ("wait=+1", None),
+            ("wait=1.5", None),
+            ("wait=soon", None),
+            ("await=1", None),
+            ("\"wait=1", None),
+            ("", None),
+            (",,;=", None),
+        ] {
+            assert_eq!(wait(Some(prefer)), seconds.map(Duration::from_secs), "{prefer}");
+        }
+        assert_eq!(wait(None), None);
+    }
+
+    #[test]
+    fn what_a_client_reads() {
+        for (accept, expected) in [
+            ("", true),
+            ("*/*", true),
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/*", true),
+            ("text/html, */*;q=0.1", true),
+            ("application/json;q=0.001", true),
+            ("application/json;q=0, */*", false),
+            ("application/json; Q=0.000", false),
+            ("application/json;q=x", true),
+            ("*/*;q=0", false),
+            ("application/*;q=0, application/json", true),
+            ("text/html", false),
+            ("text/*, image/png", false),
+            ("application/problem+json", false),
+            ("application/jsonx", false),
+            ("nonsense", false),
+            ("text/html;x=\",application/json\"", false),
+        ] {
+            assert_eq!(accepts(Some(accept), "application/json"), expected, "{accept}");
+        }
+        assert!(accepts(None, "application/json"));
+    }
+}

@@ -1,0 +1,310 @@
+//! Requests that wait, and events: what a client is told, and when.
+
+use futures_util::StreamExt;
+use progress_core::TrackerOptions;
+use progress_core::testing::Fault;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::*;
+
+impl Server {
+    /// A running job, and the tag of what was last seen of it.
+    async fn running(&self) -> (ProgressId, String) {
+        let id = self.create(NewProgress::new("test").with_total(10)).await;
+        self.update(id, ProgressUpdate::start()).await;
+        (id, self.tag(id).await)
+    }
+
+    async fn tag(&self, id: ProgressId) -> String {
+        let reply = self.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
+        reply.header("etag").unwrap().to_owned()
+    }
+
+    /// A poll that waits, and how long it took.
+    async fn wait(&self, id: ProgressId, prefer: &str, tag: Option<&str>) -> (Reply, Duration) {
+        let mut headers = vec![("prefer", prefer)];
+        headers.extend(tag.map(|tag| ("if-none-match", tag)));
+        let began = Instant::now();
+        let reply = self.ask_with(&Viewer::Anyone, &format!("GET /{id}"), &headers).await;
+        (reply, began.elapsed())
+    }
+}
+
+fn one() -> ProgressUpdate {
+    ProgressUpdate::advance(Delta::new().with_succeeded(1))
+}
+
+const MOMENT: Duration = Duration::from_millis(20);
+
+fn assert_about(time: Duration, expected: Duration) {
+    assert!(time >= expected && time <= expected + MOMENT, "{time:?} and not {expected:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_waits_for_the_change() {
+    let server = Arc::new(Server::new());
+    let (id, tag) = server.running().await;
+    for known in [Some(tag.as_str()), None] {
+        let writer = Arc::clone(&server);
+        let change = tokio::spawn(async move {
+            sleep(Duration::from_secs(3)).await;
+            writer.update(id, one()).await;
+        });
+        let known = known.map(|_| tag.as_str());
+        let (reply, time) = server.wait(id, "wait=10", known).await;
+        assert_about(time, Duration::from_secs(3));
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("preference-applied"), Some("wait=10"));
+        assert_ne!(reply.header("etag"), Some(&*tag));
+        change.await.unwrap();
+        if known.is_some() {
+            // Who names a tag of the past has something to learn already.
+            let (reply, time) = server.wait(id, "wait=10", known).await;
+            assert_eq!((reply.status, time), (200, Duration::ZERO));
+        }
+    }
+    assert_eq!(document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await)["success_count"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_waits_no_longer_than_asked() {
+    let server = Server::new();
+    let (id, tag) = server.running().await;
+    for (prefer, seconds, applied) in
+        [("wait=2", 2, "wait=2"), ("respond-async, wait=\"3\"", 3, "wait=3"), ("wait=0", 0, "wait=0")]
+    {
+        let (reply, time) = server.wait(id, prefer, Some(&tag)).await;
+        assert_about(time, Duration::from_secs(seconds));
+        assert_eq!((reply.status, reply.header("preference-applied")), (304, Some(applied)), "{prefer}");
+        assert_eq!(reply.header("etag"), Some(&*tag));
+        let (reply, time) = server.wait(id, prefer, None).await;
+        assert_about(time, Duration::from_secs(seconds));
+        assert_eq!((reply.status, reply.header("preference-applied")), (200, Some(applied)), "{prefer}");
+    }
+    let (reply, time) = server.wait(id, "wait=soon", Some(&tag)).await;
+    assert_eq!((reply.status, time, reply.header("preference-applied")), (304, Duration::ZERO, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_25_seconds() {
+    let server = Server { api: Server::new().api.with_stale_after(Duration::from_secs(60)), ..Server::new() };
+    let id = server.create(NewProgress::new("test")).await;
+    let api = ProgressApi::new(server.store.clone());
+    let server = Server { api, ..server };
+    let tag = server.tag(id).await;
+    let (reply, time) = server.wait(id, "wait=3600", Some(&tag)).await;
+    assert_about(time, Duration::from_secs(25));
+    assert_eq!((reply.status, reply.header("preference-applied")), (304, Some("wait=25")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_is_not_waited_for() {
+    let server = Server::new();
+    let (id, _) = server.running().await;
+    server.update(id, ProgressUpdate::fail(Delta::new(), "over")).await;
+    let tag = server.tag(id).await;
+    for known in [Some(&*tag), None] {
+        let (_, time) = server.wait(id, "wait=20", known).await;
+        assert_eq!(time, Duration::ZERO);
+    }
+    let began = Instant::now();
+    let reply = server.ask_with(&Viewer::Anyone, "GET /nonsense", &[("prefer", "wait=20")]).await;
+    assert_eq!((reply.status, began.elapsed()), (404, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_falls_silent_is_a_change() {
+    let server = Server::new();
+    let (id, tag) = server.running().await;
+    let (reply, time) = server.wait(id, "wait=20", Some(&tag)).await;
+    assert!(time >= Duration::from_secs(15) && time < Duration::from_millis(15_700), "{time:?}");
+    assert_eq!(document(&reply)["stale"], true);
+
+    // One that gives signs of life is none.
+    let id = server.create(NewProgress::new("test")).await;
+    let options = TrackerOptions::new().with_heartbeat_interval(Duration::from_secs(5));
+    let tracker = options.start(server.store.clone(), id).await.unwrap();
+    let tag = server.tag(id).await;
+    let (reply, time) = server.wait(id, "wait=25", Some(&tag)).await;
+    assert_about(time, Duration::from_secs(25));
+    assert_eq!(reply.status, 304);
+    tracker.complete(()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_thousand_wait_for_one_and_cost_what_one_costs() {
+    let server = Server::new();
+    let (id, tag) = server.running().await;
+    let server = Arc::new(server);
+    let mut waiters = JoinSet::new();
+    for _ in 0..2_000 {
+        let (server, tag) = (Arc::clone(&server), tag.clone());
+        waiters.spawn(async move { server.wait(id, "wait=20", Some(&tag)).await });
+    }
+    let reads = server.store.reads();
+    sleep(Duration::from_secs(10)).await;
+    let reads = server.store.reads() - reads;
+    assert!((38..=42).contains(&reads), "{reads} reads in ten seconds");
+    // By another process, as it were.
+    server.store.update(id, &one()).await.unwrap();
+    for (reply, time) in waiters.join_all().await {
+        assert_eq!(reply.status, 200);
+        assert!(time <= Duration::from_millis(10_250), "{time:?}");
+    }
+    let reads = server.store.reads();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(server.store.reads(), reads, "none is left over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_one_too_many_does_not_wait() {
+    let server = Server::new();
+    let server = Arc::new(Server { api: server.api.clone().with_max_waiters(1), ..server });
+    let (id, tag) = server.running().await;
+    let first = tokio::spawn({
+        let (server, tag) = (Arc::clone(&server), tag.clone());
+        async move { server.wait(id, "wait=10", Some(&tag)).await }
+    });
+    sleep(MOMENT).await;
+    let (reply, time) = server.wait(id, "wait=10", Some(&tag)).await;
+    assert_eq!((reply.status, time, reply.header("preference-applied")), (304, Duration::ZERO, None));
+    let (_, events) = server.events(&Viewer::Anyone, &format!("GET /{id}/events"), &[]).await;
+    assert_eq!(events.collect::<Vec<_>>().await.len(), 2, "what there is to say, and an end");
+    // One who goes away makes room.
+    first.abort();
+    sleep(MOMENT).await;
+    let (_, time) = server.wait(id, "wait=1", Some(&tag)).await;
+    assert_about(time, Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_while_waiting_is_waited_out() {
+    let server = Arc::new(Server::new());
+    let (id, tag) = server.running().await;
+    let repair = Arc::clone(&server);
+    tokio::spawn(async move {
+        repair.store.set(Fault::Away);
+        sleep(Duration::from_secs(3)).await;
+        repair.store.set(Fault::None);
+        repair.store.update(id, &one()).await.unwrap();
+    });
+    let (reply, time) = server.wait(id, "wait=10", Some(&tag)).await;
+    assert_eq!(reply.status, 200);
+    assert!(time < Duration::from_secs(4), "{time:?}");
+}
+
+/// The data of an event.
+fn data(event: &str) -> Value {
+    let line = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    serde_json::from_str(line).unwrap()
+}
+
+fn event_id(event: &str) -> String {
+    event.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_tell_of_every_state_and_end_with_the_job() {
+    let server = Arc::new(Server::new());
+    let id = server.create(NewProgress::new("test").with_total(2)).await;
+    let line = format!("GET /{id}/events");
+    let (head, mut events) = server.events(&Viewer::Anyone, &line, &[]).await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(head.header("cache-control"), Some("no-store"));
+    assert_eq!(events.next().await.unwrap(), "retry: 500\n\n");
+    let pending = events.next().await.unwrap();
+    assert_eq!(data(&pending), document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await));
+
+    server.update(id, ProgressUpdate::start()).await;
+    assert_eq!(data(&events.next().await.unwrap())["status"], "running");
+    let options = TrackerOptions::new().with_joining();
+    let tracker = options.start(server.store.clone(), id).await.unwrap();
+    tracker.inc(2);
+    tracker.complete(()).await.unwrap();
+    let last = loop {
+        let event = events.next().await.unwrap();
+        if data(&event)["finished"] == true {
+            break event;
+        }
+    };
+    assert_eq!(data(&last)["success_count"], 2);
+    assert_eq!(events.next().await, None);
+    assert_eq!(events.next().await, None, "also when asked again, were it ever");
+
+    let resumed = server.ask_with(&Viewer::Anyone, &line, &[("last-event-id", &event_id(&last))]).await;
+    assert_eq!((resumed.status, resumed.body.len()), (204, 0));
+    // Who missed the end is told of it.
+    let early = event_id(&pending);
+    let (_, events) = server.events(&Viewer::Anyone, &line, &[("last-event-id", &early)]).await;
+    assert_eq!(events.skip(1).map(|event| event_id(&event)).collect::<Vec<_>>().await, [event_id(&last)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_go_on_where_they_were() {
+    let server = Server::new();
+    let (id, tag) = server.running().await;
+    let known = tag.trim_matches('"');
+    let line = format!("GET /{id}/events");
+    let (_, mut events) = server.events(&Viewer::Anyone, &line, &[("last-event-id", known)]).await;
+    events.next().await.unwrap();
+    let began = Instant::now();
+    assert_eq!(events.next().await.unwrap(), ":\n\n", "a sign of life");
+    assert_about(began.elapsed(), Duration::from_secs(15));
+    assert_eq!(data(&events.next().await.unwrap())["stale"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_end_with_the_record_and_with_the_store() {
+    let server = Server::new();
+    let (id, _) = server.running().await;
+    let line = format!("GET /{id}/events");
+    let (_, mut events) = server.events(&Viewer::Anyone, &line, &[]).await;
+    assert!(events.next().await.is_some() && events.next().await.is_some());
+    server.update(id, ProgressUpdate::fail(Delta::new(), "over")).await;
+    assert_eq!(data(&events.next().await.unwrap())["status"], "failed");
+    let (_, mut events) = server.events(&Viewer::Anyone, &line, &[]).await;
+    events.next().await.unwrap();
+    CachedStore::new(server.store.clone()).delete(id).await.unwrap();
+    assert_eq!(events.next().await, None);
+
+    let (id, _) = server.running().await;
+    let (_, mut events) = server.events(&Viewer::Anyone, &format!("GET /{id}/events"), &[]).await;
+    events.next().await.unwrap();
+    server.store.set(Fault::Away);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(events.next().await, None);
+    server.store.set(Fault::None);
+
+    for line in ["GET /nonsense/events".to_owned(), format!("GET /{}/events", ProgressId::new())] {
+        assert_eq!(server.ask(&Viewer::Anyone, &line).await, server.ask(&Viewer::Anyone, "GET /x").await);
+    }
+    let theirs = server.create(NewProgress::new("test").with_owner("bob")).await;
+    assert_eq!(server.ask(&ann(), &format!("GET /{theirs}/events")).await.status, 404);
+    let head = server.ask(&Viewer::Anyone, &format!("HEAD /{id}/events")).await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+}
+
+#[tokio::test]
+async fn who_cannot_read_the_answer_is_told() {
+    let server = Server::new();
+    let (id, _) = server.running().await;
+    let html = [("accept", "text/html")];
+    for line in [
+        "GET /".to_owned(),
+        "GET /active".to_owned(),
+        format!("GET /{id}"),
+        format!("HEAD /{id}"),
+        "GET /nonsense".to_owned(),
+        format!("GET /{id}/log"),
+        format!("GET /{id}/events"),
+        format!("POST /{id}/cancel"),
+    ] {
+        assert_eq!(server.ask_with(&ann(), &line, &html).await.status, 406, "{line}");
+    }
+    assert_eq!(server.ask_with(&ann(), &format!("DELETE /{id}"), &html).await.status, 409);
+    assert_eq!(server.ask_with(&ann(), "GET /progress-polling.js", &html).await.status, 200);
+    let events = [("accept", "text/event-stream")];
+    assert_eq!(server.ask_with(&ann(), &format!("GET /{id}"), &events).await.status, 406);
+    server.events(&ann(), &format!("GET /{id}/events"), &events).await;
+}
