@@ -84,6 +84,7 @@ fn response(reply: Reply) -> HttpResponse {
     let announced = reply.header("content-length").and_then(|length| length.parse().ok());
     let body = match (announced, reply.body) {
         (Some(length), _) => BoxBody::new(Announced(length)),
+        (None, body) if body.is_empty() => BoxBody::new(actix_web::body::None::new()),
         (None, Cow::Borrowed(bytes)) => BoxBody::new(bytes),
         (None, Cow::Owned(bytes)) => BoxBody::new(bytes),
     };

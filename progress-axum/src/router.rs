@@ -96,8 +96,9 @@ pub fn request_headers(headers: &HeaderMap) -> RequestHeaders {
 }
 
 fn response(reply: Reply) -> Response {
+    let is_announced = reply.header("content-length").is_some();
     let body = match reply.body {
-        _ if matches!(reply.status, 204 | 304) => Body::new(NoBody),
+        body if body.is_empty() && !is_announced => Body::new(NoBody),
         Cow::Borrowed(bytes) => Body::from(bytes),
         Cow::Owned(bytes) => Body::from(bytes),
     };

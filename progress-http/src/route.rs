@@ -164,9 +164,9 @@ impl Call {
             },
             Action::Log(id) => self.api.log(viewer, id, query).await,
             Action::Events(id) => match self.api.events(viewer, id, self.last_event_id.as_deref()).await {
-                // Its length is nobody's to know, so the head is all there is to it.
-                Answer::Events(reply, _) if self.is_head => return Answer::Whole(reply),
                 Answer::Whole(reply) => reply,
+                // Without a length, which nobody knows.
+                Answer::Events(head, _) if self.is_head => return Answer::Whole(head),
                 events @ Answer::Events(..) => return events,
             },
             Action::Cancel(id) => self.api.cancel(viewer, id).await,

@@ -156,8 +156,11 @@ impl Row {
         if !body_is_right {
             complaints.push(format!("the body is {body:?}"));
         }
-        if self.has_body() && !matches!(answer.status(), 204 | 304) && answer.announced() != answer.body.len()
-        {
+        // What comes bit by bit announces each bit.
+        let is_whole = self.has_body()
+            && !matches!(answer.status(), 204 | 304)
+            && answer.header("transfer-encoding").is_none();
+        if is_whole && answer.announced() != answer.body.len() {
             complaints.push(format!("{} bytes announced, {} sent", answer.announced(), answer.body.len()));
         }
         complaints
@@ -180,6 +183,9 @@ fn tag(seconds: i64, version: &str) -> String {
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend(polls());
+    rows.extend(waiting());
+    rows.extend(events());
+    rows.extend(clients_that_cannot_read());
     rows.extend(lists_and_logs());
     rows.extend(ids_that_name_nothing());
     rows.extend(methods());
@@ -255,6 +261,87 @@ fn polls() -> Vec<Row> {
     rows.push(active(
         get(format!("/{RUNNING}"), 200).with(format!("if-none-match: {}", running.to_uppercase())),
     ));
+    rows
+}
+
+fn waiting() -> Vec<Row> {
+    let waits =
+        |path: &str, prefer: &str, status| get(format!("/{path}"), status).with(format!("prefer: {prefer}"));
+    let running = format!("if-none-match: {}", tag(61, "3"));
+    vec![
+        // What the client knows is not what there is, so there is nothing to wait for.
+        waits(RUNNING, "wait=20", 200).with("if-none-match: \"a\"").has("preference-applied", "wait=20"),
+        waits(RUNNING, "wait=3600", 200).with("if-none-match: \"a\"").has("preference-applied", "wait=25"),
+        waits(RUNNING, "respond-async, Wait=\"20\"; x", 200)
+            .with("if-none-match: \"a\"")
+            .has("preference-applied", "wait=20"),
+        waits(RUNNING, "foo\r\nprefer: wait=7\r\nprefer: wait=9", 200)
+            .with("if-none-match: \"a\"")
+            .has("preference-applied", "wait=7"),
+        waits(COMPLETED, "wait=20", 200).has("preference-applied", "wait=20").lacks("retry-after"),
+        waits(COMPLETED, "wait=20", 304).with(format!("if-none-match: {}", tag(61, "4"))),
+        waits(RUNNING, "wait=0", 304).with(&running).has("preference-applied", "wait=0"),
+        waits(RUNNING, "wait=1", 304)
+            .with(&running)
+            .has("preference-applied", "wait=1")
+            .has("retry-after", "1"),
+        waits(RUNNING, "wait=1", 200).has("etag", tag(61, "3")).has("preference-applied", "wait=1"),
+        waits(RUNNING, "wait", 304).with(&running).lacks("preference-applied"),
+        waits(RUNNING, "wait=-1", 304).with(&running).lacks("preference-applied"),
+        waits(RUNNING, "wait=\u{e9}", 304).with(&running).lacks("preference-applied"),
+        waits(THEIRS, "wait=20", 404).lacks("preference-applied"),
+        waits(UNKNOWN, "wait=20", 404),
+        waits("x", "wait=20", 404),
+    ]
+}
+
+fn events() -> Vec<Row> {
+    let last = tag(61, "4");
+    let last = last.trim_matches('"');
+    let stream = |path: &str| {
+        let row = get(format!("/{path}"), 200).has("content-type", "text/event-stream");
+        row.has("cache-control", "no-store").lacks("content-length").lacks("etag")
+    };
+    vec![
+        stream(&format!("{COMPLETED}/events")).says("retry: 500\n\n"),
+        stream(&format!("{COMPLETED}/events"))
+            .says(format!("id: {last}\ndata: {{\"job_id\":\"{COMPLETED}\"")),
+        stream(&format!("{COMPLETED}/events/")).says("\"finished\":true"),
+        stream(&format!("{FAILED}/events")).with("last-event-id: 1").says("\"status\":\"failed\""),
+        stream(&format!("{CANCELLED}/events")).with("last-event-id: ").says("\"status\":\"cancelled\""),
+        get(format!("/{COMPLETED}/events"), 204).with(format!("last-event-id: {last}")).empty(),
+        not_found("GET", format!("/{THEIRS}/events")),
+        not_found("GET", format!("/{UNKNOWN}/events")),
+        not_found("GET", "/x/events"),
+        row("POST", format!("/{RUNNING}/events"), 405).has("allow", "GET, HEAD, OPTIONS"),
+        row("OPTIONS", format!("/{RUNNING}/events"), 204).has("allow", "GET, HEAD, OPTIONS"),
+    ]
+}
+
+/// Whether there is such a job or not: who cannot read the answer is told so first.
+fn clients_that_cannot_read() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for path in
+        ["", "/", "/active", &format!("/{RUNNING}"), &format!("/{THEIRS}"), "/x", &format!("/{RUNNING}/log")]
+    {
+        for accept in
+            ["text/html", "application/json;q=0, */*", "text/event-stream", "x", "application/xml, image/*"]
+        {
+            let row = get(path, 406).with(format!("accept: {accept}")).lacks("etag");
+            rows.push(row.has("content-type", "application/problem+json").says("answers application/json"));
+        }
+        let found = if path.contains(THEIRS) || path == "/x" { 404 } else { 200 };
+        for accept in
+            ["", "*/*", "application/*", "text/html\r\naccept: application/json;q=0.1", "\u{e9}, */*;q=0.1"]
+        {
+            rows.push(get(path, found).with(format!("accept: {accept}")));
+        }
+    }
+    rows.push(row("POST", format!("/{RUNNING}/cancel"), 406).with("accept: text/html"));
+    rows.push(get(format!("/{COMPLETED}/events"), 406).with("accept: application/json"));
+    rows.push(get(format!("/{COMPLETED}/events"), 200).with("accept: text/event-stream, */*;q=0"));
+    rows.push(row("DELETE", format!("/{RUNNING}"), 409).with("accept: text/html"));
+    rows.push(get("/progress-polling.js", 200).with("accept: text/html"));
     rows
 }
 

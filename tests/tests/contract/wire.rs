@@ -111,7 +111,13 @@ impl Connection {
             if let Some(end) = find_end_of_head(&self.read) {
                 let answer = Answer::parse(&self.read[..end]);
                 let never = !has_body || matches!(answer.status(), 204 | 304);
-                let end = end + if never { 0 } else { answer.announced() };
+                let end = match answer.header("transfer-encoding") {
+                    Some(_) if !never => self.read[end..]
+                        .windows(5)
+                        .position(|chunk| chunk == b"0\r\n\r\n")
+                        .map_or(usize::MAX, |last| end + last + 5),
+                    _ => end + if never { 0 } else { answer.announced() },
+                };
                 if self.read.len() >= end {
                     return Answer::parse(&self.read.drain(..end).collect::<Vec<_>>());
                 }
