@@ -21,8 +21,11 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// it does not, by 204. It also ends when the store cannot be read or the record is gone, and the browser finds out which by
 /// coming back.
 pub struct Events {
-    next: Pin<Box<dyn Future<Output = Option<(String, State)>> + Send>>,
+    next: Pin<Box<dyn Future<Output = Option<Step>> + Send>>,
 }
+
+/// What is said next, and where it goes on from there.
+type Step = (String, State);
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,7 +77,7 @@ impl Stream for Events {
 }
 
 impl State {
-    async fn next(mut self) -> Option<(String, Self)> {
+    async fn next(mut self) -> Option<Step> {
         let quiet = timeout(SILENCE, self.news()).await;
         match quiet {
             Ok(Some(text)) => Some((text, self)),
