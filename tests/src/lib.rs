@@ -1,4 +1,4 @@
-//! What tests of whole programs share: a program that is started, asked over HTTP, and always stopped.
+//! What tests share: a program that is started, asked over HTTP, and always stopped; a network that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what is wrong by panicking")]
 
 use std::io::{BufRead, BufReader};
@@ -6,6 +6,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+mod network;
+
+pub use self::network::Network;
 
 /// A program that serves HTTP and says so on its first line: `listening on http://ADDRESS`. Killed when dropped.
 #[derive(Debug)]
