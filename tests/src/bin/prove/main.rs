@@ -10,6 +10,7 @@
 
 mod bad_endings;
 mod conformance;
+mod cut_ack;
 mod dead_worker;
 mod increments;
 mod inputs;
@@ -31,9 +32,10 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
+    ("cut-ack", cut_ack::run),
     ("one-ending", one_ending::run),
     ("sigkill", sigkill::run),
     ("sigterm", sigterm::run),

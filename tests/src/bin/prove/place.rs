@@ -45,11 +45,17 @@ impl Place {
         Some(Self { name, url: Some(format!("{host}/{database}")), _folder: None })
     }
 
+    /// One on every server.
+    pub(crate) fn servers() -> Vec<Self> {
+        let servers = [("postgres", "PROGRESS_TEST_POSTGRES"), ("mysql", "PROGRESS_TEST_MYSQL")];
+        servers.into_iter().filter_map(|(name, variable)| Self::on_server(name, variable)).collect()
+    }
+
     /// One of every kind that several processes can share.
     pub(crate) fn shared() -> Vec<Self> {
-        let servers = [("postgres", "PROGRESS_TEST_POSTGRES"), ("mysql", "PROGRESS_TEST_MYSQL")];
-        let servers = servers.into_iter().filter_map(|(name, variable)| Self::on_server(name, variable));
-        std::iter::once(Self::sqlite()).chain(servers).collect()
+        let mut places = vec![Self::sqlite()];
+        places.append(&mut Self::servers());
+        places
     }
 
     /// One of every kind.
