@@ -1,11 +1,14 @@
 //! Private database servers for the tests: on a free port of this machine, in a temporary folder, gone when they are dropped,
 //! also by a failure.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::setup::install;
@@ -40,9 +43,11 @@ impl Servers {
     pub(crate) fn tell(&self, program: &mut Command) {
         if let Ok(postgres) = &self.postgres {
             program.env("PROGRESS_TEST_POSTGRES", postgres.url());
+            program.env("PROGRESS_TEST_POSTGRES_CONTROL", words(&postgres.control(&[])));
         }
         if let Ok(mariadb) = &self.mariadb {
             program.env("PROGRESS_TEST_MYSQL", mariadb.url());
+            program.env("PROGRESS_TEST_MYSQL_PID_FILE", mariadb.folder.path.join("pid"));
         }
     }
 }
@@ -68,10 +73,11 @@ fn postgres() -> Result<Postgres, String> {
     let mut create = as_user("postgres", &programs.join("initdb"));
     run(create.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]))?;
     let port = free_port()?;
-    // Nothing here outlives the machine, so nothing waits for the disk.
+    // Nothing here outlives the machine, so nothing waits for the disk. A server that is killed does lose what it had not
+    // handed to the system yet, so that is not put off.
     let options = format!(
         "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=200 \
-         -c fsync=off -c synchronous_commit=off -c full_page_writes=off",
+         -c fsync=off -c synchronous_commit=on -c full_page_writes=off",
         folder.path.display()
     );
     // Made before the start, so that a start that fails half-way is stopped as well.
@@ -113,9 +119,9 @@ fn postgres_programs() -> Option<PathBuf> {
 
 /// A MariaDB server of our own.
 struct MariaDb {
-    server: Child,
-    // After the server, which writes into it: `drop` below ends the server first.
-    _folder: Folder,
+    // Before the folder, into which it writes: fields are dropped in this order.
+    _server: Kept,
+    folder: Folder,
     port: u16,
 }
 
@@ -135,15 +141,15 @@ fn mariadb() -> Result<MariaDb, String> {
     let port = free_port()?;
     let mut start = as_user("mysql", server);
     start.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"]);
-    // Nothing here outlives the machine, so nothing waits for the disk.
-    start.args(["--innodb-flush-log-at-trx-commit=0", "--max-connections=200"]);
+    // Nothing here outlives the machine, so nothing waits for the disk, but commits are handed to the system at once.
+    start.args(["--innodb-flush-log-at-trx-commit=2", "--max-connections=200"]);
     start.args([option("--datadir", &data), option("--socket", &socket), format!("--port={port}")]);
     start.arg(option("--pid-file", &folder.path.join("pid")));
     start.arg(option("--log-error", &folder.path.join("log")));
-    let server = start.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let server = server.map_err(|error| format!("mariadbd: {error}"))?;
+    start.stdout(Stdio::null()).stderr(Stdio::null());
+    let kept = Kept::start(start).map_err(|error| format!("mariadbd: {error}"))?;
     // Made before it answers, so that one that never does is stopped as well.
-    let server = MariaDb { server, _folder: folder, port };
+    let server = MariaDb { _server: kept, folder, port };
     let begun = Instant::now();
     loop {
         let mut user = Command::new(client);
@@ -164,12 +170,42 @@ impl MariaDb {
     }
 }
 
-impl Drop for MariaDb {
-    fn drop(&mut self) {
-        // What it holds is thrown away; there is nothing to end in peace.
-        if let Err(error) = self.server.kill().and_then(|()| self.server.wait().map(|_| ())) {
-            eprintln!("MariaDB (process {}) was not stopped: {error}", self.server.id());
+/// A server that is started again when it ends, as the system's service manager does, until this is dropped.
+struct Kept {
+    /// Nothing is ever sent: its end is the word.
+    over: Option<Sender<()>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Kept {
+    fn start(mut command: Command) -> std::io::Result<Self> {
+        let server = command.spawn()?;
+        let (over, is_over) = channel();
+        let keeper = std::thread::spawn(move || keep(server, &mut command, &is_over));
+        Ok(Self { over: Some(over), keeper: Some(keeper) })
+    }
+}
+
+fn keep(mut server: Child, command: &mut Command, is_over: &Receiver<()>) {
+    while is_over.recv_timeout(Duration::from_millis(50)) == Err(RecvTimeoutError::Timeout) {
+        if matches!(server.try_wait(), Ok(Some(_))) {
+            match command.spawn() {
+                Ok(again) => server = again,
+                Err(error) => return eprintln!("a server is not there any more: {error}"),
+            }
         }
+    }
+    // What it holds is thrown away; there is nothing to end in peace.
+    if let Err(error) = server.kill().and_then(|()| server.wait().map(|_| ())) {
+        eprintln!("a server (process {}) was not stopped: {error}", server.id());
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.over.take());
+        // A panic in there has been reported by the panic hook.
+        let _ = self.keeper.take().map(JoinHandle::join);
     }
 }
 
@@ -227,6 +263,12 @@ fn as_user(user: &str, program: &Path) -> Command {
     // A folder that everybody may enter.
     command.current_dir("/").stdin(Stdio::null());
     command
+}
+
+/// A command in one variable: a word a line.
+fn words(command: &Command) -> OsString {
+    let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+    words.join(OsStr::new("\n"))
 }
 
 fn option(name: &str, path: &Path) -> String {
