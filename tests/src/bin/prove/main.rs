@@ -18,6 +18,7 @@ mod migrate;
 mod one_ending;
 mod place;
 mod report;
+mod restart;
 mod sigkill;
 mod signals;
 mod sigterm;
@@ -32,13 +33,14 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 13] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
     ("one-ending", one_ending::run),
     ("sigkill", sigkill::run),
     ("sigterm", sigterm::run),
+    ("restart", restart::run),
     ("dead-worker", dead_worker::run),
     ("zombie", zombie::run),
     ("storage", storage::run),

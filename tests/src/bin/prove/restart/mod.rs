@@ -1,0 +1,212 @@
+//! A database server that is restarted under its workers and its pages, in peace and without a warning.
+//!
+//! It is the server that all checks use. They run one after the other, and this one ends when it answers again.
+
+mod pages;
+mod server;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use progress_core::{
+    Delta, NewProgress, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, TrackerOptions,
+};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use self::pages::Pages;
+use self::server::Server;
+use crate::place::{Place, runtime};
+use crate::report::{Finding, Report};
+use crate::worker::{join_all, running};
+
+const WRITERS: u32 = 8;
+const RECOVERS_WITHIN: Duration = Duration::from_secs(5);
+/// Longer than anything here that recovers late.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn run(report: &mut Report) {
+    let rounds = report.rounds(10, 1);
+    let pages = report.rounds(200, 40);
+    let mut restarting = Vec::new();
+    for place in Place::servers() {
+        let name = place.name;
+        match Server::of(name) {
+            // Most of it is waiting, so both kinds wait at the same time.
+            Some(server) => {
+                restarting.push((name, std::thread::spawn(move || restart(&place, &server, rounds, pages))));
+            }
+            None => report.not_run(name, "nobody says how to restart this server, as cargo xtask prove does"),
+        }
+    }
+    for (name, thread) in restarting {
+        let mut control = None;
+        report.check(name, || {
+            let (finding, careless) = thread.join().unwrap();
+            control = Some(careless);
+            finding
+        });
+        report.check(&format!("{name}-control"), || control.expect("the restarts came to an end"));
+    }
+}
+
+/// Restarts the server under its workers and pages, each time without and with a warning: what they saw, and what became of
+/// workers that do not try again.
+fn restart(place: &Place, server: &Server, rounds: u32, pages: u32) -> (Finding, Finding) {
+    let runtime = runtime();
+    let store = runtime.block_on(place.open());
+    let work = Work::start(&runtime, place, &store);
+    let pages = Pages::open(&runtime, runtime.block_on(place.open()), &work.jobs, pages);
+    let mut slowest = Slowest::default();
+    for round in 0..2 * rounds {
+        std::thread::sleep(Duration::from_millis(300));
+        server.restart(round % 2 == 1);
+        slowest.see(&runtime, &*store, &work, &pages);
+    }
+    let (expected, kept, control) = runtime.block_on(work.end(&*store));
+    let seen = pages.close();
+    let Slowest { answered, written } = slowest;
+    let is_well = kept == expected
+        && seen.others.is_empty()
+        && seen.backwards == 0
+        && answered.max(written) <= RECOVERS_WITHIN;
+    let finding = Finding::new(
+        is_well,
+        format_args!(
+            "{:+} of {expected} counts, pages answered after {answered:.1?} and jobs written after {written:.1?} at worst, \
+             of {} polls {} were 503, {} something else ({:?}), {} ran backwards, in {rounds} + {rounds} restarts",
+            kept - expected,
+            seen.polls,
+            seen.refused,
+            seen.others.len(),
+            seen.others.first(),
+            seen.backwards,
+        ),
+        format_args!("0, {RECOVERS_WITHIN:?}, any, 0, 0"),
+    );
+    (finding, control)
+}
+
+/// What took longest, once the server was back.
+#[derive(Default)]
+struct Slowest {
+    answered: Duration,
+    written: Duration,
+}
+
+impl Slowest {
+    /// Waits until every page was answered and every job written to.
+    fn see(&mut self, runtime: &Runtime, store: &dyn ProgressStore, work: &Work, pages: &Pages) {
+        let back = Instant::now();
+        pages.forget();
+        let before = runtime.block_on(work.counts(store));
+        let (mut answered, mut written) = (None, None);
+        while (answered.is_none() || written.is_none()) && back.elapsed() < PATIENCE {
+            if pages.were_all_answered() {
+                answered.get_or_insert(back.elapsed());
+            }
+            let counts = runtime.block_on(work.counts(store));
+            if counts.iter().zip(&before).all(|(now, before)| now > before) {
+                written.get_or_insert(back.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // One that was answered may have been refused afterwards.
+        let answered =
+            answered.map(|answered| answered.max(pages.last_refused().saturating_duration_since(back)));
+        self.answered = self.answered.max(answered.unwrap_or(PATIENCE));
+        self.written = self.written.max(written.unwrap_or(PATIENCE));
+    }
+}
+
+/// Jobs with a tracker each, and one that is written to without a second try.
+struct Work {
+    is_over: Arc<AtomicBool>,
+    jobs: Vec<ProgressId>,
+    trackers: JoinSet<Result<u64, ProgressError>>,
+    careless_job: ProgressId,
+    careless: JoinSet<()>,
+    attempts: Arc<AtomicU64>,
+}
+
+impl Work {
+    fn start(runtime: &Runtime, place: &Place, store: &Arc<dyn ProgressStore>) -> Self {
+        runtime.block_on(async {
+            let mut work = Self {
+                is_over: Arc::default(),
+                jobs: Vec::new(),
+                trackers: JoinSet::new(),
+                careless_job: running(store).await,
+                careless: JoinSet::new(),
+                attempts: Arc::default(),
+            };
+            for _ in 0..WRITERS {
+                // On a pool of its own, as in a process of its own.
+                let job = store.create(&NewProgress::new("prove")).await.unwrap().id;
+                work.jobs.push(job);
+                work.trackers.spawn(track(place.open().await, job, Arc::clone(&work.is_over)));
+                let (store, is_over) = (Arc::clone(store), Arc::clone(&work.is_over));
+                work.careless.spawn(count(store, work.careless_job, is_over, Arc::clone(&work.attempts)));
+            }
+            work
+        })
+    }
+
+    /// How far each job has come, as far as the store is there to say so.
+    async fn counts(&self, store: &dyn ProgressStore) -> Vec<u64> {
+        let found = store.get_many(&self.jobs).await.unwrap_or_default();
+        found.into_iter().flatten().map(|job| job.succeeded).collect()
+    }
+
+    /// What was counted, what the store has of it, and what the careless lost.
+    async fn end(self, store: &dyn ProgressStore) -> (i128, i128, Finding) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let counted = join_all(self.trackers).await;
+        let expected = counted.into_iter().map(|counted| i128::from(counted.unwrap())).sum();
+        let jobs = store.get_many(&self.jobs).await.unwrap();
+        let kept = jobs.into_iter().map(|job| i128::from(job.unwrap().succeeded)).sum();
+        join_all(self.careless).await;
+        let attempts = self.attempts.load(Ordering::Relaxed);
+        let careless: Progress = store.get(self.careless_job).await.unwrap().unwrap();
+        let lost = i128::from(attempts) - i128::from(careless.succeeded);
+        let control = Finding::new(
+            lost > 0,
+            format_args!("without a second try {lost} of {attempts} are lost"),
+            "some lost",
+        );
+        (expected, kept, control)
+    }
+}
+
+/// Counts through a tracker.
+async fn track(
+    store: Arc<dyn ProgressStore>,
+    job: ProgressId,
+    is_over: Arc<AtomicBool>,
+) -> Result<u64, ProgressError> {
+    let options = TrackerOptions::new().with_flush_interval(Duration::from_millis(50));
+    let tracker = options.start(store, job).await?;
+    let mut counted = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        tracker.inc(1);
+        counted += 1;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tracker.complete(()).await?;
+    Ok(counted)
+}
+
+/// Counts as one does who does not look at errors.
+async fn count(
+    store: Arc<dyn ProgressStore>,
+    job: ProgressId,
+    is_over: Arc<AtomicBool>,
+    attempts: Arc<AtomicU64>,
+) {
+    while !is_over.load(Ordering::Relaxed) {
+        attempts.fetch_add(1, Ordering::Relaxed);
+        let _ = store.update(job, &ProgressUpdate::advance(Delta::new().with_succeeded(1))).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
