@@ -2,7 +2,7 @@
 import { PollError, kindOfStatus } from './errors.js';
 
 /**
- * @typedef {object} Answer
+ * @typedef {object} Reply
  * @property {number} status 200, 202, 304 …
  * @property {string} text
  * @property {string | null} etag
@@ -16,7 +16,7 @@ import { PollError, kindOfStatus } from './errors.js';
  * @param {ResolvedPollerOptions} options
  * @param {string} url
  * @param {{ method?: string, etag?: string | null, controller?: AbortController }} [request]
- * @returns {Promise<Answer>}
+ * @returns {Promise<Reply>}
  */
 export async function exchange(options, url, { method = 'GET', etag, controller = new AbortController() } = {}) {
   const { clock } = options;
@@ -26,7 +26,7 @@ export async function exchange(options, url, { method = 'GET', etag, controller 
   });
   const deadline = clock.setTimeout(() => controller.abort(new PollError('timeout')), options.requestTimeout);
   try {
-    return /** @type {Answer} */ (await Promise.race([send(options, url, method, etag, signal), aborted]));
+    return /** @type {Reply} */ (await Promise.race([send(options, url, method, etag, signal), aborted]));
   } catch (error) {
     throw error instanceof PollError ? error : new PollError('network', { cause: error });
   } finally {
@@ -40,7 +40,7 @@ export async function exchange(options, url, { method = 'GET', etag, controller 
  * @param {string} method
  * @param {string | null | undefined} etag
  * @param {AbortSignal} signal
- * @returns {Promise<Answer>}
+ * @returns {Promise<Reply>}
  */
 async function send(options, url, method, etag, signal) {
   const given = typeof options.headers === 'function' ? await options.headers() : options.headers;

@@ -5,6 +5,13 @@ import { systemClock } from './clock.js';
 const SHORTEST_INTERVAL = 50;
 
 /**
+ * Bound late and to the global: a browser's fetch refuses to be called as a method of anything else.
+ *
+ * @type {typeof fetch}
+ */
+export const globalFetch = (input, init) => globalThis.fetch(input, init);
+
+/**
  * An option set to `undefined` means its default, so callers can pass their own optional settings through.
  *
  * @template {object} Defaults
@@ -31,8 +38,7 @@ export function pollerOptions(given) {
       backoffMax: 30_000,
       notFoundRetries: 5,
       credentials: /** @type {RequestCredentials} */ ('same-origin'),
-      // Bound late and to the global: a browser's fetch refuses to be called as a method of anything else.
-      fetch: /** @type {typeof fetch} */ ((input, init) => globalThis.fetch(input, init)),
+      fetch: globalFetch,
       clock: systemClock,
       random: Math.random,
     },

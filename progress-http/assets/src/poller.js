@@ -1,10 +1,10 @@
 /** @import { PollerOptions, ProgressData } from './progress-polling.js' */
-/** @import { Answer } from './exchange.js' */
+/** @import { Answer, Seat } from './channel.js' */
 /** @import { JobRecord } from './record.js' */
-import { PollError } from './errors.js';
-import { exchange } from './exchange.js';
+/** @import { PollError } from './errors.js' */
+import { Channel } from './channel.js';
 import { pollerOptions } from './options.js';
-import { parseData, toRecord } from './record.js';
+import { toRecord } from './record.js';
 import { RetryPolicy } from './retry.js';
 import { statusUrl } from './urls.js';
 
@@ -47,16 +47,12 @@ export class ProgressPoller extends EventTarget {
   finished;
 
   #retry;
+  /** @type {Seat} */
+  #seat;
   /** @type {Set<string>} reasons not to ask at all */
   #holds = new Set();
-  /** @type {AbortController | null} the request that is open */
-  #open = null;
-  /** @type {any} */
-  #timer = null;
-  /** @type {string | null} the body of the latest accepted answer */
+  /** @type {string | null} the latest accepted answer, to see whether another one says the same */
   #text = null;
-  /** @type {string | null} */
-  #etag = null;
   #started = false;
   #givenUp = false;
   #resolve = /** @type {(data: ProgressData) => void} */ (() => {});
@@ -71,6 +67,17 @@ export class ProgressPoller extends EventTarget {
     this.options = pollerOptions(options);
     this.url = statusUrl(this.options, jobId);
     this.#retry = new RetryPolicy(this.options);
+    this.#seat = {
+      jobId,
+      url: this.url,
+      retry: this.#retry,
+      due: Infinity,
+      slack: 0,
+      etag: null,
+      channel: null,
+      accept: (answer, spent) => this.#accept(answer, spent),
+      fail: (error, delay) => this.#fail(error, delay),
+    };
     this.finished = this.#promise();
   }
 
@@ -93,9 +100,9 @@ export class ProgressPoller extends EventTarget {
 
   /** Asks now instead of at the next turn. */
   refresh() {
-    if (this.phase === 'idle' || this.phase === 'ended' || this.#open || this.#holds.size) return;
-    this.#halt();
-    this.#poll();
+    const seat = this.#seat;
+    if (this.phase === 'idle' || this.phase === 'ended' || this.#holds.size || seat.channel?.asksFor(seat)) return;
+    this.#wait(0);
   }
 
   /** Stops for good. */
@@ -125,55 +132,38 @@ export class ProgressPoller extends EventTarget {
   }
 
   #halt() {
-    this.options.clock.clearTimeout(this.#timer);
-    this.#open?.abort(new PollError('network'));
-    this.#open = null;
-  }
-
-  async #poll() {
-    const { clock } = this.options;
-    const controller = new AbortController();
-    const asked = clock.now();
-    this.#open = controller;
-    /** @type {() => void} */
-    let consequence;
-    try {
-      const answer = await exchange(this.options, this.url, { etag: this.#etag, controller });
-      const data = answer.status === 304 || answer.text === this.#text ? null : parseData(answer.text);
-      consequence = () => this.#accept(answer, data, clock.now() - asked);
-    } catch (error) {
-      consequence = () => this.#fail(/** @type {PollError} */ (error));
-    }
-    // Stopped, held or started anew in the meantime: this answer comes too late to count.
-    if (this.#open !== controller) return;
-    this.#open = null;
-    consequence();
+    this.#seat.channel?.leave(this.#seat);
+    this.#seat.channel = null;
   }
 
   /**
    * @param {Answer} answer
-   * @param {ProgressData | null} data `null` when nothing has changed
    * @param {number} spent
    */
-  #accept(answer, data, spent) {
+  #accept(answer, spent) {
     this.polls += 1;
     this.#retry.reset();
     this.#givenUp = false;
     this.error = null;
+    const { data } = answer;
     const record = data && toRecord(data);
+    const text = JSON.stringify(data);
     // A replica that lags behind, or a cache, may answer with an older state; what was shown is not taken back.
-    const news = record && (record.version ?? Infinity) >= (this.record?.version ?? 0);
+    const current = record && (record.version ?? Infinity) >= (this.record?.version ?? 0);
+    const news = current && text !== this.#text;
     const initial = this.snapshot === null;
+    if (current) this.#seat.etag = answer.etag;
     if (news) {
       this.record = record;
       this.snapshot = data;
-      this.#text = answer.text;
-      this.#etag = answer.etag;
+      this.#text = text;
     }
     // The next turn is settled before anyone is told, so that a listener may stop, refresh or throw.
-    if (this.record?.ended) this.#enter('ended');
-    else {
-      this.#wait(this.#rest(spent));
+    if (this.record?.ended) {
+      this.#halt();
+      this.#enter('ended');
+    } else {
+      this.#rest(spent);
       this.#enter('live');
     }
     this.#emit('answer', answer);
@@ -196,14 +186,16 @@ export class ProgressPoller extends EventTarget {
     this.#emit('settled', detail);
   }
 
-  /** @param {PollError} error */
-  #fail(error) {
+  /**
+   * @param {PollError} error
+   * @param {number | null} delay until the next attempt, which the channel has arranged; `null` to give up
+   */
+  #fail(error, delay) {
     this.error = error;
-    const delay = this.#retry.after(error);
+    this.#seat.slack = 0;
     const meta = { initial: this.snapshot === null, polls: this.polls };
     if (delay === null) return this.#giveUp(error, meta);
     this.retryAt = this.options.clock.now() + delay;
-    this.#wait(delay);
     this.#enter('retrying');
     this.#emit('retry', { data: error, meta: { ...meta, delay } });
   }
@@ -213,6 +205,7 @@ export class ProgressPoller extends EventTarget {
    * @param {object} meta
    */
   #giveUp(error, meta) {
+    this.#halt();
     this.#enter('lost');
     // A page that comes back to the front looks once more by itself; being told the same again would be noise.
     if (this.#givenUp) return;
@@ -232,12 +225,16 @@ export class ProgressPoller extends EventTarget {
     const { pollInterval, hiddenPollInterval } = this.options;
     const wanted = this.hidden ? Math.max(pollInterval, hiddenPollInterval) : pollInterval;
     const interval = Math.max(wanted, this.record?.pollAfter ?? 0);
-    return Math.max(interval - spent, Math.min(spent, LONGEST_REST));
+    this.#seat.slack = interval / 2;
+    this.#wait(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }
 
   /** @param {number} delay */
   #wait(delay) {
-    this.#timer = this.options.clock.setTimeout(() => this.refresh(), delay);
+    const seat = this.#seat;
+    seat.due = this.options.clock.now() + delay;
+    seat.channel ??= Channel.for(seat.jobId, this.options);
+    seat.channel.arrange(seat);
   }
 
   /** @param {Phase} phase */

@@ -13,8 +13,7 @@ export class RetryPolicy {
   #failures = 0;
 
   /**
-   * @param {{ maxRetries: number, notFoundRetries: number, backoffBase: number, backoffMax: number,
-   *   random: () => number }} options
+   * @param {{ maxRetries: number, notFoundRetries: number, backoffBase: number, backoffMax: number }} options
    */
   constructor(options) {
     this.#options = options;
@@ -27,17 +26,18 @@ export class RetryPolicy {
 
   /**
    * @param {PollError} error
+   * @param {number} jitter 0 to 1
    * @returns {number | null} milliseconds until the next attempt, or `null` to give up
    */
-  after(error) {
+  after(error, jitter) {
     const count = (this.#counts.get(error.kind) ?? 0) + 1;
     this.#counts.set(error.kind, count);
     this.#failures += 1;
     if (count > this.#limit(error.kind)) return null;
-    const { backoffBase, backoffMax, random } = this.#options;
+    const { backoffBase, backoffMax } = this.#options;
     const ceiling = Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 1));
     // Jitter keeps a thousand pages that lost the same server from coming back in the same millisecond.
-    return Math.max(ceiling * (0.5 + random() / 2), error.retryAfter);
+    return Math.max(ceiling * (0.5 + jitter / 2), error.retryAfter);
   }
 
   /** @param {PollErrorKind} kind */

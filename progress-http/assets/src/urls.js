@@ -1,10 +1,22 @@
+/** @param {string} path */
+const withoutSlash = (path) => path.replace(/\/+$/, '');
+
 /**
  * @param {{ endpoint: string, url?: string }} options
  * @param {string} jobId
  * @returns {string} where the record of the job is read
  */
 export function statusUrl({ endpoint, url }, jobId) {
-  return url || `${endpoint.replace(/\/+$/, '')}/${encodeURIComponent(jobId)}`;
+  return url || `${withoutSlash(endpoint)}/${encodeURIComponent(jobId)}`;
+}
+
+/**
+ * @param {{ endpoint: string }} options
+ * @param {string[]} jobIds
+ * @returns {string} where the records of several jobs are read at once
+ */
+export function listUrl({ endpoint }, jobIds) {
+  return `${withoutSlash(endpoint)}/?ids=${jobIds.map(encodeURIComponent).join()}`;
 }
 
 /**
@@ -20,7 +32,7 @@ export function belongingUrl(record, name, parameters = {}) {
   const search = new URLSearchParams(query);
   for (const [key, value] of Object.entries(parameters)) search.set(key, String(value));
   const suffix = search.size ? `?${search}` : '';
-  return `${path.replace(/\/+$/, '')}/${name}${suffix}`;
+  return `${withoutSlash(path)}/${name}${suffix}`;
 }
 
 /**

@@ -187,6 +187,6 @@ function languageOf(place) {
  * @param {Event} event
  */
 function debug(jobId, event) {
-  const { status, text } = /** @type {CustomEvent} */ (event).detail;
-  console.debug('progress-polling', jobId, status, text);
+  const { status, data } = /** @type {CustomEvent} */ (event).detail;
+  console.debug('progress-polling', jobId, status, data);
 }

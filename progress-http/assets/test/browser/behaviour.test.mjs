@@ -176,6 +176,24 @@ test('offline nothing is asked; back online it goes on at once', { skip }, async
   assert.ok(performance.now() - back < 500);
 });
 
+test('the bars of a page share one request', { skip }, async () => {
+  await page.evaluate(() => {
+    for (const id of ['one', 'two', 'three']) {
+      const element = document.body.appendChild(document.createElement('progress-poller'));
+      element.setAttribute('job-id', id);
+    }
+    new ProgressPolling('place', 'four');
+  });
+  await page.waitForFunction(() => document.querySelectorAll('[aria-valuenow="42"]').length === 4);
+  assert.deepEqual(
+    jobs.polls().map(({ ids }) => ids),
+    [['one', 'two', 'three', 'four']],
+  );
+  jobs.record = completed();
+  await page.waitForFunction(() => document.querySelectorAll('[data-state=completed]').length === 4);
+  assert.ok(jobs.polls().length <= 4, `${jobs.polls().length} requests`);
+});
+
 test('an element may be given, an unknown id is named, and a second widget replaces the first', { skip }, async () => {
   assert.match(
     await page.evaluate(() => {

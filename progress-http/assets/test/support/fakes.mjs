@@ -82,3 +82,49 @@ export const running = (version, more = {}) => ({
   version,
   ...more,
 });
+
+/**
+ * An endpoint with several jobs, as the page's own `fetch` sees it: each by its address, with a tag, or several by
+ * `?ids=`. `trouble` answers everything while it is set.
+ */
+export class FakeEndpoint {
+  requests = [];
+  jobs = new Map();
+  wait = 0;
+  lists = true;
+  trouble = null;
+  open = 0;
+  mostOpen = 0;
+
+  constructor(clock) {
+    this.clock = clock;
+  }
+
+  fetch = async (url, { headers, signal }) => {
+    this.requests.push({ url, at: this.clock.now(), tag: headers.get('If-None-Match'), signal });
+    this.open += 1;
+    this.mostOpen = Math.max(this.mostOpen, this.open);
+    if (this.wait) await new Promise((resolve) => this.clock.setTimeout(resolve, this.wait));
+    this.open -= 1;
+    return this.trouble?.() ?? this.#answer(url, headers.get('If-None-Match'));
+  };
+
+  #answer(url, tag) {
+    const { pathname, searchParams } = new URL(url, 'http://localhost');
+    const ids = searchParams.get('ids')?.split(',');
+    if (ids && !this.lists) return new Response('', { status: 404 });
+    if (ids) {
+      const jobs = [...this.jobs.values()].filter(({ job_id: id }) => ids.includes(id));
+      return Response.json({ count: jobs.length, jobs, next: null });
+    }
+    const job = this.jobs.get(decodeURIComponent(pathname.split('/').at(-1)));
+    if (!job) return new Response('', { status: 404 });
+    const current = `"${job.version}"`;
+    if (tag === current) return new Response(null, { status: 304 });
+    return Response.json(job, { headers: { ETag: current } });
+  }
+
+  get asked() {
+    return this.requests.map(({ url, at }) => `${at} ${url}`);
+  }
+}

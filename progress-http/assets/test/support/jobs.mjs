@@ -10,8 +10,19 @@ export async function serveJobs(options = {}) {
   const answer = (request, response) => {
     const { pathname, searchParams } = new URL(request.url, 'http://localhost');
     if (!pathname.startsWith('/progress/') || /\.(m?js|css)$/.test(pathname)) return false;
-    jobs.requests.push({ at: performance.now(), method: request.method, path: pathname, headers: request.headers });
+    const ids = searchParams.get('ids')?.split(',') ?? null;
+    jobs.requests.push({
+      at: performance.now(),
+      method: request.method,
+      path: pathname,
+      ids,
+      headers: request.headers,
+    });
     if (jobs.respond?.(request, response)) return true;
+    if (ids) {
+      const found = ids.map((id) => ({ ...jobs.record, job_id: id }));
+      return (send(response, { count: found.length, jobs: found, next: null }), true);
+    }
     if (pathname.endsWith('/log')) {
       const after = Number(searchParams.get('after'));
       send(response, {
