@@ -4,6 +4,8 @@
  *     node build.mjs             writes dist/
  *     node build.mjs --verify    builds into a temporary folder and fails where dist/ differs
  *
+ * Both print the sizes, and fail where one is above its limit.
+ *
  * dist/manifest.json has two parts. `source` is the SHA-256, in hexadecimal, over all files below src/ in the
  * order of their paths (compared byte by byte): for each its path relative to src/ with forward slashes, a NUL,
  * its bytes, a NUL. A test without node recomputes it to find out that a build was forgotten. `files` has, for
@@ -21,7 +23,17 @@ import { build, transform } from 'esbuild';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const source = join(here, 'src');
 const STYLE_SHEET = 'progress-polling.css';
-const TYPES = 'progress-polling.d.ts';
+const TYPES = ['progress-polling.d.ts', 'progress-poller.d.ts'];
+
+/**
+ * Bytes, minified and by `gzip -9`. The style sheet travels inside the script, so that one request is enough; what
+ * the two weigh is counted apart.
+ */
+const LIMITS = {
+  'headless core': 3700,
+  'widget, en and fr, without its style sheet': 10_750,
+  'style sheet': 2000,
+};
 
 async function minifiedStyleSheet() {
   const { code } = await transform(await readFile(join(source, STYLE_SHEET), 'utf8'), { loader: 'css', minify: true });
@@ -39,7 +51,15 @@ const styleSheetAsText = {
   },
 };
 
-async function script(entry, format) {
+/** The same, with nothing in that place. */
+const noStyleSheet = {
+  name: 'no-style-sheet',
+  setup(bundle) {
+    bundle.onLoad({ filter: /\.css$/ }, () => ({ contents: '', loader: 'text' }));
+  },
+};
+
+async function script(entry, format, plugin = styleSheetAsText) {
   const { outputFiles } = await build({
     absWorkingDir: here,
     entryPoints: [`src/${entry}`],
@@ -49,7 +69,7 @@ async function script(entry, format) {
     charset: 'utf8',
     target: 'es2022',
     legalComments: 'none',
-    plugins: [styleSheetAsText],
+    plugins: [plugin],
     write: false,
   });
   return outputFiles[0].text;
@@ -90,9 +110,10 @@ async function buildInto(folder) {
   const texts = {
     'progress-polling.js': await script('entry-classic.js', 'iife'),
     'progress-polling.mjs': await script('entry-module.js', 'esm'),
-    [TYPES]: await readFile(join(source, TYPES), 'utf8'),
+    'progress-poller.mjs': await script('entry-poller.js', 'esm'),
     [STYLE_SHEET]: await minifiedStyleSheet(),
   };
+  for (const name of TYPES) texts[name] = await readFile(join(source, name), 'utf8');
   const files = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, describe(text)]));
   const manifest = `${JSON.stringify({ source: await sourceHash(), files }, null, 2)}\n`;
   await rm(folder, { recursive: true, force: true });
@@ -101,6 +122,22 @@ async function buildInto(folder) {
     await writeFile(join(folder, name), text);
   }
   return files;
+}
+
+/** Prints what weighs how much. */
+async function weigh(files) {
+  const gzip = {
+    'headless core': files['progress-poller.mjs'].gzip,
+    'widget, en and fr, without its style sheet': describe(await script('entry-classic.js', 'iife', noStyleSheet)).gzip,
+    'style sheet': files[STYLE_SHEET].gzip,
+  };
+  for (const [name, limit] of Object.entries(LIMITS)) {
+    console.log(`${String(gzip[name]).padStart(6)} of ${limit} bytes: ${name}`);
+    if (gzip[name] > limit) {
+      console.error(`The ${name} has grown beyond its limit.`);
+      process.exitCode = 1;
+    }
+  }
 }
 
 /** Names of files that are missing, superfluous or different in one of the folders. */
@@ -120,7 +157,7 @@ const dist = join(here, 'dist');
 if (process.argv.includes('--verify')) {
   const folder = await mkdtemp(join(tmpdir(), 'progress-polling-'));
   try {
-    await buildInto(folder);
+    await weigh(await buildInto(folder));
     const different = await differences(folder, dist);
     if (different.length) {
       console.error(`dist/ is not what src/ builds: ${different.join(', ')}. Run "npm run build".`);
@@ -130,5 +167,7 @@ if (process.argv.includes('--verify')) {
     await rm(folder, { recursive: true });
   }
 } else {
-  console.table(await buildInto(dist), ['bytes', 'gzip']);
+  const files = await buildInto(dist);
+  console.table(files, ['bytes', 'gzip']);
+  await weigh(files);
 }

@@ -1,6 +1,6 @@
 /** @import { ResolvedPollerOptions } from './options.js' */
+/** @import { ProgressPoller } from './poller.js' */
 /** @import { ProgressData } from './progress-polling.js' */
-/** @import { RetryPolicy } from './retry.js' */
 import { PollError } from './errors.js';
 import { exchange } from './exchange.js';
 import { globalFetch } from './options.js';
@@ -14,21 +14,6 @@ import { listUrl } from './urls.js';
  * @property {number} status 200, 202, 304 …
  * @property {string | null} etag
  * @property {ProgressData | null} data `null` for 304: nothing has changed
- */
-
-/**
- * A poller's place in a channel, and what the channel tells it.
- *
- * @typedef {object} Seat
- * @property {string} jobId
- * @property {string} url
- * @property {RetryPolicy} retry
- * @property {number} due when its turn is; `Infinity` while it is being asked for
- * @property {number} slack how much earlier its turn may come, to share a request
- * @property {string | null} etag
- * @property {Channel | null} channel
- * @property {(answer: Answer, spent: number) => void} accept
- * @property {(error: PollError, delay: number | null) => void} fail `null` when it is time to give up
  */
 
 /** The server takes no more in one request. */
@@ -46,9 +31,9 @@ const withoutLists = new Set();
  */
 export class Channel {
   #options;
-  /** @type {Set<Seat>} */
-  #seats = new Set();
-  /** @type {Set<Seat>} those the open request asks for */
+  /** @type {Set<ProgressPoller>} */
+  #members = new Set();
+  /** @type {Set<ProgressPoller>} those the open request asks for */
   #asked = new Set();
   /** @type {AbortController | null} of the open request */
   #open = null;
@@ -65,15 +50,14 @@ export class Channel {
   /**
    * The channel for a poller. An address, headers or a `fetch` of its own make it one that nobody else can use.
    *
-   * @param {string} jobId
-   * @param {ResolvedPollerOptions} options
+   * @param {ProgressPoller} poller
    */
-  static for(jobId, options) {
+  static for({ jobId, options }) {
     const { endpoint, url, headers, fetch } = options;
-    const alone = url || headers || fetch !== globalFetch || jobId.includes(',') || withoutLists.has(endpoint);
-    if (alone) return new Channel(options);
-    const known = [...channels].find((channel) => channel.#suits(options));
-    const channel = known ?? new Channel(options);
+    if (url || headers || fetch !== globalFetch || jobId.includes(',') || withoutLists.has(endpoint)) {
+      return new Channel(options);
+    }
+    const channel = [...channels].find((known) => known.#suits(options)) ?? new Channel(options);
     channels.add(channel);
     return channel;
   }
@@ -84,53 +68,48 @@ export class Channel {
     return names.every((name) => this.#options[name] === options[name]);
   }
 
-  /** @param {Seat} seat whose turn is new */
-  arrange(seat) {
-    this.#seats.add(seat);
+  /** @param {ProgressPoller} poller whose turn is new */
+  arrange(poller) {
+    this.#members.add(poller);
     this.#schedule();
   }
 
-  /** @param {Seat} seat */
-  leave(seat) {
-    this.#seats.delete(seat);
-    if (this.#asked.delete(seat) && !this.#asked.size) {
-      this.#open?.abort(new PollError('network'));
+  /** @param {ProgressPoller} poller */
+  leave(poller) {
+    this.#members.delete(poller);
+    if (this.#asked.delete(poller) && !this.#asked.size) {
+      this.#open?.abort();
       this.#open = null;
     }
-    if (!this.#seats.size) channels.delete(this);
+    if (!this.#members.size) channels.delete(this);
     this.#schedule();
   }
 
-  /** @param {Seat} seat */
-  asksFor(seat) {
-    return this.#asked.has(seat);
-  }
-
-  /** @returns {Seat | undefined} whose turn is next */
-  #next() {
-    return [...this.#seats].filter(({ due }) => due < Infinity).sort((one, other) => one.due - other.due)[0];
+  /** @param {ProgressPoller} poller */
+  asksFor(poller) {
+    return this.#asked.has(poller);
   }
 
   #schedule() {
     const { clock } = this.#options;
-    const next = this.#next();
+    const [next] = [...this.#members].sort((one, other) => one.due - other.due);
     clock.clearTimeout(this.#timer);
-    if (next && !this.#open) this.#timer = clock.setTimeout(() => this.#ask(next), Math.max(next.due - clock.now(), 0));
+    if (this.#open || !next || next.due === Infinity) return;
+    this.#timer = clock.setTimeout(() => this.#ask(next), Math.max(next.due - clock.now(), 0));
   }
 
-  /** @param {Seat} first */
+  /** @param {ProgressPoller} first whose turn it is */
   async #ask(first) {
     const { clock } = this.#options;
     const started = clock.now();
     const controller = new AbortController();
-    const asked = this.#together(first, Math.max(first.due, started));
-    this.#asked = asked;
     this.#open = controller;
-    for (const seat of asked) seat.due = Infinity;
+    this.#asked = this.#together(first, Math.max(first.due, started));
+    for (const poller of this.#asked) poller.due = Infinity;
     /** @type {() => void} */
     let consequence;
     try {
-      const answers = await (asked.size > 1 ? this.#many([...asked], controller) : this.#one(first, controller));
+      const answers = await (this.#asked.size > 1 ? this.#many(controller) : this.#one(first, controller));
       consequence = () => this.#deliver(answers, clock.now() - started);
     } catch (error) {
       consequence = () => this.#fail(/** @type {PollError} */ (error));
@@ -145,54 +124,54 @@ export class Channel {
   /**
    * Whoever is due within half an interval comes along, so that bars which were made at different times ask together.
    *
-   * @param {Seat} first
+   * @param {ProgressPoller} first
    * @param {number} now
    */
   #together(first, now) {
-    const others = [...this.#seats].filter(
-      (seat) => seat !== first && seat.due <= now + Math.min(seat.slack, first.slack),
-    );
+    const others = [...this.#members].filter(({ due, slack }) => due <= now + Math.min(slack, first.slack));
     return new Set([first, ...others].slice(0, MOST_IDS));
   }
 
   /**
-   * @param {Seat} seat
+   * @param {ProgressPoller} poller
    * @param {AbortController} controller
-   * @returns {Promise<(seat: Seat) => Answer | PollError>}
+   * @returns {Promise<(poller: ProgressPoller) => Answer | PollError>}
    */
   async #one({ url, etag }, controller) {
     const reply = await exchange(this.#options, url, { etag, controller });
     const data = reply.status === 304 ? null : parseData(reply.text);
-    return () => ({ status: reply.status, etag: reply.etag, data });
+    return () => ({ ...reply, data });
   }
 
   /**
-   * @param {Seat[]} seats
    * @param {AbortController} controller
-   * @returns {Promise<(seat: Seat) => Answer | PollError>}
+   * @returns {Promise<(poller: ProgressPoller) => Answer | PollError>}
    */
-  async #many(seats, controller) {
-    const ids = seats.map(({ jobId }) => jobId);
-    const { status, text } = await exchange(this.#options, listUrl(this.#options, [...new Set(ids)]), { controller });
-    const { jobs } = parseData(text);
-    if (!Array.isArray(jobs)) throw new PollError('unreadable', { status });
+  async #many(controller) {
+    const ids = new Set([...this.#asked].map(({ jobId }) => jobId));
+    const reply = await exchange(this.#options, listUrl(this.#options, [...ids]), { controller });
+    const { jobs } = parseData(reply.text);
+    if (!Array.isArray(jobs)) throw new PollError('unreadable');
     return ({ jobId }) => {
       const data = jobs.find((job) => job?.job_id === jobId);
-      return data ? { status, etag: null, data } : new PollError('not-found', { status: 404 });
+      return data ? { ...reply, etag: null, data } : new PollError('not-found', { status: 404 });
     };
   }
 
   /**
-   * @param {(seat: Seat) => Answer | PollError} answerFor
+   * @param {(poller: ProgressPoller) => Answer | PollError} answerFor
    * @param {number} spent
    */
   #deliver(answerFor, spent) {
-    this.#resume();
-    for (const seat of this.#asked) {
-      this.#asked.delete(seat);
-      const answer = answerFor(seat);
-      if (answer instanceof PollError) this.#refuse([seat], answer);
-      else seat.accept(answer, spent);
+    const now = this.#options.clock.now();
+    // The server answers again: those that wait for it need wait no longer.
+    for (const poller of this.#members) if (poller.due === this.#pausedUntil) poller.due = now;
+    this.#pausedUntil = 0;
+    for (const poller of this.#asked) {
+      this.#asked.delete(poller);
+      const answer = answerFor(poller);
+      if (answer instanceof PollError) this.#refuse([poller], answer);
+      else poller.accept(answer, spent);
     }
   }
 
@@ -200,64 +179,42 @@ export class Channel {
   #fail(error) {
     const asked = [...this.#asked];
     this.#asked.clear();
-    if (asked.length > 1 && !isOutage(error)) this.#disband(asked);
+    if (asked.length > 1 && !isOutage(error)) this.#disband();
     else this.#refuse(asked, error);
   }
 
   /**
-   * @param {Seat[]} seats
+   * @param {ProgressPoller[]} pollers
    * @param {PollError} error
    */
-  #refuse(seats, error) {
+  #refuse(pollers, error) {
     const { clock, random } = this.#options;
     const now = clock.now();
     const jitter = random();
-    const delays = seats.map((seat) => seat.retry.after(error, jitter));
+    const delays = pollers.map((poller) => poller.retry.after(error, jitter));
     // The most patient one decides for all, so that they come back together.
-    let until = now + Math.max(...delays.map((delay) => delay ?? 0));
-    if (isOutage(error)) until = this.#pause(until);
-    const dues = delays.map((delay) => (delay === null ? Infinity : until));
-    seats.forEach((seat, index) => (seat.due = dues[index]));
-    seats.forEach((seat, index) => {
+    let until = now + Math.max(...delays.filter((delay) => delay < Infinity), 0);
+    if (isOutage(error)) {
+      // A newcomer's first failure does not bring the next attempt forward.
+      this.#pausedUntil = until = Math.max(this.#pausedUntil, until);
+      for (const poller of this.#members) poller.due = Math.max(poller.due, until);
+    }
+    const dues = delays.map((delay) => (delay < Infinity ? until : delay));
+    pollers.forEach((poller, index) => (poller.due = dues[index]));
+    pollers.forEach((poller, index) => {
       // A listener of the one before may have stopped this one, or asked for another turn.
-      if (!this.#seats.has(seat) || seat.due !== dues[index]) return;
-      seat.fail(error, delays[index] === null ? null : until - now);
+      if (this.#members.has(poller) && poller.due === dues[index]) poller.fail(error, dues[index] - now);
     });
   }
 
-  /**
-   * Nobody asks a failing server by turns: all wait for the same moment.
-   *
-   * @param {number} until
-   * @returns {number} that moment; a newcomer's failure does not bring it forward
-   */
-  #pause(until) {
-    this.#pausedUntil = Math.max(this.#pausedUntil, until);
-    for (const seat of this.#seats) seat.due = Math.max(seat.due, this.#pausedUntil);
-    return this.#pausedUntil;
-  }
-
-  /** The server answers again: those that wait for it need wait no longer. */
-  #resume() {
-    const now = this.#options.clock.now();
-    for (const seat of this.#seats) if (seat.due === this.#pausedUntil) seat.due = now;
-    this.#pausedUntil = 0;
-  }
-
-  /**
-   * The endpoint does not answer for several jobs at once: from now on each asks for itself.
-   *
-   * @param {Seat[]} asked
-   */
-  #disband(asked) {
+  /** The endpoint does not answer for several jobs at once: from now on each asks for itself. */
+  #disband() {
     withoutLists.add(this.#options.endpoint);
-    channels.delete(this);
-    for (const seat of asked) seat.due = this.#options.clock.now();
-    for (const seat of this.#seats) {
-      seat.channel = new Channel(this.#options);
-      seat.channel.arrange(seat);
+    for (const poller of this.#members) {
+      this.leave(poller);
+      poller.channel = null;
+      poller.refresh();
     }
-    this.#seats.clear();
   }
 }
 
@@ -267,5 +224,5 @@ export class Channel {
  * @param {PollError} error
  */
 function isOutage({ kind }) {
-  return kind === 'network' || kind === 'timeout' || kind === 'server';
+  return ['network', 'timeout', 'server'].includes(kind);
 }

@@ -32,6 +32,5 @@ export class PollError extends Error {
 export function kindOfStatus(status) {
   if (status === 404) return 'not-found';
   if (status === 410) return 'gone';
-  const passing = status >= 500 || status === 408 || status === 425 || status === 429;
-  return passing ? 'server' : 'refused';
+  return status >= 500 || [408, 425, 429].includes(status) ? 'server' : 'refused';
 }

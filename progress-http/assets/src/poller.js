@@ -1,5 +1,5 @@
 /** @import { PollerOptions, ProgressData } from './progress-polling.js' */
-/** @import { Answer, Seat } from './channel.js' */
+/** @import { Answer } from './channel.js' */
 /** @import { JobRecord } from './record.js' */
 /** @import { PollError } from './errors.js' */
 import { Channel } from './channel.js';
@@ -46,9 +46,16 @@ export class ProgressPoller extends EventTarget {
   /** @type {Promise<ProgressData>} the data of the ending; rejects when the poller gives up or is destroyed */
   finished;
 
-  #retry;
-  /** @type {Seat} */
-  #seat;
+  // What the channel goes by.
+  /** When the next turn is; `Infinity` while there is none, or a request is open. */
+  due = Infinity;
+  /** How much earlier the turn may come, to share a request. */
+  slack = 0;
+  /** @type {string | null} */
+  etag = null;
+  /** @type {Channel | null} */
+  channel = null;
+
   /** @type {Set<string>} reasons not to ask at all */
   #holds = new Set();
   /** @type {string | null} the latest accepted answer, to see whether another one says the same */
@@ -64,20 +71,10 @@ export class ProgressPoller extends EventTarget {
    */
   constructor(jobId, options = {}) {
     super();
+    this.jobId = jobId;
     this.options = pollerOptions(options);
     this.url = statusUrl(this.options, jobId);
-    this.#retry = new RetryPolicy(this.options);
-    this.#seat = {
-      jobId,
-      url: this.url,
-      retry: this.#retry,
-      due: Infinity,
-      slack: 0,
-      etag: null,
-      channel: null,
-      accept: (answer, spent) => this.#accept(answer, spent),
-      fail: (error, delay) => this.#fail(error, delay),
-    };
+    this.retry = new RetryPolicy(this.options);
     this.finished = this.#promise();
   }
 
@@ -86,7 +83,7 @@ export class ProgressPoller extends EventTarget {
     if (this.phase === 'lost') {
       this.finished = this.#promise();
       this.#givenUp = false;
-      this.#retry.reset();
+      this.retry.reset();
     }
     if (this.phase === 'idle') this.#enter('live');
     this.refresh();
@@ -100,8 +97,7 @@ export class ProgressPoller extends EventTarget {
 
   /** Asks now instead of at the next turn. */
   refresh() {
-    const seat = this.#seat;
-    if (this.phase === 'idle' || this.phase === 'ended' || this.#holds.size || seat.channel?.asksFor(seat)) return;
+    if (this.phase === 'idle' || this.phase === 'ended' || this.#holds.size || this.channel?.asksFor(this)) return;
     this.#wait(0);
   }
 
@@ -132,17 +128,17 @@ export class ProgressPoller extends EventTarget {
   }
 
   #halt() {
-    this.#seat.channel?.leave(this.#seat);
-    this.#seat.channel = null;
+    this.channel?.leave(this);
+    this.channel = null;
   }
 
   /**
    * @param {Answer} answer
    * @param {number} spent
    */
-  #accept(answer, spent) {
+  accept(answer, spent) {
     this.polls += 1;
-    this.#retry.reset();
+    this.retry.reset();
     this.#givenUp = false;
     this.error = null;
     const { data } = answer;
@@ -152,7 +148,7 @@ export class ProgressPoller extends EventTarget {
     const current = record && (record.version ?? Infinity) >= (this.record?.version ?? 0);
     const news = current && text !== this.#text;
     const initial = this.snapshot === null;
-    if (current) this.#seat.etag = answer.etag;
+    if (current) this.etag = answer.etag;
     if (news) {
       this.record = record;
       this.snapshot = data;
@@ -188,13 +184,13 @@ export class ProgressPoller extends EventTarget {
 
   /**
    * @param {PollError} error
-   * @param {number | null} delay until the next attempt, which the channel has arranged; `null` to give up
+   * @param {number} delay until the next attempt, which the channel has arranged; `Infinity` to give up
    */
-  #fail(error, delay) {
+  fail(error, delay) {
     this.error = error;
-    this.#seat.slack = 0;
+    this.slack = 0;
     const meta = { initial: this.snapshot === null, polls: this.polls };
-    if (delay === null) return this.#giveUp(error, meta);
+    if (delay === Infinity) return this.#giveUp(error, meta);
     this.retryAt = this.options.clock.now() + delay;
     this.#enter('retrying');
     this.#emit('retry', { data: error, meta: { ...meta, delay } });
@@ -225,16 +221,15 @@ export class ProgressPoller extends EventTarget {
     const { pollInterval, hiddenPollInterval } = this.options;
     const wanted = this.hidden ? Math.max(pollInterval, hiddenPollInterval) : pollInterval;
     const interval = Math.max(wanted, this.record?.pollAfter ?? 0);
-    this.#seat.slack = interval / 2;
+    this.slack = interval / 2;
     this.#wait(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }
 
   /** @param {number} delay */
   #wait(delay) {
-    const seat = this.#seat;
-    seat.due = this.options.clock.now() + delay;
-    seat.channel ??= Channel.for(seat.jobId, this.options);
-    seat.channel.arrange(seat);
+    this.due = this.options.clock.now() + delay;
+    this.channel ??= Channel.for(this);
+    this.channel.arrange(this);
   }
 
   /** @param {Phase} phase */

@@ -3,16 +3,10 @@ import { PollError } from './errors.js';
 
 /** @typedef {'pending' | 'running' | 'completed' | 'failed' | 'cancelled'} Status */
 
-/** Words of other servers for the same states. */
-const STATUS_WORDS = new Map(
-  /** @type {[string, Status][]} */ ([
-    ['running', 'running'],
-    ['in_progress', 'running'],
-    ['completed', 'completed'],
-    ['failed', 'failed'],
-    ['cancelled', 'cancelled'],
-  ]),
-);
+const ENDED = ['completed', 'failed', 'cancelled'];
+
+/** The second is the word of other servers. */
+const RUNNING = ['running', 'in_progress'];
 
 /**
  * The server's JSON, as far as it can be believed: every field has the type it should have, or is `null`.
@@ -25,26 +19,27 @@ const STATUS_WORDS = new Map(
  * @returns {ProgressData}
  */
 export function parseData(text) {
-  let data;
+  let data, cause;
   try {
     data = JSON.parse(text);
-  } catch (cause) {
-    throw new PollError('unreadable', { status: 200, cause });
+  } catch (error) {
+    cause = error;
   }
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
-    throw new PollError('unreadable', { status: 200 });
-  }
-  return data;
+  if (data && typeof data === 'object' && !Array.isArray(data)) return data;
+  throw new PollError('unreadable', { status: 200, cause });
 }
 
 /** @param {ProgressData} data */
 export function toRecord(data) {
-  const status = STATUS_WORDS.get(String(data.status)) ?? 'pending';
+  const ended = ENDED.includes(String(data.status));
+  const status = /** @type {Status} */ (
+    ended ? data.status : RUNNING.includes(String(data.status)) ? 'running' : 'pending'
+  );
   const total = count(data.total_items);
   const processed = count(data.processed_items);
   return {
     status,
-    ended: status !== 'pending' && status !== 'running',
+    ended,
     total,
     processed,
     failed: count(data.failed_items) ?? 0,

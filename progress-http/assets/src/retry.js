@@ -27,13 +27,13 @@ export class RetryPolicy {
   /**
    * @param {PollError} error
    * @param {number} jitter 0 to 1
-   * @returns {number | null} milliseconds until the next attempt, or `null` to give up
+   * @returns {number} milliseconds until the next attempt, or `Infinity` to give up
    */
   after(error, jitter) {
     const count = (this.#counts.get(error.kind) ?? 0) + 1;
     this.#counts.set(error.kind, count);
     this.#failures += 1;
-    if (count > this.#limit(error.kind)) return null;
+    if (count > this.#limit(error.kind)) return Infinity;
     const { backoffBase, backoffMax } = this.#options;
     const ceiling = Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 1));
     // Jitter keeps a thousand pages that lost the same server from coming back in the same millisecond.
@@ -42,16 +42,9 @@ export class RetryPolicy {
 
   /** @param {PollErrorKind} kind */
   #limit(kind) {
-    switch (kind) {
-      case 'refused':
-      case 'gone':
-        return 0;
-      case 'not-found':
-        return this.#options.notFoundRetries;
-      case 'unreadable':
-        return UNREADABLE_RETRIES;
-      default:
-        return this.#options.maxRetries;
-    }
+    const { maxRetries, notFoundRetries } = this.#options;
+    /** @type {Partial<Record<PollErrorKind, number>>} */
+    const limits = { refused: 0, gone: 0, 'not-found': notFoundRetries, unreadable: UNREADABLE_RETRIES };
+    return limits[kind] ?? maxRetries;
   }
 }

@@ -1,5 +1,9 @@
 // Not run: `npm run check` compares what is declared to users with what is implemented.
 import * as implementation from '../src/entry-module.js';
+import * as poller from '../src/entry-poller.js';
 
 /** @type {typeof import('../src/progress-polling.js')} */
 export const declared = implementation;
+
+/** @type {typeof import('../src/progress-poller.js')} */
+export const declaredPoller = poller;

@@ -1,0 +1,1 @@
+export { ProgressPoller } from './poller.js';
