@@ -1,20 +1,29 @@
 //! What tests share: a program that is started, asked over HTTP, and always stopped; a network that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what is wrong by panicking")]
 
+mod database;
+mod network;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-mod network;
+pub use crate::database::{Database, Kind};
+pub use crate::network::Network;
 
-pub use self::network::Network;
+/// A program that runs until it is told to end. Killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    first_line: String,
+}
 
 /// A program that serves HTTP and says so on its first line: `listening on http://ADDRESS`. Killed when dropped.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
+    program: Program,
     base: String,
     agent: ureq::Agent,
 }
@@ -32,6 +41,60 @@ pub struct Answer {
     pub text: String,
 }
 
+impl Program {
+    /// Starts a program and waits for its first line, with which it says that it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start, or ends without a word.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a first line");
+        let program = Self { child, first_line: line.trim().to_owned() };
+        assert!(!program.first_line.is_empty(), "the program ended without a word");
+        program
+    }
+
+    /// Ends the program without a warning, as `kill -9` does.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended before.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it was still there");
+        self.child.wait().expect("its end");
+    }
+
+    /// Asks the program to end (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end in time.
+    pub fn terminate(mut self, patience: Duration) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still there {patience:?} after SIGTERM");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already, which is all we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Server {
     /// Starts a program and waits for its first line.
     ///
@@ -39,21 +102,15 @@ impl Server {
     ///
     /// When it does not start, or says something else.
     pub fn start(command: &mut Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a first line");
-        let base = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap_or_else(|| panic!("unexpected: {line:?}"))
-            .to_owned();
+        let program = Program::start(command);
+        let line = &program.first_line;
+        let base =
+            line.strip_prefix("listening on ").unwrap_or_else(|| panic!("unexpected: {line:?}")).to_owned();
         // A failure is an answer like any other here.
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(20)));
-        Self { child, base, agent: config.build().into() }
+        Self { program, base, agent: config.build().into() }
     }
 
     /// The address, such as `http://127.0.0.1:49152`.
@@ -103,40 +160,14 @@ impl Server {
         }
     }
 
-    /// Ends the program without a warning, as `kill -9` does.
-    ///
-    /// # Panics
-    ///
-    /// When it has ended before.
-    pub fn kill(mut self) {
-        self.child.kill().expect("it was still there");
-        self.child.wait().expect("its end");
+    /// As [`Program::kill`].
+    pub fn kill(self) {
+        self.program.kill();
     }
 
-    /// Asks the program to end (SIGTERM) and waits until it has.
-    ///
-    /// # Panics
-    ///
-    /// When it does not end in time.
-    pub fn terminate(mut self, patience: Duration) -> ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
-        let deadline = Instant::now() + patience;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("its state") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "still there {patience:?} after SIGTERM");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already, which is all we want.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    /// As [`Program::terminate`].
+    pub fn terminate(self, patience: Duration) -> ExitStatus {
+        self.program.terminate(patience)
     }
 }
 

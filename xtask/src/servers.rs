@@ -32,10 +32,10 @@ impl Servers {
     /// Says aloud what will not be run for want of a server.
     pub(crate) fn report(&self, report: &mut Report) {
         if let Err(reason) = &self.postgres {
-            report.not_run("stores and proofs on PostgreSQL", reason);
+            report.not_run("stores, proofs and invoice-mailer on PostgreSQL", reason);
         }
         if let Err(reason) = &self.mariadb {
-            report.not_run("stores and proofs on MariaDB", reason);
+            report.not_run("stores, proofs and invoice-mailer on MariaDB", reason);
         }
     }
 

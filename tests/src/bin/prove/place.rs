@@ -3,52 +3,34 @@
 use std::sync::Arc;
 
 use progress_core::{MemoryStore, Progress, ProgressStore};
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
-use tempfile::TempDir;
+use progress_tests::{Database, Kind};
 use tokio::runtime::Runtime;
 
 /// A new, empty store; what it occupies is freed with it.
 pub(crate) struct Place {
     pub(crate) name: &'static str,
     /// `None` for the memory of this process.
-    url: Option<String>,
-    _folder: Option<TempDir>,
+    database: Option<Database>,
 }
 
 impl Place {
     pub(crate) fn memory() -> Self {
-        Self { name: "memory", url: None, _folder: None }
+        Self { name: "memory", database: None }
     }
 
     pub(crate) fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("progress.db").display());
-        Self { name: "sqlite", url: Some(url), _folder: Some(folder) }
+        Self { name: "sqlite", database: Database::new(Kind::Sqlite) }
     }
 
-    /// A new database on the server that the variable names; `None` where there is no such server, which xtask says aloud.
-    fn on_server(name: &'static str, variable: &str) -> Option<Self> {
-        let server = std::env::var(variable).ok()?;
-        let database = format!("prove_{}", uuid::Uuid::new_v4().simple());
-        let create = AssertSqlSafe(format!("CREATE DATABASE {database}"));
-        runtime().block_on(async {
-            if name == "postgres" {
-                let mut connection = PgConnection::connect(&server).await.unwrap();
-                sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
-            } else {
-                let mut connection = MySqlConnection::connect(&server).await.unwrap();
-                sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
-            }
-        });
-        // The server's address ends in the database that is always there.
-        let (host, _) = server.rsplit_once('/').unwrap();
-        Some(Self { name, url: Some(format!("{host}/{database}")), _folder: None })
+    /// On a server; `None` where there is no such server, which xtask says aloud.
+    fn on_server(name: &'static str, kind: Kind) -> Option<Self> {
+        Database::new(kind).map(|database| Self { name, database: Some(database) })
     }
 
     /// One on every server.
     pub(crate) fn servers() -> Vec<Self> {
-        let servers = [("postgres", "PROGRESS_TEST_POSTGRES"), ("mysql", "PROGRESS_TEST_MYSQL")];
-        servers.into_iter().filter_map(|(name, variable)| Self::on_server(name, variable)).collect()
+        let servers = [("postgres", Kind::Postgres), ("mysql", Kind::MySql)];
+        servers.into_iter().filter_map(|(name, kind)| Self::on_server(name, kind)).collect()
     }
 
     /// One of every kind that several processes can share.
@@ -66,12 +48,12 @@ impl Place {
     }
 
     pub(crate) fn url(&self) -> &str {
-        self.url.as_deref().expect("a store that processes share")
+        self.database.as_ref().expect("a store that processes share").url()
     }
 
     pub(crate) async fn open(&self) -> Arc<dyn ProgressStore> {
-        match &self.url {
-            Some(url) => open(url).await,
+        match &self.database {
+            Some(database) => open(database.url()).await,
             None => Arc::new(MemoryStore::new()),
         }
     }

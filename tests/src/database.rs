@@ -1,0 +1,97 @@
+//! A new and empty database for a test, of every kind there is on this machine.
+
+use std::io::Write as _;
+
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
+use tempfile::TempDir;
+
+/// The kinds of databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    Sqlite,
+    /// On the server that `PROGRESS_TEST_POSTGRES` names.
+    Postgres,
+    /// On the server that `PROGRESS_TEST_MYSQL` names.
+    MySql,
+}
+
+impl Kind {
+    const fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("PROGRESS_TEST_POSTGRES"),
+            Self::MySql => Some("PROGRESS_TEST_MYSQL"),
+        }
+    }
+}
+
+/// A new, empty database. A file is gone with it; on a server it stays, for the server is as short-lived as the tests.
+#[derive(Debug)]
+pub struct Database {
+    url: String,
+    _folder: Option<TempDir>,
+}
+
+impl Database {
+    /// One of this kind; `None`, said aloud, where there is no server for it, which is a failure in CI.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made; in CI also when there is no server.
+    #[must_use]
+    pub fn or_say_so(kind: Kind) -> Option<Self> {
+        let database = Self::new(kind);
+        if database.is_none() {
+            let thread = std::thread::current();
+            // Past the capture of the test's output: a test that was left out would be silent about it.
+            let (test, variable) = (thread.name().unwrap_or("a test"), kind.variable().unwrap_or_default());
+            let text = format!("NOT RUN: {test}: set {variable}, or use cargo xtask test\n");
+            std::io::stderr().write_all(text.as_bytes()).expect("stderr is there");
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI runs every test");
+        }
+        database
+    }
+
+    /// One of this kind; `None` where there is no server for it.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made, or inside a runtime.
+    #[must_use]
+    pub fn new(kind: Kind) -> Option<Self> {
+        let Some(variable) = kind.variable() else {
+            let folder = tempfile::tempdir().expect("a folder");
+            let url = format!("sqlite://{}", folder.path().join("progress.db").display());
+            return Some(Self { url, _folder: Some(folder) });
+        };
+        let server = std::env::var(variable).ok()?;
+        let name = format!("progress_{}", uuid::Uuid::new_v4().simple());
+        create(kind, &server, &name);
+        // The server's address ends in the database that is always there.
+        let (address, _) = server.rsplit_once('/').expect("an address with a database");
+        Some(Self { url: format!("{address}/{name}"), _folder: None })
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+fn create(kind: Kind, server: &str, name: &str) {
+    let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let outcome = runtime.block_on(async {
+        if kind == Kind::Postgres {
+            let mut connection = PgConnection::connect(server).await?;
+            sqlx::raw_sql(create).execute(&mut connection).await?;
+        } else {
+            let mut connection = MySqlConnection::connect(server).await?;
+            sqlx::raw_sql(create).execute(&mut connection).await?;
+        }
+        Ok::<_, sqlx::Error>(())
+    });
+    outcome.expect("the server makes databases");
+}
