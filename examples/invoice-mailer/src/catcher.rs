@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::{AbortHandle, JoinSet};
 
 mod command;
@@ -45,20 +45,34 @@ impl Catcher {
     ///
     /// When the system gives no port to listen on.
     pub async fn start() -> io::Result<Catcher> {
-        Catcher::start_with(Limits::default()).await
+        Catcher::start_with((Ipv4Addr::LOCALHOST, 0), Limits::default()).await
     }
 
-    async fn start_with(limits: Limits) -> io::Result<Catcher> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// Listens where it is told, such as `127.0.0.1:2525`; must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let it listen there.
+    pub async fn start_at(address: &str) -> io::Result<Catcher> {
+        Catcher::start_with(address, Limits::default()).await
+    }
+
+    async fn start_with(address: impl ToSocketAddrs, limits: Limits) -> io::Result<Catcher> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let mailbox = Arc::new(Mailbox::new(limits.kept_messages, limits.kept_bytes));
         let server = tokio::spawn(serve(listener, Arc::clone(&mailbox), limits)).abort_handle();
         Ok(Catcher { address, mailbox, server })
     }
 
-    /// Where to send mail to: `smtp://` and this make the URL.
+    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where to send mail to, as a mailer is told.
+    pub fn url(&self) -> String {
+        format!("smtp://{}", self.address)
     }
 
     /// How many mails were accepted since the start, kept or not.

@@ -1,18 +1,17 @@
-//! What became of each invoice: the application's own table, in the same database as the library's.
+//! What became of each invoice.
 
 use std::collections::HashMap;
-use std::str::FromStr;
-use std::time::Duration;
 
+use progress_axum::ProgressId;
 use serde::Serialize;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::QueryBuilder;
 
-/// The table, and a few connections to it.
+use crate::database::{Database, on};
+
+/// The table of what became of each invoice.
 #[derive(Debug, Clone)]
 pub struct Deliveries {
-    pool: SqlitePool,
+    database: Database,
 }
 
 /// What became of one invoice.
@@ -25,38 +24,30 @@ pub struct Delivery {
 }
 
 impl Deliveries {
-    /// Opens the database and brings the application's own tables up to date.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened.
-    pub async fn open(url: &str) -> Result<Self, sqlx::Error> {
-        let options = SqliteConnectOptions::from_str(url)?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
-        sqlx::migrate!().run(&pool).await?;
-        Ok(Self { pool })
+    /// Those in this database.
+    pub fn new(database: Database) -> Self {
+        Self { database }
     }
 
-    /// Notes what became of an invoice.
+    /// Notes what became of an invoice. What has been noted before stays as it is, so this may be repeated.
     ///
     /// # Errors
     ///
     /// When the database does not take it.
-    pub async fn note(&self, job: &str, number: u32, outcome: &str, detail: &str) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "INSERT OR REPLACE INTO deliveries (job_id, number, outcome, detail) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(job)
-        .bind(number)
-        .bind(outcome)
-        .bind(detail)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+    pub async fn note(&self, job: ProgressId, number: u32, delivery: &Delivery) -> Result<(), sqlx::Error> {
+        let insert = "INSERT INTO deliveries (job_id, number, outcome, detail) ";
+        let inserted = on!(self.database, pool => {
+            let mut query = QueryBuilder::new(insert);
+            query.push_values([delivery], |mut row, Delivery { outcome, detail }| {
+                row.push_bind(job.to_string()).push_bind(i64::from(number));
+                row.push_bind(outcome.clone()).push_bind(detail.clone());
+            });
+            query.build().execute(pool).await.map(drop)
+        });
+        match inserted {
+            Err(error) if is_noted_already(&error) => Ok(()),
+            inserted => inserted,
+        }
     }
 
     /// What became of the invoices `from` to `to` of a job, by number; those that still wait are missing.
@@ -64,15 +55,27 @@ impl Deliveries {
     /// # Errors
     ///
     /// When the database does not answer.
-    pub async fn of(&self, job: &str, from: u32, to: u32) -> Result<HashMap<u32, Delivery>, sqlx::Error> {
-        let rows: Vec<(u32, String, String)> = sqlx::query_as(
-            "SELECT number, outcome, detail FROM deliveries WHERE job_id = $1 AND number BETWEEN $2 AND $3",
-        )
-        .bind(job)
-        .bind(from)
-        .bind(to)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows.into_iter().map(|(number, outcome, detail)| (number, Delivery { outcome, detail })).collect())
+    pub async fn of(
+        &self,
+        job: ProgressId,
+        from: u32,
+        to: u32,
+    ) -> Result<HashMap<u32, Delivery>, sqlx::Error> {
+        let rows: Vec<(i64, String, String)> = on!(self.database, pool => {
+            let mut query = QueryBuilder::new("SELECT number, outcome, detail FROM deliveries WHERE job_id = ");
+            query.push_bind(job.to_string());
+            query.push(" AND number BETWEEN ").push_bind(i64::from(from));
+            query.push(" AND ").push_bind(i64::from(to));
+            query.build_query_as().fetch_all(pool).await?
+        });
+        let noted = rows.into_iter().filter_map(|(number, outcome, detail)| {
+            Some((u32::try_from(number).ok()?, Delivery { outcome, detail }))
+        });
+        Ok(noted.collect())
     }
+}
+
+/// The first attempt got through although nobody could say so.
+fn is_noted_already(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }

@@ -8,13 +8,17 @@ use futures_util::{StreamExt, stream};
 use progress_axum::{Completion, Failure, TrackerHandle};
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Delivery};
 use crate::invoice::Invoice;
 use crate::mailer::{Mailer, SendError};
+use crate::queue::Order;
 
 /// After so many mails in a row that did not even reach the server, the rest would not either.
 const UNREACHABLE_IN_A_ROW: u32 = 5;
+/// How long a job waits for a database that does not take what became of a mail: as long as it takes to restart one.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the task needs.
 #[derive(Debug, Clone)]
@@ -32,14 +36,15 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// Sends the invoices 1 to `count`. A refused mail is an error of that item; the job goes on.
+    /// Sends the invoices 1 to the count of the order. A refused mail is an error of that item; the job goes on.
     ///
     /// When somebody asks to stop, no further mail is begun; those under way are finished, and counted.
     ///
     /// # Errors
     ///
     /// [`Failure`] when the job was stopped, the mail server is away, or the database does not take what became of a mail.
-    pub async fn run(&self, count: u32, tracker: &TrackerHandle) -> Result<Completion, Failure> {
+    pub async fn run(&self, order: Order, tracker: &TrackerHandle) -> Result<Completion, Failure> {
+        let Order { count, language, .. } = order;
         let may_begin = |_: &u32| {
             let may_begin = tracker.stopped().is_none() && !*self.stopping.borrow();
             async move { may_begin }
@@ -59,7 +64,7 @@ impl Sending {
                     sent += 1;
                     unreachable = 0;
                     tracing::info!("[{turn}/{count}] email sent: {file}");
-                    tracker.success(format!("{file} sent to {}", invoice.email));
+                    tracker.success(language.sent(&file, &invoice.email));
                 }
                 Err(error) => {
                     errors += 1;
@@ -68,15 +73,16 @@ impl Sending {
                         invoice.reference,
                         invoice.email
                     );
-                    tracker.message(format!("{} could not be sent to {}", invoice.reference, invoice.email));
+                    tracker.message(language.not_sent(&invoice.reference, &invoice.email));
                     tracker.failure(&invoice.reference, error.to_string());
                     unreachable = if error.is_unreachable() { unreachable + 1 } else { 0 };
                 }
             }
-            self.note(tracker, &invoice, &outcome).await?;
+            if let Err(error) = self.note(order, &invoice, &outcome).await {
+                return Err(Failure::new(language.not_noted()).with_source(error));
+            }
             if unreachable == UNREACHABLE_IN_A_ROW {
-                let failure =
-                    Failure::new("the mail server cannot be reached; the remaining invoices were not sent");
+                let failure = Failure::new(language.server_away());
                 return Err(match outcome {
                     Err(error) => failure.with_source(error),
                     Ok(()) => failure,
@@ -85,29 +91,38 @@ impl Sending {
         }
         tracker.checkpoint().await?;
         if *self.stopping.borrow() {
-            return Err(Failure::new("the program was stopped; the remaining invoices were not sent"));
+            return Err(Failure::new(language.stopped()));
         }
         tracing::info!("done: {sent} sent, {errors} errors");
         Ok(Completion::new().try_with_result(json!({"sent": sent, "errors": errors}))?)
     }
 
     async fn send(&self, invoice: Invoice) -> (Invoice, Result<(), SendError>) {
-        tokio::time::sleep(self.pause).await;
+        sleep(self.pause).await;
         let outcome = self.mailer.send(&invoice).await;
         (invoice, outcome)
     }
 
+    /// Notes what became of a mail. The mail is out: that its note cannot be taken at the moment must not end the job.
     async fn note(
         &self,
-        tracker: &TrackerHandle,
+        order: Order,
         invoice: &Invoice,
         outcome: &Result<(), SendError>,
     ) -> Result<(), sqlx::Error> {
-        let (outcome, detail) = match outcome {
-            Ok(()) => ("sent", String::new()),
-            Err(error) if error.is_unreachable() => ("failed", error.to_string()),
-            Err(error) => ("refused", error.to_string()),
+        let delivery = match outcome {
+            Ok(()) => Delivery { outcome: "sent".to_owned(), detail: String::new() },
+            Err(error) => {
+                let outcome = if error.is_unreachable() { "failed" } else { "refused" };
+                Delivery { outcome: outcome.to_owned(), detail: error.to_string() }
+            }
         };
-        self.deliveries.note(&tracker.id().to_string(), invoice.number, outcome, &detail).await
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.deliveries.note(order.job, invoice.number, &delivery).await {
+                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(500)).await,
+                outcome => return outcome,
+            }
+        }
     }
 }

@@ -4,12 +4,16 @@
 //! [`mailer`] that sends them, and the [`catcher`] that receives them when no real mail server is configured.
 
 pub mod catcher;
+pub mod database;
 pub mod deliveries;
 pub mod invoice;
 pub mod job;
+pub mod language;
 pub mod mailer;
-pub mod order;
 pub mod pages;
 pub mod pdf;
+pub mod queue;
+pub mod request;
 pub mod settings;
 pub mod web;
+pub mod worker;

@@ -4,22 +4,28 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use invoice_mailer::catcher::Catcher;
+use invoice_mailer::database::Database;
 use invoice_mailer::deliveries::Deliveries;
 use invoice_mailer::job::Sending;
 use invoice_mailer::mailer::Mailer;
+use invoice_mailer::queue::Queue;
 use invoice_mailer::settings::Settings;
-use invoice_mailer::web::{self, App, TASK_TYPE};
-use progress_axum::{Delta, Janitor, ProgressError, ProgressQuery, ProgressStore, ProgressUpdate, Status};
-use progress_sqlx::SqliteStore;
+use invoice_mailer::web::{self, App};
+use invoice_mailer::worker::Worker;
+use progress_axum::{Janitor, ProgressStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+
+/// How long the mails under way may take when the program is asked to end: whoever asks usually waits 10 s, or 5.
+const TIME_TO_END: Duration = Duration::from_secs(4);
 
 /// A setting that cannot be used: what it is and what is wrong with it, in one line.
 struct Unusable(String);
@@ -47,72 +53,118 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings) -> Result<(), Unusable> {
+    let role = settings.role;
     let url = database_url(&settings)?;
-    let store =
-        SqliteStore::connect(&url).await.map_err(|error| Unusable::because("DATABASE_URL")(error.into()))?;
-    let store: Arc<dyn ProgressStore> = Arc::new(store);
-    let deliveries =
-        Deliveries::open(&url).await.map_err(|error| Unusable::because("DATABASE_URL")(error.into()))?;
+    let store = progress_sqlx::connect_any(&url).await;
+    let store = store.map_err(|error| Unusable::because("DATABASE_URL")(error.into()))?;
+    let database = Database::open(&url).await;
+    let database = database.map_err(|error| Unusable::because("DATABASE_URL")(error.into()))?;
+    let (queue, deliveries) = (Queue::new(database.clone()), Deliveries::new(database));
 
     let catcher = match settings.smtp_url {
-        Some(_) => None,
-        None => Some(
-            Catcher::start().await.map_err(|error| Unusable::because("the mail catcher")(error.into()))?,
-        ),
+        None if role.serves() => Some(Arc::new(catch(&settings.catcher).await?)),
+        _ => None,
     };
-    let smtp_url = match (&settings.smtp_url, &catcher) {
-        (Some(url), _) => url.clone(),
-        (None, Some(catcher)) => format!("smtp://{}", catcher.address()),
-        (None, None) => String::new(),
+    let mailer = match role.works() {
+        true => Some(mailer(&settings, catcher.as_deref()).await?),
+        false => None,
     };
-    let in_flight = usize::from(settings.in_flight);
-    let mailer =
-        Mailer::new(&smtp_url, in_flight).map_err(|error| Unusable::because("SMTP_URL")(error.into()))?;
-    mailer.check().await.map_err(|error| Unusable::because("SMTP_URL")(error.into()))?;
+    let listener = match role.serves() {
+        true => Some(listen(&settings.listen).await?),
+        false => None,
+    };
 
-    let listener = TcpListener::bind(&settings.listen).await;
-    let listener = listener
-        .map_err(|error| Unusable::because(&format!("--listen {}", settings.listen))(error.into()))?;
-    let address = listener.local_addr().map_err(|error| Unusable::because("--listen")(error.into()))?;
-
-    if let Err(error) = give_up_pending(&*store).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "jobs that never began could not be looked for"
-        );
-    }
     let janitor = tokio::spawn(Janitor::new(Arc::clone(&store)).run());
     let (stop, stopping) = watch::channel(false);
-    let sending = Sending {
-        mailer: Arc::new(mailer),
-        deliveries,
-        pause: Duration::from_millis(settings.delay_ms),
-        in_flight,
-        stopping,
-    };
-    let app = App { store, sending, catcher: catcher.map(Arc::new), jobs: Arc::default() };
-
-    // Whoever started us may have closed our output since; that is no reason not to serve.
-    let _ = writeln!(std::io::stdout(), "listening on http://{address}");
-    let serving = axum::serve(listener, web::router(app.clone()));
-    tokio::select! {
-        outcome = serving => outcome.map_err(|error| Unusable::because("serving")(error.into()))?,
-        () = asked_to_stop() => {}
+    let working = mailer.map(|mailer| {
+        let sending = Sending {
+            mailer: Arc::new(mailer),
+            deliveries: deliveries.clone(),
+            pause: Duration::from_millis(settings.delay_ms),
+            in_flight: usize::from(settings.in_flight),
+            stopping: stopping.clone(),
+        };
+        let worker = Worker { store: Arc::clone(&store), queue: queue.clone(), sending, stopping };
+        tokio::spawn(worker.run(settings.jobs))
+    });
+    match listener {
+        Some((listener, address)) => {
+            tokio::spawn(look_after(queue.clone(), Arc::clone(&store)));
+            say(&format!("listening on http://{address}"));
+            let serving = axum::serve(listener, web::router(App { store, queue, deliveries, catcher }));
+            tokio::select! {
+                outcome = serving => outcome.map_err(|error| Unusable::because("serving")(error.into()))?,
+                () = asked_to_stop() => {}
+            }
+        }
+        None => {
+            say("working on what is queued");
+            asked_to_stop().await;
+        }
     }
-    tracing::info!("stopping: mails under way are finished first");
     stop.send_replace(true);
-    web::finish(&app, Duration::from_secs(4)).await;
+    if let Some(working) = working {
+        tracing::info!("stopping: mails under way are finished first");
+        if tokio::time::timeout(TIME_TO_END, working).await.is_err() {
+            tracing::warn!("a job did not end in time; it will be shown as lost");
+        }
+    }
     janitor.abort();
     Ok(())
 }
 
+/// To stdout, which is for scripts. Whoever started us may have closed it since; that is no reason not to work.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Unusable> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    listener.map_err(|error| Unusable::because(&format!("--listen {address}"))(error.into()))
+}
+
+/// The catcher belongs to the pages, which show what it caught.
+async fn catch(address: &str) -> Result<Catcher, Unusable> {
+    let catcher = Catcher::start_at(address).await;
+    let catcher =
+        catcher.map_err(|error| Unusable::because(&format!("--catcher {address}"))(error.into()))?;
+    tracing::info!(
+        "the mail catcher is SMTP_URL={} for workers that are processes of their own",
+        catcher.url()
+    );
+    Ok(catcher)
+}
+
+async fn mailer(settings: &Settings, catcher: Option<&Catcher>) -> Result<Mailer, Unusable> {
+    let Some(url) = settings.smtp_url.clone().or_else(|| catcher.map(Catcher::url)) else {
+        return Err(Unusable(
+            "SMTP_URL: a worker must be told the mail server; that of the pages says in its log where its mail \
+             catcher is"
+                .to_owned(),
+        ));
+    };
+    let mailer = Mailer::new(&url, usize::from(settings.in_flight) * usize::from(settings.jobs));
+    let mailer = mailer.map_err(|error| Unusable::because("SMTP_URL")(error.into()))?;
+    mailer.check().await.map_err(|error| Unusable::because("SMTP_URL")(error.into()))?;
+    Ok(mailer)
+}
+
+/// Gives up the jobs that a process made and, dying, did not queue. Longer than that takes is long enough.
+async fn look_after(queue: Queue, store: Arc<dyn ProgressStore>) {
+    let mut turns = tokio::time::interval(Duration::from_secs(30));
+    loop {
+        turns.tick().await;
+        // The janitor says already when the database is away.
+        if let Ok(jobs @ 1..) = queue.give_up_forgotten(&*store, Duration::from_secs(60)).await {
+            tracing::warn!(jobs, "jobs that were never queued are failed");
+        }
+    }
+}
+
 fn database_url(settings: &Settings) -> Result<String, Unusable> {
     match &settings.database_url {
-        Some(url) if url.starts_with("sqlite:") => Ok(url.clone()),
-        // Not the URL itself: it may hold a password.
-        Some(_) => Err(Unusable(
-            "DATABASE_URL: this program keeps its data in SQLite; give a sqlite: URL".to_owned(),
-        )),
+        Some(url) => Ok(url.clone()),
         None => {
             let folder = &settings.data_dir;
             std::fs::create_dir_all(folder)
@@ -121,21 +173,6 @@ fn database_url(settings: &Settings) -> Result<String, Unusable> {
             let path =
                 path.to_str().ok_or_else(|| Unusable("--data-dir: the path must be UTF-8".to_owned()))?;
             Ok(format!("sqlite://{path}"))
-        }
-    }
-}
-
-/// The queue is this process's memory: a job that waited when the last process ended will never begin.
-async fn give_up_pending(store: &dyn ProgressStore) -> Result<(), ProgressError> {
-    let query = ProgressQuery::new().with_task_type(TASK_TYPE).with_status(Status::Pending).with_limit(100);
-    loop {
-        let page = store.list(&query).await?;
-        for job in &page.items {
-            let update = ProgressUpdate::fail(Delta::new(), "the program was stopped before the job began");
-            store.update(job.id, &update).await?;
-        }
-        if page.next.is_none() {
-            return Ok(());
         }
     }
 }

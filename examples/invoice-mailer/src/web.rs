@@ -1,7 +1,6 @@
 //! The pages and what they ask for. How far a job has come is not among it: those routes are the library's.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequestParts, Path, Query, State};
@@ -11,25 +10,21 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use progress_axum::{
-    NewProgress, ProgressError, ProgressStore, Tracker, Viewer, refuse_cross_site, request_headers,
-};
+use progress_axum::{NewProgress, ProgressStore, Viewer, refuse_cross_site, request_headers};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::task::JoinSet;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::catcher::Catcher;
-use crate::deliveries::Delivery;
+use crate::deliveries::{Deliveries, Delivery};
 use crate::invoice::Invoice;
-use crate::job::Sending;
-use crate::order::{DEFAULT_COUNT, MAX_COUNT, Order};
+use crate::language::Language;
 use crate::pages;
+use crate::queue::{Order, Queue, TASK_TYPE};
+use crate::request::{DEFAULT_COUNT, MAX_COUNT, SendRequest};
 
 /// Whose jobs these are. The example has one office and no login.
 const OWNER: &str = "billing office";
-/// The kind of job, as the history asks for it.
-pub const TASK_TYPE: &str = "email_sending";
 
 /// Nothing is fetched from elsewhere, nothing inline runs, nobody frames the page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -41,12 +36,12 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 pub struct App {
     /// Where progress is kept.
     pub store: Arc<dyn ProgressStore>,
-    /// What a job needs.
-    pub sending: Sending,
+    /// Where jobs wait for a worker.
+    pub queue: Queue,
+    /// What became of each invoice.
+    pub deliveries: Deliveries,
     /// The mail catcher, unless a real server was named.
     pub catcher: Option<Arc<Catcher>>,
-    /// The jobs that run, so that the end of the program can wait for them.
-    pub jobs: Arc<Mutex<JoinSet<()>>>,
 }
 
 /// Everybody who reaches this program is the billing office: it listens on this machine only and has no login. A real
@@ -97,17 +92,18 @@ async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Respon
     if refuse_cross_site(&request_headers(&headers), &[]).is_some() {
         return problem(StatusCode::FORBIDDEN, "this request was made by a page of another site");
     }
-    let order = match Order::read(&headers, &body) {
-        Ok(order) => order,
+    let request = match SendRequest::read(&headers, &body) {
+        Ok(request) => request,
         Err(detail) => return problem(StatusCode::BAD_REQUEST, &detail),
     };
     let job = NewProgress::new(TASK_TYPE)
         .with_owner(OWNER)
-        .with_total(u64::from(order.count))
-        .with_title(order.title);
-    match start(&app, &job, order.count).await {
+        .with_total(u64::from(request.count))
+        .with_title(request.title);
+    let order = Order { job: job.id(), count: request.count, language: Language::of(&headers) };
+    match app.queue.submit(&*app.store, &job, order).await {
         Ok(()) => {
-            let id = job.id().to_string();
+            let id = order.job.to_string();
             let location = format!("/progress/{id}");
             (StatusCode::ACCEPTED, [(LOCATION, location)], Json(json!({"success": true, "job_id": id})))
                 .into_response()
@@ -116,32 +112,6 @@ async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Respon
             tracing::error!(error = &error as &dyn std::error::Error, "a job could not be created");
             problem(StatusCode::SERVICE_UNAVAILABLE, "the job could not be started, please try again")
         }
-    }
-}
-
-async fn start(app: &App, job: &NewProgress, count: u32) -> Result<(), ProgressError> {
-    let progress = app.store.create(job).await?;
-    let (store, sending) = (Arc::clone(&app.store), app.sending.clone());
-    let mut jobs = app.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-    while jobs.try_join_next().is_some() {}
-    jobs.spawn(async move {
-        let work = async |tracker: progress_axum::TrackerHandle| sending.run(count, &tracker).await;
-        if let Err(error) = Tracker::run(store, progress.id, work).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "how the job ended could not be recorded"
-            );
-        }
-    });
-    Ok(())
-}
-
-/// Lets the running jobs end, as `stopping` has told them to.
-pub async fn finish(app: &App, patience: Duration) {
-    let mut jobs = std::mem::take(&mut *app.jobs.lock().unwrap_or_else(PoisonError::into_inner));
-    let all = async { while jobs.join_next().await.is_some() {} };
-    if tokio::time::timeout(patience, all).await.is_err() {
-        tracing::warn!("a job did not end in time; it will be shown as lost");
     }
 }
 
@@ -167,8 +137,9 @@ async fn invoices(State(app): State<App>, Query(rows): Query<Rows>) -> Response 
     let total = rows.total.clamp(1, MAX_COUNT);
     let from = rows.from.clamp(1, total);
     let to = total.min(from + DEFAULT_COUNT - 1);
-    let known = match &rows.job {
-        Some(job) => app.sending.deliveries.of(job, from, to).await,
+    // An id that is none is the id of no job.
+    let known = match rows.job.and_then(|job| job.parse().ok()) {
+        Some(job) => app.deliveries.of(job, from, to).await,
         None => Ok(std::collections::HashMap::new()),
     };
     let mut known = match known {
@@ -202,9 +173,12 @@ async fn invoices(State(app): State<App>, Query(rows): Query<Rows>) -> Response 
 async fn outbox(State(app): State<App>) -> Response {
     let body = match &app.catcher {
         Some(catcher) => {
-            json!({"built_in": true, "total": catcher.total(), "messages": catcher.messages()})
+            json!({
+                "built_in": true, "smtp_url": catcher.url(),
+                "total": catcher.total(), "messages": catcher.messages(),
+            })
         }
-        None => json!({"built_in": false, "total": 0, "messages": []}),
+        None => json!({"built_in": false, "smtp_url": null, "total": 0, "messages": []}),
     };
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

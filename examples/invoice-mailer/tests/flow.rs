@@ -1,41 +1,21 @@
 //! The program as its users meet it: started, asked over HTTP, killed, started again.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod support;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use progress_tests::{Answer, Server};
-use serde_json::{Value, json};
+use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::{PATIENCE, caught, is_finished, noted, number, send};
 
 fn program(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_invoice-mailer"));
-    command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(arguments);
-    // What the person who runs the tests has set is not what they test.
-    for name in ["DATABASE_URL", "SMTP_URL", "INVOICE_MAILER_LISTEN", "INVOICE_MAILER_DATA"] {
-        command.env_remove(name);
-    }
-    command.env("RUST_LOG", "error");
+    let mut command = support::program(&["--listen", "127.0.0.1:0", "--data-dir"]);
+    command.arg(data).args(arguments);
     command
-}
-
-fn send(server: &Server, count: u32) -> String {
-    let answer = server.post("/invoices/send", "application/json", &format!("{{\"count\": {count}}}"));
-    assert_eq!(answer.status, 202, "{}", answer.text);
-    assert_eq!(answer.json["success"], true);
-    let location = answer.location.unwrap();
-    assert_eq!(location, format!("/progress/{}", answer.json["job_id"].as_str().unwrap()));
-    location
-}
-
-fn is_finished(record: &Value) -> bool {
-    record["finished"] == true
-}
-
-fn number(record: &Value, name: &str) -> u64 {
-    record[name].as_u64().unwrap()
 }
 
 fn assert_problem(answer: &Answer, status: u16) {
@@ -86,7 +66,7 @@ fn ten_jobs_at_once_are_ten_exact_counts() {
         assert_eq!((&record["status"], &record["processed_items"]), (&json!("completed"), &json!(30)));
         sent += number(&record, "success_count");
     }
-    assert_eq!(number(&server.get("/outbox/messages").json, "total"), sent);
+    assert_eq!(caught(&server), sent);
     assert_eq!(server.get("/progress?limit=100").json["count"], 10);
 }
 
@@ -99,10 +79,9 @@ fn cancelled_means_that_no_mail_follows_and_none_is_forgotten() {
     assert_eq!(server.post(&format!("{job}/cancel"), "text/plain", "").status, 202);
     let record = server.wait_for(&job, PATIENCE, is_finished);
     assert_eq!(record["status"], "cancelled");
-    let caught = || number(&server.get("/outbox/messages").json, "total");
-    assert_eq!(caught(), number(&record, "success_count"));
+    assert_eq!(caught(&server), number(&record, "success_count"));
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(caught(), number(&record, "success_count"), "a mail went out after the end");
+    assert_eq!(caught(&server), number(&record, "success_count"), "a mail went out after the end");
     assert_eq!(server.post(&format!("{job}/cancel"), "text/plain", "").status, 200);
 }
 
@@ -144,16 +123,7 @@ fn a_polite_end_keeps_every_count() {
     let record = server.get(&job).json;
     assert_eq!(record["status"], "failed");
     assert!(record["error_message"].as_str().unwrap().contains("the program was stopped"), "{record}");
-    let id = job.rsplit('/').next().unwrap();
-    let noted: usize = (0..)
-        .map_while(|page| {
-            let table = server.get(&format!("/invoices?job={id}&total=10000&from={}", page * 200 + 1)).json;
-            let rows = table["invoices"].as_array().unwrap().iter();
-            let known = rows.filter(|invoice| invoice["outcome"] != "waiting").count();
-            (known > 0).then_some(known)
-        })
-        .sum();
-    assert_eq!(number(&record, "processed_items"), noted as u64);
+    assert_eq!(number(&record, "processed_items"), noted(&server, &job, 10_000).0);
 }
 
 #[test]
@@ -192,12 +162,15 @@ fn a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() {
     let path = |name: &str| format!("sqlite://{}/{name}", file.display());
     for (name, value) in [
         ("DATABASE_URL", "nonsense"),
-        ("DATABASE_URL", "postgres://user:canary@localhost/db"),
+        ("DATABASE_URL", "oracle://user:canary@localhost/db"),
+        ("DATABASE_URL", "postgres://user:canary@localhost:1/db"),
+        ("DATABASE_URL", "mysql://user:canary@localhost:1/db"),
         ("DATABASE_URL", &path("below.db")),
         ("DATABASE_URL", "sqlite::nonsense?mode=canary"),
         ("SMTP_URL", "nonsense"),
         ("SMTP_URL", "http://user:canary@localhost"),
         ("SMTP_URL", "smtp://user:canary@127.0.0.1:1"),
+        ("INVOICE_MAILER_CATCHER", "nonsense"),
         ("INVOICE_MAILER_LISTEN", "nonsense"),
         ("INVOICE_MAILER_LISTEN", "192.0.2.1:80"),
     ] {
@@ -210,8 +183,21 @@ fn a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() {
         let words = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{name}={value}: {words}");
         assert_eq!(words.trim_end().lines().count(), 1, "{name}={value}: {words}");
-        let named = if name == "INVOICE_MAILER_LISTEN" { "--listen" } else { name };
+        let named = match name {
+            "INVOICE_MAILER_LISTEN" => "--listen",
+            "INVOICE_MAILER_CATCHER" => "--catcher",
+            _ => name,
+        };
         assert!(words.contains(named), "{name}={value}: {words}");
         assert!(!words.contains("canary"), "{name}={value}: {words}");
     }
+}
+
+#[test]
+fn a_worker_on_its_own_must_be_told_the_mail_server() {
+    let data = tempfile::tempdir().unwrap();
+    let output = program(data.path(), &["--role", "worker"]).stdin(Stdio::null()).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), words.trim_end().lines().count()), (Some(2), 1), "{words}");
+    assert!(words.contains("SMTP_URL"), "{words}");
 }

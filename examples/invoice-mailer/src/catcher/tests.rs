@@ -153,7 +153,7 @@ async fn a_group_of_commands_gets_all_its_replies_in_order() {
 #[tokio::test]
 async fn messages_that_are_too_big_are_refused_at_their_end() {
     let limits = Limits { message_bytes: 1_000, ..Limits::default() };
-    let catcher = Catcher::start_with(limits).await.unwrap();
+    let catcher = Catcher::start_with((std::net::Ipv4Addr::LOCALHOST, 0), limits).await.unwrap();
     let mut client = Client::greeted(&catcher).await;
     let many_lines = [b"0123456789\r\n".repeat(100), b".\r\n".to_vec()].concat();
     let one_line = [b"x".repeat(50_000), b"\r\n.\r\n".to_vec()].concat();
@@ -208,7 +208,7 @@ async fn a_client_that_leaves_in_the_middle_leaves_no_mail() {
 #[tokio::test]
 async fn a_silent_client_is_sent_away() {
     let limits = Limits { idle: Duration::from_millis(50), ..Limits::default() };
-    let catcher = Catcher::start_with(limits).await.unwrap();
+    let catcher = Catcher::start_with((std::net::Ipv4Addr::LOCALHOST, 0), limits).await.unwrap();
     let client = Client::connect(&catcher).await;
     assert_eq!(client.rest().await, "421 4.4.2 silent for too long, goodbye\r\n");
 }
@@ -216,7 +216,7 @@ async fn a_silent_client_is_sent_away() {
 #[tokio::test]
 async fn too_many_connections_are_turned_away_until_one_ends() {
     let limits = Limits { connections: 2, ..Limits::default() };
-    let catcher = Catcher::start_with(limits).await.unwrap();
+    let catcher = Catcher::start_with((std::net::Ipv4Addr::LOCALHOST, 0), limits).await.unwrap();
     let (mut first, _second) = (Client::connect(&catcher).await, Client::connect(&catcher).await);
     let third = Client { stream: TcpStream::connect(catcher.address()).await.unwrap() };
     assert!(third.rest().await.starts_with("421 "));

@@ -11,14 +11,14 @@ pub const DEFAULT_COUNT: u32 = 200;
 
 /// What to send.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct SendRequest {
     /// How many invoices, 1 to [`MAX_COUNT`].
     pub count: u32,
     /// What the bar is called.
     pub title: String,
 }
 
-impl Order {
+impl SendRequest {
     /// Reads a form or a JSON object, by its content type; an empty body orders the usual.
     ///
     /// # Errors
@@ -48,24 +48,24 @@ impl Order {
     }
 
     fn from_fields(fields: Map<String, Value>) -> Result<Self, String> {
-        let mut order = Self { count: DEFAULT_COUNT, title: "Sending invoices".to_owned() };
+        let mut request = Self { count: DEFAULT_COUNT, title: "Sending invoices".to_owned() };
         for (name, value) in fields {
             match name.as_str() {
                 "count" => {
                     let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
                     let count = count.filter(|count| (1..=MAX_COUNT).contains(count));
-                    order.count =
+                    request.count =
                         count.ok_or_else(|| format!("count is a whole number from 1 to {MAX_COUNT}"))?;
                 }
                 "title" => match value {
-                    Value::String(title) => order.title = title,
-                    Value::Number(title) => order.title = title.to_string(),
+                    Value::String(title) => request.title = title,
+                    Value::Number(title) => request.title = title.to_string(),
                     _ => return Err("title is text".to_owned()),
                 },
                 _ => return Err("there are two fields, count and title, and both may be left out".to_owned()),
             }
         }
-        Ok(order)
+        Ok(request)
     }
 }
 
@@ -76,14 +76,14 @@ mod tests {
     fn read(content_type: &'static str, body: &str) -> Result<u32, String> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
-        Order::read(&headers, body.as_bytes()).map(|order| order.count)
+        SendRequest::read(&headers, body.as_bytes()).map(|request| request.count)
     }
 
     #[test]
     fn a_count_is_read_or_explained() {
         const JSON: &str = "application/json; charset=utf-8";
         const FORM: &str = "application/x-www-form-urlencoded";
-        assert_eq!(Order::read(&HeaderMap::new(), b"").unwrap().count, DEFAULT_COUNT);
+        assert_eq!(SendRequest::read(&HeaderMap::new(), b"").unwrap().count, DEFAULT_COUNT);
         assert_eq!(read(JSON, "{}"), Ok(DEFAULT_COUNT));
         assert_eq!(read(JSON, "{\"count\": 100000}"), Ok(100_000));
         assert_eq!(read(FORM, "count=1"), Ok(1));

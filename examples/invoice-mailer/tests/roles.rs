@@ -1,0 +1,181 @@
+//! The pages and the work as processes of their own, on every database: nobody is told anything that is not so, whoever dies.
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use progress_tests::{Database, Program, Server};
+use serde_json::{Value, json};
+
+use crate::support::{PATIENCE, caught, is_finished, noted, number, program, send};
+
+/// A test of each of these for each kind of database; where there is no server, it says so.
+macro_rules! on_every_database {
+    ($($name:ident),+ $(,)?) => {
+        on_every_database!(@on sqlite, Sqlite, $($name),+);
+        on_every_database!(@on postgres, Postgres, $($name),+);
+        on_every_database!(@on mysql, MySql, $($name),+);
+    };
+    (@on $module:ident, $kind:ident, $($name:ident),+) => {
+        mod $module {
+            $(
+                #[test]
+                fn $name() {
+                    if let Some(database) = progress_tests::Database::or_say_so(progress_tests::Kind::$kind) {
+                        super::$name(&database);
+                    }
+                }
+            )+
+        }
+    };
+}
+
+on_every_database!(
+    what_is_queued_waits_for_a_worker_and_outlives_the_pages,
+    many_workers_do_every_job_once,
+    a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on,
+    a_polite_worker_keeps_every_count_and_leaves_the_queue_alone,
+    a_crowd_may_start_at_once,
+);
+
+fn web(database: &Database) -> Server {
+    let arguments = ["--role", "web", "--listen", "127.0.0.1:0", "--database-url", database.url()];
+    Server::start(&mut program(&arguments))
+}
+
+/// A worker that mails to the catcher of the pages.
+fn worker(database: &Database, web: &Server, delay: &str) -> Program {
+    let smtp_url = web.get("/outbox/messages").json["smtp_url"].as_str().unwrap().to_owned();
+    let arguments = ["--role", "worker", "--database-url", database.url(), "--delay-ms", delay];
+    Program::start(program(&arguments).env("SMTP_URL", smtp_url))
+}
+
+fn done(web: &Server, job: &str) -> Value {
+    let record = web.wait_for(job, PATIENCE, is_finished);
+    assert_eq!(record["status"], "completed", "{record}");
+    record
+}
+
+fn what_is_queued_waits_for_a_worker_and_outlives_the_pages(database: &Database) {
+    let web_before = web(database);
+    let job = send(&web_before, 20);
+    let unwanted = send(&web_before, 20);
+    std::thread::sleep(Duration::from_secs(1));
+    web_before.kill();
+
+    let web = web(database);
+    for job in [&job, &unwanted] {
+        let record = web.get(job).json;
+        assert_eq!((&record["status"], &record["stale"]), (&json!("pending"), &json!(false)), "{record}");
+    }
+    assert_eq!(web.post(&format!("{unwanted}/cancel"), "text/plain", "").status, 200);
+
+    let worker = worker(database, &web, "0");
+    let record = done(&web, &job);
+    assert_eq!((number(&record, "processed_items"), number(&record, "failed_items")), (20, 2));
+    assert_eq!(noted(&web, &job, 20), (20, 18));
+    // What follows in the queue is done after the one that was cancelled was passed over.
+    let next = send(&web, 5);
+    done(&web, &next);
+    assert_eq!(web.get(&unwanted).json["status"], "cancelled");
+    assert_eq!(noted(&web, &unwanted, 20), (0, 0));
+    assert_eq!(caught(&web), 18 + 5);
+    worker.kill();
+}
+
+fn many_workers_do_every_job_once(database: &Database) {
+    const JOBS: u64 = 24;
+    let web = web(database);
+    let before = send(&web, 10);
+    let workers: Vec<_> = (0..3).map(|_| worker(database, &web, "1")).collect();
+    let mut jobs: Vec<_> = (1..JOBS).map(|_| send(&web, 10)).collect();
+    jobs.push(before);
+    for job in &jobs {
+        let record = done(&web, job);
+        assert_eq!((number(&record, "processed_items"), number(&record, "failed_items")), (10, 1));
+        assert_eq!(noted(&web, job, 10), (10, 9));
+    }
+    assert_eq!(caught(&web), JOBS * 9, "a mail went out twice, or not at all");
+    drop(workers);
+}
+
+fn a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on(database: &Database) {
+    let web = web(database);
+    let doomed = worker(database, &web, "20");
+    let job = send(&web, 10_000);
+    let shown = web.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(50));
+    doomed.kill();
+    let killed = Instant::now();
+    // It is there at once, and leaves the dead one's job alone.
+    let worker = worker(database, &web, "0");
+    let next = send(&web, 10);
+    done(&web, &next);
+
+    let found = web.get(&job).json;
+    assert_eq!((&found["status"], &found["stale"]), (&json!("running"), &json!(false)), "{found}");
+    assert!(number(&found, "processed_items") >= number(&shown, "processed_items"), "a count was lost");
+    let stale = web.wait_for(&job, Duration::from_secs(20), |record| record["stale"] == true);
+    let stale_after = killed.elapsed();
+    assert_eq!(stale["status"], "running");
+    let lost = web.wait_for(&job, PATIENCE, is_finished);
+    let lost_after = killed.elapsed();
+    println!("stale after {stale_after:.1?}, lost after {lost_after:.1?}");
+    assert!(stale_after <= Duration::from_secs(17) && lost_after <= Duration::from_secs(60));
+    assert_eq!((&lost["status"], &lost["error_message"]), (&json!("failed"), &json!("worker lost")));
+    assert_eq!(lost["processed_items"], found["processed_items"], "the counts are those last flushed");
+
+    // Nobody did it again: what arrived beyond what is noted was under way when the worker died, or was not yet noted.
+    let (noted, sent) = noted(&web, &job, 10_000);
+    assert!(noted >= number(&lost, "processed_items"), "{noted} noted, {lost}");
+    assert!((sent + 9..=sent + 9 + 4).contains(&caught(&web)), "{sent} sent, {} caught", caught(&web));
+    let last = send(&web, 5);
+    done(&web, &last);
+    worker.kill();
+}
+
+fn a_polite_worker_keeps_every_count_and_leaves_the_queue_alone(database: &Database) {
+    let web = web(database);
+    let polite = worker(database, &web, "20");
+    // As many as it does at once, and one more.
+    let jobs: Vec<_> = (0..4).map(|_| send(&web, 10_000)).collect();
+    for job in &jobs {
+        web.wait_for(job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(5));
+    }
+    let waiting = send(&web, 10);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(web.get(&waiting).json["status"], "pending");
+    assert!(polite.terminate(Duration::from_secs(5)).success());
+
+    let mut total = 0;
+    for job in &jobs {
+        let record = web.get(job).json;
+        assert_eq!(record["status"], "failed");
+        assert!(record["error_message"].as_str().unwrap().contains("the program was stopped"), "{record}");
+        let (noted, sent) = noted(&web, job, 10_000);
+        assert_eq!(number(&record, "processed_items"), noted);
+        total += sent;
+    }
+    assert_eq!(caught(&web), total);
+    assert_eq!(web.get(&waiting).json["status"], "pending");
+    let worker = worker(database, &web, "0");
+    done(&web, &waiting);
+    worker.kill();
+}
+
+fn a_crowd_may_start_at_once(database: &Database) {
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let url = database.url().to_owned();
+            std::thread::spawn(move || {
+                let arguments = ["--role", "web", "--listen", "127.0.0.1:0", "--database-url", &url];
+                Server::start(&mut program(&arguments))
+            })
+        })
+        .collect();
+    let crowd: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let job = send(&crowd[0], 3);
+    for web in &crowd {
+        assert_eq!(web.get(&job).json["status"], "pending");
+    }
+}
