@@ -35,6 +35,8 @@ pub struct Answer {
     pub status: u16,
     /// The `Location` header.
     pub location: Option<String>,
+    /// The `Set-Cookie` header.
+    pub cookie: Option<String>,
     /// The body, as JSON, or null when it is not.
     pub json: Value,
     /// The body as text.
@@ -126,7 +128,18 @@ impl Server {
     /// When there is no answer.
     #[must_use]
     pub fn get(&self, path: &str) -> Answer {
-        answer(self.agent.get(self.url(path)).call())
+        self.get_with(path, &[])
+    }
+
+    /// Asks for a path, with headers.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    #[must_use]
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = self.agent.get(self.url(path));
+        answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).call())
     }
 
     /// Posts a body of a content type.
@@ -136,7 +149,20 @@ impl Server {
     /// When there is no answer.
     #[must_use]
     pub fn post(&self, path: &str, content_type: &str, body: &str) -> Answer {
-        answer(self.agent.post(self.url(path)).header("content-type", content_type).send(body))
+        self.post_with(path, &[("content-type", content_type)], body)
+    }
+
+    /// Posts a body, with headers.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    #[must_use]
+    pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let request = self.agent.post(self.url(path));
+        answer(
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send(body),
+        )
     }
 
     fn url(&self, path: &str) -> String {
@@ -173,10 +199,16 @@ impl Server {
 
 fn answer(outcome: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
     let mut response = outcome.expect("an answer");
-    let location = response.headers().get("location").map(|value| value.to_str().expect("ASCII").to_owned());
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .map(|value: &ureq::http::HeaderValue| value.to_str().expect("ASCII").to_owned())
+    };
+    let (location, cookie) = (header("location"), header("set-cookie"));
     let text = response.body_mut().read_to_string().expect("a body");
     let json = serde_json::from_str(&text).unwrap_or_default();
-    Answer { status: response.status().as_u16(), location, json, text }
+    Answer { status: response.status().as_u16(), location, cookie, json, text }
 }
 
 /// The program of the README is compiled, or it would be wrong one day.

@@ -1,47 +1,45 @@
 // The bars: a widget for each job that is followed.
 
 import { create, setText, timeElement } from './elements.js';
+import { text } from './words.js';
 
 /** A widget that follows one job, and what the page adds to it. */
 class Bar {
   #time = create('p', { className: 'job-time' });
-  #choose = create('button', { type: 'button' }, 'Show invoices');
-  #dismiss = create('button', { type: 'button', hidden: true }, 'Dismiss');
-  #widget;
+  #choose = create('button', { type: 'button' }, text('show_invoices'));
+  #dismiss = create('button', { type: 'button', hidden: true }, text('dismiss'));
+  #poller = create('progress-poller', {}, text('job_text'));
 
   /**
-   * @param {HTMLElement} parent
    * @param {string} jobId
-   * @param {{ onRecord: Function, onSettled: Function, onChoose: Function, onDismiss: Function }} listeners
+   * @param {string | undefined} title what to call a job that has no title of its own
    */
-  constructor(parent, jobId, { onRecord, onSettled, onChoose, onDismiss }) {
-    const place = create('div', { className: 'job-widget' });
-    const actions = create('div', { className: 'job-actions' }, this.#time, this.#choose, this.#dismiss);
-    this.node = create('article', { className: 'job' }, place, actions);
-    // In the page before the widget is made: it finds its language and its style sheet there.
-    parent.prepend(this.node);
+  constructor(jobId, title) {
+    const attributes = { 'job-id': jobId, icon: '✉️', 'show-log': '', 'allow-cancel': '' };
+    if (title) attributes.heading = title;
+    for (const [name, value] of Object.entries(attributes)) this.#poller.setAttribute(name, value);
+    const buttons = create('div', { className: 'buttons' }, this.#choose, this.#dismiss);
+    const actions = create('div', { className: 'job-actions' }, this.#time, buttons);
+    this.node = create('article', { className: 'job' }, this.#poller, actions);
+  }
+
+  /** @param {{ onRecord: Function, onSettled: Function, onChoose: Function, onDismiss: Function }} listeners */
+  listen({ onRecord, onSettled, onChoose, onDismiss }) {
     this.#choose.addEventListener('click', onChoose);
     this.#dismiss.addEventListener('click', onDismiss);
-    this.#widget = new ProgressPolling(place, jobId, {
-      icon: '✉️',
-      showDetails: true,
-      showStats: true,
-      showLog: true,
-      allowCancel: true,
-      onProgress: (record) => {
-        this.#describe(record);
-        onRecord(record);
-      },
-      onSettled: () => {
-        this.#dismiss.hidden = false;
-        onSettled();
-      },
+    this.#poller.addEventListener('progress-polling:progress', ({ detail: { data } }) => {
+      this.#describe(data);
+      onRecord(data);
+    });
+    this.#poller.addEventListener('progress-polling:settled', () => {
+      this.#dismiss.hidden = false;
+      onSettled();
     });
   }
 
   /** The latest record, as far as one has arrived. */
   get record() {
-    return this.#widget.snapshot;
+    return this.#poller.widget?.snapshot;
   }
 
   reveal() {
@@ -53,13 +51,8 @@ class Bar {
     this.#choose.hidden = isChosen;
   }
 
-  remove() {
-    this.#widget.destroy();
-    this.node.remove();
-  }
-
   #describe({ created_at: createdAt }) {
-    if (!this.#time.hasChildNodes()) this.#time.append('Started ', timeElement(createdAt));
+    if (!this.#time.hasChildNodes()) this.#time.append(text('requested'), ' ', timeElement(createdAt));
   }
 }
 
@@ -78,23 +71,28 @@ export class Bars {
     this.#listeners = listeners;
   }
 
-  follow(jobId) {
+  /** A job that was started here has no record yet, and no title of its own. */
+  follow(jobId, job = null) {
     if (this.#bars.has(jobId)) return;
     const { onChoose, ...listeners } = this.#listeners;
-    const bar = new Bar(this.#place, jobId, {
+    const bar = new Bar(jobId, job?.custom_title ? undefined : text('job_title'));
+    bar.listen({
       ...listeners,
       onChoose: () => onChoose(jobId, bar.record),
       onDismiss: () => this.#dismiss(jobId),
     });
     this.#bars.set(jobId, bar);
+    // The widget begins with its place in the page, and ends with it.
+    this.#place.prepend(bar.node);
     this.showWhetherEmpty();
   }
 
-  visit(jobId) {
+  visit(job) {
+    const { job_id: jobId } = job;
     if (!this.#bars.has(jobId)) {
       this.#remove(this.#visitor);
       this.#visitor = jobId;
-      this.follow(jobId);
+      this.follow(jobId, job);
     }
     this.#bars.get(jobId).reveal();
   }
@@ -104,7 +102,7 @@ export class Bars {
   }
 
   showWhetherEmpty() {
-    setText(this.#empty, this.#bars.size ? '' : 'No job is running.');
+    setText(this.#empty, this.#bars.size ? '' : text('no_job'));
   }
 
   #dismiss(jobId) {
@@ -115,7 +113,7 @@ export class Bars {
   }
 
   #remove(jobId) {
-    this.#bars.get(jobId)?.remove();
+    this.#bars.get(jobId)?.node.remove();
     this.#bars.delete(jobId);
   }
 }

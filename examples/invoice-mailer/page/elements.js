@@ -1,7 +1,7 @@
 // Elements, and the words in them. Texts of the server become text nodes only, so that no title, customer or error
 // message can ever become markup.
 
-export const LANGUAGE = document.documentElement.lang;
+import { LANGUAGE, text } from './words.js';
 
 export function create(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
@@ -14,7 +14,8 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-export const numberFormat = new Intl.NumberFormat(LANGUAGE);
+const numberFormat = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
+const amountFormat = new Intl.NumberFormat(LANGUAGE, { style: 'currency', currency: 'EUR' });
 export const timeFormat = new Intl.DateTimeFormat(LANGUAGE, {
   day: 'numeric',
   month: 'short',
@@ -22,15 +23,17 @@ export const timeFormat = new Intl.DateTimeFormat(LANGUAGE, {
   minute: '2-digit',
 });
 export const number = (value) => numberFormat.format(value ?? 0);
+export const amount = (cents) => amountFormat.format(cents / 100);
 
 /** `7.4` → "7.4 s", `83` → "1 min 23 s", `7384` → "2 h 3 min". */
 export function duration(seconds) {
   if (typeof seconds !== 'number') return '–';
-  if (seconds < 10) return `${Math.round(seconds * 10) / 10} s`;
+  if (seconds < 10) return text('seconds', { number: number(seconds) });
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  if (whole < 60) return text('seconds', { number: whole });
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return text('minutes', { minutes, seconds: whole % 60 });
+  return text('hours', { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }
 
 export function timeElement(moment) {
@@ -38,7 +41,7 @@ export function timeElement(moment) {
 }
 
 /** A state in a word, which the style sheet colours as well. */
-export function showState(node, state, word = state) {
+export function showState(node, state, word) {
   node.dataset.state = state;
   setText(node, word);
 }
@@ -49,5 +52,6 @@ export function breakable(address) {
   return [first, ...others.flatMap((part) => [create('wbr'), part])];
 }
 
-export const titleOf = (job) => job.custom_title ?? 'Job';
+/** A job that nobody has named is called what it does, in the reader's language. */
+export const titleOf = (job) => job.custom_title ?? text('job_title');
 export const hasEnded = (job) => ['completed', 'failed', 'cancelled'].includes(job?.status);

@@ -3,6 +3,7 @@
 import { create, duration, number, setText, showState, timeElement, titleOf } from './elements.js';
 import { paced } from './pacing.js';
 import { requestJson } from './requests.js';
+import { text } from './words.js';
 
 const HISTORY_LENGTH = 10;
 
@@ -17,6 +18,8 @@ class HistoryRow {
   #duration = create('td', { className: 'number duration' });
 
   constructor(job, onChoose) {
+    // A label where there is no room for the heads of the columns.
+    this.#errors.dataset.label = text('errors_label');
     this.#button.addEventListener('click', () => onChoose(this.job));
     this.node = create(
       'tr',
@@ -36,7 +39,7 @@ class HistoryRow {
     if (job.version < this.job?.version) return;
     this.job = job;
     setText(this.#button, titleOf(job));
-    setText(this.#error, job.error_message ?? '');
+    setText(this.#error, errorOf(job));
     showState(this.#state, ...stateOf(job));
     setText(this.#done, `${number(job.processed_items)} / ${number(job.total_items)}`);
     setText(this.#errors, number(job.failed_items));
@@ -50,9 +53,18 @@ class HistoryRow {
 }
 
 function stateOf({ status, stale }) {
-  if (stale) return ['stale', 'not responding'];
-  if (status === 'pending') return ['pending', 'waiting'];
-  return [status];
+  const state = stale ? 'stale' : status;
+  return [state, text(`job_${state}`)];
+}
+
+/** The two errors that the library writes by itself; all others come in the language of the job. */
+const ERRORS = new Map([
+  ['worker lost', 'worker_lost'],
+  ['the worker stopped before finishing', 'worker_stopped'],
+]);
+
+function errorOf({ error_message: error }) {
+  return ERRORS.has(error) ? text(ERRORS.get(error)) : (error ?? '');
 }
 
 /** The table of the jobs, newest first. */

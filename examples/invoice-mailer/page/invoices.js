@@ -1,8 +1,9 @@
 // The table of the invoices, with what became of each in one job.
 
-import { breakable, create, hasEnded, number, setText, showState, timeFormat, titleOf } from './elements.js';
+import { amount, breakable, create, hasEnded, number, setText, showState, timeFormat, titleOf } from './elements.js';
 import { paced } from './pacing.js';
 import { requestJson } from './requests.js';
+import { text } from './words.js';
 
 /** Rows follow the job, but nobody reads them more often than this, in milliseconds. */
 const ROWS_INTERVAL = 1000;
@@ -14,9 +15,9 @@ const isWaiting = ({ outcome }) => outcome === 'waiting';
  * for the mails that were under way may have arrived.
  */
 function outcomeWord(delivery, job) {
-  if (isWaiting(delivery) && job?.status === 'cancelled') return 'not sent';
-  if (isWaiting(delivery) && job?.status === 'failed') return 'no record';
-  return delivery.outcome;
+  if (isWaiting(delivery) && job?.status === 'cancelled') return text('invoice_not_sent');
+  if (isWaiting(delivery) && job?.status === 'failed') return text('invoice_no_record');
+  return text(`invoice_${delivery.outcome}`);
 }
 
 /** One invoice in the table, and what became of it in the job that is shown. */
@@ -24,14 +25,14 @@ class InvoiceRow {
   #detail = create('span', { className: 'detail', dir: 'auto' });
   #state = create('span', { className: 'tag' });
 
-  constructor({ reference, customer, email, amount }) {
+  constructor({ reference, customer, email, amount_cents: cents }) {
     this.node = create(
       'tr',
       {},
       create('th', { scope: 'row' }, reference),
       create('td', { className: 'customer' }, create('bdi', {}, customer)),
       create('td', { className: 'address' }, ...breakable(email), this.#detail),
-      create('td', { className: 'number' }, amount),
+      create('td', { className: 'number' }, amount(cents)),
       create('td', { className: 'state' }, this.#state),
     );
   }
@@ -135,7 +136,7 @@ export class InvoiceTable {
   }
 
   #describe(job) {
-    const words = job ? `${titleOf(job)}, ${timeFormat.format(new Date(job.created_at))}` : 'Waiting to be sent.';
+    const words = job ? `${titleOf(job)}, ${timeFormat.format(new Date(job.created_at))}` : text('waiting_to_be_sent');
     setText(this.#table.caption, words);
     this.#table.ariaBusy = 'false';
   }

@@ -1,7 +1,8 @@
 // The page of the mails that the built-in catcher has caught. What is in them was written by others: it becomes text
 // nodes only.
 
-import { create, LANGUAGE, setText } from './elements.js';
+import { breakable, create, number, setText } from './elements.js';
+import { counted, LANGUAGE, text } from './words.js';
 
 const INTERVAL = 2000;
 const REQUEST_TIMEOUT = 10_000;
@@ -11,7 +12,12 @@ const [body] = table.tBodies;
 const summary = document.getElementById('summary');
 const notice = document.getElementById('notice');
 
-const numberFormat = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
+const byteFormat = new Intl.NumberFormat(LANGUAGE, { style: 'unit', unit: 'byte', unitDisplay: 'long' });
+const kilobyteFormat = new Intl.NumberFormat(LANGUAGE, {
+  style: 'unit',
+  unit: 'kilobyte',
+  maximumFractionDigits: 1,
+});
 const timeFormat = new Intl.DateTimeFormat(LANGUAGE, {
   day: 'numeric',
   month: 'short',
@@ -24,32 +30,39 @@ const timeFormat = new Intl.DateTimeFormat(LANGUAGE, {
 const rows = new Map();
 
 function size(bytes) {
-  return bytes < 1000 ? `${bytes} bytes` : `${numberFormat.format(bytes / 1000)} kB`;
+  return bytes < 1000 ? byteFormat.format(bytes) : kilobyteFormat.format(bytes / 1000);
 }
 
 function attachmentOf({ id, attachment }) {
-  if (!attachment) return ['none'];
+  if (!attachment) return [text('no_attachment')];
   const href = `/outbox/messages/${id}/attachment`;
   const link = create('a', { href }, create('bdi', {}, attachment.name));
   return [link, ' ', create('span', { className: 'size' }, `(${size(attachment.bytes)})`)];
 }
 
+/** With a label where there is no room for the heads of the columns. */
+function cellOf(className, ...content) {
+  const cell = create('td', { className }, ...content);
+  cell.dataset.label = text(className);
+  return cell;
+}
+
 function rowOf(message) {
-  const { id, received_at: receivedAt, from, to, subject, text } = message;
+  const { id, received_at: receivedAt, from, to, subject, text: words } = message;
   const time = create('time', { dateTime: receivedAt }, timeFormat.format(new Date(receivedAt)));
   const mail = create(
     'details',
     { className: 'mail' },
-    create('summary', {}, create('bdi', {}, subject || '(no subject)')),
-    create('pre', { className: 'mail-text', dir: 'auto' }, text),
+    create('summary', {}, create('bdi', {}, subject || text('no_subject'))),
+    create('pre', { className: 'mail-text', dir: 'auto' }, words),
   );
   const row = create(
     'tr',
     {},
     create('td', { className: 'when' }, time),
     create('th', { scope: 'row' }, mail),
-    create('td', { className: 'from' }, from),
-    create('td', { className: 'to' }, to.join(', ')),
+    cellOf('from', from),
+    cellOf('to', ...to.flatMap((address, index) => [index ? ', ' : '', ...breakable(address)])),
     create('td', { className: 'attachment' }, ...attachmentOf(message)),
   );
   rows.set(id, row);
@@ -68,25 +81,25 @@ function showMessages(messages) {
   table.hidden = messages.length === 0;
 }
 
-function summaryOf({ built_in: isBuiltIn, total, messages }) {
-  if (!isBuiltIn) return 'A real mail server is in use: the mails went there, and nothing is kept here.';
-  const caught = 'The built-in mail catcher plays the mail server: no mail leaves this machine.';
-  if (total === 0) return `${caught} It has caught none yet.`;
-  const counted = `${numberFormat.format(total)} ${total === 1 ? 'mail' : 'mails'}`;
-  const shown = total > messages.length ? `, the newest ${numberFormat.format(messages.length)} are kept` : '';
-  return `${caught} ${counted} so far${shown}.`;
+function summaryOf({ built_in: isBuiltIn, smtp_url: url, total, messages: { length } }) {
+  if (!isBuiltIn) return text('real_server');
+  const sentences = [text('catcher', { url })];
+  if (total === 0) sentences.push(text('none_yet'));
+  else sentences.push(counted('mails', total, { number: number(total) }));
+  if (total > length) sentences.push(counted('kept', length, { number: number(length) }));
+  return sentences.join(' ');
 }
 
 async function refresh() {
   try {
     const response = await fetch('/outbox/messages', { signal: AbortSignal.timeout(REQUEST_TIMEOUT) });
-    if (!response.ok) throw new Error(`The server answers ${response.status}.`);
+    if (!response.ok) throw new Error(response.statusText);
     const outbox = await response.json();
     showMessages(outbox.messages);
     setText(summary, summaryOf(outbox));
     setText(notice, '');
   } catch {
-    setText(notice, 'The server does not answer. Trying again…');
+    setText(notice, text('trying_again'));
   }
 }
 

@@ -1,6 +1,7 @@
 // Asking again: not too often, and for as long as it takes.
 
 import { setText } from './elements.js';
+import { text } from './words.js';
 
 const LONGEST_PAUSE = 15_000;
 
@@ -11,7 +12,7 @@ export const notice = {
   update(task, fails) {
     if (fails) this.failing.add(task);
     else this.failing.delete(task);
-    setText(this.node, this.failing.size ? 'Part of this page cannot be loaded at the moment. Trying again…' : '');
+    setText(this.node, this.failing.size ? text('trying_again') : '');
   },
 };
 

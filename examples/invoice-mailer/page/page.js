@@ -1,6 +1,6 @@
 // The page of the invoices: starts jobs, shows their bars, what became of each invoice, and the jobs of the past.
 //
-// The widget (window.ProgressPolling, served beside the records) asks how far a job has come. Whatever this page asks
+// The widget (the element progress-poller, served beside the records) asks how far a job has come. Whatever this page asks
 // besides may fail while the server restarts; it then says so and asks again.
 
 import { Bars } from './bars.js';
@@ -10,6 +10,7 @@ import { InvoiceTable } from './invoices.js';
 import { notice, paced } from './pacing.js';
 import { requestJson } from './requests.js';
 import { SendForm } from './send-form.js';
+import { text } from './words.js';
 
 /** A job that ended longer ago than this is history: the page opens without its bar. */
 const RECENT = 10 * 60 * 1000;
@@ -45,7 +46,7 @@ class Page {
     const { jobs } = await requestJson('/progress/active');
     const shown = jobs.length ? jobs : await this.#recent();
     // Each bar goes above the ones before.
-    for (const { job_id: jobId } of shown.toReversed()) this.#bars.follow(jobId);
+    for (const job of shown.toReversed()) this.#bars.follow(job.job_id, job);
     this.#bars.showWhetherEmpty();
     // Whoever has pressed the button in the meantime wants to see the new job.
     if (shown.length && !this.#chosen) this.#choose(shown[0].job_id, shown[0]);
@@ -63,7 +64,7 @@ class Page {
   }
 
   #visit(job) {
-    this.#bars.visit(job.job_id);
+    this.#bars.visit(job);
     this.#choose(job.job_id, job);
   }
 
@@ -82,5 +83,5 @@ class Page {
 }
 
 // Without the widget the form still works, as a form.
-if (window.ProgressPolling) new Page().open();
-else setText(notice.node, 'Part of this page could not be loaded. Please load it again.');
+if (customElements.get('progress-poller')) new Page().open();
+else setText(notice.node, text('not_loaded'));

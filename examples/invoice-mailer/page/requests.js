@@ -1,6 +1,6 @@
 // Requests to the server, and what becomes of them.
 
-import { number } from './elements.js';
+import { text } from './words.js';
 
 const REQUEST_TIMEOUT = 10_000;
 
@@ -25,8 +25,8 @@ export async function requestJson(url, options = {}) {
     response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_TIMEOUT), ...options });
     body = await response.json();
   } catch {
-    throw new RequestError(response ? 'The server’s answer could not be read.' : 'The server does not answer.');
+    throw new RequestError(text(response ? 'unreadable' : 'no_answer'));
   }
-  if (!response.ok) throw new RequestError(body?.detail ?? `The server answers ${response.status}.`, response.status);
+  if (!response.ok) throw new RequestError(body?.detail ?? text('status', { status: response.status }), response.status);
   return body;
 }

@@ -74,7 +74,7 @@ impl Sending {
                         invoice.email
                     );
                     tracker.message(language.not_sent(&invoice.reference, &invoice.email));
-                    tracker.failure(&invoice.reference, error.to_string());
+                    tracker.failure(&invoice.reference, error.describe(language));
                     unreachable = if error.is_unreachable() { unreachable + 1 } else { 0 };
                 }
             }
@@ -114,7 +114,7 @@ impl Sending {
             Ok(()) => Delivery { outcome: "sent".to_owned(), detail: String::new() },
             Err(error) => {
                 let outcome = if error.is_unreachable() { "failed" } else { "refused" };
-                Delivery { outcome: outcome.to_owned(), detail: error.to_string() }
+                Delivery { outcome: outcome.to_owned(), detail: error.describe(order.language).to_owned() }
             }
         };
         let deadline = Instant::now() + PATIENCE;

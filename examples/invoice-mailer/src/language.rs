@@ -62,7 +62,7 @@ fn preferred(headers: &HeaderMap) -> Option<Language> {
     best.map(|(language, _)| language)
 }
 
-/// What a job says. The mails themselves go to customers, and the words of a mail server are its own.
+/// What jobs and answers say. The mails themselves go to customers, and the words of a mail server are its own.
 impl Language {
     pub(crate) fn sent(self, file: &str, email: &str) -> String {
         match self {
@@ -102,6 +102,34 @@ impl Language {
             Self::French => {
                 "le sort d’une facture n’a pas pu être enregistré ; les factures restantes n’ont pas été envoyées"
             }
+        }
+    }
+
+    pub(crate) fn another_site(self) -> &'static str {
+        match self {
+            Self::English => "this request was made by a page of another site",
+            Self::French => "cette requête vient d’une page d’un autre site",
+        }
+    }
+
+    pub(crate) fn not_started(self) -> &'static str {
+        match self {
+            Self::English => "the job could not be started, please try again",
+            Self::French => "la tâche n’a pas pu être lancée, veuillez réessayer",
+        }
+    }
+
+    pub(crate) fn not_readable(self) -> &'static str {
+        match self {
+            Self::English => "the invoices cannot be read at the moment",
+            Self::French => "les factures ne peuvent pas être lues pour le moment",
+        }
+    }
+
+    pub(crate) fn no_such_mail(self) -> &'static str {
+        match self {
+            Self::English => "there is no such mail, or no longer",
+            Self::French => "ce courriel n’existe pas, ou plus",
         }
     }
 

@@ -4,6 +4,8 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
+use crate::language::Language;
+
 /// The most invoices that one job sends.
 pub const MAX_COUNT: u32 = 100_000;
 /// As many as the page shows.
@@ -14,8 +16,54 @@ pub const DEFAULT_COUNT: u32 = 200;
 pub struct SendRequest {
     /// How many invoices, 1 to [`MAX_COUNT`].
     pub count: u32,
-    /// What the bar is called.
-    pub title: String,
+    /// What the bar is called, if it has a name of its own.
+    pub title: Option<String>,
+}
+
+/// What cannot be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// No form, and no JSON.
+    ContentType,
+    /// No JSON object.
+    Json,
+    /// No count that is allowed.
+    Count,
+    /// A title that is no text.
+    Title,
+    /// A field that there is not.
+    Field,
+}
+
+impl Mistake {
+    /// What would be right, in a sentence.
+    pub fn describe(self, language: Language) -> String {
+        let (english, french) = match self {
+            Self::ContentType => (
+                "send a form or JSON, with its content type",
+                "envoyez un formulaire ou du JSON, avec son type de contenu",
+            ),
+            Self::Json => (
+                "the body is not a JSON object such as {\"count\": 50}",
+                "le corps n’est pas un objet JSON tel que {\"count\": 50}",
+            ),
+            Self::Count => {
+                return match language {
+                    Language::English => format!("count is a whole number from 1 to {MAX_COUNT}"),
+                    Language::French => format!("count est un nombre entier de 1 à {MAX_COUNT}"),
+                };
+            }
+            Self::Title => ("title is text", "title est un texte"),
+            Self::Field => (
+                "there are two fields, count and title, and both may be left out",
+                "il y a deux champs, count et title, tous deux facultatifs",
+            ),
+        };
+        match language {
+            Language::English => english.to_owned(),
+            Language::French => french.to_owned(),
+        }
+    }
 }
 
 impl SendRequest {
@@ -23,16 +71,15 @@ impl SendRequest {
     ///
     /// # Errors
     ///
-    /// A sentence that says what is allowed.
-    pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, String> {
+    /// The first [`Mistake`] in it.
+    pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Mistake> {
         let content_type =
             headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         let fields = if body.iter().all(u8::is_ascii_whitespace) {
             Map::new()
         } else if media_type.eq_ignore_ascii_case("application/json") {
-            serde_json::from_slice(body)
-                .map_err(|_| "the body is not a JSON object such as {\"count\": 50}".to_owned())?
+            serde_json::from_slice(body).map_err(|_| Mistake::Json)?
         } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             let mut fields = Map::new();
             for (name, value) in form_urlencoded::parse(body) {
@@ -42,27 +89,26 @@ impl SendRequest {
             }
             fields
         } else {
-            return Err("send a form or JSON, with its content type".to_owned());
+            return Err(Mistake::ContentType);
         };
         Self::from_fields(fields)
     }
 
-    fn from_fields(fields: Map<String, Value>) -> Result<Self, String> {
-        let mut request = Self { count: DEFAULT_COUNT, title: "Sending invoices".to_owned() };
+    fn from_fields(fields: Map<String, Value>) -> Result<Self, Mistake> {
+        let mut request = Self { count: DEFAULT_COUNT, title: None };
         for (name, value) in fields {
             match name.as_str() {
                 "count" => {
                     let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
                     let count = count.filter(|count| (1..=MAX_COUNT).contains(count));
-                    request.count =
-                        count.ok_or_else(|| format!("count is a whole number from 1 to {MAX_COUNT}"))?;
+                    request.count = count.ok_or(Mistake::Count)?;
                 }
                 "title" => match value {
-                    Value::String(title) => request.title = title,
-                    Value::Number(title) => request.title = title.to_string(),
-                    _ => return Err("title is text".to_owned()),
+                    Value::String(title) => request.title = Some(title),
+                    Value::Number(title) => request.title = Some(title.to_string()),
+                    _ => return Err(Mistake::Title),
                 },
-                _ => return Err("there are two fields, count and title, and both may be left out".to_owned()),
+                _ => return Err(Mistake::Field),
             }
         }
         Ok(request)
@@ -73,7 +119,7 @@ impl SendRequest {
 mod tests {
     use super::*;
 
-    fn read(content_type: &'static str, body: &str) -> Result<u32, String> {
+    fn read(content_type: &'static str, body: &str) -> Result<u32, Mistake> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
         SendRequest::read(&headers, body.as_bytes()).map(|request| request.count)
@@ -89,10 +135,10 @@ mod tests {
         assert_eq!(read(FORM, "count=1"), Ok(1));
         for bad in ["0", "-1", "\"x\"", "1000000000000", "100001", "1.5", "null", "true", "[1]", "1e3"] {
             let error = read(JSON, &format!("{{\"count\": {bad}}}")).unwrap_err();
-            assert_eq!(error, "count is a whole number from 1 to 100000", "{bad}");
+            assert_eq!(error, Mistake::Count, "{bad}");
         }
         for bad in ["count=0", "count=-1", "count=x", "count=", "count=1000000000000", "count=%00"] {
-            assert!(read(FORM, bad).unwrap_err().contains("from 1 to 100000"), "{bad}");
+            assert_eq!(read(FORM, bad), Err(Mistake::Count), "{bad}");
         }
         for bad in ["[]", "5", "{", "{\"cuont\": 5}", "\u{0}"] {
             assert!(read(JSON, bad).is_err(), "{bad}");

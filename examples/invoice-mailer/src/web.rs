@@ -89,18 +89,19 @@ fn problem(status: StatusCode, detail: &str) -> Response {
 
 /// Starts a job and answers at once: 202, and where to watch it.
 async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let language = Language::of(&headers);
     if refuse_cross_site(&request_headers(&headers), &[]).is_some() {
-        return problem(StatusCode::FORBIDDEN, "this request was made by a page of another site");
+        return problem(StatusCode::FORBIDDEN, language.another_site());
     }
     let request = match SendRequest::read(&headers, &body) {
         Ok(request) => request,
-        Err(detail) => return problem(StatusCode::BAD_REQUEST, &detail),
+        Err(mistake) => return problem(StatusCode::BAD_REQUEST, &mistake.describe(language)),
     };
-    let job = NewProgress::new(TASK_TYPE)
-        .with_owner(OWNER)
-        .with_total(u64::from(request.count))
-        .with_title(request.title);
-    let order = Order { job: job.id(), count: request.count, language: Language::of(&headers) };
+    let mut job = NewProgress::new(TASK_TYPE).with_owner(OWNER).with_total(u64::from(request.count));
+    if let Some(title) = request.title {
+        job = job.with_title(title);
+    }
+    let order = Order { job: job.id(), count: request.count, language };
     match app.queue.submit(&*app.store, &job, order).await {
         Ok(()) => {
             let id = order.job.to_string();
@@ -110,7 +111,7 @@ async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Respon
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a job could not be created");
-            problem(StatusCode::SERVICE_UNAVAILABLE, "the job could not be started, please try again")
+            problem(StatusCode::SERVICE_UNAVAILABLE, language.not_started())
         }
     }
 }
@@ -133,7 +134,7 @@ fn usual() -> u32 {
 }
 
 /// The invoices, 200 at a time, with what became of each in a job.
-async fn invoices(State(app): State<App>, Query(rows): Query<Rows>) -> Response {
+async fn invoices(State(app): State<App>, headers: HeaderMap, Query(rows): Query<Rows>) -> Response {
     let total = rows.total.clamp(1, MAX_COUNT);
     let from = rows.from.clamp(1, total);
     let to = total.min(from + DEFAULT_COUNT - 1);
@@ -149,7 +150,7 @@ async fn invoices(State(app): State<App>, Query(rows): Query<Rows>) -> Response 
                 error = &error as &dyn std::error::Error,
                 "what became of the invoices is not readable"
             );
-            return problem(StatusCode::SERVICE_UNAVAILABLE, "the invoices cannot be read at the moment");
+            return problem(StatusCode::SERVICE_UNAVAILABLE, Language::of(&headers).not_readable());
         }
     };
     let waiting = || Delivery { outcome: "waiting".to_owned(), detail: String::new() };
@@ -159,7 +160,7 @@ async fn invoices(State(app): State<App>, Query(rows): Query<Rows>) -> Response 
             let delivery = known.remove(&number).unwrap_or_else(waiting);
             json!({
                 "number": number, "reference": invoice.reference, "customer": invoice.customer,
-                "email": invoice.email, "amount": invoice.amount(),
+                "email": invoice.email, "amount_cents": invoice.amount_cents,
                 "outcome": delivery.outcome, "detail": delivery.detail,
             })
         })
@@ -183,11 +184,11 @@ async fn outbox(State(app): State<App>) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
-async fn attachment(State(app): State<App>, Path(id): Path<u64>) -> Response {
+async fn attachment(State(app): State<App>, headers: HeaderMap, Path(id): Path<u64>) -> Response {
     let mail = app.catcher.and_then(|catcher| catcher.message(id));
     let attachment = mail.and_then(|mail| Some((mail.attachment()?, mail.summary.attachment?.name)));
     let Some((bytes, name)) = attachment else {
-        return problem(StatusCode::NOT_FOUND, "there is no such mail, or no longer");
+        return problem(StatusCode::NOT_FOUND, Language::of(&headers).no_such_mail());
     };
     // Whoever sent the mail chose the name; only what cannot end the quotes or the header is kept of it.
     let name: String = name

@@ -127,6 +127,39 @@ fn a_polite_end_keeps_every_count() {
 }
 
 #[test]
+fn pages_answers_and_jobs_speak_the_readers_language() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut program(data.path(), &["--delay-ms", "0"]));
+    let french = [("accept-language", "fr-CA, en;q=0.5"), ("content-type", "application/json")];
+    for (path, words, mots) in
+        [("/", "Invoices to send", "Factures à envoyer"), ("/outbox", "Outbox", "Boîte d’envoi")]
+    {
+        let in_english = server.get_with(path, &[("accept-language", "de")]);
+        let in_french = server.get_with(path, &french);
+        for (page, lang, title) in [(in_english, "en-GB", words), (in_french, "fr", mots)] {
+            assert!(page.text.contains(&format!("<html lang=\"{lang}\">")), "{}", page.text);
+            assert!(page.text.contains(&format!("<title>{title}</title>")), "{}", page.text);
+            assert!(!page.text.contains("{{"), "{}", page.text);
+            assert_eq!(page.cookie, None);
+        }
+        // A choice is remembered, and goes before what the browser prefers.
+        let chosen = server.get_with(&format!("{path}?lang=en"), &french);
+        assert!(chosen.text.contains(words), "{}", chosen.text);
+        let cookie = chosen.cookie.unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        assert!(server.get_with(path, &[french[0], ("cookie", cookie)]).text.contains(words));
+    }
+
+    let refused = server.post_with("/invoices/send", &french, "{\"count\": 0}");
+    assert_problem(&refused, 400);
+    assert_eq!(refused.json["detail"], "count est un nombre entier de 1 à 100000");
+    let job = server.post_with("/invoices/send", &french, "{\"count\": 1}").location.unwrap();
+    let record = server.wait_for(&job, PATIENCE, is_finished);
+    assert_eq!(record["custom_title"], json!(null), "the page calls it by its own word");
+    assert!(record["current_message"].as_str().unwrap().contains(" envoyé à "), "{record}");
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&mut program(data.path(), &["--delay-ms", "0"]));

@@ -8,6 +8,8 @@ use std::time::Duration;
 use lettre::address::AddressError;
 use lettre::transport::smtp;
 
+use crate::language::Language;
+
 /// The mail server's URL cannot be used. Its text says why without repeating any of the URL, which may hold a
 /// password.
 #[derive(Debug, thiserror::Error)]
@@ -22,11 +24,12 @@ impl MailerError {
     }
 }
 
-/// Why one mail was not sent; its text is one line, the server's own words where there are any.
+/// Why one mail was not sent; its text is one line, the server's own words where there are any, else English.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {
     text: String,
+    french: String,
     meaning: Meaning,
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -43,6 +46,14 @@ enum Meaning {
 }
 
 impl SendError {
+    /// Its text for people who speak this language.
+    pub fn describe(&self, language: Language) -> &str {
+        match language {
+            Language::English => &self.text,
+            Language::French => &self.french,
+        }
+    }
+
     /// Whether sending the same mail again cannot succeed: the server refused it for good, or it is no proper mail.
     pub fn is_permanent(&self) -> bool {
         self.meaning == Meaning::Never
@@ -63,23 +74,29 @@ impl SendError {
     }
 
     pub(super) fn address(address: &str, source: AddressError) -> SendError {
-        SendError::new(&format!("not a mail address: {address}"), Meaning::Never).with_source(source)
+        let english = format!("not a mail address: {address}");
+        let french = format!("ce n’est pas une adresse e-mail : {address}");
+        SendError::new(&english, &french, Meaning::Never).with_source(source)
     }
 
     pub(super) fn message(source: impl Error + Send + Sync + 'static) -> SendError {
-        SendError::new("cannot compose the mail", Meaning::Never).with_source(source)
+        let french = "impossible de composer le courriel";
+        SendError::new("cannot compose the mail", french, Meaning::Never).with_source(source)
     }
 
     pub(super) fn timed_out(limit: Duration) -> SendError {
-        SendError::new(&format!("the mail server did not answer within {limit:?}"), Meaning::NoAnswer)
+        let english = format!("the mail server did not answer within {limit:?}");
+        let french = format!("le serveur de messagerie n’a pas répondu en {limit:?}");
+        SendError::new(&english, &french, Meaning::NoAnswer)
     }
 
     pub(super) fn interrupted() -> SendError {
-        SendError::new("the mail server broke off", Meaning::NoAnswer)
+        let french = "le serveur de messagerie a rompu la connexion";
+        SendError::new("the mail server broke off", french, Meaning::NoAnswer)
     }
 
-    fn new(text: &str, meaning: Meaning) -> SendError {
-        SendError { text: one_line(text), meaning, source: None }
+    fn new(english: &str, french: &str, meaning: Meaning) -> SendError {
+        SendError { text: one_line(english), french: one_line(french), meaning, source: None }
     }
 
     fn with_source(self, source: impl Error + Send + Sync + 'static) -> SendError {
@@ -93,16 +110,21 @@ impl From<smtp::Error> for SendError {
             // The server's words are the source of the error, all lines of the reply in one.
             let words = error.source().map(ToString::to_string).unwrap_or_default();
             let meaning = if error.is_permanent() { Meaning::Never } else { Meaning::NotNow };
-            return SendError::new(&format!("{code} {words}"), meaning);
+            let text = format!("{code} {words}");
+            return SendError::new(&text, &text, meaning);
         }
         let described = if error.is_client() {
-            SendError::new("the mail server lacks something that this mail needs", Meaning::Never)
+            let french = "il manque au serveur de messagerie ce que ce courriel exige";
+            SendError::new("the mail server lacks something that this mail needs", french, Meaning::Never)
         } else if error.is_tls() {
-            SendError::new("cannot set up an encrypted connection to the mail server", Meaning::NoAnswer)
+            let english = "cannot set up an encrypted connection to the mail server";
+            let french = "impossible d’établir une connexion chiffrée avec le serveur de messagerie";
+            SendError::new(english, french, Meaning::NoAnswer)
         } else if error.is_response() || was_connected(&error) {
             SendError::interrupted()
         } else {
-            SendError::new("cannot reach the mail server", Meaning::NoAnswer)
+            let french = "le serveur de messagerie est injoignable";
+            SendError::new("cannot reach the mail server", french, Meaning::NoAnswer)
         };
         described.with_source(Cause(error))
     }
