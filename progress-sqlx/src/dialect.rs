@@ -21,6 +21,8 @@ pub(crate) trait Dialect: sqlx::Database {
     /// Updates in one transaction, and records deleted or failed in one. More would gain little and make others wait.
     const BATCH: u32;
     const DEADLINES: Deadlines;
+    /// Whether a connection answers only for as long as the runtime that made it drives its socket.
+    const NEEDS_ITS_RUNTIME: bool;
     /// What the clones of a store share, beside their pools.
     type Shared: Debug + Clone + Default + Send + Sync;
     /// What is released after the end of a transaction.

@@ -8,18 +8,20 @@ use progress_core::ProgressError;
 use sqlx::Pool;
 use tokio::runtime::{Handle, Id};
 
+use crate::dialect::Dialect;
+
 /// How long a pool may be silent before it is replaced. Longer than a server takes that is merely busy, and than two writes
 /// may take.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// The pools of a store and of its clones.
 #[derive(Debug)]
-pub(crate) struct Pools<D: sqlx::Database> {
+pub(crate) struct Pools<D: Dialect> {
     state: Arc<Mutex<State<D>>>,
 }
 
 #[derive(Debug)]
-struct State<D: sqlx::Database> {
+struct State<D: Dialect> {
     writer: Pool<D>,
     reader: Pool<D>,
     /// The runtime that drives the connections; unknown when the pools were made outside of one.
@@ -37,13 +39,13 @@ struct State<D: sqlx::Database> {
 }
 
 // Not derived: that would ask for databases that can be cloned.
-impl<D: sqlx::Database> Clone for Pools<D> {
+impl<D: Dialect> Clone for Pools<D> {
     fn clone(&self) -> Self {
         Self { state: Arc::clone(&self.state) }
     }
 }
 
-impl<D: sqlx::Database> Pools<D> {
+impl<D: Dialect> Pools<D> {
     pub(crate) fn new(writer: Pool<D>, reader: Pool<D>, may_be_replaced: bool) -> Self {
         let state = State {
             writer,
@@ -96,12 +98,11 @@ impl<D: sqlx::Database> Pools<D> {
     }
 }
 
-impl<D: sqlx::Database> State<D> {
+impl<D: Dialect> State<D> {
     /// The pool of the runtime that asks, when that is not the one whose pool this is: a connection answers only for as long
     /// as its own runtime drives it. The last words of a job are written by another, when its own shuts down.
     fn guest(&mut self) -> Option<Pool<D>> {
-        // SQLite's connections are threads of their own, and a database in memory is in one of them.
-        if D::NAME == "SQLite" {
+        if !D::NEEDS_ITS_RUNTIME {
             return None;
         }
         let here = Handle::try_current().ok()?.id();
@@ -148,6 +149,113 @@ impl<D: sqlx::Database> State<D> {
 }
 
 /// A pool like this one, without its connections.
-fn again<D: sqlx::Database>(pool: &Pool<D>) -> Pool<D> {
+fn again<D: Dialect>(pool: &Pool<D>) -> Pool<D> {
     pool.options().clone().connect_lazy_with((*pool.connect_options()).clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions, Postgres};
+    use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqlitePoolOptions};
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// Pools that nobody has asked for a connection yet, a minute old: there is no server.
+    fn pools(may_be_replaced: bool) -> Pools<Postgres> {
+        let pool = PgPoolOptions::new().connect_lazy_with(PgConnectOptions::new());
+        let pools = Pools::new(pool.clone(), pool, may_be_replaced);
+        pools.with(|state| state.new_since = ago(Duration::from_secs(60)));
+        pools
+    }
+
+    fn ago(time: Duration) -> Instant {
+        Instant::now().checked_sub(time).unwrap()
+    }
+
+    /// Whether a call that began so long ago, and timed out now, has the pools replaced.
+    fn replaces(pools: &Pools<Postgres>, begun: Instant) -> bool {
+        let (writer, reader) = (pools.writer(), pools.reader());
+        pools.with(|state| state.was_silent(begun));
+        let is_replaced = writer.is_closed();
+        assert_eq!(reader.is_closed(), is_replaced, "both or none");
+        assert!(!pools.writer().is_closed() && !pools.reader().is_closed(), "what is in use is open");
+        is_replaced
+    }
+
+    #[tokio::test]
+    async fn ten_seconds_of_nothing_but_time_outs_replace_the_pools() {
+        let pools = pools(true);
+        assert!(!replaces(&pools, ago(SILENCE - Duration::from_secs(1))));
+        // The first silence counts, however short the next one is.
+        pools.with(|state| state.unanswered_since = Some(ago(SILENCE)));
+        assert!(replaces(&pools, ago(MOMENT)));
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_the_silence() {
+        let pools = pools(true);
+        assert!(!replaces(&pools, ago(SILENCE / 2)));
+        pools.with(|state| {
+            assert!(state.silent_since.is_some() && state.unanswered_since.is_some());
+            state.answered();
+            assert!(state.silent_since.is_none() && state.unanswered_since.is_none());
+        });
+        assert!(!replaces(&pools, ago(MOMENT)));
+    }
+
+    #[tokio::test]
+    async fn calls_from_before_say_nothing_about_new_pools() {
+        let pools = pools(true);
+        assert!(replaces(&pools, ago(SILENCE)));
+        assert!(!replaces(&pools, ago(SILENCE)), "it began with the old ones");
+        pools.with(|state| assert!(state.unanswered_since.is_none()));
+        assert!(!replaces(&pools, Instant::now()));
+        pools.with(|state| assert!(state.unanswered_since.is_some(), "a call of today counts again"));
+    }
+
+    #[tokio::test]
+    async fn the_pool_of_an_application_is_left_alone() {
+        let pools = pools(false);
+        assert!(!replaces(&pools, ago(2 * SILENCE)));
+        pools.with(|state| assert!(state.silent_since.is_some(), "it is said all the same"));
+    }
+
+    #[tokio::test]
+    async fn only_silence_is_silence() {
+        let pools = pools(true);
+        let is_silent_after = async |outcome| {
+            let outcome: Result<(), ProgressError> = pools.within(SILENCE, async { outcome }).await;
+            drop(outcome);
+            pools.with(|state| state.silent_since.is_some())
+        };
+        assert!(!is_silent_after(Err(ProgressError::unavailable(sqlx::Error::WorkerCrashed))).await);
+        assert!(is_silent_after(Err(ProgressError::unavailable(sqlx::Error::PoolTimedOut))).await);
+        assert!(is_silent_after(Err(ProgressError::unavailable(sqlx::Error::WorkerCrashed))).await);
+        assert!(!is_silent_after(Err(ProgressError::invalid("a refusal is an answer"))).await);
+        let late = pools.within(MOMENT, std::future::pending::<Result<(), _>>()).await;
+        assert!(matches!(late, Err(ProgressError::Unavailable(_))));
+        pools.with(|state| assert!(state.silent_since.is_some()));
+    }
+
+    #[test]
+    fn every_runtime_gets_a_pool_of_its_own_where_connections_need_theirs() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (home, other) = (runtime(), runtime());
+        let _inside = home.enter();
+        let pools = pools(true);
+        let is_guest = || pools.with(|state| state.guest().is_some());
+        assert!(!is_guest());
+        other.block_on(async {
+            assert!(is_guest());
+            drop(pools.writer().close());
+            assert!(pools.reader().is_closed(), "one pool for this runtime, not one for each call");
+        });
+        assert!(!pools.writer().is_closed());
+
+        let pool = SqlitePoolOptions::new().connect_lazy_with(SqliteConnectOptions::new());
+        let file: Pools<Sqlite> = Pools::new(pool.clone(), pool, false);
+        other.block_on(async { assert!(file.with(State::guest).is_none()) });
+    }
 }

@@ -51,6 +51,7 @@ impl Dialect for Postgres {
     /// Four round trips for each: a tenth of a second on a near server, half a second on a far one.
     const BATCH: u32 = 100;
     const DEADLINES: Deadlines = Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
+    const NEEDS_ITS_RUNTIME: bool = true;
     type Shared = ();
     type Guard = ();
 
