@@ -1,8 +1,9 @@
 //! The public face of a store: its trait, and what all of them can be told.
 
-/// Makes a store of a type that has a body: every method is the body's.
+/// Makes a store of a type that has a body: every method is the body's. What is said first is what a pool of the
+/// application's own needs.
 macro_rules! store {
-    ($store:ty) => {
+    ($(#[$advice:meta])* $store:ident($pool:ty)) => {
         #[async_trait::async_trait]
         impl progress_core::ProgressStore for $store {
             async fn create(
@@ -81,6 +82,15 @@ macro_rules! store {
         }
 
         impl $store {
+            /// A store in a database that the application has opened. The pool is used as it is, and nothing is created:
+            /// call [`migrate`](Self::migrate).
+            ///
+            $(#[$advice])*
+            #[must_use]
+            pub fn new(pool: $pool) -> Self {
+                Self { body: $crate::store::Body::new(pool) }
+            }
+
             /// Keeps this many of the newest entries of each log, instead of 1,000. A log that is longer shrinks when it
             /// is next written to.
             #[must_use]

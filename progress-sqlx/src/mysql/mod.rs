@@ -36,15 +36,9 @@ pub struct MySqlStore {
     body: Body<MySql>,
 }
 
-store!(MySqlStore);
-
-impl MySqlStore {
-    /// A store in a database that the application has opened. The pool is used as it is, and nothing is created: call
-    /// [`migrate`](Self::migrate). Its connections have to speak utf8mb4, as sqlx's do by default.
-    #[must_use]
-    pub fn new(pool: MySqlPool) -> Self {
-        Self { body: Body::new(pool) }
-    }
+store! {
+    /// Its connections have to speak utf8mb4, as sqlx's do by default.
+    MySqlStore(MySqlPool)
 }
 
 impl Dialect for MySql {

@@ -33,16 +33,7 @@ pub struct PostgresStore {
     body: Body<Postgres>,
 }
 
-store!(PostgresStore);
-
-impl PostgresStore {
-    /// A store in a database that the application has opened. The pool is used as it is, and nothing is created: call
-    /// [`migrate`](Self::migrate).
-    #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self { body: Body::new(pool) }
-    }
-}
+store!(PostgresStore(PgPool));
 
 bind!(Postgres, PgArguments);
 

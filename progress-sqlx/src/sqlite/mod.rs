@@ -34,18 +34,10 @@ pub struct SqliteStore {
     body: Body<Sqlite>,
 }
 
-store!(SqliteStore);
-
-impl SqliteStore {
-    /// A store in a database that the application has opened. The pool is used as it is, and nothing is created: call
-    /// [`migrate`](Self::migrate).
-    ///
+store! {
     /// Give the pool the write-ahead log and a busy timeout. A database in memory needs a pool of one connection that is
     /// never recycled (no idle timeout, no maximal lifetime, `test_before_acquire(false)`).
-    #[must_use]
-    pub fn new(pool: SqlitePool) -> Self {
-        Self { body: Body::new(pool) }
-    }
+    SqliteStore(SqlitePool)
 }
 
 bind!(Sqlite, SqliteArguments);
