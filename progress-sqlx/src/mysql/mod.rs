@@ -97,10 +97,23 @@ fn unless_taken(outcome: Result<u64, sqlx::Error>) -> Result<bool, sqlx::Error> 
     }
 }
 
-/// A query with its parameters, for a database that knows them by their places alone: `?` for `$1`, `$2`, …, and a value
-/// for each, as often as it is mentioned.
+/// A query with its parameters, for a database that knows them by their places alone: a value for each, as often as it is
+/// mentioned.
 #[allow(clippy::needless_pass_by_value, reason = "as the other dialects have it, which consume them")]
 fn bind(statement: &'static str, values: Vec<Value>) -> Query<'static, MySql, MySqlArguments> {
+    let (text, mentioned) = by_place(statement);
+    // Safe: a literal of this crate, in which placeholders were renamed.
+    let query = sqlx::query(sqlx::AssertSqlSafe(text));
+    mentioned.into_iter().fold(query, |query, place| match values.get(place) {
+        Some(Value::Integer(value)) => query.bind(*value),
+        Some(Value::Text(value)) => query.bind(value.clone()),
+        // One too few: the server says so.
+        None => query,
+    })
+}
+
+/// `?` for `$1`, `$2`, …, and the places of the values that they stand for.
+fn by_place(statement: &str) -> (String, Vec<usize>) {
     let mut pieces = statement.split('$');
     let mut text = pieces.next().unwrap_or_default().to_owned();
     let mut mentioned = Vec::new();
@@ -118,12 +131,33 @@ fn bind(statement: &'static str, values: Vec<Value>) -> Query<'static, MySql, My
             }
         }
     }
-    // Safe: a literal of this crate, in which placeholders were renamed.
-    let query = sqlx::query(sqlx::AssertSqlSafe(text));
-    mentioned.into_iter().fold(query, |query, place| match values.get(place) {
-        Some(Value::Integer(value)) => query.bind(*value),
-        Some(Value::Text(value)) => query.bind(value.clone()),
-        // One too few: the server says so.
-        None => query,
-    })
+    (text, mentioned)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Arguments as _, Execute as _};
+
+    use super::*;
+
+    #[test]
+    fn values_follow_their_mention() {
+        let (text, mentioned) = by_place(statements::STATEMENTS.stamp);
+        assert_eq!(
+            text,
+            "UPDATE progress_writers SET seq = ? WHERE progress_id = ? AND writer = ? AND seq < ?"
+        );
+        assert_eq!(mentioned, [2, 0, 1, 2]);
+        let mut query = bind(statements::STATEMENTS.stamp, values!["id".to_owned(), "writer".to_owned(), 7]);
+        assert_eq!(query.take_arguments().unwrap().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn paths_into_json_are_no_parameters() {
+        let (text, mentioned) =
+            by_place("SELECT $2 FROM json_table($1, '$[*]' COLUMNS (a TEXT PATH '$[0]'))$");
+        assert_eq!(text, "SELECT ? FROM json_table(?, '$[*]' COLUMNS (a TEXT PATH '$[0]'))$");
+        assert_eq!(mentioned, [1, 0]);
+        assert_eq!(by_place(""), (String::new(), Vec::new()));
+    }
 }
