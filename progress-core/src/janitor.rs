@@ -64,7 +64,8 @@ impl Janitor {
         self
     }
 
-    /// How long finished records are kept; never less than this.
+    /// How long finished records are kept; never less than this, by the store's clock. One that is a month ahead has waited
+    /// for a month.
     #[must_use]
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = retention;

@@ -14,7 +14,8 @@ use crate::{
 /// concurrent callers and processes. `progress_core::testing` (feature `testing`) holds a store to it.
 ///
 /// - **Clock.** Times are the store's own (the database's where there is one): machines disagree about the time, and a
-///   lease compared with a foreign clock kills live workers or keeps dead ones.
+///   lease compared with a foreign clock kills live workers or keeps dead ones. A store that has only the clocks of its
+///   callers watches heartbeats change instead.
 /// - **Errors.** [`Unavailable`](ProgressError::Unavailable) when the same call may succeed later,
 ///   [`Store`](ProgressError::Store) when it will not. A refusal changes nothing.
 /// - **Reading never writes.**
@@ -78,7 +79,8 @@ pub trait ProgressStore: Any + Debug + Send + Sync {
 
     /// Fails every running job whose worker gave no sign of life for longer than `silent_for`, with the public error
     /// [`WORKER_LOST`](crate::WORKER_LOST), and returns how many. Any number of processes may call it at once: each job
-    /// is failed once, and never one whose heartbeat arrives first.
+    /// is failed once, and never one whose heartbeat arrives first. A store that has to watch for itself may count a
+    /// silence from its opening only.
     ///
     /// # Errors
     ///
@@ -86,7 +88,7 @@ pub trait ProgressStore: Any + Debug + Send + Sync {
     async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError>;
 
     /// Deletes at most `limit` records that ended longer than `older_than` ago, with their logs and stamps, oldest
-    /// endings first, and returns how many.
+    /// endings first, and returns how many. "Ago" is by the store's clock: one that jumps ahead makes all records older.
     ///
     /// # Errors
     ///

@@ -2,12 +2,22 @@
 //! database to the next, or in types alone, and then the macro at the end writes it.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use progress_core::ProgressError;
 use sqlx::Transaction;
 
+use crate::convert;
 use crate::statements::Statements;
 use crate::store::{Body, Deadlines};
+
+/// The parameters of a statement, in order.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => {
+        vec![$($crate::dialect::Value::from($value)),*]
+    };
+}
+pub(crate) use values;
 
 /// A parameter: integers and text are all that is ever bound.
 #[derive(Debug, Clone)]
@@ -57,6 +67,17 @@ pub(crate) trait Dialect: sqlx::Database {
         values: Vec<Value>,
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
+    /// The ids of running jobs that gave no sign of life for longer than this, at most [`BATCH`](Self::BATCH) of them. They
+    /// stay so until the end of the turn, whose two halves are given.
+    fn silent(
+        connection: &mut Self::Connection,
+        _guard: &mut Self::Guard,
+        silent_for: Duration,
+    ) -> impl Future<Output = Result<Vec<String>, sqlx::Error>> + Send {
+        let values = values![convert::millis(silent_for), i64::from(Self::BATCH)];
+        async move { ids::<Self>(&Self::fetch(connection, Self::STATEMENTS.silent, values).await?) }
+    }
+
     /// Runs several statements without parameters.
     fn script(
         connection: &mut Self::Connection,
@@ -73,13 +94,18 @@ pub(crate) trait Dialect: sqlx::Database {
 pub(crate) struct Turn<D: Dialect> {
     // Before the guard: fields are dropped in this order.
     pub(crate) transaction: Transaction<'static, D>,
-    pub(crate) _guard: D::Guard,
+    pub(crate) guard: D::Guard,
 }
 
 impl<D: Dialect> Turn<D> {
     pub(crate) async fn commit(self) -> Result<(), ProgressError> {
         self.transaction.commit().await.map_err(crate::error::classify)
     }
+}
+
+/// The ids of records as they stand there: one that nobody can read must not keep others from being swept.
+pub(crate) fn ids<D: Dialect>(rows: &[D::Row]) -> Result<Vec<String>, sqlx::Error> {
+    rows.iter().map(|row| Ok(D::text(row, "id")?.unwrap_or_default().to_owned())).collect()
 }
 
 impl From<i64> for Value {
@@ -105,14 +131,6 @@ impl From<Option<String>> for Value {
         Self::Text(value)
     }
 }
-
-/// The parameters of a statement, in order.
-macro_rules! values {
-    ($($value:expr),* $(,)?) => {
-        vec![$($crate::dialect::Value::from($value)),*]
-    };
-}
-pub(crate) use values;
 
 /// The methods of [`Dialect`] whose bodies are equal but for types.
 macro_rules! driver {

@@ -42,7 +42,8 @@ pub(crate) struct Statements {
     pub(crate) list: &'static str,
     /// `$6` owner. A statement of its own: one with an optional owner could not use the owner's index.
     pub(crate) list_owned: &'static str,
-    /// `$1` for how long, `$2` how many. Locks the records it finds, and passes by those that somebody is changing.
+    /// `$1` for how long, `$2` how many. Locks the records it finds, and passes by those that somebody is changing. Where the
+    /// clock is not the database's own: without parameters, all that run, with their heartbeats.
     pub(crate) silent: &'static str,
     /// `$1` given ids, `$2` public error.
     pub(crate) fail_silent: &'static str,
@@ -111,6 +112,29 @@ macro_rules! change {
     };
 }
 
+/// Those whose worker has fallen silent: the database says who, or only what it knows.
+macro_rules! silent {
+    (by_its_clock, $now:literal, $locking:literal) => {
+        // Nothing overflows: the smallest integer is further away than now.
+        concat!(
+            "SELECT id FROM progress_records WHERE status = 'running' AND heartbeat_at < ",
+            $now,
+            " - $1 ",
+            "ORDER BY heartbeat_at LIMIT $2",
+            $locking
+        )
+    };
+    (by_observation, $now:literal, $locking:literal) => {
+        concat!(
+            "SELECT id, heartbeat_at, ",
+            $now,
+            " AS observed_at FROM progress_records ",
+            "WHERE status = 'running' AND heartbeat_at IS NOT NULL",
+            $locking
+        )
+    };
+}
+
 macro_rules! list {
     ($now:literal, $flag:literal, $place:literal, $given:literal, $given_end:literal, $task_type:literal, $owner:expr) => {
         concat!(
@@ -140,6 +164,7 @@ macro_rules! statements {
         greatest: $greatest:literal,
         returns: $returns:ident,
         locking: $locking:literal,
+        lost: $lost:ident,
         given: ($given:literal, $given_end:literal),
         among: ($joined:literal, $among:literal),
         place: $place:literal,
@@ -218,11 +243,7 @@ macro_rules! statements {
             list_owned: $crate::statements::list!(
                 $now, $flag, $place, $given, $given_end, $task_type, concat!(" AND ", $owner)
             ),
-            // Nothing overflows: the smallest integer is further away than now.
-            silent: concat!(
-                "SELECT id FROM progress_records WHERE status = 'running' AND heartbeat_at < ", $now, " - $1 ",
-                "ORDER BY heartbeat_at LIMIT $2", $locking
-            ),
+            silent: $crate::statements::silent!($lost, $now, $locking),
             fail_silent: concat!(
                 "UPDATE progress_records", $joined, " SET version = version + 1, error = $2",
                 ", status = 'failed', updated_at = ", $greatest, "(updated_at, ", $now, ")",
@@ -240,4 +261,4 @@ macro_rules! statements {
     };
 }
 
-pub(crate) use {change, list, record, returning, statements};
+pub(crate) use {change, list, record, returning, silent, statements};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use progress_core::{ProgressError, ProgressId, WORKER_LOST};
 
 use crate::convert;
-use crate::dialect::{Dialect, Value, values};
+use crate::dialect::{Dialect, ids, values};
 use crate::error::{Attempts, classify};
 use crate::store::Body;
 use crate::update::{self, LOOKS};
@@ -34,14 +34,13 @@ impl<D: Dialect> Body<D> {
 
     async fn fail_chunk(&self, silent_for: Duration) -> Result<u32, ProgressError> {
         let mut turn = self.begin().await?;
-        let silent = values![convert::millis(silent_for), i64::from(D::BATCH)];
-        let (count, ids) = ids::<D>(&mut turn.transaction, D::STATEMENTS.silent, silent).await?;
-        if count > 0 {
-            let values = values![ids, WORKER_LOST.to_owned()];
+        let silent = D::silent(&mut turn.transaction, &mut turn.guard, silent_for).await.map_err(classify)?;
+        if !silent.is_empty() {
+            let values = values![convert::list(silent.iter()), WORKER_LOST.to_owned()];
             D::execute(&mut turn.transaction, D::STATEMENTS.fail_silent, values).await.map_err(classify)?;
         }
         turn.commit().await?;
-        Ok(count)
+        u32::try_from(silent.len()).map_err(ProgressError::store)
     }
 
     pub(crate) async fn delete_finished(
@@ -70,8 +69,9 @@ impl<D: Dialect> Body<D> {
     async fn delete_chunk(&self, older_than: Duration, chunk: u32) -> Result<u32, ProgressError> {
         let mut turn = self.begin().await?;
         let old = values![convert::millis(older_than), i64::from(chunk)];
-        let (count, ids) = ids::<D>(&mut turn.transaction, D::STATEMENTS.old, old).await?;
-        if count > 0 {
+        let old = D::fetch(&mut turn.transaction, D::STATEMENTS.old, old).await.map_err(classify)?;
+        if !old.is_empty() {
+            let ids = convert::list(ids::<D>(&old).map_err(classify)?.iter());
             let deletion = values![ids.clone()];
             D::execute(&mut turn.transaction, D::STATEMENTS.delete_records, deletion)
                 .await
@@ -79,7 +79,7 @@ impl<D: Dialect> Body<D> {
             delete_rest::<D>(&mut turn.transaction, ids).await?;
         }
         turn.commit().await?;
-        Ok(count)
+        u32::try_from(old.len()).map_err(ProgressError::store)
     }
 
     pub(crate) async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
@@ -109,20 +109,6 @@ impl<D: Dialect> Body<D> {
         }
         Err(ProgressError::unavailable("the record changed faster than it could be read"))
     }
-}
-
-/// The ids that a statement finds: how many, and as a list for the next statement.
-async fn ids<D: Dialect>(
-    transaction: &mut D::Connection,
-    statement: &'static str,
-    values: Vec<Value>,
-) -> Result<(u32, String), ProgressError> {
-    let found = D::fetch(transaction, statement, values).await.map_err(classify)?;
-    // As they stand there: a record that nobody can read must not keep others from being swept.
-    let ids = found.iter().map(|row| D::text(row, "id").map(Option::unwrap_or_default));
-    let ids = ids.collect::<Result<Vec<_>, _>>().map_err(classify)?;
-    let count = u32::try_from(ids.len()).map_err(ProgressError::store)?;
-    Ok((count, convert::list(ids.iter())))
 }
 
 async fn delete_rest<D: Dialect>(transaction: &mut D::Connection, ids: String) -> Result<(), ProgressError> {

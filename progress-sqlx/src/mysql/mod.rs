@@ -56,7 +56,7 @@ impl Dialect for MySql {
         // has begun without its knowing.
         let begun = tokio::spawn(async move { writer.begin_with(Self::STATEMENTS.begin).await });
         let transaction = begun.await.map_err(ProgressError::unavailable)?.map_err(classify)?;
-        Ok(Turn { transaction, _guard: () })
+        Ok(Turn { transaction, guard: () })
     }
 
     driver!(MySqlConnection, MySqlRow, bind);

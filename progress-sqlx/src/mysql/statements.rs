@@ -10,6 +10,7 @@ pub(super) const STATEMENTS: Statements = statements! {
     greatest: "greatest",
     returns: no,
     locking: " FOR UPDATE SKIP LOCKED",
+    lost: by_its_clock,
     given: ("SELECT value FROM json_table(", ", '$[*]' COLUMNS (value VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given"),
     // Joined, because MariaDB 10 reads the whole table for an IN with a subquery, except in SELECT.
     among: (

@@ -48,7 +48,7 @@ impl Dialect for Postgres {
 
     async fn begin(body: &Body<Self>) -> Result<Turn<Self>, ProgressError> {
         let transaction = body.pools.writer().begin_with(Self::STATEMENTS.begin).await.map_err(classify)?;
-        Ok(Turn { transaction, _guard: () })
+        Ok(Turn { transaction, guard: () })
     }
 
     returning_driver!(PgConnection, PgRow);

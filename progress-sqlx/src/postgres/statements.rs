@@ -11,6 +11,7 @@ pub(super) const STATEMENTS: Statements = statements! {
     greatest: "greatest",
     returns: yes,
     locking: " FOR UPDATE SKIP LOCKED",
+    lost: by_its_clock,
     given: ("SELECT json_array_elements_text(", "::json)"),
     among: ("", " WHERE id IN (SELECT json_array_elements_text($1::json))"),
     place: "(created_at, id) < ($1, $2)",

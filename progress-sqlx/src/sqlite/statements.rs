@@ -17,6 +17,8 @@ pub(super) const STATEMENTS: Statements = statements! {
     returns: yes,
     // The one writer has locked everything.
     locking: "",
+    // "now" is the time of the process that asks.
+    lost: by_observation,
     given: ("SELECT value FROM json_each(", ")"),
     among: ("", " WHERE id IN (SELECT value FROM json_each($1))"),
     place: "(created_at, id) < ($1, $2)",

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::codes::is_busy;
 use super::statements::STATEMENTS;
+use super::watch::Watch;
 use crate::dialect::Turn;
 use crate::error::classify;
 use crate::store::Body;
@@ -23,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// What the clones of a store share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Turns {
-    /// Whose turn it is to write, among the tasks of this store.
-    turn: Arc<Mutex<()>>,
+    /// Whose turn it is to write, among the tasks of this store; and what those have seen who had theirs to sweep.
+    turn: Arc<Mutex<Watch>>,
     /// How long to wait for other processes, beyond the busy timeout of the connection.
     pub(super) patience: Duration,
 }
@@ -43,7 +44,7 @@ pub(super) async fn begin(body: &Body<Sqlite>) -> Result<Turn<Sqlite>, ProgressE
             }
             outcome => {
                 let transaction = outcome.map_err(classify)?;
-                return Ok(Turn { transaction, _guard: guard });
+                return Ok(Turn { transaction, guard });
             }
         }
     }
