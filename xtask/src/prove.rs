@@ -3,6 +3,7 @@
 use std::process::{Command, ExitCode};
 
 use crate::servers::Servers;
+use crate::setup;
 use crate::step::{Report, command};
 
 pub(crate) fn run(arguments: &[&str]) -> ExitCode {
@@ -26,8 +27,16 @@ pub(crate) fn quick(servers: &Servers) -> Command {
 }
 
 fn suite(profile: &str) -> Command {
-    command(
+    let mut prove = command(
         "cargo",
         &["run", "--quiet", "--locked", profile, "--package", "progress-tests", "--bin", "prove", "--"],
-    )
+    );
+    match setup::faketime() {
+        Ok(library) => {
+            prove.env("PROGRESS_TEST_FAKETIME", library);
+        }
+        // The suite says what it leaves out for want of it, and whether that is a failure.
+        Err(reason) => eprintln!("{reason}"),
+    }
+    prove
 }

@@ -46,6 +46,23 @@ pub(crate) fn compiler() -> Result<(), String> {
     if answers("cc", "--version") { Ok(()) } else { install(&["build-essential"]) }
 }
 
+/// A library that makes a process believe in another time.
+pub(crate) fn faketime() -> Result<PathBuf, String> {
+    const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+    // Below a folder that is named after the architecture.
+    let known = || {
+        let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
+        folders.map(|folder| folder.path().join(LIBRARY)).find(|library| library.exists())
+    };
+    match known() {
+        Some(library) => Ok(library),
+        None => {
+            install(&["libfaketime"])?;
+            known().ok_or_else(|| "libfaketime was installed, and is not where it belongs".to_owned())
+        }
+    }
+}
+
 /// A python that has aiosmtpd, in an environment of its own below the target folder.
 pub(crate) fn aiosmtpd() -> Result<PathBuf, String> {
     let environment = root().join("target/xtask/aiosmtpd");

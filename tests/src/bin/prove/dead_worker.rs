@@ -7,7 +7,7 @@ use progress_core::testing::{Fault, FaultyStore};
 use progress_core::{Janitor, NewProgress, ProgressStore, Status, Tracker};
 
 use crate::place::{Place, runtime};
-use crate::report::{Finding, Report};
+use crate::report::{Finding, Report, Waiting};
 use crate::signals::Worker;
 
 /// What the library promises at its default settings.
@@ -16,23 +16,13 @@ const FAILED_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(report: &mut Report) {
     let workers = report.rounds(50, 5);
-    at_once(report, "dead", Place::shared(), move |place| dead(place, workers));
+    report.at_once(Place::shared().into_iter().map(|place| -> (String, Waiting) {
+        (format!("{}-dead", place.name), Box::new(move || dead(&place, workers)))
+    }));
     let time = Duration::from_secs(60) * report.rounds(5, 1);
-    at_once(report, "alive", Place::all(), move |place| alive(place, time));
-}
-
-/// All that takes these checks long is waiting, so every store waits at the same time.
-fn at_once(
-    report: &mut Report,
-    part: &str,
-    places: Vec<Place>,
-    check: impl Fn(&Place) -> Finding + Copy + Send + 'static,
-) {
-    let running: Vec<_> =
-        places.into_iter().map(|place| (place.name, std::thread::spawn(move || check(&place)))).collect();
-    for (name, thread) in running {
-        report.check(&format!("{name}-{part}"), || thread.join().unwrap());
-    }
+    report.at_once(Place::all().into_iter().map(|place| -> (String, Waiting) {
+        (format!("{}-alive", place.name), Box::new(move || alive(&place, time)))
+    }));
 }
 
 /// Kills workers and looks at their jobs every 100 ms.

@@ -8,6 +8,7 @@ use progress_core::{
 };
 use serde_json::json;
 
+use crate::careless::{Bug, Careless};
 use crate::place::{Place, runtime};
 use crate::report::{Finding, Report};
 
@@ -35,19 +36,27 @@ pub(crate) fn run(report: &mut Report) {
         report.check(place.name, || {
             let runtime = runtime();
             let store = runtime.block_on(place.open());
-            let answers = runtime.block_on(ask(&*store, megabytes));
-            let different = answers.iter().zip(&model).filter(|(answer, model)| answer != model).count();
-            let is_bounded = answers.iter().all(is_bounded);
-            Finding::new(
-                different == 0 && is_bounded && answers.len() == model.len(),
-                format_args!(
-                    "{different} of {} records differ from the model, all within their bounds: {is_bounded}",
-                    model.len()
-                ),
-                "0, true",
-            )
+            judge(&runtime.block_on(ask(&*store, megabytes)), &model)
         });
     }
+    report.check("control", || {
+        let (runtime, place) = (runtime(), Place::sqlite());
+        let careless = runtime.block_on(Careless::open(place.url(), Bug::CutsBytes));
+        judge(&runtime.block_on(ask(&*careless, megabytes)), &model).must_fail()
+    });
+}
+
+fn judge(answers: &[Progress], model: &[Progress]) -> Finding {
+    let different = answers.iter().zip(model).filter(|(answer, model)| answer != model).count();
+    let is_bounded = answers.iter().all(is_bounded);
+    Finding::new(
+        different == 0 && is_bounded && answers.len() == model.len(),
+        format_args!(
+            "{different} of {} records differ from the model, all within their bounds: {is_bounded}",
+            model.len()
+        ),
+        "0, true",
+    )
 }
 
 /// Stores each input and gives what was read afterwards.

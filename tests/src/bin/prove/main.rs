@@ -9,6 +9,8 @@
 )]
 
 mod bad_endings;
+mod careless;
+mod clock;
 mod conformance;
 mod cut_ack;
 mod dead_worker;
@@ -33,7 +35,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 14] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -42,6 +44,7 @@ const CHECKS: [(&str, Check); 13] = [
     ("sigterm", sigterm::run),
     ("restart", restart::run),
     ("dead-worker", dead_worker::run),
+    ("clock", clock::run),
     ("zombie", zombie::run),
     ("storage", storage::run),
     ("bad-endings", bad_endings::run),

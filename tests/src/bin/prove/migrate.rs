@@ -12,13 +12,11 @@ const PROCESSES: usize = 8;
 
 pub(crate) fn run(report: &mut Report) {
     let rounds = report.rounds(20, 5);
-    let kinds = Place::shared().len();
-    for kind in 0..kinds {
-        let name = Place::shared().swap_remove(kind).name;
-        report.check(name, || {
+    for kind in Place::shared() {
+        report.check(kind.name, || {
             let mut failures = 0;
             for _ in 0..rounds {
-                let place = Place::shared().swap_remove(kind);
+                let place = kind.another();
                 let mut workers = [(); PROCESSES].map(|()| Worker::start(&["start", place.url()]));
                 for worker in &mut workers {
                     failures += u32::from(!worker.wait(Duration::from_secs(60)).1);

@@ -9,6 +9,7 @@ use progress_core::{
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use crate::careless::{Bug, Careless};
 use crate::place::{Place, runtime, unobserved};
 use crate::report::{Finding, Report};
 use crate::worker::{join_all, running};
@@ -16,23 +17,27 @@ use crate::worker::{join_all, running};
 const CONTENDERS: usize = 8;
 
 pub(crate) fn run(report: &mut Report) {
-    let rounds = report.rounds(1_000, 50);
+    let count = report.rounds(1_000, 50);
     for place in Place::all() {
-        report.check(place.name, || {
-            runtime().block_on(async {
-                let store = place.open().await;
-                let mut wrong = 0;
-                for _ in 0..rounds {
-                    wrong += u32::from(!one_round(&store).await);
-                }
-                Finding::new(
-                    wrong == 0,
-                    format_args!("{wrong} of {rounds} rounds without exactly one lasting ending"),
-                    "0",
-                )
-            })
-        });
+        report.check(place.name, || runtime().block_on(async { rounds(&place.open().await, count).await }));
     }
+    report.check("control", || {
+        let place = Place::sqlite();
+        let careless = async { rounds(&Careless::open(place.url(), Bug::SavesCopies).await, 20).await };
+        runtime().block_on(careless).must_fail()
+    });
+}
+
+async fn rounds(store: &Arc<dyn ProgressStore>, count: u32) -> Finding {
+    let mut wrong = 0;
+    for _ in 0..count {
+        wrong += u32::from(!one_round(store).await);
+    }
+    Finding::new(
+        wrong == 0,
+        format_args!("{wrong} of {count} rounds without exactly one lasting ending"),
+        "0",
+    )
 }
 
 async fn one_round(store: &Arc<dyn ProgressStore>) -> bool {

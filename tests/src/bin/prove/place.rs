@@ -33,6 +33,16 @@ impl Place {
         servers.into_iter().filter_map(|(name, kind)| Self::on_server(name, kind)).collect()
     }
 
+    /// Another of the same kind.
+    pub(crate) fn another(&self) -> Self {
+        match self.name {
+            "memory" => Self::memory(),
+            "sqlite" => Self::sqlite(),
+            "postgres" => Self::on_server("postgres", Kind::Postgres).expect("the server that this one is on"),
+            _ => Self::on_server("mysql", Kind::MySql).expect("the server that this one is on"),
+        }
+    }
+
     /// One of every kind that several processes can share.
     pub(crate) fn shared() -> Vec<Self> {
         let mut places = vec![Self::sqlite()];

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+use std::thread;
 
 /// How much is done: everything, or as much as fits into a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,15 @@ impl Finding {
     pub(crate) fn new(passes: bool, figure: impl Display, limit: impl Display) -> Self {
         Self { figure: figure.to_string(), limit: limit.to_string(), passes }
     }
+
+    /// What a control makes of it: it brings the bug back, and has to be found out by the same judgement.
+    pub(crate) fn must_fail(self) -> Self {
+        Self::new(!self.passes, self.figure, "found out")
+    }
 }
+
+/// A check that mostly waits.
+pub(crate) type Waiting = Box<dyn FnOnce() -> Finding + Send>;
 
 pub(crate) struct Report {
     scale: Scale,
@@ -59,6 +68,14 @@ impl Report {
             self.passed += 1;
         } else {
             self.failed += 1;
+        }
+    }
+
+    /// Runs several checks at the same time, because all that takes them long is waiting.
+    pub(crate) fn at_once(&mut self, checks: impl IntoIterator<Item = (String, Waiting)>) {
+        let running: Vec<_> = checks.into_iter().map(|(part, check)| (part, thread::spawn(check))).collect();
+        for (part, thread) in running {
+            self.check(&part, || thread.join().unwrap());
         }
     }
 

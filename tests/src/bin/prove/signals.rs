@@ -13,7 +13,13 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts this program as a worker in a role, see `worker.rs`.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_in(Vec::new(), arguments)
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn start_in(environment: Vec<(&str, String)>, arguments: &[&str]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
+        command.envs(environment);
         command.arg("worker").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         // What a worker says when it panics or aborts is expected, and would look like a failure of the check.
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
@@ -41,13 +47,19 @@ impl Worker {
     /// Waits for its end, and says how long that took and whether it ended well.
     pub(crate) fn wait(&mut self, patience: Duration) -> (Duration, bool) {
         let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return (begun.elapsed(), status.success());
+        assert!(self.ends_within(patience), "a worker is still there after {patience:?}");
+        (begun.elapsed(), self.child.wait().unwrap().success())
+    }
+
+    pub(crate) fn ends_within(&mut self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            if begun.elapsed() > patience {
+                return false;
             }
-            assert!(begun.elapsed() < patience, "a worker is still there after {patience:?}");
             std::thread::sleep(Duration::from_millis(2));
         }
+        true
     }
 }
 

@@ -12,29 +12,35 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::careless::{Bug, Careless};
 use crate::place::{open, runtime};
-use crate::{increments, sigkill, sigterm, storage, zombie};
+use crate::{clock, increments, sigkill, sigterm, storage, zombie};
 
 pub(crate) fn run(arguments: &[String]) {
     let [role, url, rest @ ..] = arguments else { panic!("worker ROLE URL [JOB [COUNT]]") };
-    let job: Option<ProgressId> = rest.first().map(|id| id.parse().unwrap());
+    let job = || rest[0].parse::<ProgressId>().unwrap();
+    let millis = |place: usize| Duration::from_millis(rest[place].parse().unwrap());
     let runtime = runtime();
     let worker = async {
         match role.as_str() {
             "start" => drop(open(url).await.create(&NewProgress::new("prove")).await.unwrap()),
-            "count" => count(url, job.unwrap(), rest[1].parse().unwrap()).await,
-            "acknowledge" => acknowledge(url, job.unwrap()).await,
-            "tick" => tick(url, job.unwrap()).await,
-            "buffer" => buffer(url, job.unwrap()).await,
-            "work" => work(url, job.unwrap(), TrackerOptions::new()).await,
-            "sleepwalk" => {
-                let options = TrackerOptions::new()
-                    .with_flush_interval(zombie::INTERVAL)
-                    .with_heartbeat_interval(zombie::INTERVAL);
-                work(url, job.unwrap(), options).await;
+            "count" => count(url, job(), rest[1].parse().unwrap()).await,
+            "acknowledge" => acknowledge(url, job()).await,
+            "tick" => tick(url, job()).await,
+            "buffer" => buffer(url, job()).await,
+            "work" => work(open(url).await, job(), TrackerOptions::new()).await,
+            "sleepwalk" => work(open(url).await, job(), zombie::options()).await,
+            "sleepwalk-carelessly" => {
+                work(Careless::open(url, Bug::SavesCopies).await, job(), zombie::options()).await;
+            }
+            "beat" => beat(url, job(), millis(1)).await,
+            "sweep" => {
+                let store = open(url).await;
+                say("ready");
+                clock::sweep(store, millis(0), millis(1)).await;
             }
             "lock" => storage::lock(url).await,
-            "abort" => abort(url, job.unwrap()).await,
+            "abort" => abort(url, job()).await,
             _ => panic!("there is no role {role}"),
         }
     };
@@ -97,11 +103,25 @@ async fn buffer(url: &str, job: ProgressId) {
 }
 
 /// Works until it is told to stop, and says what it was told.
-async fn work(url: &str, job: ProgressId, options: TrackerOptions) {
-    let tracker = options.start(open(url).await, job).await.unwrap();
+async fn work(store: Arc<dyn ProgressStore>, job: ProgressId, options: TrackerOptions) {
+    let tracker = options.start(store, job).await.unwrap();
     say("ready");
     say(busy(&tracker).await);
     say(tracker.complete(()).await.map_or_else(|error| error.to_string(), |ended| ended.status.to_string()));
+}
+
+/// Counts so seldom that it lives by its heartbeats, until it is told to stop.
+async fn beat(url: &str, job: ProgressId, interval: Duration) {
+    let options = TrackerOptions::new().with_heartbeat_interval(interval);
+    let tracker = options.start(open(url).await, job).await.unwrap();
+    say("ready");
+    loop {
+        tokio::select! {
+            _ = tracker.until_stopped() => break,
+            () = tokio::time::sleep(3 * interval) => tracker.inc(1),
+        }
+    }
+    tracker.complete(()).await.unwrap();
 }
 
 async fn busy(tracker: &TrackerHandle) -> progress_core::Stopped {
