@@ -24,6 +24,10 @@ impl Finding {
         Self { figure: figure.to_string(), limit: limit.to_string(), passes }
     }
 
+    pub(crate) const fn passes(&self) -> bool {
+        self.passes
+    }
+
     /// What a control makes of it: it brings the bug back, and has to be found out by the same judgement.
     pub(crate) fn must_fail(self) -> Self {
         Self::new(!self.passes, self.figure, "found out")

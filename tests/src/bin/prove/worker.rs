@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::careless::{Bug, Careless};
 use crate::place::{open, runtime};
-use crate::{clock, increments, sigkill, sigterm, storage, zombie};
+use crate::{clock, increments, migrate, sigkill, sigterm, storage, zombie};
 
 pub(crate) fn run(arguments: &[String]) {
     let [role, url, rest @ ..] = arguments else { panic!("worker ROLE URL [JOB [COUNT]]") };
@@ -23,7 +23,8 @@ pub(crate) fn run(arguments: &[String]) {
     let runtime = runtime();
     let worker = async {
         match role.as_str() {
-            "start" => drop(open(url).await.create(&NewProgress::new("prove")).await.unwrap()),
+            "start" => migrate::start(url).await,
+            "start-with-sqlx" => migrate::start_with_sqlx(url).await,
             "count" => count(url, job(), rest[1].parse().unwrap()).await,
             "acknowledge" => acknowledge(url, job()).await,
             "tick" => tick(url, job()).await,
