@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use progress_core::{NewProgress, ProgressId, ProgressStore};
+use sqlx::{Connection, SqliteConnection};
 
 use crate::place::{Place, runtime};
 use crate::report::{Finding, Report};
 use crate::signals::Worker;
-use crate::worker::running;
 
 /// The flush interval of the ticking worker, and its pace.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(50);
@@ -16,21 +16,25 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 const WRITE: Duration = Duration::from_millis(150);
 
 pub(crate) fn run(report: &mut Report) {
-    let kills = report.rounds(500, 25);
+    // A thousand for each store: half of them of a worker that writes each count, half of one that flushes.
+    let kills = report.rounds(1_000, 50) / 2;
     for place in Place::shared() {
-        report.check(&format!("{}-acknowledged", place.name), || acknowledged(&place, kills));
-        report.check(&format!("{}-ticks", place.name), || ticks(&place, kills));
+        report.check(&format!("{}-acknowledged", place.name), || acknowledged(&place, "acknowledge", kills));
+        report.check(&format!("{}-ticks", place.name), || ticks(&place, "tick", kills));
     }
+    // A worker that says what it has counted before anything is written, and one that writes once a minute.
+    report.check("control-acknowledged", || acknowledged(&Place::sqlite(), "tick", 5).must_fail());
+    report.check("control-ticks", || ticks(&Place::sqlite(), "tick-seldom", 10).must_fail());
 }
 
-/// Kills a worker that writes each count by itself.
-fn acknowledged(place: &Place, kills: u32) -> Finding {
+/// Kills a worker that says what the store has acknowledged.
+fn acknowledged(place: &Place, role: &str, kills: u32) -> Finding {
     let runtime = runtime();
     let store = runtime.block_on(place.open());
     let (mut lost, mut invented, mut most) = (0, 0, 0);
     for kill in 0..kills {
-        let job = runtime.block_on(running(&store));
-        let mut worker = Worker::start(&["acknowledge", place.url(), &job.to_string()]);
+        let job = runtime.block_on(store.create(&NewProgress::new("prove"))).unwrap().id;
+        let mut worker = Worker::start(&[role, place.url(), &job.to_string()]);
         let said = last_after(&mut worker, 1 + u64::from(kill % 20));
         let said = newest(&worker.kill()).unwrap_or(said);
         let kept = runtime.block_on(kept(&*store, job));
@@ -39,22 +43,27 @@ fn acknowledged(place: &Place, kills: u32) -> Finding {
         invented += kept.saturating_sub(said + 1);
         most = most.max(kept);
     }
-    let figure = format_args!(
-        "{lost} acknowledged counts lost, {invented} invented, in {kills} kills after up to {most}"
+    let integrity = runtime.block_on(integrity(place));
+    Finding::new(
+        lost == 0 && invented == 0 && integrity.is_none_or(|is_well| is_well),
+        format_args!(
+            "{lost} acknowledged counts lost, {invented} invented, in {kills} kills after up to {most}{}",
+            in_words(integrity)
+        ),
+        "0 and 0",
     )
-    .to_string();
-    Finding::new(lost == 0 && invented == 0, figure, "0 and 0")
 }
 
 /// Kills a worker that counts through a tracker.
-fn ticks(place: &Place, kills: u32) -> Finding {
+fn ticks(place: &Place, role: &str, kills: u32) -> Finding {
     let runtime = runtime();
     let store = runtime.block_on(place.open());
     let (mut worst, mut invented) = (0, 0);
     for kill in 0..kills {
-        let job = runtime.block_on(async { store.create(&NewProgress::new("prove")).await.unwrap().id });
-        let mut worker = Worker::start(&["tick", place.url(), &job.to_string()]);
-        let said = last_after(&mut worker, 1 + u64::from(kill % 100));
+        let job = runtime.block_on(store.create(&NewProgress::new("prove"))).unwrap().id;
+        let mut worker = Worker::start(&[role, place.url(), &job.to_string()]);
+        // At any point of an interval, and often after more ticks than may be lost.
+        let said = last_after(&mut worker, 1 + u64::from(kill * 37 % 300));
         let said = newest(&worker.kill()).unwrap_or(said);
         let kept = runtime.block_on(kept(&*store, job));
         worst = worst.max(said.saturating_sub(kept));
@@ -62,11 +71,34 @@ fn ticks(place: &Place, kills: u32) -> Finding {
         invented += kept.saturating_sub(said + 1);
     }
     let limit = (INTERVAL + WRITE).as_millis();
+    let integrity = runtime.block_on(integrity(place));
     Finding::new(
-        u128::from(worst) <= limit && invented == 0,
-        format_args!("{worst} ticks of 1 ms lost at worst, {invented} invented, in {kills} kills"),
+        u128::from(worst) <= limit && invented == 0 && integrity.is_none_or(|is_well| is_well),
+        format_args!(
+            "{worst} ticks of 1 ms lost at worst, {invented} invented, in {kills} kills{}",
+            in_words(integrity)
+        ),
         format_args!("{limit}: one interval of {INTERVAL:?}, and a write"),
     )
+}
+
+/// Whether the file is sound, by SQLite's own examination. A server looks after its files itself.
+async fn integrity(place: &Place) -> Option<bool> {
+    if place.name != "sqlite" {
+        return None;
+    }
+    let mut connection = SqliteConnection::connect(place.url()).await.unwrap();
+    let verdict: Vec<String> =
+        sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut connection).await.unwrap();
+    Some(verdict == ["ok"])
+}
+
+fn in_words(integrity: Option<bool>) -> &'static str {
+    match integrity {
+        Some(true) => ", integrity ok",
+        Some(false) => ", THE FILE IS DAMAGED",
+        None => "",
+    }
 }
 
 /// Reads until the worker has said so much.

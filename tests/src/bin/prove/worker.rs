@@ -27,7 +27,8 @@ pub(crate) fn run(arguments: &[String]) {
             "start-with-sqlx" => migrate::start_with_sqlx(url).await,
             "count" => count(url, job(), rest[1].parse().unwrap()).await,
             "acknowledge" => acknowledge(url, job()).await,
-            "tick" => tick(url, job()).await,
+            "tick" => tick(url, job(), sigkill::INTERVAL).await,
+            "tick-seldom" => tick(url, job(), Duration::from_secs(60)).await,
             "buffer" => buffer(url, job()).await,
             "work" => work(open(url).await, job(), TrackerOptions::new()).await,
             "sleepwalk" => work(open(url).await, job(), zombie::options()).await,
@@ -64,6 +65,7 @@ async fn count(url: &str, job: ProgressId, each: u64) {
 /// Counts one by one and says each number that the store has acknowledged.
 async fn acknowledge(url: &str, job: ProgressId) {
     let store = open(url).await;
+    store.update(job, &ProgressUpdate::start()).await.unwrap();
     let writer = Uuid::new_v4();
     for seq in 1.. {
         let update =
@@ -74,8 +76,8 @@ async fn acknowledge(url: &str, job: ProgressId) {
 }
 
 /// Counts through a tracker at a steady pace and says each count.
-async fn tick(url: &str, job: ProgressId) {
-    let options = TrackerOptions::new().with_flush_interval(sigkill::INTERVAL);
+async fn tick(url: &str, job: ProgressId, interval: Duration) {
+    let options = TrackerOptions::new().with_flush_interval(interval);
     let tracker = options.start(open(url).await, job).await.unwrap();
     let mut ticks = tokio::time::interval(sigkill::TICK);
     for count in 1.. {
