@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use progress_core::{
-    Failure, NewProgress, Progress, ProgressError, ProgressId, ProgressStore, Status, Tracker, TrackerHandle,
+    Delta, Failure, NewProgress, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Status,
+    Tracker, TrackerHandle,
 };
 
 use crate::place::{Place, runtime};
 use crate::report::{Finding, Report, quietly};
 use crate::signals::Worker;
+use crate::worker::running;
 
 const LIMIT: Duration = Duration::from_secs(1);
 const COUNTS: u64 = 1_234;
@@ -33,6 +35,15 @@ pub(crate) fn run(report: &mut Report) {
     for place in Place::shared() {
         report.check(&format!("{}-abort", place.name), || abort(&place));
     }
+    report.check("control", || {
+        let home = runtime();
+        let store = home.block_on(Place::memory().open());
+        let job = home.block_on(running(&store));
+        let begun = Instant::now();
+        quietly(|| without_tracker(&store, job));
+        let left = home.block_on(wait_for_end(&store, job));
+        judge(&left, begun.elapsed(), COUNTS).must_fail()
+    });
 }
 
 /// Runs a job on a runtime of its own, and lets it end badly.
@@ -84,6 +95,20 @@ fn work(store: &Store, job: ProgressId, goes_wrong: impl AsyncFnOnce(TrackerHand
     if let Ok(Err(error)) = outcome {
         panic!("the ending was not recorded: {error:?}");
     }
+}
+
+/// The same panic in a worker that writes its counts itself.
+fn without_tracker(store: &Store, job: ProgressId) {
+    let store = Arc::clone(store);
+    let worker = runtime().block_on(async {
+        tokio::spawn(async move {
+            let counts = Delta::new().with_succeeded(COUNTS);
+            store.update(job, &ProgressUpdate::advance(counts)).await.unwrap();
+            panic!("as it happens");
+        })
+        .await
+    });
+    assert!(worker.is_err(), "it panicked");
 }
 
 async fn wait_for_end(store: &Store, job: ProgressId) -> Progress {
