@@ -10,26 +10,79 @@ use crate::place::{Place, runtime};
 use crate::report::{Finding, Report, Waiting};
 use crate::signals::Worker;
 
+/// When a dead worker is noticed.
+#[derive(Debug, Clone, Copy)]
+struct Promise {
+    stale_after: Duration,
+    failed_within: Duration,
+}
+
 /// What the library promises at its default settings.
-const STALE_AFTER: Duration = Duration::from_secs(15);
-const FAILED_WITHIN: Duration = Duration::from_secs(60);
+const PROMISE: Promise =
+    Promise { stale_after: Duration::from_secs(15), failed_within: Duration::from_secs(60) };
+
+/// A bad time for a worker: a busy machine, and a store that is away meanwhile.
+#[derive(Debug, Clone, Copy)]
+struct Trouble {
+    time: Duration,
+    before: Duration,
+    outage: Duration,
+}
 
 pub(crate) fn run(report: &mut Report) {
     let workers = report.rounds(50, 5);
-    report.at_once(Place::shared().into_iter().map(|place| -> (String, Waiting) {
-        (format!("{}-dead", place.name), Box::new(move || dead(&place, workers)))
-    }));
-    let time = Duration::from_secs(60) * report.rounds(5, 1);
-    report.at_once(Place::all().into_iter().map(|place| -> (String, Waiting) {
-        (format!("{}-alive", place.name), Box::new(move || alive(&place, time)))
-    }));
+    let mut checks: Vec<(String, Waiting)> = Vec::new();
+    for place in Place::shared() {
+        checks.push((
+            format!("{}-dead", place.name),
+            Box::new(move || dead(&place, workers, PROMISE, |store| Some(Janitor::new(store)))),
+        ));
+    }
+    // Nobody looks. Much less time will do to see that.
+    let short = Promise { stale_after: Duration::from_secs(6), failed_within: Duration::from_secs(6) };
+    checks.push((
+        "control-dead".to_owned(),
+        Box::new(move || dead(&Place::sqlite(), 1, short, |_| None).must_fail()),
+    ));
+    report.at_once(checks);
+
+    let trouble = Trouble {
+        time: Duration::from_secs(60) * report.rounds(5, 1),
+        before: Duration::from_secs(10),
+        outage: Duration::from_secs(30),
+    };
+    let mut checks: Vec<(String, Waiting)> = Vec::new();
+    for place in Place::all() {
+        checks
+            .push((format!("{}-alive", place.name), Box::new(move || alive(&place, trouble, Janitor::new))));
+    }
+    // A lease that is shorter than the time between two heartbeats.
+    let hasty = |store| {
+        Janitor::new(store).with_lease(Duration::from_secs(2)).with_sweep_interval(Duration::from_secs(1))
+    };
+    let second = Duration::from_secs(1);
+    let trouble = Trouble { time: 8 * second, before: second, outage: second };
+    checks.push((
+        "control-alive".to_owned(),
+        Box::new(move || alive(&Place::sqlite(), trouble, hasty).must_fail()),
+    ));
+    report.at_once(checks);
 }
 
+type Store = Arc<dyn ProgressStore>;
+
 /// Kills workers and looks at their jobs every 100 ms.
-fn dead(place: &Place, count: u32) -> Finding {
+fn dead(
+    place: &Place,
+    count: u32,
+    promise: Promise,
+    janitor: impl FnOnce(Store) -> Option<Janitor>,
+) -> Finding {
     let runtime = runtime();
     let store = runtime.block_on(place.open());
-    runtime.spawn(Janitor::new(Arc::clone(&store)).run());
+    if let Some(janitor) = janitor(Arc::clone(&store)) {
+        runtime.spawn(janitor.run());
+    }
     let mut jobs = Vec::new();
     let mut workers = Vec::new();
     for _ in 0..count {
@@ -45,11 +98,11 @@ fn dead(place: &Place, count: u32) -> Finding {
     }
     let killed = Instant::now();
     let (mut stale_at, mut failed_at) = (None, None);
-    while failed_at.is_none() && killed.elapsed() < 2 * FAILED_WITHIN {
+    while failed_at.is_none() && killed.elapsed() < 2 * promise.failed_within {
         let records = runtime.block_on(store.get_many(&jobs)).unwrap();
         let records: Vec<_> = records.into_iter().flatten().collect();
         let is_over = |status| status == Status::Failed;
-        if records.iter().all(|job| job.is_stale(STALE_AFTER) || is_over(job.status)) {
+        if records.iter().all(|job| job.is_stale(promise.stale_after) || is_over(job.status)) {
             stale_at.get_or_insert(killed.elapsed());
         }
         if records.iter().all(|job| is_over(job.status)) {
@@ -59,13 +112,14 @@ fn dead(place: &Place, count: u32) -> Finding {
     }
     let within = |at: Option<Duration>, limit: Duration| at.is_some_and(|at| at <= limit);
     Finding::new(
-        within(stale_at, STALE_AFTER + Duration::from_millis(500)) && within(failed_at, FAILED_WITHIN),
+        within(stale_at, promise.stale_after + Duration::from_millis(500))
+            && within(failed_at, promise.failed_within),
         format_args!(
             "all of {count} stale after {} and failed after {}",
             seconds(stale_at),
             seconds(failed_at)
         ),
-        format_args!("{STALE_AFTER:?} and {FAILED_WITHIN:?}, looked at every 0.1 s"),
+        format_args!("{:?} and {:?}, looked at every 0.1 s", promise.stale_after, promise.failed_within),
     )
 }
 
@@ -74,12 +128,13 @@ fn seconds(at: Option<Duration>) -> String {
 }
 
 /// A worker whose machine is busy and whose store is away for half a minute is not taken for dead.
-fn alive(place: &Place, time: Duration) -> Finding {
+fn alive(place: &Place, trouble: Trouble, janitor: impl FnOnce(Store) -> Janitor) -> Finding {
+    let Trouble { time, before, outage } = trouble;
     let runtime = runtime();
     let inner = runtime.block_on(place.open());
     let faulty = Arc::new(FaultyStore::new(Arc::clone(&inner)));
-    let store: Arc<dyn ProgressStore> = faulty.clone();
-    runtime.spawn(Janitor::new(Arc::clone(&inner)).run());
+    let store: Store = faulty.clone();
+    runtime.spawn(janitor(Arc::clone(&inner)).run());
     let job = runtime.block_on(inner.create(&NewProgress::new("prove"))).unwrap().id;
     let worker = runtime.spawn(Tracker::run(store, job, async move |tracker| {
         tokio::time::sleep(time).await;
@@ -98,16 +153,16 @@ fn alive(place: &Place, time: Duration) -> Finding {
             })
         })
         .collect();
-    std::thread::sleep(Duration::from_secs(10));
+    std::thread::sleep(before);
     faulty.set(Fault::Away);
-    std::thread::sleep(Duration::from_secs(30));
+    std::thread::sleep(outage);
     faulty.set(Fault::None);
     busy.into_iter().for_each(|thread| thread.join().unwrap());
     let ended = runtime.block_on(worker).unwrap();
     let status = ended.map_or_else(|error| error.to_string(), |ended| ended.status.to_string());
     Finding::new(
         status == Status::Completed.as_str(),
-        format_args!("{status} after {time:?} of load with an outage of 30 s"),
+        format_args!("{status} after {time:?} of load with an outage of {outage:?}"),
         "completed: no false alarm",
     )
 }
