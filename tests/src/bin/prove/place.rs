@@ -38,7 +38,9 @@ impl Place {
         match self.name {
             "memory" => Self::memory(),
             "sqlite" => Self::sqlite(),
-            "postgres" => Self::on_server("postgres", Kind::Postgres).expect("the server that this one is on"),
+            "postgres" => {
+                Self::on_server("postgres", Kind::Postgres).expect("the server that this one is on")
+            }
             _ => Self::on_server("mysql", Kind::MySql).expect("the server that this one is on"),
         }
     }
