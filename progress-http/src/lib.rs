@@ -42,6 +42,7 @@
 //! | `GET /{id}/events` | the record each time that it changes, as server-sent events; 204 on resuming a finished one |
 //! | `POST /{id}/cancel` | 202 asked, 200 cancelled, 409 finished otherwise |
 //! | `DELETE /{id}` | 204; 409 while active |
+//! | `GET /openapi.json` | this table for programs (OpenAPI 3.1), with the feature `openapi` |
 //! | `GET /progress-polling.js`, `.mjs`, `.css` | the widget |
 //!
 //! Every state of a job is 200: the status line speaks of the request, the body of the job. An id that is malformed,
@@ -56,6 +57,8 @@
 mod api;
 mod events;
 mod negotiate;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod origin;
 mod query;
 mod reply;

@@ -1,7 +1,8 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::json;
+
+use crate::tag;
 
 /// An answer, in numbers, names and bytes; an adapter copies it into its framework's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,20 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// The body; empty when the answer has none.
     pub body: Cow<'static, [u8]>,
+}
+
+/// What went wrong, for programs and for people (RFC 9457).
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct Problem<'a> {
+    /// This once.
+    detail: &'a str,
+    status: u16,
+    /// In general.
+    title: &'a str,
+    /// No more than the status.
+    #[serde(rename = "type")]
+    kind: &'a str,
 }
 
 impl Reply {
@@ -37,8 +52,8 @@ impl Reply {
             503 => "Service Unavailable",
             _ => "Error",
         };
-        let document = json!({"type": "about:blank", "title": title, "status": status, "detail": detail});
-        Self::document(status, "application/problem+json", &document)
+        let problem = Problem { detail, status, title, kind: "about:blank" };
+        Self::document(status, "application/problem+json", &problem)
     }
 
     /// The one answer for an id that is malformed, unknown, deleted, or somebody else's: who asks learns nothing of which.
@@ -50,6 +65,29 @@ impl Reply {
     pub(crate) fn unavailable() -> Self {
         Self::problem(503, "the state of the job cannot be read or changed at the moment, please try again")
             .with_header("retry-after", "1")
+    }
+
+    /// A file that is the same as long as the program runs. Caches keep it and ask each time whether it is still the one: an
+    /// upgrade shows at once, and costs no download otherwise.
+    pub(crate) fn file(
+        content_type: &'static str,
+        content: Cow<'static, [u8]>,
+        etag: &str,
+        if_none_match: Option<&str>,
+    ) -> Self {
+        let is_known = !etag.is_empty() && tag::matches(if_none_match, etag);
+        let mut reply = Self {
+            status: if is_known { 304 } else { 200 },
+            headers: vec![
+                ("cache-control", "no-cache".to_owned()),
+                ("x-content-type-options", "nosniff".to_owned()),
+            ],
+            body: if is_known { Cow::Borrowed(&[]) } else { content },
+        };
+        if !is_known {
+            reply = reply.with_header("content-type", content_type);
+        }
+        if etag.is_empty() { reply } else { reply.with_header("etag", etag) }
     }
 
     fn document(status: u16, content_type: &'static str, document: &impl Serialize) -> Self {

@@ -55,6 +55,8 @@ enum Resource<'a> {
     Events(&'a str),
     Cancel(&'a str),
     File(&'static widget::WidgetFile),
+    #[cfg(feature = "openapi")]
+    Description,
     Nothing,
 }
 
@@ -68,6 +70,8 @@ impl<'a> Resource<'a> {
         match (first, segments.next(), segments.next()) {
             ("", None, _) => Self::Jobs,
             ("active", None, _) => Self::ActiveJobs,
+            #[cfg(feature = "openapi")]
+            (crate::openapi::NAME, None, _) => Self::Description,
             (name, None, _) => widget::find(name).map_or(Self::Job(name), Self::File),
             (id, Some("log"), None) => Self::Log(id),
             (id, Some("events"), None) => Self::Events(id),
@@ -81,6 +85,8 @@ impl<'a> Resource<'a> {
             Self::Jobs | Self::ActiveJobs | Self::Log(_) | Self::Events(_) | Self::File(_) => {
                 "GET, HEAD, OPTIONS"
             }
+            #[cfg(feature = "openapi")]
+            Self::Description => "GET, HEAD, OPTIONS",
             Self::Job(_) => "GET, HEAD, DELETE, OPTIONS",
             Self::Cancel(_) => "POST, OPTIONS",
             Self::Nothing => "",
@@ -103,6 +109,10 @@ impl ProgressApi {
             }
             (Resource::File(file), "GET" | "HEAD") => {
                 return Route::Answered(head(is_head, widget::serve(file, if_none_match)));
+            }
+            #[cfg(feature = "openapi")]
+            (Resource::Description, "GET" | "HEAD") => {
+                return Route::Answered(head(is_head, crate::openapi::serve(if_none_match)));
             }
             (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false },
             (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },

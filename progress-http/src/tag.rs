@@ -9,6 +9,17 @@ pub(crate) fn of(progress: &Progress, is_stale: bool) -> String {
     format!("\"{:x}-{}{silence}\"", progress.created_at.timestamp_millis(), progress.version)
 }
 
+/// The tag of a document that is the same for as long as the program runs: two builds that differ have different ones.
+#[cfg(feature = "openapi")]
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
+    use std::hash::Hasher;
+
+    // Not a hash for adversaries: the content is ours.
+    let mut hasher = std::hash::DefaultHasher::new();
+    hasher.write(bytes);
+    format!("\"{:x}\"", hasher.finish())
+}
+
 /// Whether `If-None-Match` names this tag. Compared weakly, as RFC 9110 (section 13.1.2) asks; what cannot be read as a
 /// list of tags matches nothing, and the full answer is always a right one.
 pub(crate) fn matches(if_none_match: Option<&str>, tag: &str) -> bool {

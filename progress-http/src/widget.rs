@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::{Reply, tag};
+use crate::Reply;
 
 /// One file of the widget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,23 +71,9 @@ pub(crate) fn find(name: &str) -> Option<&'static WidgetFile> {
     WIDGET.iter().find(|file| file.name == name)
 }
 
-/// Caches keep the file and ask each time whether it is still the one: an upgrade shows at once, and costs no download
-/// otherwise.
 pub(crate) fn serve(file: &'static WidgetFile, if_none_match: Option<&str>) -> Reply {
-    let etag = TAGS.get(file.name).cloned().unwrap_or_default();
-    let is_known = !etag.is_empty() && tag::matches(if_none_match, &etag);
-    let mut reply = Reply {
-        status: if is_known { 304 } else { 200 },
-        headers: vec![
-            ("cache-control", "no-cache".to_owned()),
-            ("x-content-type-options", "nosniff".to_owned()),
-        ],
-        body: Cow::Borrowed(if is_known { &[] } else { file.content.as_bytes() }),
-    };
-    if !is_known {
-        reply = reply.with_header("content-type", file.content_type);
-    }
-    if etag.is_empty() { reply } else { reply.with_header("etag", etag) }
+    let etag = TAGS.get(file.name).map_or("", String::as_str);
+    Reply::file(file.content_type, Cow::Borrowed(file.content.as_bytes()), etag, if_none_match)
 }
 
 #[cfg(test)]

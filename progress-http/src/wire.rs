@@ -8,44 +8,84 @@ use progress_core::{EntryLevel, EntryPage, Progress, ProgressPage, Status};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// A record as viewers get it. The owner is not in it.
+#[cfg(feature = "openapi")]
+use crate::openapi;
+
+/// The record of a job.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Record<'a> {
+    /// The job's name: a UUID, in lower case with hyphens.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
     job_id: String,
+    /// What kind of job it is, in the application's words.
     task_type: &'a str,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::Status))]
     status: Status,
+    /// How many items there are; null when nobody knows.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     total_items: Option<u64>,
+    /// How many have been dealt with, failed ones included.
     processed_items: u64,
     failed_items: u64,
     success_count: u64,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     remaining_items: Option<u64>,
+    /// Whole percent; null when the total is unknown or has been overrun, 100 when the job has completed and never before.
+    #[cfg_attr(feature = "openapi", schema(required = true, maximum = 100))]
     progress_percentage: Option<u8>,
+    /// The share of the items dealt with that did not fail, in whole percent; null before the first.
+    #[cfg_attr(feature = "openapi", schema(required = true, maximum = 100))]
     success_rate: Option<u8>,
+    /// The latest message of the worker.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     current_message: Option<&'a str>,
+    /// Why the job failed, in words for its viewers.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     error_message: Option<&'a str>,
+    /// The title to show.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     custom_title: Option<&'a str>,
+    /// What to say when the job has completed.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     completion_message: Option<&'a str>,
+    /// Whatever the application gave the job when it made it.
+    #[cfg_attr(feature = "openapi", schema(required = true, value_type = Value))]
     metadata: Option<&'a Value>,
+    /// Whatever the job left when it completed.
+    #[cfg_attr(feature = "openapi", schema(required = true, value_type = Value))]
     result: Option<&'a Value>,
     #[serde(serialize_with = "time")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     created_at: DateTime<Utc>,
     #[serde(serialize_with = "optional_time")]
+    #[cfg_attr(feature = "openapi", schema(required = true, value_type = Option<String>, format = DateTime))]
     started_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "time")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     updated_at: DateTime<Utc>,
+    /// When the job ended, however it did.
     #[serde(serialize_with = "optional_time")]
+    #[cfg_attr(feature = "openapi", schema(required = true, value_type = Option<String>, format = DateTime))]
     completed_at: Option<DateTime<Utc>>,
-    /// Seconds, to the millisecond.
+    /// Seconds from start to end, or to the latest update, to the millisecond.
+    #[cfg_attr(feature = "openapi", schema(required = true, minimum = 0))]
     duration: Option<f64>,
-    /// Whole seconds.
+    /// Whole seconds, at the pace so far.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     estimated_remaining_time: Option<u64>,
     /// To two decimals.
+    #[cfg_attr(feature = "openapi", schema(required = true, minimum = 0))]
     items_per_second: Option<f64>,
+    /// Completed, failed or cancelled: nothing changes any more.
     finished: bool,
+    /// Running, and its worker has been silent for too long.
     stale: bool,
     cancel_requested: bool,
+    /// Grows with every change.
     version: u64,
     /// Milliseconds until it makes sense to ask again; null when it never does.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     poll_after_ms: Option<u64>,
 }
 
@@ -87,11 +127,16 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A page of a list.
+/// A page of a list of jobs, newest first.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Page<'a> {
+    /// How many there are on this page.
     count: usize,
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     jobs: Vec<Record<'a>>,
+    /// The `cursor` of the next page; null on the last.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     next: Option<String>,
 }
 
@@ -102,20 +147,29 @@ impl<'a> Page<'a> {
     }
 }
 
-/// A stretch of a log.
+/// A stretch of a job's log, oldest first.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Log<'a> {
     entries: Vec<Line<'a>>,
+    /// The `after` of the next stretch.
     next_after: u64,
+    /// How many of the oldest entries are gone, because a log keeps its newest.
     dropped: u64,
 }
 
+/// One line of a log.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct Line<'a> {
     seq: u64,
     #[serde(serialize_with = "time")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     at: DateTime<Utc>,
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::EntryLevel))]
     level: EntryLevel,
+    /// What it is about, if about one item.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     item: Option<&'a str>,
     message: &'a str,
 }
