@@ -68,7 +68,7 @@ mod scope;
 mod viewer;
 
 pub use progress_core::*;
-pub use progress_http::{ProgressApi, Viewer, refuse_cross_site};
+pub use progress_http::{ProgressApi, Viewer, refuse_cross_site, widget};
 pub use {progress_core, progress_http};
 
 pub use crate::scope::{request_headers, scope};

@@ -146,3 +146,10 @@ async fn head_announces_a_length_and_sends_nothing() {
     assert_eq!(head.response().body().size(), BodySize::Sized(length));
     assert_eq!(read_body(head).await, "");
 }
+
+/// There is no router without the decision who may see what.
+#[test]
+fn without_a_viewer_it_does_not_compile() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/compile/*.rs");
+}

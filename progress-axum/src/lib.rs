@@ -64,7 +64,7 @@ mod router;
 mod viewer;
 
 pub use progress_core::*;
-pub use progress_http::{ProgressApi, Viewer, refuse_cross_site};
+pub use progress_http::{ProgressApi, Viewer, refuse_cross_site, widget};
 pub use {progress_core, progress_http};
 
 pub use crate::router::{request_headers, router};

@@ -197,3 +197,10 @@ async fn a_mount_point_is_whole_segments_and_keeps_empty_ones() {
     }
     assert!(ask(address, "GET /progressive", "").await.1.contains("content-length: 0"), "not ours");
 }
+
+/// There is no router without the decision who may see what.
+#[test]
+fn without_a_viewer_it_does_not_compile() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/compile/*.rs");
+}

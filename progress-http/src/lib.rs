@@ -43,7 +43,7 @@
 //! | `POST /{id}/cancel` | 202 asked, 200 cancelled, 409 finished otherwise |
 //! | `DELETE /{id}` | 204; 409 while active |
 //! | `GET /openapi.json` | this table for programs (OpenAPI 3.1), with the feature `openapi` |
-//! | `GET /progress-polling.js`, `.mjs`, `.css` | the widget |
+//! | `GET /progress-polling.js`, `.mjs`, `.css` | the widget, also under names that hold the hash: see [`widget::tags`] |
 //!
 //! Every state of a job is 200: the status line speaks of the request, the body of the job. An id that is malformed,
 //! unknown, deleted or somebody else's gives one and the same 404. A store that fails or is slow gives 503 with
@@ -66,7 +66,7 @@ mod request;
 mod route;
 mod tag;
 mod viewer;
-mod widget;
+pub mod widget;
 mod wire;
 
 pub use crate::api::ProgressApi;
@@ -76,4 +76,3 @@ pub use crate::reply::Reply;
 pub use crate::request::{HEADERS, Request, RequestHeaders};
 pub use crate::route::{Answer, Call, Route};
 pub use crate::viewer::Viewer;
-pub use crate::widget::{WIDGET, WidgetFile};

@@ -67,8 +67,7 @@ impl Reply {
             .with_header("retry-after", "1")
     }
 
-    /// A file that is the same as long as the program runs. Caches keep it and ask each time whether it is still the one: an
-    /// upgrade shows at once, and costs no download otherwise.
+    /// A file that is the same as long as the program runs; what caches may do with it is still to be said.
     pub(crate) fn file(
         content_type: &'static str,
         content: Cow<'static, [u8]>,
@@ -78,16 +77,17 @@ impl Reply {
         let is_known = !etag.is_empty() && tag::matches(if_none_match, etag);
         let mut reply = Self {
             status: if is_known { 304 } else { 200 },
-            headers: vec![
-                ("cache-control", "no-cache".to_owned()),
-                ("x-content-type-options", "nosniff".to_owned()),
-            ],
+            headers: vec![("x-content-type-options", "nosniff".to_owned())],
             body: if is_known { Cow::Borrowed(&[]) } else { content },
         };
         if !is_known {
             reply = reply.with_header("content-type", content_type);
         }
         if etag.is_empty() { reply } else { reply.with_header("etag", etag) }
+    }
+
+    pub(crate) fn cached(self, how: &str) -> Self {
+        self.with_header("cache-control", how)
     }
 
     fn document(status: u16, content_type: &'static str, document: &impl Serialize) -> Self {

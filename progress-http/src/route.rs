@@ -54,7 +54,7 @@ enum Resource<'a> {
     Log(&'a str),
     Events(&'a str),
     Cancel(&'a str),
-    File(&'static widget::WidgetFile),
+    File(&'static widget::File, bool),
     #[cfg(feature = "openapi")]
     Description,
     Nothing,
@@ -72,7 +72,9 @@ impl<'a> Resource<'a> {
             ("active", None, _) => Self::ActiveJobs,
             #[cfg(feature = "openapi")]
             (crate::openapi::NAME, None, _) => Self::Description,
-            (name, None, _) => widget::find(name).map_or(Self::Job(name), Self::File),
+            (name, None, _) => {
+                widget::find(name).map_or(Self::Job(name), |(file, is_hashed)| Self::File(file, is_hashed))
+            }
             (id, Some("log"), None) => Self::Log(id),
             (id, Some("events"), None) => Self::Events(id),
             (id, Some("cancel"), None) => Self::Cancel(id),
@@ -82,7 +84,7 @@ impl<'a> Resource<'a> {
 
     fn allow(&self) -> &'static str {
         match self {
-            Self::Jobs | Self::ActiveJobs | Self::Log(_) | Self::Events(_) | Self::File(_) => {
+            Self::Jobs | Self::ActiveJobs | Self::Log(_) | Self::Events(_) | Self::File(..) => {
                 "GET, HEAD, OPTIONS"
             }
             #[cfg(feature = "openapi")]
@@ -107,8 +109,8 @@ impl ProgressApi {
             (_, "OPTIONS") => {
                 return Route::Answered(Reply::empty(204).with_header("allow", resource.allow()));
             }
-            (Resource::File(file), "GET" | "HEAD") => {
-                return Route::Answered(head(is_head, widget::serve(file, if_none_match)));
+            (Resource::File(file, is_hashed), "GET" | "HEAD") => {
+                return Route::Answered(head(is_head, widget::serve(file, *is_hashed, if_none_match)));
             }
             #[cfg(feature = "openapi")]
             (Resource::Description, "GET" | "HEAD") => {

@@ -1,7 +1,11 @@
-//! The files of the browser widget, compiled in.
+//! The files of the browser widget, compiled in, and the two tags that a page needs of them.
+//!
+//! Each file is served under two names: its own, which caches ask about each time, and one that holds its hash, which they
+//! keep for ever. Pages that are rendered use [`tags`]; those that are written by hand name `progress-polling.js`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -11,7 +15,7 @@ use crate::Reply;
 /// One file of the widget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WidgetFile {
+pub struct File {
     /// Its name, under which the routes serve it.
     pub name: &'static str,
     /// Its media type.
@@ -23,25 +27,78 @@ pub struct WidgetFile {
 /// The files: a classic script, the same as an ES module, and the style sheet.
 ///
 /// ```
-/// assert!(progress_http::WIDGET.iter().any(|file| file.name == "progress-polling.js"));
+/// use progress_http::widget;
+///
+/// let script = widget::FILES[0];
+/// assert_eq!(script.name, "progress-polling.js");
+/// assert!(script.integrity().starts_with("sha384-"));
+/// assert!(script.hashed_name().ends_with(".js"));
 /// ```
-pub const WIDGET: [WidgetFile; 3] = [
-    WidgetFile {
+pub const FILES: [File; 3] = [
+    File {
         name: "progress-polling.js",
         content_type: "text/javascript; charset=utf-8",
         content: include_str!("../assets/dist/progress-polling.js"),
     },
-    WidgetFile {
+    File {
         name: "progress-polling.mjs",
         content_type: "text/javascript; charset=utf-8",
         content: include_str!("../assets/dist/progress-polling.mjs"),
     },
-    WidgetFile {
+    File {
         name: "progress-polling.css",
         content_type: "text/css; charset=utf-8",
         content: include_str!("../assets/dist/progress-polling.css"),
     },
 ];
+
+/// The style sheet and the script as a page names them in its head, by hash and with their integrity (W3C, Subresource
+/// Integrity). `mount` is where the routes are, such as `/progress`.
+///
+/// The script is a classic one, so that what comes after it in the page may use `ProgressPolling` at once.
+///
+/// ```
+/// let tags = progress_http::widget::tags("/progress");
+/// assert!(tags.starts_with("<link rel=\"stylesheet\" href=\"/progress/progress-polling."));
+/// assert!(tags.contains("<script src=\"/progress/progress-polling."));
+/// assert_eq!(tags.matches(" integrity=\"sha384-").count(), 2);
+/// ```
+#[must_use]
+pub fn tags(mount: &str) -> String {
+    let mount = attribute(mount.trim_end_matches('/'));
+    let [script, _, style_sheet] = FILES;
+    format!(
+        "<link rel=\"stylesheet\" href=\"{mount}/{}\" integrity=\"{}\">\n\
+         <script src=\"{mount}/{}\" integrity=\"{}\"></script>\n",
+        style_sheet.hashed_name(),
+        style_sheet.integrity(),
+        script.hashed_name(),
+        script.integrity(),
+    )
+}
+
+/// Text inside of an attribute in double quotes (WHATWG HTML, section 13.3).
+fn attribute(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
+}
+
+impl File {
+    /// What a page says of the file's content, for the browser to compare: `sha384-` and the hash in base 64.
+    #[must_use]
+    pub fn integrity(&self) -> String {
+        format!("sha384-{}", self.sha384())
+    }
+
+    /// The name that changes with the content: `progress-polling.` and sixteen digits of its hash.
+    #[must_use]
+    pub fn hashed_name(&self) -> &'static str {
+        HASHED_NAMES.get(self.name).map_or(self.name, String::as_str)
+    }
+
+    fn sha384(&self) -> &'static str {
+        MANIFEST.files.get(self.name).map_or("", |built| built.sha384.as_str())
+    }
+}
 
 /// What the build wrote about the files, their hashes above all: nothing is hashed at run time.
 #[derive(Debug, Deserialize)]
@@ -54,26 +111,44 @@ struct Built {
     sha384: String,
 }
 
-static TAGS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
-    let manifest: Manifest = serde_json::from_str(include_str!("../assets/dist/manifest.json"))
-        .unwrap_or_else(|error| {
-            // A test reads the manifest as well, so what is published is readable; without tags the files are still served.
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the widget's manifest is not readable"
-            );
-            Manifest { files: HashMap::new() }
-        });
-    manifest.files.into_iter().map(|(name, built)| (name, format!("\"{}\"", built.sha384))).collect()
+static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../assets/dist/manifest.json")).unwrap_or_else(|error| {
+        // A test reads the manifest as well, so what is published is readable; without hashes the files are still served.
+        tracing::error!(error = &error as &dyn std::error::Error, "the widget's manifest is not readable");
+        Manifest { files: HashMap::new() }
+    })
 });
 
-pub(crate) fn find(name: &str) -> Option<&'static WidgetFile> {
-    WIDGET.iter().find(|file| file.name == name)
+static HASHED_NAMES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
+    let hashed = FILES.iter().filter_map(|file| {
+        let (stem, extension) = file.name.rsplit_once('.')?;
+        // As digits, for an address must not hold the hash's slashes.
+        let digits = file.sha384().bytes().take(8).fold(String::new(), |mut digits, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        });
+        (!digits.is_empty()).then(|| (file.name, format!("{stem}.{digits}.{extension}")))
+    });
+    hashed.collect()
+});
+
+/// A file by either name, and whether it is the one that stands for its content.
+pub(crate) fn find(name: &str) -> Option<(&'static File, bool)> {
+    static OURS: [File; 3] = FILES;
+    OURS.iter().find_map(|file| match name {
+        _ if name == file.name => Some((file, false)),
+        _ if name == file.hashed_name() => Some((file, true)),
+        _ => None,
+    })
 }
 
-pub(crate) fn serve(file: &'static WidgetFile, if_none_match: Option<&str>) -> Reply {
-    let etag = TAGS.get(file.name).map_or("", String::as_str);
-    Reply::file(file.content_type, Cow::Borrowed(file.content.as_bytes()), etag, if_none_match)
+pub(crate) fn serve(file: &'static File, is_hashed: bool, if_none_match: Option<&str>) -> Reply {
+    let hash = file.sha384();
+    let etag = if hash.is_empty() { String::new() } else { format!("\"{hash}\"") };
+    let reply = Reply::file(file.content_type, Cow::Borrowed(file.content.as_bytes()), &etag, if_none_match);
+    // A year is what "for ever" is written as (RFC 9111, section 5.3; RFC 8246).
+    if is_hashed { reply.cached("public, max-age=31536000, immutable") } else { reply.cached("no-cache") }
 }
 
 #[cfg(test)]
@@ -85,14 +160,24 @@ mod tests {
 
     #[test]
     fn a_known_file_is_not_sent_again() {
-        for file in &WIDGET {
-            let first = serve(file, None);
+        for name in FILES.iter().flat_map(|file| [file.name, file.hashed_name()]) {
+            let (file, is_hashed) = find(name).unwrap();
+            let first = serve(file, is_hashed, None);
             assert_eq!((first.status, first.body.len()), (200, file.content.len()));
-            let again = serve(file, first.header("etag"));
+            assert_eq!(first.header("cache-control").unwrap().contains("immutable"), is_hashed);
+            let again = serve(file, is_hashed, first.header("etag"));
             assert_eq!((again.status, again.body.len()), (304, 0));
             assert_eq!(again.header("etag"), first.header("etag"));
         }
+        assert_eq!(find("progress-polling.0123456789abcdef.js"), None);
     }
+
+    #[test]
+    fn tags_cannot_be_broken_out_of() {
+        let tags = tags("/a\"><script>&");
+        assert!(tags.contains("href=\"/a&quot;>&lt;script>&amp;/progress-polling."), "{tags}");
+    }
+
     /// The built files belong to the sources beside them: a forgotten build does not pass.
     #[test]
     fn the_widget_is_built_from_its_sources() {
@@ -120,7 +205,7 @@ mod tests {
         let manifest = std::fs::read(assets.join("dist/manifest.json")).unwrap();
         let manifest: Value = serde_json::from_slice(&manifest).unwrap();
         assert_eq!(manifest["source"], json!(expected), "run `npm run build` in progress-http/assets");
-        for file in WIDGET {
+        for file in FILES {
             assert_eq!(manifest["files"][file.name]["bytes"], json!(file.content.len()), "{}", file.name);
             assert!(manifest["files"][file.name]["sha384"].is_string(), "{}", file.name);
         }

@@ -536,9 +536,11 @@ fn methods() -> Vec<Row> {
 
 fn files() -> Vec<Row> {
     let mut rows = Vec::new();
-    for file in &progress_http::WIDGET {
-        let path = format!("/{}", file.name);
-        let fresh = get(&path, 200).has("content-type", file.content_type).has("cache-control", "no-cache");
+    let names = progress_http::widget::FILES.into_iter();
+    for (file, name) in names.flat_map(|file| [(file, file.name), (file, file.hashed_name())]) {
+        let path = format!("/{name}");
+        let cached = if name == file.name { "no-cache" } else { "public, max-age=31536000, immutable" };
+        let fresh = get(&path, 200).has("content-type", file.content_type).has("cache-control", cached);
         rows.push(fresh.has("content-length", file.content.len().to_string()).says(file.content));
         rows.push(get(&path, 200).by_nobody());
         rows.push(get(format!("{path}?v=1"), 200));
