@@ -211,7 +211,20 @@ fn answer(outcome: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Ans
     Answer { status: response.status().as_u16(), location, cookie, json, text }
 }
 
-/// The program of the README is compiled, or it would be wrong one day.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-pub struct Readme;
+#[cfg(test)]
+mod tests {
+    /// A program that is only printed would be wrong one day.
+    #[test]
+    fn the_programs_of_the_readmes_are_compiled() {
+        let axum = include_str!("../../examples/quickstart-axum/src/main.rs");
+        let actix = include_str!("../../examples/quickstart-actix/src/main.rs");
+        for (readme, program) in [
+            (include_str!("../../README.md"), axum),
+            (include_str!("../../progress-axum/README.md"), axum),
+            (include_str!("../../progress-actix/README.md"), actix),
+        ] {
+            assert!(readme.contains(&format!("```rust\n{program}```\n")), "copy src/main.rs into the README");
+            assert!(program.lines().count() < 60, "it is to fit on a page");
+        }
+    }
+}

@@ -18,7 +18,7 @@ pub(crate) fn run() -> ExitCode {
         cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
     });
     report.run_with("documentation", &compiler, |()| {
-        let features = "progress-core/testing,progress-core/mock,progress-sqlx/sqlite,progress-sqlx/postgres,progress-sqlx/mysql";
+        let features = "progress-core/testing,progress-core/mock,progress-sqlx/sqlite,progress-sqlx/postgres,progress-sqlx/mysql,progress-http/openapi";
         let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--features", features]);
         doc.env("RUSTDOCFLAGS", "-D warnings");
         doc
@@ -32,8 +32,11 @@ pub(crate) fn run() -> ExitCode {
         ("progress-sqlx", "postgres"),
         ("progress-sqlx", "mysql"),
         ("progress-http", ""),
+        ("progress-http", "openapi"),
         ("progress-axum", ""),
+        ("progress-axum", "openapi"),
         ("progress-actix", ""),
+        ("progress-actix", "openapi"),
     ] {
         let name = format!("{package} alone, features [{features}]");
         report.run_with(&name, &compiler, |()| {
@@ -57,7 +60,8 @@ pub(crate) fn run() -> ExitCode {
     let folder = root().join(format!("target/packages/{}", started()));
     report.run_with("packages", &compiler, |()| {
         let unpublished =
-            ["--exclude", "invoice-mailer", "--exclude", "progress-tests", "--exclude", "xtask"];
+            ["invoice-mailer", "quickstart-axum", "quickstart-actix", "progress-tests", "xtask"];
+        let unpublished = unpublished.map(|package| format!("--exclude={package}"));
         let mut package = cargo(&["package", "--workspace", "--locked", "--allow-dirty", "--quiet"]);
         package.args(unpublished).arg("--target-dir").arg(&folder);
         package

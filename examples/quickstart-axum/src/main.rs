@@ -1,0 +1,46 @@
+//! A button that starts a job, and a bar that follows it: open <http://127.0.0.1:3000>.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    response::Html,
+    routing::{get, post},
+};
+use progress_axum::{Anyone, Janitor, NewProgress, ProgressStore, Tracker};
+use progress_sqlx::SqliteStore;
+
+type Store = Arc<dyn ProgressStore>;
+
+const PAGE: &str = r#"<!doctype html><title>Invoices</title>
+<script src="/progress/progress-polling.js"></script>
+<button onclick="fetch('/send', {method: 'POST'}).then(r => r.text()).then(id => new ProgressPolling('bar', id))">Send</button>
+<div id="bar"></div>"#;
+
+async fn send(State(store): State<Store>) -> Result<String, String> {
+    let job = NewProgress::new("email_sending").with_total(50).with_title("Sending invoices");
+    let job = store.create(&job).await.map_err(|error| error.to_string())?;
+    tokio::spawn(Tracker::run(store, job.id, async |tracker| {
+        for number in 1..=50 {
+            tracker.checkpoint().await?; // an error once a viewer has asked to cancel
+            tokio::time::sleep(Duration::from_millis(100)).await; // the work
+            tracker.success(format!("invoice {number} sent"));
+        }
+        Ok(())
+    }));
+    Ok(job.id.to_string())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let store: Store = Arc::new(SqliteStore::connect("sqlite://progress.db").await?);
+    tokio::spawn(Janitor::new(store.clone()).run()); // fails the jobs of dead workers
+    let app = Router::new()
+        .route("/", get(async || Html(PAGE)))
+        .route("/send", post(send))
+        .merge(progress_axum::router::<Anyone, _>("/progress", store.clone()))
+        .with_state(store);
+    axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;
+    Ok(())
+}
