@@ -1,8 +1,11 @@
+use std::any::Any;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use progress_core::{
     CachedStore, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Status, Watch,
 };
@@ -343,6 +346,9 @@ impl ProgressApi {
         deadline: Duration,
         call: impl Future<Output = Result<T, ProgressError>>,
     ) -> Result<Result<T, ProgressError>, Reply> {
+        // A store of somebody else's may panic; its words are not for viewers, and the connection is not to blame.
+        let call = AssertUnwindSafe(call).catch_unwind();
+        let call = async { call.await.unwrap_or_else(|panic| Err(panicked(&*panic))) };
         match timeout(deadline, call).await {
             Err(elapsed) => Err(self.trouble(&elapsed)),
             Ok(Err(error @ (ProgressError::Unavailable(_) | ProgressError::Store(_)))) => {
@@ -363,4 +369,10 @@ impl ProgressApi {
         }
         Reply::unavailable()
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ProgressError {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    ProgressError::store(format!("the store panicked: {}", text.unwrap_or("without a word")))
 }

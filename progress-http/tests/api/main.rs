@@ -1,6 +1,9 @@
 //! The answers, one by one, without a web framework.
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod access;
+mod fuzz;
+mod leaks;
 mod waiting;
 
 use std::sync::Arc;

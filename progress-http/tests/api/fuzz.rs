@@ -1,0 +1,99 @@
+//! Whatever a client sends: an answer, and never one that blames the server.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+/// Something valid, in which a few things have been replaced, or something that never was.
+fn near(valid: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let special = select(&['"', '\\', ',', ';', '=', '%', '-', '.', '/', '*', '0'][..]);
+    let changes = vec((any::<prop::sample::Index>(), prop_oneof![any::<char>(), special]), 0..4);
+    let shaken = (select(valid), changes).prop_map(|(text, changes)| {
+        let mut characters: Vec<char> = text.chars().collect();
+        for (index, change) in changes {
+            let at = index.index(characters.len());
+            characters[at] = change;
+        }
+        characters
+    });
+    let printable = vec(proptest::char::range(' ', '~'), 0..200);
+    let text = prop_oneof![3 => shaken, 1 => vec(any::<char>(), 0..60), 1 => printable];
+    text.prop_map(|characters| characters.into_iter().collect())
+}
+
+/// What asks, and whom: made once, for there is much to ask.
+struct Stage {
+    runtime: tokio::runtime::Runtime,
+    server: Server,
+    id: ProgressId,
+}
+
+thread_local! {
+    static STAGE: Stage = {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        let server = Server::new();
+        let id = runtime.block_on(server.create(NewProgress::new("test").with_owner("ann")));
+        Stage { runtime, server, id }
+    };
+}
+
+fn ask(line: &str, headers: &[(&str, &str)]) -> Reply {
+    STAGE.with(|stage| {
+        let line = line.replace("ID", &stage.id.to_string());
+        stage.runtime.block_on(stage.server.ask_with(&ann(), &line, headers))
+    })
+}
+
+const ID: &str = "00000000-0000-4000-8000-00000000000f";
+
+fn config() -> ProptestConfig {
+    // Nothing is written beside the sources; a failure prints its input.
+    ProptestConfig { cases: 100_000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn ids(id in near(&[ID, "00000000-0000-4000-8000-00000000000F", "{00000000-0000-4000-8000-00000000000f}"])) {
+        // As it may stand on a request line: what ends a path there does so here.
+        let id: String = id.chars().filter(|character| !matches!(character, '?' | ' ')).collect();
+        let reply = ask(&format!("GET /{id}"), &[]);
+        let is_a_list = id.trim_matches('/').is_empty() || id.trim_matches('/') == "active";
+        prop_assert!(reply.status == 404 || is_a_list && reply.status == 200, "{} {id:?}", reply.status);
+    }
+
+    #[test]
+    fn tags(tag in near(&["\"18bcfe56800-3\"", "W/\"a\", \"b\",, *", "*"])) {
+        let reply = ask("GET /ID", &[("if-none-match", &tag)]);
+        prop_assert!(matches!(reply.status, 200 | 304), "{} {tag:?}", reply.status);
+        prop_assert_eq!(reply.status == 304, tag.trim() == "*" || tag.contains(reply.header("etag").unwrap()));
+    }
+
+    #[test]
+    fn preferences(prefer in near(&["wait=10", "respond-async, wait=\"3\"; x=y", "foo=\"a,b\", Wait = 0"])) {
+        // Another tag than the current one, so that nobody waits.
+        let reply = ask("GET /ID", &[("prefer", &prefer), ("if-none-match", "\"a\"")]);
+        prop_assert_eq!(reply.status, 200);
+        if let Some(applied) = reply.header("preference-applied") {
+            let seconds: u64 = applied.strip_prefix("wait=").unwrap().parse().unwrap();
+            prop_assert!(seconds <= 25, "{prefer:?}: {applied}");
+        }
+    }
+
+    #[test]
+    fn cursors(cursor in near(&["1700000000000.00000000-0000-4000-8000-00000000000f", "-1.x", "%00", "1%2E"])) {
+        let cursor: String = cursor.chars().filter(|character| *character != ' ').collect();
+        let reply = ask(&format!("GET /?cursor={cursor}"), &[]);
+        prop_assert!(matches!(reply.status, 200 | 400), "{} {cursor:?}", reply.status);
+    }
+
+    #[test]
+    fn what_is_read(accept in near(&["application/json", "text/html, */*;q=0.1", "application/*;q=0"])) {
+        let reply = ask("GET /ID", &[("accept", &accept)]);
+        prop_assert!(matches!(reply.status, 200 | 406), "{} {accept:?}", reply.status);
+    }
+}
