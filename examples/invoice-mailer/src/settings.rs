@@ -17,8 +17,8 @@ use clap::{Parser, ValueEnum};
 ///
 /// The catcher is the web role's, whose /outbox shows what it caught; with an --smtp-url of a real server, given to both,
 /// there is none. A worker that is killed in mid-job leaves a job that is shown as silent after 15 s and as failed within a
-/// minute. It is not done again by itself, for nobody knows which mail was under way: look at what was sent, and press the
-/// button again. Jobs that have not begun wait for the next worker.
+/// minute. It is not done again by itself: nobody knows which mails were under way, and a new job begins with the first
+/// invoice. The page shows what was sent. Jobs that have not begun wait for the next worker.
 #[derive(Debug, Clone, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Settings {

@@ -5,8 +5,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use progress_tests::{Database, Program, Server};
+use progress_tests::{Database, Kind, Program, Server};
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
 
 use crate::support::{PATIENCE, caught, is_finished, noted, number, program, send};
 
@@ -38,6 +39,28 @@ on_every_database!(
     a_polite_worker_keeps_every_count_and_leaves_the_queue_alone,
     a_crowd_may_start_at_once,
 );
+
+/// Longer than a connection waits for its turn.
+#[test]
+fn a_locked_database_delays_a_job_and_does_not_end_it() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let web = web(&database);
+    let worker = worker(&database, &web, "5");
+    let job = send(&web, 200);
+    web.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(5));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnection::connect(database.url()).await.unwrap();
+        let lock = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        lock.rollback().await.unwrap();
+    });
+    assert!(number(&web.get(&job).json, "processed_items") < 200, "the lock came too late to try anything");
+    let record = done(&web, &job);
+    assert_eq!(noted(&web, &job, 200), (200, number(&record, "success_count")));
+    assert_eq!(caught(&web), number(&record, "success_count"));
+    worker.kill();
+}
 
 fn web(database: &Database) -> Server {
     let arguments = ["--role", "web", "--listen", "127.0.0.1:0", "--database-url", database.url()];
