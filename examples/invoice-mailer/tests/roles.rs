@@ -5,6 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use invoice_mailer::catcher::Catcher;
 use progress_tests::{Database, Kind, Program, Server};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
@@ -37,6 +38,7 @@ on_every_database!(
     many_workers_do_every_job_once,
     a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on,
     a_polite_worker_keeps_every_count_and_leaves_the_queue_alone,
+    the_work_goes_on_while_the_pages_are_away,
     a_crowd_may_start_at_once,
 );
 
@@ -183,6 +185,34 @@ fn a_polite_worker_keeps_every_count_and_leaves_the_queue_alone(database: &Datab
     assert_eq!(web.get(&waiting).json["status"], "pending");
     let worker = worker(database, &web, "0");
     done(&web, &waiting);
+    worker.kill();
+}
+
+fn the_work_goes_on_while_the_pages_are_away(database: &Database) {
+    // A mail server that is nobody's part.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let catcher = runtime.block_on(Catcher::start()).unwrap();
+    let start = |arguments: &[&str]| {
+        let mut command = program(&["--database-url", database.url()]);
+        command.args(arguments).env("SMTP_URL", catcher.url());
+        command
+    };
+    let web = || Server::start(&mut start(&["--role", "web", "--listen", "127.0.0.1:0"]));
+    let worker = Program::start(&mut start(&["--role", "worker", "--delay-ms", "40"]));
+
+    let web_before = web();
+    assert_eq!(web_before.get("/outbox/messages").json["built_in"], false);
+    let job = send(&web_before, 200);
+    let seen = web_before.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(10));
+    web_before.kill();
+    std::thread::sleep(Duration::from_millis(500));
+    let web = web();
+    let found = web.get(&job).json;
+    assert_eq!(found["status"], "running", "{found}");
+    assert!(number(&found, "processed_items") > number(&seen, "processed_items"), "{found}");
+    let record = done(&web, &job);
+    assert_eq!(noted(&web, &job, 200), (200, number(&record, "success_count")));
+    assert_eq!(catcher.total(), number(&record, "success_count"));
     worker.kill();
 }
 
