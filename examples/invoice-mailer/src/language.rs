@@ -135,8 +135,8 @@ impl Language {
 
     pub(crate) fn not_queued(self) -> &'static str {
         match self {
-            Self::English => "the job could not be queued; nothing was sent",
-            Self::French => "la tâche n’a pas pu être mise en file d’attente ; rien n’a été envoyé",
+            Self::English => "the job could not be queued",
+            Self::French => "la tâche n’a pas pu être mise en file d’attente",
         }
     }
 }

@@ -59,44 +59,24 @@ async fn run(settings: Settings) -> Result<(), Unusable> {
     let store = store.map_err(|error| Unusable::because("DATABASE_URL")(error.into()))?;
     let database = Database::open(&url).await;
     let database = database.map_err(|error| Unusable::because("DATABASE_URL")(error.into()))?;
-    let (queue, deliveries) = (Queue::new(database.clone()), Deliveries::new(database));
 
     let catcher = match settings.smtp_url {
         None if role.serves() => Some(Arc::new(catch(&settings.catcher).await?)),
         _ => None,
     };
-    let mailer = match role.works() {
-        true => Some(mailer(&settings, catcher.as_deref()).await?),
-        false => None,
-    };
-    let listener = match role.serves() {
-        true => Some(listen(&settings.listen).await?),
-        false => None,
-    };
+    let mailer = if role.works() { Some(mailer(&settings, catcher.as_deref()).await?) } else { None };
+    let listener = if role.serves() { Some(listen(&settings.listen).await?) } else { None };
+    let deliveries = Deliveries::new(database.clone());
+    let app = App { store, queue: Queue::new(database), deliveries, catcher };
 
-    let janitor = tokio::spawn(Janitor::new(Arc::clone(&store)).run());
+    tokio::spawn(Janitor::new(Arc::clone(&app.store)).run());
     let (stop, stopping) = watch::channel(false);
     let working = mailer.map(|mailer| {
-        let sending = Sending {
-            mailer: Arc::new(mailer),
-            deliveries: deliveries.clone(),
-            pause: Duration::from_millis(settings.delay_ms),
-            in_flight: usize::from(settings.in_flight),
-            stopping: stopping.clone(),
-        };
-        let worker = Worker { store: Arc::clone(&store), queue: queue.clone(), sending, stopping };
+        let worker = worker(&settings, &app, mailer, stopping);
         tokio::spawn(worker.run(settings.jobs))
     });
     match listener {
-        Some((listener, address)) => {
-            tokio::spawn(look_after(queue.clone(), Arc::clone(&store)));
-            say(&format!("listening on http://{address}"));
-            let serving = axum::serve(listener, web::router(App { store, queue, deliveries, catcher }));
-            tokio::select! {
-                outcome = serving => outcome.map_err(|error| Unusable::because("serving")(error.into()))?,
-                () = asked_to_stop() => {}
-            }
-        }
+        Some((listener, address)) => serve(listener, address, app).await?,
         None => {
             say("working on what is queued");
             asked_to_stop().await;
@@ -109,8 +89,28 @@ async fn run(settings: Settings) -> Result<(), Unusable> {
             tracing::warn!("a job did not end in time; it will be shown as lost");
         }
     }
-    janitor.abort();
     Ok(())
+}
+
+fn worker(settings: &Settings, app: &App, mailer: Mailer, stopping: watch::Receiver<bool>) -> Worker {
+    let sending = Sending {
+        mailer: Arc::new(mailer),
+        deliveries: app.deliveries.clone(),
+        pause: Duration::from_millis(settings.delay_ms),
+        in_flight: usize::from(settings.in_flight),
+        stopping: stopping.clone(),
+    };
+    Worker { store: Arc::clone(&app.store), queue: app.queue.clone(), sending, stopping }
+}
+
+async fn serve(listener: TcpListener, address: SocketAddr, app: App) -> Result<(), Unusable> {
+    tokio::spawn(look_after(app.queue.clone(), Arc::clone(&app.store)));
+    say(&format!("listening on http://{address}"));
+    let serving = axum::serve(listener, web::router(app));
+    tokio::select! {
+        outcome = serving => outcome.map_err(|error| Unusable::because("serving")(error.into())),
+        () = asked_to_stop() => Ok(()),
+    }
 }
 
 /// To stdout, which is for scripts. Whoever started us may have closed it since; that is no reason not to work.

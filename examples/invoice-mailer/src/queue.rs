@@ -45,8 +45,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// When either cannot be done. A record that could not be queued is failed; when not even that is possible, or this
-    /// process dies in between, [`give_up_forgotten`](Self::give_up_forgotten) does it later.
+    /// When either cannot be done. A record that could not be queued is cancelled; when not even that is possible, or this
+    /// process dies in between, [`give_up_forgotten`](Self::give_up_forgotten) ends it later.
     pub async fn submit(
         &self,
         store: &dyn ProgressStore,
@@ -57,8 +57,8 @@ impl Queue {
         let Err(error) = self.push(order).await else {
             return Ok(());
         };
-        let update = ProgressUpdate::fail(Delta::new(), order.language.not_queued());
-        store.update(order.job, &update).await?;
+        // It may be in the queue all the same, and begun: a request to cancel is right for both.
+        store.update(order.job, &ProgressUpdate::request_cancel()).await?;
         Err(ProgressError::unavailable(error))
     }
 

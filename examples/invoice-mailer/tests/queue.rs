@@ -36,3 +36,18 @@ async fn a_job_that_was_never_queued_is_given_up_and_no_other() {
         assert_eq!(store.get(job).await.unwrap().unwrap().status, status);
     }
 }
+
+#[tokio::test]
+async fn a_job_that_cannot_be_queued_does_not_wait_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("queue.db").display());
+    let store: Arc<dyn ProgressStore> = progress_sqlx::connect_any(&url).await.unwrap();
+    let database = Database::open(&url).await.unwrap();
+    if let Database::Sqlite(pool) = &database {
+        sqlx::query("DROP TABLE queue").execute(pool).await.unwrap();
+    }
+    let job = NewProgress::new(TASK_TYPE);
+    let order = Order { job: job.id(), count: 7, language: Language::English };
+    Queue::new(database).submit(&*store, &job, order).await.unwrap_err();
+    assert_eq!(store.get(job.id()).await.unwrap().unwrap().status, Status::Cancelled);
+}
