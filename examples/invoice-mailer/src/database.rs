@@ -13,7 +13,8 @@ const CONNECTIONS: u32 = 4;
 /// How long a request waits for a connection, or for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A few connections to the database.
+/// A few connections to the database. Unlike those of the library's store, they do not heal by themselves when a network drops
+/// them in silence: the pages of a job stay right then, its invoices and its queue have to wait for the system to notice.
 #[derive(Debug, Clone)]
 pub enum Database {
     /// A file, shared by the processes of one machine.
