@@ -9,6 +9,7 @@
 )]
 
 mod bad_endings;
+mod black_hole;
 mod careless;
 mod clock;
 mod conformance;
@@ -35,7 +36,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 15] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -43,6 +44,7 @@ const CHECKS: [(&str, Check); 14] = [
     ("sigkill", sigkill::run),
     ("sigterm", sigterm::run),
     ("restart", restart::run),
+    ("black-hole", black_hole::run),
     ("dead-worker", dead_worker::run),
     ("clock", clock::run),
     ("zombie", zombie::run),
