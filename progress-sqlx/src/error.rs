@@ -44,13 +44,8 @@ fn is_passing_answer(error: &dyn DatabaseError) -> bool {
 
 /// Whether the database undid the transaction because of somebody else's, so that it did not happen, and may be repeated
 /// at once.
-fn is_conflict(error: &ProgressError) -> bool {
-    let ProgressError::Unavailable(source) = error else {
-        return false;
-    };
-    let Some(error) = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error) else {
-        return false;
-    };
+fn is_conflict(source: &BoxError) -> bool {
+    let Some(error) = answer(source) else { return false };
     #[cfg(feature = "postgres")]
     if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
         return crate::postgres::codes::is_conflict(error.code());
@@ -63,21 +58,50 @@ fn is_conflict(error: &ProgressError) -> bool {
     false
 }
 
-/// Lets a transaction be repeated that lost against others, a few times.
+/// Whether the database can only be read, as far as the connection knows that was asked.
+pub(crate) fn is_read_only(source: &BoxError) -> bool {
+    let Some(error) = answer(source) else { return false };
+    #[cfg(feature = "_sqlite")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+        return error.code().is_some_and(|code| crate::sqlite::codes::is_read_only(&code));
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        return crate::postgres::codes::is_read_only(error.code());
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return crate::mysql::codes::is_read_only(error.number());
+    }
+    let _ = error;
+    false
+}
+
+/// What the database said, if it is the cause.
+fn answer(source: &BoxError) -> Option<&dyn DatabaseError> {
+    source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error)
+}
+
+/// Lets a transaction be repeated that lost against others, a few times; and once one that met a connection which can only
+/// read, for the next one is new.
 pub(crate) struct Attempts {
     left: u32,
+    has_met_read_only: bool,
 }
 
 impl Attempts {
     pub(crate) fn new() -> Self {
-        Self { left: 5 }
+        Self { left: 5, has_met_read_only: false }
     }
 
     /// Returns after a pause, true when there should be another attempt.
     pub(crate) async fn again(&mut self, error: &ProgressError) -> bool {
         // The winner is done within a few round trips.
         const PAUSE: Duration = Duration::from_millis(5);
-        if self.left == 0 || !is_conflict(error) {
+        let ProgressError::Unavailable(source) = error else { return false };
+        let is_first_read_only = is_read_only(source) && !self.has_met_read_only;
+        self.has_met_read_only |= is_first_read_only;
+        if self.left == 0 || !(is_first_read_only || is_conflict(source)) {
             return false;
         }
         self.left -= 1;

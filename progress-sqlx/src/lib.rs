@@ -30,7 +30,8 @@
 //!   written back, so any number of tasks and processes may report on one job and no count is lost.
 //! - The stamp of an update is kept in the same transaction, so a repeated update changes nothing.
 //! - Every call has a deadline. A pool that `connect` made, and that yields nothing but time-outs for 10 s, is replaced:
-//!   what a network has dropped in silence never comes back by itself.
+//!   what a network has dropped in silence never comes back by itself. So are connections that may only read, which may
+//!   have been made before the database could be written again.
 //! - Times are the database's, in whole milliseconds UTC. Ids and JSON are text, so no feature of sqlx is turned on that
 //!   would change the types of an application's own queries.
 //! - The tables are `progress_records`, `progress_entries`, `progress_writers` and `progress_schema`. They may live in the

@@ -12,7 +12,7 @@ use sqlx::{Connection as _, Pool};
 
 use crate::dialect::{Dialect, Turn, Value, values};
 use crate::error::{Attempts, classify, for_each};
-use crate::health::Pools;
+use crate::health::{Origin, Pools};
 use crate::{convert, row, update};
 
 /// How long a call may take.
@@ -46,7 +46,7 @@ impl<D: Dialect> Clone for Body<D> {
 impl<D: Dialect> Body<D> {
     /// On a pool of the application's own.
     pub(crate) fn new(pool: Pool<D>) -> Self {
-        Self::on(Pools::new(pool.clone(), pool, false))
+        Self::on(Pools::new(pool.clone(), pool, Origin::Application))
     }
 
     pub(crate) fn on(pools: Pools<D>) -> Self {

@@ -10,11 +10,13 @@ pub(crate) fn is_passing(number: u16) -> bool {
     const LOCKS: [u16; 3] = [1205, 1213, 3572];
     // Interrupted by an operator, or by a limit of the server's own.
     const INTERRUPTED: [u16; 4] = [1317, 1028, 3024, 1969];
-    // A server that takes no writes, or not yet: it may become the primary.
-    const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
-    [&DISK_AND_MEMORY[..], &CONNECTIONS, &QUOTAS, &LOCKS, &INTERRUPTED, &READ_ONLY]
-        .iter()
-        .any(|numbers| numbers.contains(&number))
+    let passing = [&DISK_AND_MEMORY[..], &CONNECTIONS, &QUOTAS, &LOCKS, &INTERRUPTED];
+    is_read_only(number) || passing.iter().any(|numbers| numbers.contains(&number))
+}
+
+/// Whether the server takes no writes, or not yet: it may become the primary.
+pub(crate) fn is_read_only(number: u16) -> bool {
+    matches!(number, 1290 | 1792 | 1836)
 }
 
 /// Whether the transaction lost against another one: a deadlock.
@@ -35,6 +37,7 @@ mod tests {
         for number in [1146, 1054, 1049, 1046, 1062, 1045, 1064, 0] {
             assert!(!is_passing(number), "{number}");
         }
+        assert!(is_read_only(1290) && !is_read_only(1205));
         assert!(is_conflict(1213) && !is_conflict(1205));
     }
 }

@@ -9,7 +9,7 @@ use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlPoolOptions};
 use super::{MySqlStore, statements};
 use crate::dialect::Dialect as _;
 use crate::error::classify;
-use crate::health::Pools;
+use crate::health::{Origin, Pools};
 use crate::migrate;
 use crate::store::Body;
 
@@ -40,7 +40,7 @@ impl MySqlStore {
                 Box::pin(async move { MySql::script(connection, statements::SHORT_SILENCE).await })
             });
         let pool = pool.connect_with(options).await.map_err(classify)?;
-        let store = Self { body: Body::on(Pools::new(pool.clone(), pool, true)) };
+        let store = Self { body: Body::on(Pools::new(pool.clone(), pool, Origin::Server)) };
         store.migrate().await?;
         Ok(store)
     }

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, Postgres};
 
 use super::{PostgresStore, statements};
 use crate::error::classify;
-use crate::health::Pools;
+use crate::health::{Origin, Pools};
 use crate::migrate;
 use crate::store::Body;
 
@@ -37,7 +37,7 @@ impl PostgresStore {
             address(url)?.options([("lock_timeout", LOCK), ("idle_in_transaction_session_timeout", IDLE)]);
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
         let pool = pool.connect_with(options).await.map_err(classify)?;
-        let store = Self { body: Body::on(Pools::new(pool.clone(), pool, true)) };
+        let store = Self { body: Body::on(Pools::new(pool.clone(), pool, Origin::Server)) };
         store.migrate().await?;
         Ok(store)
     }

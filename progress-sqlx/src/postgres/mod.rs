@@ -19,7 +19,8 @@ use crate::store::{Body, Deadlines};
 /// store.
 ///
 /// A call takes at most 1 s to read and 5 s to write ([`with_deadlines`](Self::with_deadlines)). A pool made by `connect`
-/// that yields nothing but time-outs for 10 s is replaced: what a network has dropped in silence never comes back by itself.
+/// that yields nothing but time-outs for 10 s is replaced: what a network has dropped in silence never comes back by itself. So
+/// is one that is told that it may only read, at most once a second: another connection may find the primary.
 ///
 /// # Limits
 ///

@@ -20,6 +20,11 @@ pub(crate) fn is_passing(code: &str) -> bool {
     )
 }
 
+/// Whether the connection can only read: it was made when the file could not be written, and stays like that.
+pub(crate) fn is_read_only(code: &str) -> bool {
+    primary(code) == Some(READONLY)
+}
+
 /// Whether another connection is in the way right now. PROTOCOL is what is left after a hundred attempts to read a
 /// write-ahead log that others are setting up.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
@@ -53,5 +58,6 @@ mod tests {
         ] {
             assert_eq!(is_passing(code), passes, "{code}");
         }
+        assert!(is_read_only("8") && is_read_only("1032") && !is_read_only("778"));
     }
 }

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSy
 use super::codes::is_busy;
 use super::{SqliteStore, statements};
 use crate::error::classify;
-use crate::health::Pools;
+use crate::health::{Origin, Pools};
 use crate::store::Body;
 
 /// How long a writer waits for other processes, and a reader in the rare cases in which it has to.
@@ -100,8 +100,7 @@ impl Address {
         let writer = pool(1).connect_with(writer).await?;
         use_write_ahead_log(&writer).await?;
         let readers = self.options.clone().create_if_missing(false).pragma("query_only", "ON");
-        // A file is not silent, so these need no replacing.
-        let pools = Pools::new(writer, pool(READERS).connect_lazy_with(readers), false);
+        let pools = Pools::new(writer, pool(READERS).connect_lazy_with(readers), Origin::File);
         let mut store = SqliteStore { body: Body::on(pools) };
         store.body.shared.patience = BUSY_TIMEOUT;
         Ok(store)

@@ -36,6 +36,8 @@ use crate::store::{Body, Deadlines};
 ///   workers died while nobody looked are failed one lease after the janitor has come back, and a program that opens the
 ///   store for a single sweep fails none. And `stale`, which a reader cannot observe, is a comparison of clocks.
 /// - **Network file systems** do not lock as SQLite needs; keep the file on a local disk.
+/// - **A file that cannot be written for a while** is written again when it can be. A connection that is opened meanwhile can
+///   only read, for good; `connect` opens another one then, but the application's own pool is not ours to replace.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     body: Body<Sqlite>,

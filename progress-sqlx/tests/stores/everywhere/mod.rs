@@ -4,6 +4,7 @@ mod contention;
 mod faults;
 mod migrations;
 mod processes;
+mod read_only;
 mod silence;
 mod values;
 
