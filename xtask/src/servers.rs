@@ -154,7 +154,7 @@ fn mariadb() -> Result<MariaDb, String> {
     loop {
         let mut user = Command::new(client);
         user.args(["--no-defaults", "--user=root", "--execute"]);
-        user.arg("CREATE USER progress@127.0.0.1; GRANT ALL ON *.* TO progress@127.0.0.1");
+        user.arg("CREATE USER progress@127.0.0.1; GRANT ALL ON *.* TO progress@127.0.0.1 WITH GRANT OPTION");
         match run(user.arg(option("--socket", &socket))) {
             Ok(()) => return Ok(server),
             Err(error) if begun.elapsed() > PATIENCE => return Err(error),
