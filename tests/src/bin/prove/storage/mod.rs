@@ -1,46 +1,59 @@
-//! A database file that cannot be written for a while: pages go on reading, workers go on working, and nothing is lost.
+//! A database that cannot be written for a while: pages go on reading, workers go on working, and nothing is lost.
 
-use std::path::Path;
-use std::process::Command;
+mod obstacles;
+
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use progress_core::{NewProgress, ProgressId, ProgressStore, Tracker};
+use progress_core::{Delta, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Tracker};
 use progress_http::{ProgressApi, Viewer};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
+use self::obstacles::{Full, Immutable, Locked, Obstacle, ReadOnly};
 use crate::place::{Place, open, runtime};
 use crate::report::{Finding, Report};
-use crate::signals::Worker;
-use crate::worker::say;
+use crate::worker::{running, say};
 
 const OUTAGE: Duration = Duration::from_secs(10);
 const RESUMES_WITHIN: Duration = Duration::from_secs(5);
 
+type AnyObstacle = Box<dyn Obstacle>;
+
 pub(crate) fn run(report: &mut Report) {
-    report.check("sqlite-locked", || {
-        let place = Place::sqlite();
-        let mut locker = None;
-        outage(place.url(), &mut |begins| {
-            if begins {
-                let mut worker = Worker::start(&["lock", place.url()]);
-                assert_eq!(worker.line().as_deref(), Some("locked"));
-                locker = Some(worker);
-            } else {
-                locker = None;
-            }
-        })
-    });
-    let Some(volume) = Volume::mount() else {
-        report.not_run("sqlite-full", "a small volume that can be filled needs root to be mounted");
-        return;
-    };
-    report.check("sqlite-full", || {
-        let url = format!("sqlite://{}", volume.path().join("progress.db").display());
-        outage(&url, &mut |begins| if begins { volume.fill() } else { volume.free() })
+    let mut obstacles: Vec<(&str, Result<AnyObstacle, &str>)> = vec![
+        ("sqlite-locked", Ok(Box::new(Locked { place: Place::sqlite(), locker: None }))),
+        ("sqlite-full", Full::mount().map(|full| Box::new(full) as _)),
+        ("sqlite-read-only", Immutable::new().map(|immutable| Box::new(immutable) as _)),
+    ];
+    for place in Place::servers() {
+        let name = if place.name == "postgres" { "postgres-read-only" } else { "mysql-read-only" };
+        obstacles.push((name, Ok(Box::new(ReadOnly::new(place)))));
+    }
+    let mut running = Vec::new();
+    for (name, obstacle) in obstacles {
+        match obstacle {
+            // Most of it is waiting, so all wait at the same time.
+            Ok(mut obstacle) => running.push((name, std::thread::spawn(move || outage(&mut *obstacle)))),
+            Err(reason) => report.not_run(name, reason),
+        }
+    }
+    let mut dropped = Vec::new();
+    for (name, thread) in running {
+        report.check(name, || {
+            let (finding, lost) = thread.join().unwrap();
+            dropped.push(lost);
+            finding
+        });
+    }
+    report.check("control", || {
+        Finding::new(
+            dropped.iter().all(|lost| *lost > 0),
+            format_args!("a worker that drops what fails loses {dropped:?} counts"),
+            "some each time",
+        )
     });
 }
 
@@ -62,14 +75,17 @@ struct Watched {
     backwards: AtomicU32,
 }
 
-/// Runs a job over an outage, polls it all the while, and looks at what came of it.
-fn outage(url: &str, switch: &mut dyn FnMut(bool)) -> Finding {
+/// Runs a job over an outage, polls it all the while, and looks at what came of it. Gives also how many counts were lost
+/// beside it, by one who drops what fails.
+fn outage(obstacle: &mut dyn Obstacle) -> (Finding, i128) {
     let runtime = runtime();
-    let store = runtime.block_on(open(url));
+    let store = runtime.block_on(open(&obstacle.url()));
     let job = runtime.block_on(store.create(&NewProgress::new("prove"))).unwrap().id;
     let tracker = runtime.block_on(Tracker::start(Arc::clone(&store), job)).unwrap();
     let watched = Arc::new(Watched::default());
     let watching = runtime.spawn(watch(Arc::clone(&store), job, Arc::clone(&watched)));
+    let careless_job = runtime.block_on(running(&store));
+    let careless = runtime.spawn(drop_failures(Arc::clone(&store), careless_job, Arc::clone(&watched)));
 
     let mut counted = 0;
     let mut work = |time: Duration| {
@@ -81,29 +97,46 @@ fn outage(url: &str, switch: &mut dyn FnMut(bool)) -> Finding {
         }
     };
     work(Duration::from_secs(1));
-    switch(true);
+    obstacle.begin();
     work(OUTAGE);
     let before = runtime.block_on(store.get(job)).unwrap().unwrap().succeeded;
-    switch(false);
+    obstacle.end();
     let healed = Instant::now();
     while runtime.block_on(store.get(job)).unwrap().unwrap().succeeded == before && healed.elapsed() < OUTAGE
     {
         work(Duration::from_millis(20));
     }
     let resumed = healed.elapsed();
-    let ended = runtime.block_on(tracker.complete(())).unwrap();
+    // One that never comes back has lost what it did not write.
+    let ended = runtime.block_on(async { tokio::time::timeout(OUTAGE, tracker.complete(())).await });
+    let kept = ended.map_or(before, |ended| ended.unwrap().succeeded);
     watched.is_over.store(true, Ordering::Relaxed);
     runtime.block_on(watching).unwrap();
+    let attempts = runtime.block_on(careless).unwrap();
+    let careless = runtime.block_on(store.get(careless_job)).unwrap().unwrap().succeeded;
     let [polls, refused, backwards] =
         [&watched.polls, &watched.refused, &watched.backwards].map(|count| count.load(Ordering::Relaxed));
-    let lost = counted - ended.succeeded;
-    Finding::new(
+    let lost = counted - kept;
+    let finding = Finding::new(
         lost == 0 && refused == 0 && backwards == 0 && resumed <= RESUMES_WITHIN && before < counted,
         format_args!(
             "{lost} of {counted} counts lost, resumed after {resumed:.1?}, {refused} of {polls} polls not answered, {backwards} backwards"
         ),
         format_args!("0 lost, {RESUMES_WITHIN:?}, 0, 0"),
-    )
+    );
+    (finding, i128::from(attempts) - i128::from(careless))
+}
+
+/// Counts, has no time to wait, and takes no notice of what the store says.
+async fn drop_failures(store: Arc<dyn ProgressStore>, job: ProgressId, watched: Arc<Watched>) -> u64 {
+    let mut attempts = 0;
+    while !watched.is_over.load(Ordering::Relaxed) {
+        let one = ProgressUpdate::advance(Delta::new().with_succeeded(1));
+        let _ = tokio::time::timeout(Duration::from_secs(1), store.update(job, &one)).await;
+        attempts += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    attempts
 }
 
 /// Polls as a page does.
@@ -124,36 +157,5 @@ async fn watch(store: Arc<dyn ProgressStore>, job: ProgressId, watched: Arc<Watc
             }
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// A small volume of its own, which can be full without harm to the machine.
-struct Volume(tempfile::TempDir);
-
-impl Volume {
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path()).status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn fill(&self) {
-        // Until there is not a byte left, whatever else grows meanwhile.
-        let _ = std::fs::write(self.path().join("filler"), vec![0; 1 << 20]);
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.path().join("filler")).unwrap();
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
     }
 }
