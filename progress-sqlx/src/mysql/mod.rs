@@ -29,6 +29,8 @@ use crate::store::{Body, Deadlines};
 ///
 /// - **The tables are InnoDB.** Transactions read what is committed (`READ COMMITTED`), whatever the default of the server;
 ///   with a binary log, that needs `binlog_format` to be `ROW` or `MIXED`, as it is unless somebody changed it.
+/// - **The server's clock is everybody's**, so those of the processes do not matter. Should it be set forward by more than a
+///   janitor's lease, a sweep before a worker's next heartbeat takes that worker for lost.
 /// - **A migration is not one transaction**, for MySQL has none around tables. Every step can be run again.
 /// - **A restart of the server** ends its connections: calls that were under way are told
 ///   [`Unavailable`](ProgressError::Unavailable), and the next ones get new connections.

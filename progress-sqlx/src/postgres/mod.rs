@@ -28,6 +28,8 @@ use crate::store::{Body, Deadlines};
 ///   [`Unavailable`](ProgressError::Unavailable), and the next ones get new connections.
 /// - **`synchronous_commit = off`** on the server may lose the last commits when it crashes, acknowledged or not. What this
 ///   store promises is what the server promises.
+/// - **The server's clock is everybody's**, so those of the processes do not matter. Should it be set forward by more than a
+///   janitor's lease, a sweep before a worker's next heartbeat takes that worker for lost.
 /// - **A connection pooler** between must keep to sessions: prepared statements are used.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
