@@ -148,7 +148,7 @@ impl Scene {
         for job in &alive {
             let _ = runtime.block_on(store.update(job.id, &ProgressUpdate::request_cancel()));
         }
-        every(&mut alive, &mut dead, &mut page, self.pace.heartbeat + self.pace.patience);
+        every(&mut alive, &mut dead, &mut page, self.pace.heartbeat + 5 * self.pace.patience);
         judge(&alive, &dead, self.pace, page.impossible)
     }
 
@@ -198,9 +198,10 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    /// For so long, or until all have ended.
     fn watch(&mut self, jobs: &mut [&mut Job], time: Duration) {
         let begun = Instant::now();
-        while begun.elapsed() < time {
+        while begun.elapsed() < time && !jobs.iter().all(|job| job.record["finished"] == true) {
             for job in &mut *jobs {
                 let reply = self.runtime.block_on(self.api.poll(&Viewer::Anyone, &job.id.to_string(), None));
                 job.record = serde_json::from_slice(&reply.body).unwrap();

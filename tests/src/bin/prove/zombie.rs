@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use progress_core::{NewProgress, Status, TrackerOptions};
+use progress_core::{NewProgress, ProgressUpdate, Status, TrackerOptions};
 
 use crate::place::{Place, runtime, unobserved};
 use crate::report::{Finding, Report};
@@ -36,6 +36,12 @@ fn sleeps(place: &Place, role: &str, rounds: u32) -> Finding {
         assert_eq!(worker.line().as_deref(), Some("ready"));
         std::thread::sleep(3 * INTERVAL);
         worker.signal("-STOP");
+        // Not in the middle of a write, where it would keep a lock from everybody: a heartbeat of ours gets through.
+        while runtime.block_on(store.update(job, &ProgressUpdate::heartbeat())).is_err() {
+            worker.signal("-CONT");
+            std::thread::sleep(INTERVAL / 3);
+            worker.signal("-STOP");
+        }
         std::thread::sleep(LEASE + INTERVAL);
         runtime.block_on(store.fail_stale(LEASE)).unwrap();
         let read = || unobserved(runtime.block_on(store.get(job)).unwrap().unwrap());
