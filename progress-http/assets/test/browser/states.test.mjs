@@ -51,8 +51,8 @@ after(async () => {
   await server?.close();
 });
 
-async function open(query = {}, viewport = { width: 672, height: 600 }) {
-  const page = await browser.newPage({ viewport, reducedMotion: 'reduce' });
+async function open(query = {}, viewport = { width: 672, height: 600 }, media = {}) {
+  const page = await browser.newPage({ viewport, reducedMotion: 'reduce', ...media });
   await page.goto(`${server.origin}/gallery/gallery.html?${new URLSearchParams(query)}`);
   await page.waitForFunction(() => globalThis.drawn);
   await page.waitForSelector('#lost [data-state=lost]');
@@ -121,19 +121,27 @@ test('every state looks as it should', { skip: missing }, async (context) => {
   await page.close();
 });
 
-for (const theme of ['light', 'dark']) {
-  for (const lang of ['en', 'fr']) {
-    test(`no state offends axe: ${theme}, ${lang}`, { skip: missing }, async () => {
-      const page = await open({ theme, lang });
-      await page.addScriptTag({ url: '/axe.js' });
-      const { violations, incomplete } = await page.evaluate(() => globalThis.axe.run('main'));
-      const describe = ({ id, nodes }) =>
-        `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join(' | ')}`;
-      assert.deepEqual(violations.map(describe), []);
-      assert.deepEqual(incomplete.map(describe), []);
-      await page.close();
-    });
-  }
+/** The widget alone, and in pages of the two frameworks whose class names it can carry. */
+const FRAMEWORKS = {
+  'no framework': {},
+  "Fomantic's style sheet": { sheet: '/fomantic/semantic.min.css' },
+  "Bootstrap's style sheet": { sheet: '/bootstrap/bootstrap.min.css', skin: 'bootstrap' },
+};
+
+const matrix = Object.entries(FRAMEWORKS).flatMap(([framework, query]) =>
+  ['light', 'dark'].flatMap((theme) => ['en', 'fr'].map((lang) => [framework, { ...query, theme, lang }])),
+);
+for (const [framework, query] of matrix) {
+  test(`no state offends axe: ${query.theme}, ${query.lang}, ${framework}`, { skip: missing }, async () => {
+    const page = await open(query);
+    await page.addScriptTag({ url: '/axe.js' });
+    const { violations, incomplete } = await page.evaluate(() => globalThis.axe.run('main'));
+    const describe = ({ id, nodes }) =>
+      `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join(' | ')}`;
+    assert.deepEqual(violations.map(describe), []);
+    assert.deepEqual(incomplete.map(describe), []);
+    await page.close();
+  });
 }
 
 test('nothing sticks out at 320 pixels, whatever the words', { skip: missing }, async () => {
@@ -159,6 +167,8 @@ test('nothing sticks out at 320 pixels, whatever the words', { skip: missing }, 
 test('a framework cannot disfigure the widget', { skip: missing }, async () => {
   const measure = async (query) => {
     const page = await open({ theme: 'light', ...query });
+    // Sizes are in rem, and follow a framework that changes it; all else is the widget's own.
+    await page.addStyleTag({ content: 'html { font-size: 16px !important; }' });
     const measured = await page.evaluate(() =>
       [...document.querySelectorAll('.progress-polling, .progress-polling *')].map((node) => {
         const { x, width, height } = node.getBoundingClientRect();
@@ -169,7 +179,58 @@ test('a framework cannot disfigure the widget', { skip: missing }, async () => {
     await page.close();
     return measured;
   };
-  assert.deepEqual(await measure({ sheet: '/pages/framework.css' }), await measure({}));
+  const alone = await measure({});
+  for (const sheet of ['/pages/framework.css', '/fomantic/semantic.min.css', '/bootstrap/bootstrap.min.css']) {
+    assert.deepEqual(await measure({ sheet }), alone, sheet);
+  }
+});
+
+/** The contrast between the filled and the empty part of a bar at 42 %, as it is on the screen. */
+async function contrastOfBar(page, name) {
+  const picture = await page.locator(`[id="${name}"] .progress-polling-track`).screenshot();
+  return page.evaluate(async (base64) => {
+    const image = new Image();
+    image.src = `data:image/png;base64,${base64}`;
+    await image.decode();
+    const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
+    const context = canvas.getContext('2d');
+    context.drawImage(image, 0, 0);
+    const luminance = (part) => {
+      const pixel = context.getImageData(Math.floor(image.width * part), Math.floor(image.height / 2), 1, 1).data;
+      const linear = [...pixel].map((value) =>
+        value / 255 <= 0.04 ? value / 3295 : ((value / 255 + 0.055) / 1.055) ** 2.4,
+      );
+      return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    };
+    const [dark, light] = [luminance(0.2), luminance(0.8)].sort((one, other) => one - other);
+    return (light + 0.05) / (dark + 0.05);
+  }, picture.toString('base64'));
+}
+
+const SIGHTS = {
+  light: [{ theme: 'light' }, {}],
+  dark: [{ theme: 'dark' }, {}],
+  'forced colours': [{}, { forcedColors: 'active' }],
+  'forced colours, dark': [{}, { forcedColors: 'active', colorScheme: 'dark' }],
+};
+for (const [name, [query, media]] of Object.entries(SIGHTS)) {
+  test(`how far a job is can be seen: ${name}`, { skip: missing }, async () => {
+    const page = await open(query, undefined, media);
+    for (const state of ['running', 'failed', 'cancelled', 'stale', 'reconnecting', 'offline', 'lost']) {
+      const contrast = await contrastOfBar(page, state);
+      assert.ok(contrast >= 3, `${state}: ${contrast.toFixed(2)} to 1`);
+    }
+    await page.close();
+  });
+}
+
+test('where motion is not wanted, nothing moves', { skip: missing }, async () => {
+  const page = await open();
+  const moving = await page.evaluate(() => document.getAnimations().map(({ effect }) => effect.target.className));
+  assert.deepEqual(moving, []);
+  await page.emulateMedia({ reducedMotion: 'no-preference' });
+  assert.ok(await page.evaluate(() => document.getAnimations().length > 0));
+  await page.close();
 });
 
 test('the gallery shows a place for every state that is expected', () => {

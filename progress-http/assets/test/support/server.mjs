@@ -3,7 +3,14 @@ import { createServer } from 'node:http';
 import { extname } from 'node:path';
 
 const assets = new URL('../../', import.meta.url);
-const FOLDERS = { '/progress/': 'dist/', '/gallery/': 'test/gallery/', '/pages/': 'test/browser/pages/' };
+const FOLDERS = {
+  '/progress/': 'dist/',
+  '/gallery/': 'test/gallery/',
+  '/pages/': 'test/browser/pages/',
+  '/fomantic/': 'node_modules/fomantic-ui-css/',
+  '/bootstrap/': 'node_modules/bootstrap/dist/css/',
+  '/jquery/': 'node_modules/jquery/dist/',
+};
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
