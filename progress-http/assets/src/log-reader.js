@@ -28,6 +28,11 @@ export class LogReader extends EventTarget {
     poller.addEventListener('progress', () => this.#read(), { signal: this.#controller.signal });
   }
 
+  /** Tells of all the entries once more, from the next change of the record on. */
+  restart() {
+    this.#after = 0;
+  }
+
   stop() {
     this.#controller.abort();
   }

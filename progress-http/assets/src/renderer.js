@@ -50,16 +50,8 @@ export class Renderer {
     if (options.showDetails) this.#statistics = new Statistics(classes);
     if (options.showLog) this.log = new LogView(classes, translator);
 
-    const header = create('div', { class: 'progress-polling-header' }, ...icon(options.icon), this.#title, this.#badge);
-    const parts = [
-      header,
-      this.#bar.node,
-      this.#statistics?.node,
-      this.#alert,
-      this.log?.node,
-      this.#cancel,
-      this.#announcer.node,
-    ];
+    const status = create('div', { class: 'progress-polling-status' }, ...present(this.#cancel, this.#badge));
+    const header = create('div', { class: 'progress-polling-header' }, ...icon(options.icon), this.#title, status);
     this.node = create(
       'div',
       {
@@ -69,7 +61,7 @@ export class Renderer {
         lang: translator.language,
         tabindex: '-1',
       },
-      ...parts.filter((part) => !!part),
+      ...present(header, this.#bar.node, this.#statistics?.node, this.#alert, this.log?.node, this.#announcer.node),
     );
   }
 
@@ -101,6 +93,11 @@ export class Renderer {
     if (!shown && !part.hidden && part.matches(':focus')) this.node.focus();
     part.hidden = !shown;
   }
+}
+
+/** @param {(HTMLElement | null | undefined)[]} parts */
+function present(...parts) {
+  return parts.filter((part) => !!part);
 }
 
 /**

@@ -16,6 +16,8 @@ export class Statistics {
   /** @param {View} view */
   render({ statistics }) {
     for (const { key, label, value } of statistics) setText(this.#values.get(key) ?? this.#add(key, label), value);
+    const longest = Math.max(...statistics.map(({ value }) => value.length));
+    this.node.style.setProperty('--progress-polling-digits', String(longest));
   }
 
   /**

@@ -25,6 +25,9 @@ export class ProgressPolling {
   #renderer;
   #silence;
   #translator;
+  #reader;
+  /** A place that is not yet in the page does not tell what surrounds it. */
+  #settled = false;
   /** @type {any} */
   #ticker;
   /** @type {any} */
@@ -50,19 +53,17 @@ export class ProgressPolling {
     this.#options = options;
     this.#poller = new ProgressPoller(jobId, { ...given, endpoint: given.endpoint ?? defaultEndpoint() });
     this.#silence = new SilenceWatch(options.clock);
-    this.#translator = new Translator(options.lang ?? languageOf(place), options.messages);
-    this.#renderer = new Renderer(this.#translator, options, {
-      tryAgain: () => this.#poller.start(),
-      cancel: options.allowCancel ? () => this.#cancel() : null,
-    });
-    place.replaceChildren(this.#renderer.node);
-    ensureStyles(this.#renderer.node);
+    this.#translator = this.#translation();
+    this.#renderer = this.#draw();
+    this.#reader = options.showLog ? this.#readLog(signal) : null;
+    // Before the page is painted, whoever made the place has put it where it belongs.
+    if (!place.isConnected) requestAnimationFrame(() => this.#render());
     if (options.persist) memoryOf(place.id).remember(jobId);
 
     this.#poller.addEventListener('connection', () => this.#render(), { signal });
     this.#poller.addEventListener('progress', () => this.#render(), { signal });
+    this.#poller.addEventListener('answer', () => this.#settled || this.#render(), { signal });
     if (options.debug) this.#poller.addEventListener('answer', (event) => debug(jobId, event), { signal });
-    if (options.showLog) this.#readLog(signal);
     connectCallbacks(this.#poller, options, (type, detail) => this.#tell(type, detail), signal);
     followPage(this.#poller, options.whenHidden, signal);
     this.start();
@@ -113,8 +114,35 @@ export class ProgressPolling {
     if (places.get(this.#place) === this) places.delete(this.#place);
   }
 
+  #translation() {
+    const { lang = languageOf(this.#place), messages } = this.#options;
+    return new Translator(lang, messages);
+  }
+
+  #draw() {
+    const renderer = new Renderer(this.#translator, this.#options, {
+      tryAgain: () => this.#poller.start(),
+      cancel: this.#options.allowCancel ? () => this.#cancel() : null,
+    });
+    this.#place.replaceChildren(renderer.node);
+    return renderer;
+  }
+
+  /** Now that the surroundings are known: their language, and whether they have the style sheet. */
+  #settle() {
+    this.#settled = true;
+    const translator = this.#translation();
+    if (translator.language !== this.#translator.language) {
+      this.#translator = translator;
+      this.#renderer = this.#draw();
+      this.#reader?.restart();
+    }
+    ensureStyles(this.#renderer.node);
+  }
+
   #render() {
     if (this.#life.signal.aborted) return;
+    if (!this.#settled && this.#place.isConnected) this.#settle();
     const { clock } = this.#options;
     const { record, phase, error, retryAt } = this.#poller;
     const situation = {
@@ -151,6 +179,7 @@ export class ProgressPolling {
       this.#renderer.log?.append(entries, dropped);
     });
     signal.addEventListener('abort', () => reader.stop(), { once: true });
+    return reader;
   }
 
   /**
@@ -177,7 +206,7 @@ function placeOf(target) {
 
 /** @param {Element} place */
 function languageOf(place) {
-  return place.closest('[lang]')?.getAttribute('lang') || 'en';
+  return (place.closest('[lang]') ?? document.documentElement).getAttribute('lang') || 'en';
 }
 
 /**

@@ -331,3 +331,56 @@ test('a linked style sheet is not injected again; a missing one is, once', { ski
   await follow();
   assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 0);
 });
+
+test('nothing below the widget moves from the first moment to the end', { skip }, async () => {
+  jobs.respond = () => true; // no answer yet
+  await page.evaluate(() => document.getElementById('place').after('Below'));
+  const height = () => page.locator('#place .progress-polling').evaluate((node) => node.offsetHeight);
+  for (const width of [1000, 320]) {
+    await page.setViewportSize({ width, height: 600 });
+    jobs.respond = () => true;
+    await follow({ allowCancel: true, pollInterval: 50, requestTimeout: 200, backoffBase: 50 });
+    await state('connecting');
+    const heights = [await height()];
+    jobs.respond = null;
+    jobs.record = running(1, { version: 1, current_message: 'word '.repeat(50), estimated_remaining_time: 100 });
+    await state('running');
+    await page.waitForSelector('#place button:text("Cancel"):visible');
+    heights.push(await height());
+    jobs.record = running(1, { version: 2, cancel_requested: true });
+    await state('cancelling');
+    heights.push(await height());
+    jobs.record = completed();
+    await state('completed');
+    assert.equal(await page.locator('#place button:visible').count(), 0);
+    heights.push(await height());
+    assert.equal(new Set(heights).size, 1, `${width}: ${heights}`);
+  }
+});
+
+test('a widget made outside the page takes language and style sheet from where it is put', { skip }, async () => {
+  const make = (put) =>
+    page.evaluate(
+      ([code]) =>
+        new Promise((resolve) => {
+          const place = document.createElement('div');
+          const onProgress = () => requestAnimationFrame(() => resolve(place.textContent));
+          new ProgressPolling(place, 'a-job', { onProgress, showLog: true, pollInterval: 50 });
+          new Function('place', code)(place);
+        }),
+      [put],
+    );
+  const french = "const p = document.createElement('p'); p.lang = 'fr'; p.append(place); document.body.append(p);";
+  assert.match(await make(french), /En cours/);
+  assert.match(await make('document.body.append(place)'), /Running/);
+  await page.goto(`${jobs.origin}/pages/linked.html`);
+  await make('document.body.append(place)');
+  assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 0);
+
+  // Put into the page long after the job was first seen.
+  jobs.entries.push({ seq: 1, at: '2026-03-02T09:14:03.120Z', level: 'info', message: 'email sent' });
+  await make("setTimeout(() => { document.body.lang = 'fr'; document.body.append(place); }, 300)");
+  await page.waitForSelector('.progress-polling[lang=fr]:has-text("En cours")');
+  jobs.record = running(50);
+  await page.waitForSelector('.progress-polling[lang=fr] li:has-text("email sent")');
+});

@@ -77,7 +77,10 @@ function appearance(place) {
     errors: part('[data-count=errors] .value')?.textContent ?? null,
     percent: part('.bar > .progress').textContent,
     fill: part('.progress-polling-fill').style.getPropertyValue('--progress-polling-done'),
-    hidden: [...place.querySelectorAll('button')].map((button) => [button.textContent, button.offsetParent === null]),
+    hidden: [...place.querySelectorAll('button')].map((button) => [
+      button.textContent,
+      !button.checkVisibility({ visibilityProperty: true }),
+    ]),
   };
 }
 
@@ -105,8 +108,8 @@ test('every state looks as it should', { skip: missing }, async (context) => {
   assert.equal((await page.locator('#failed').evaluate(appearance)).errors, '14');
   assert.deepEqual((await page.locator('#lost').evaluate(appearance)).hidden, [['Try again', false]]);
   assert.deepEqual((await page.locator('#cancelling').evaluate(appearance)).hidden, [
-    ['Try again', true],
     ['Cancel', false],
+    ['Try again', true],
   ]);
   assert.equal(await page.locator('#cancelling button:visible').isDisabled(), true);
   assert.equal(await page.locator('#bare .ui.statistics').count(), 0);
@@ -160,6 +163,24 @@ test('nothing sticks out at 320 pixels, whatever the words', { skip: missing }, 
     );
     assert.deepEqual(outside, []);
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+    await page.close();
+  }
+});
+
+test('a long title and long numbers have room, also at 320 pixels', { skip: missing }, async () => {
+  for (const width of [672, 320]) {
+    const page = await open({}, { width, height: 600 });
+    const { title, header, lines } = await page.locator('#long-words').evaluate((place) => ({
+      title: place.querySelector('.ui.header').offsetWidth,
+      header: place.querySelector('.progress-polling-header').offsetWidth,
+      lines: [...place.querySelectorAll('.value')].map((value) => {
+        const range = document.createRange();
+        range.selectNodeContents(value);
+        return range.getClientRects().length;
+      }),
+    }));
+    assert.ok(title > header * 0.7, `a title of ${title} of ${header} pixels`);
+    assert.deepEqual(lines, [1, 1, 1, 1]);
     await page.close();
   }
 });
