@@ -25,7 +25,7 @@ export class LogView {
     this.#classes = classes;
     this.#time = new Intl.DateTimeFormat(translator.language, { timeStyle: 'medium' });
     this.#list = create('ol', { class: classes('log') });
-    this.#dropped = create('p', { class: 'progress-polling-dropped' });
+    this.#dropped = create('p', { class: 'progress-polling-dropped', dir: 'auto' });
     // Reachable by keyboard, since it scrolls; named, since it can be reached, and a group, since a page with several bars
     // would have as many landmarks of one name otherwise; not live, since it would never be silent.
     this.node = create(
@@ -58,7 +58,7 @@ export class LogView {
     const item = create('li', { class: this.#classes('entry'), ...(error && { 'data-level': 'error' }) });
     const at = new Date(String(entry?.at));
     if (!Number.isNaN(at.valueOf()))
-      item.append(create('time', { datetime: at.toISOString() }, this.#time.format(at)), ' ');
+      item.append(create('time', { datetime: at.toISOString(), dir: 'auto' }, this.#time.format(at)), ' ');
     if (error) item.append(create('b', {}, this.#translator.text('logError')), ' ');
     const texts = [entry?.item, entry?.message].filter((text) => typeof text === 'string' && text !== '');
     item.append(create('span', { dir: 'auto' }, texts.join(' – ')));

@@ -6,7 +6,7 @@ import { Channel } from './channel.js';
 import { pollerOptions } from './options.js';
 import { toRecord } from './record.js';
 import { RetryPolicy } from './retry.js';
-import { statusUrl } from './urls.js';
+import { statusUrl, withOtherEnding } from './urls.js';
 
 /**
  * `idle` not started, or stopped · `live` · `retrying` the last request failed · `lost` given up · `ended` the
@@ -191,6 +191,8 @@ export class ProgressPoller extends EventTarget {
     this.slack = 0;
     const meta = { initial: this.snapshot === null, polls: this.polls };
     if (delay === Infinity) return this.#giveUp(error, meta);
+    // The record may not be visible yet, or be known by the other address.
+    if (error.kind === 'not-found' && !this.record && !this.options.url) this.url = withOtherEnding(this.url);
     this.retryAt = this.options.clock.now() + delay;
     this.#enter('retrying');
     this.#emit('retry', { data: error, meta: { ...meta, delay } });

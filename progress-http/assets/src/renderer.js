@@ -40,7 +40,7 @@ export class Renderer {
     this.#translator = translator;
     this.#ownTitle = options.title;
     this.#title = create('span', { class: classes('title'), id: titleId, dir: 'auto' });
-    this.#badge = create('span', { class: classes('badge') });
+    this.#badge = create('span', { class: classes('badge'), dir: 'auto' });
     this.#bar = new Bar(options.skin, { titleId, showMessages: options.showStats });
     this.#announcer = new Announcer(options.announceStep);
     this.#reason = create('p', { class: 'progress-polling-reason', role: 'alert', dir: 'auto' });

@@ -11,6 +11,16 @@ export function statusUrl({ endpoint, url }, jobId) {
 }
 
 /**
+ * The same record at the address that some endpoints know it by, those of the design before this one among them: with
+ * a slash at its end, or without.
+ *
+ * @param {string} url
+ */
+export function withOtherEnding(url) {
+  return url.endsWith('/') ? url.slice(0, -1) : `${url}/`;
+}
+
+/**
  * @param {{ endpoint: string }} options
  * @param {string[]} jobIds
  * @returns {string} where the records of several jobs are read at once

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { launch, missing } from '../support/browser.mjs';
+import { FRAMEWORKS } from '../support/frameworks.mjs';
 import { serve } from '../support/server.mjs';
 import { states } from '../gallery/states.js';
 
@@ -123,13 +124,6 @@ test('every state looks as it should', { skip: missing }, async (context) => {
   );
   await page.close();
 });
-
-/** The widget alone, and in pages of the two frameworks whose class names it can carry. */
-const FRAMEWORKS = {
-  'no framework': {},
-  "Fomantic's style sheet": { sheet: '/fomantic/semantic.min.css' },
-  "Bootstrap's style sheet": { sheet: '/bootstrap/bootstrap.min.css', skin: 'bootstrap' },
-};
 
 const matrix = Object.entries(FRAMEWORKS).flatMap(([framework, query]) =>
   ['light', 'dark'].flatMap((theme) => ['en', 'fr'].map((lang) => [framework, { ...query, theme, lang }])),

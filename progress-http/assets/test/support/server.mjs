@@ -1,15 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { extname } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, extname, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const assets = new URL('../../', import.meta.url);
+const fomantic = createRequire(import.meta.url).resolve('fomantic-ui-css/semantic.min.js');
+/** That of Fomantic, wherever npm has put it. */
+const jquery = dirname(createRequire(fomantic).resolve('jquery'));
 const FOLDERS = {
   '/progress/': 'dist/',
   '/gallery/': 'test/gallery/',
   '/pages/': 'test/browser/pages/',
   '/fomantic/': 'node_modules/fomantic-ui-css/',
   '/bootstrap/': 'node_modules/bootstrap/dist/css/',
-  '/jquery/': 'node_modules/jquery/dist/',
+  '/jquery/': `${relative(fileURLToPath(assets), jquery)}/`,
 };
 const TYPES = {
   '.html': 'text/html; charset=utf-8',

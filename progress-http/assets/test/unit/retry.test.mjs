@@ -156,3 +156,21 @@ test('start after giving up tries afresh, with a new promise', async () => {
   await assert.rejects(before);
   assert.equal((await poller.finished).status, 'completed');
 });
+
+test('a record that is not found is looked for at the address with a slash, and there from then on', async () => {
+  const found = { body: { status: 'running' } };
+  const { clock, server, poller } = follow([{ status: 404 }, found]);
+  poller.start();
+  await clock.advance(2000);
+  assert.deepEqual(
+    server.requests.map(({ url }) => url),
+    ['/progress/a%20job', '/progress/a%20job/', '/progress/a%20job/', '/progress/a%20job/'],
+  );
+});
+
+test('an address that was given is asked for as it is', async () => {
+  const { clock, server, poller } = follow([{ status: 404 }], { url: '/job' });
+  poller.start();
+  await clock.advance(2000);
+  assert.deepEqual(new Set(server.requests.map(({ url }) => url)), new Set(['/job']));
+});
