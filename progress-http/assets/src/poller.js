@@ -60,6 +60,8 @@ export class ProgressPoller extends EventTarget {
   #holds = new Set();
   /** @type {string | null} the latest accepted answer, to see whether another one says the same */
   #text = null;
+  /** The highest that was seen; an answer without one does not undo it. */
+  #version = 0;
   #started = false;
   #givenUp = false;
   #resolve = /** @type {(data: ProgressData) => void} */ (() => {});
@@ -145,10 +147,13 @@ export class ProgressPoller extends EventTarget {
     const record = data && toRecord(data);
     const text = JSON.stringify(data);
     // A replica that lags behind, or a cache, may answer with an older state; what was shown is not taken back.
-    const current = record && (record.version ?? Infinity) >= (this.record?.version ?? 0);
+    const current = record && (record.version ?? Infinity) >= this.#version;
     const news = current && text !== this.#text;
     const initial = this.snapshot === null;
-    if (current) this.etag = answer.etag;
+    if (current) {
+      this.etag = answer.etag;
+      this.#version = record.version ?? this.#version;
+    }
     if (news) {
       this.record = record;
       this.snapshot = data;

@@ -134,6 +134,18 @@ test('a job that is not in the answer is not found, and nobody else minds', asyn
   assert.ok(quick.length >= 20 && quick.length <= 24, `${quick.length} requests for the other one`);
 });
 
+test('one that waits after a failure is not taken along early', async () => {
+  set('a', 1);
+  set('b', 1);
+  follow('a', { pollInterval: 800 });
+  follow('b', { pollInterval: 800 });
+  await clock.advance(100);
+  server.jobs.delete('b');
+  await clock.advance(8000);
+  const times = server.requests.filter(({ url }) => /\/b$|ids=.*b/.test(url)).map(({ at }) => at);
+  assert.deepEqual(times.slice(0, 5), [0, 800, 1800, 3800, 7800]);
+});
+
 test('an unchanged job is told once, an older version never', async () => {
   set('a', 5);
   set('b', 1);
