@@ -54,6 +54,47 @@ test('a quick server is asked every 500 ms', { skip }, async () => {
   assert.ok(median >= 475 && median <= 525, `median gap of ${median} ms`);
 });
 
+test('a slow server never has two requests open, and rests as long as it worked', { skip }, async () => {
+  const answered = [];
+  let open = 0;
+  let mostOpen = 0;
+  jobs.respond = (_, response) => {
+    open += 1;
+    mostOpen = Math.max(mostOpen, open);
+    setTimeout(() => {
+      open -= 1;
+      answered.push(performance.now());
+      send(response, jobs.record);
+    }, 900);
+    return true;
+  };
+  await follow();
+  await pause(4500);
+  const pauses = jobs
+    .polls()
+    .slice(1)
+    .map(({ at }, index) => at - answered[index]);
+  assert.equal(mostOpen, 1);
+  assert.ok(pauses.length >= 2);
+  assert.ok(Math.min(...pauses) >= 700, `pauses of ${pauses} ms`);
+});
+
+test('an unchanged job is answered with 304, and told once', { skip }, async () => {
+  const answers = [];
+  jobs.respond = (request, response) => {
+    const known = request.headers['if-none-match'] === '"7"';
+    answers.push(known ? 304 : 200);
+    if (known) response.writeHead(304, { ETag: '"7"', 'Cache-Control': 'no-store' }).end();
+    else send(response, jobs.record, 200, { ETag: '"7"' });
+    return true;
+  };
+  await follow({ pollInterval: 100 });
+  await pause(2500);
+  assert.ok(answers.length >= 20);
+  assert.ok(answers.filter((status) => status === 304).length >= answers.length * 0.9, `${answers}`);
+  assert.equal(await page.evaluate(() => globalThis.told.filter(([name]) => name === 'onProgress').length), 1);
+});
+
 test('at the end each callback and event has come once, and nothing more is asked', { skip }, async () => {
   await follow({ pollInterval: 50 });
   await state('running');
@@ -222,8 +263,21 @@ test('a refreshed page resumes its job until the job has ended', { skip }, async
   await follow({ persist: true, pollInterval: 50 });
   await state('running');
   await page.reload();
-  assert.equal(await page.evaluate(() => ProgressPolling.resume('place', { pollInterval: 50 }) !== null), true);
-  await page.waitForSelector('#place [aria-valuenow="42"]', { timeout: 1000 });
+  jobs.record = running(43);
+  const shown = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const values = [];
+        const place = document.getElementById('place');
+        new MutationObserver(() => {
+          const value = place.querySelector('[role=progressbar]')?.ariaValueNow;
+          if (value) values.push(Number(value));
+        }).observe(place, { subtree: true, childList: true, attributes: true });
+        ProgressPolling.resume('place', { pollInterval: 50 });
+        setTimeout(() => resolve(values), 1000);
+      }),
+  );
+  assert.ok(shown.length > 0 && Math.min(...shown) >= 42, `${shown}`);
   jobs.record = completed();
   await state('completed');
   await page.reload();

@@ -56,7 +56,7 @@ async function createAndDestroy(count) {
 test(
   'a thousand bars, made and destroyed, leave no node, listener, timer or memory behind',
   { skip: missing },
-  async () => {
+  async (context) => {
     const page = await browser.newPage();
     await page.addInitScript(countTimers);
     await page.goto(`${jobs.origin}/pages/plain.html`);

@@ -38,6 +38,19 @@ test('an outage of a minute costs at most eight requests', async () => {
   }
 });
 
+test('503 four times costs four pauses, each within its bounds', async () => {
+  for (const random of [() => 0, () => 0.5, () => 1]) {
+    const { clock, server, poller } = follow([...Array(4).fill({ status: 503 }), { body: running(1) }], { random });
+    poller.start();
+    await clock.advance(15_100);
+    assert.equal(poller.phase, 'live');
+    server.gaps.slice(0, 4).forEach((gap, index) => {
+      const ceiling = 1000 * 2 ** index;
+      assert.ok(gap >= ceiling / 2 && gap <= ceiling, `${gap} ms`);
+    });
+  }
+});
+
 test('a success ends the outage: the next failure starts from the beginning', async () => {
   const { clock, server, poller } = follow([
     unreachable,
