@@ -4,6 +4,7 @@
 mod frozen;
 mod rows;
 mod servers;
+mod testserver;
 mod wire;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,89 @@
+//! A server for tests from outside: the library under `/progress`, and routes that make and change jobs.
+//!
+//! `testserver --framework axum|actix --store memory|sqlite:PATH|postgres:URL|mysql:URL --listen 127.0.0.1:0` says
+//! `listening on http://ADDRESS` on its first line, and ends on SIGTERM. Who asks is what the header `x-viewer` says:
+//! `owner:ID` or `admin`; without it, anyone.
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `POST /test/jobs` | makes a job: 201 `{"job_id"}` |
+//! | `POST /test/jobs/{id}/update` | changes it: 200 and the record as an admin polls it |
+//! | `POST /test/jobs/{id}/run` | runs a tracker on it, in the background: 202 `{"job_id"}` |
+//! | `GET /test/counts` | how many calls the store has had: `{"store_reads", "store_writes"}` |
+//! | `GET /bare` | a body of the size of a poll, from a handler of the framework that does nothing else |
+
+mod bodies;
+mod counting;
+mod limits;
+mod on_actix;
+mod on_axum;
+mod serve;
+mod settings;
+mod test_routes;
+mod viewer;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::net::{TcpListener, TcpSocket};
+use tracing_subscriber::EnvFilter;
+
+use self::settings::{Framework, Settings};
+use self::test_routes::TestRoutes;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = Settings::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Stdout is for the address, which tests read.
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes =
+                std::iter::successors(Some(&*error as &dyn std::error::Error), |error| error.source());
+            let causes: Vec<_> = causes.map(ToString::to_string).collect();
+            eprintln!("testserver: {}", causes.join(": "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(settings: Settings) -> Result<(), Error> {
+    let counting = settings.open().await?;
+    let routes = TestRoutes::new(counting, settings.freshness()).await?;
+    let listener = listen(settings.listen)?;
+    // Whoever started us may have closed our output since; that is no reason not to serve.
+    let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?);
+    match settings.framework {
+        Framework::Axum => on_axum::serve(listener, routes, asked_to_stop()).await,
+        Framework::Actix => on_actix::serve(listener, routes, asked_to_stop()).await?,
+    }
+    Ok(())
+}
+
+/// Ten thousand may come at once, and those for whom there is no room in the queue would try again after a second or three.
+const QUEUE: u32 = 4_096;
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Another that was killed a moment ago may have listened here.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
+}
+
+async fn asked_to_stop() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let Ok(mut terminate) = terminate else { return std::future::pending().await };
+    tokio::select! {
+        // Without a handler, the signal ends the process by itself.
+        Err(_) = tokio::signal::ctrl_c() => std::future::pending().await,
+        Some(()) = terminate.recv() => {}
+        else => {}
+    }
+}

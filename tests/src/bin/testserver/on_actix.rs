@@ -1,0 +1,63 @@
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::rt::net::TcpStream;
+use actix_web::web::{self, Data, Payload};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use socket2::SockRef;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::limits::{BODY, BODY_SIZE, GRACE, HEAD, STALLED};
+use crate::test_routes::{Answer, TestRoutes};
+use crate::viewer::Named;
+
+pub(crate) async fn serve(
+    listener: TcpListener,
+    routes: TestRoutes,
+    stop: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let routes = Data::new(routes);
+    let app = move || {
+        App::new()
+            .app_data(routes.clone())
+            .service(progress_actix::scope::<Named>("/progress", routes.api.clone()))
+            .route("/bare", web::get().to(bare))
+            .route("/test/{rest:.*}", web::to(test))
+    };
+    let server = HttpServer::new(app)
+        .client_request_timeout(HEAD)
+        .client_disconnect_timeout(GRACE)
+        .shutdown_timeout(GRACE.as_secs())
+        // actix-web has no limit of its own on a client that does not take its answer; the kernel has one.
+        .on_connect(|connection, _| {
+            if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+                let _ = SockRef::from(stream).set_tcp_user_timeout(Some(STALLED));
+            }
+        })
+        .disable_signals()
+        .listen(listener.into_std()?)?
+        .run();
+    let handle = server.handle();
+    let running = tokio::spawn(server);
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return ended?,
+        () = stop => {}
+    }
+    handle.stop(true).await;
+    running.await?
+}
+
+async fn bare(routes: Data<TestRoutes>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(routes.bare.clone())
+}
+
+async fn test(routes: Data<TestRoutes>, request: HttpRequest, body: Payload) -> HttpResponse {
+    let answer = match timeout(BODY, body.to_bytes_limited(BODY_SIZE)).await {
+        Ok(Ok(Ok(body))) => routes.answer(request.method().as_str(), request.uri().path(), &body).await,
+        Ok(_) => Answer::problem(400, "the body is too large, or was cut off"),
+        Err(_) => Answer::problem(408, "the body takes too long"),
+    };
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    HttpResponse::build(status).insert_header((CONTENT_TYPE, answer.content_type)).body(answer.body)
+}

@@ -1,0 +1,36 @@
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::limits::{BODY, BODY_SIZE};
+use crate::test_routes::{Answer, TestRoutes};
+use crate::viewer::Named;
+
+pub(crate) async fn serve(listener: TcpListener, routes: TestRoutes, stop: impl Future<Output = ()>) {
+    let bare = routes.bare.clone();
+    let app = Router::new()
+        .merge(progress_axum::router::<Named, _>("/progress", routes.api.clone()))
+        .route("/bare", get(async move || ([(CONTENT_TYPE, "application/json")], bare)))
+        .route("/test/{*rest}", any(async move |request: Request| response(test(&routes, request).await)));
+    crate::serve::serve(listener, app, stop).await;
+}
+
+async fn test(routes: &TestRoutes, request: Request) -> Answer {
+    let (head, body) = request.into_parts();
+    match timeout(BODY, to_bytes(body, BODY_SIZE)).await {
+        Ok(Ok(body)) => routes.answer(head.method.as_str(), head.uri.path(), &body).await,
+        Ok(Err(_)) => Answer::problem(400, "the body is too large, or was cut off"),
+        Err(_) => Answer::problem(408, "the body takes too long"),
+    }
+}
+
+fn response(answer: Answer) -> Response {
+    let status = axum::http::StatusCode::from_u16(answer.status);
+    let status = status.unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(CONTENT_TYPE, answer.content_type)], answer.body).into_response()
+}
