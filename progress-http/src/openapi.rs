@@ -99,9 +99,6 @@ names!(
     [progress_core::EntryLevel::Info, progress_core::EntryLevel::Error]
 );
 
-/// The job's id: a UUID in lower case with hyphens. Whatever is none names no job.
-type Id = String;
-
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -145,7 +142,7 @@ fn active() {}
 
 #[utoipa::path(get, path = "/{id}", operation_id = "poll_job", summary = "One job",
     params(
-        ("id" = Id, Path, description = "The job's id"),
+        ("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job"),
         ("if-none-match" = Option<String>, Header, description = "The `ETag` of what the client has"),
         ("prefer" = Option<String>, Header, description = "`wait=N` holds the answer until the record is another, N seconds at most, and at most 25 (RFC 7240)"),
     ),
@@ -159,7 +156,7 @@ fn active() {}
 fn poll() {}
 
 #[utoipa::path(delete, path = "/{id}", operation_id = "delete_job", summary = "Forget a finished job",
-    params(("id" = Id, Path, description = "The job's id")),
+    params(("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job")),
     responses(
         (status = 204, description = "It is gone"),
     ))]
@@ -167,7 +164,7 @@ fn delete() {}
 
 #[utoipa::path(get, path = "/{id}/log", operation_id = "read_log", summary = "A job's log, oldest first",
     params(
-        ("id" = Id, Path, description = "The job's id"),
+        ("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job"),
         ("after" = Option<u64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_u64, description = "The `next_after` of the stretch before"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1_000, description = "How many entries"),
     ),
@@ -178,7 +175,7 @@ fn log() {}
 
 #[utoipa::path(get, path = "/{id}/events", operation_id = "follow_job", summary = "The record each time that it changes, as server-sent events",
     params(
-        ("id" = Id, Path, description = "The job's id"),
+        ("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job"),
         ("last-event-id" = Option<String>, Header, description = "The id of the last event that the client has"),
     ),
     responses(
@@ -188,7 +185,7 @@ fn log() {}
 fn events() {}
 
 #[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancel_job", summary = "Ask a job to stop",
-    params(("id" = Id, Path, description = "The job's id")),
+    params(("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job")),
     responses(
         (status = 200, description = "It is cancelled", body = Record<'static>),
         (status = 202, description = "It has been asked to stop", body = Record<'static>),
@@ -226,6 +223,11 @@ mod tests {
         assert_eq!((first.status, first.header("content-type")), (200, Some("application/json")));
         assert_eq!(described()["openapi"], "3.1.0");
         assert_eq!(serve(first.header("etag")).status, 304);
+        let document = String::from_utf8(serve(None).body.into_owned()).unwrap();
+        for reference in document.split("#/components/schemas/").skip(1) {
+            let (name, _) = reference.split_once('"').unwrap();
+            assert!(described()["components"]["schemas"][name].is_object(), "{name} is described");
+        }
         let operations = described()["paths"].as_object().unwrap().len();
         assert_eq!(operations, 6);
     }
