@@ -121,6 +121,12 @@ impl Server {
         &self.base
     }
 
+    /// The number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.program.child.id()
+    }
+
     /// Asks for a path.
     ///
     /// # Panics

@@ -11,6 +11,7 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     let servers = Servers::start();
     servers.report(&mut report);
     // Optimised: what is to be tortured is the program that people run.
+    report.run("prove: build", &mut programs("--release"));
     let mut prove = suite("--release");
     prove.args(arguments);
     servers.tell(&mut prove);
@@ -24,6 +25,11 @@ pub(crate) fn quick(servers: &Servers) -> Command {
     prove.arg("--quick");
     servers.tell(&mut prove);
     prove
+}
+
+/// Builds the suite and the server that it asks, which stands beside it.
+pub(crate) fn programs(profile: &str) -> Command {
+    command("cargo", &["build", "--quiet", "--locked", profile, "--package", "progress-tests", "--bins"])
 }
 
 fn suite(profile: &str) -> Command {

@@ -25,6 +25,7 @@ pub(crate) fn run() -> ExitCode {
         test
     });
 
+    report.run_with("prove: build", &compiler, |()| prove::programs("--profile=dev"));
     report.run_with("prove, quickly", &compiler, |()| prove::quick(&servers));
 
     let assets = setup::node_packages();

@@ -11,10 +11,12 @@
 mod bad_endings;
 mod black_hole;
 mod careless;
+mod client;
 mod clock;
 mod conformance;
 mod cut_ack;
 mod dead_worker;
+mod herd;
 mod increments;
 mod inputs;
 mod migrate;
@@ -25,7 +27,12 @@ mod restart;
 mod sigkill;
 mod signals;
 mod sigterm;
+mod slow_clients;
 mod storage;
+mod storm;
+mod testserver;
+mod thrift;
+mod waiting;
 mod worker;
 mod zombie;
 
@@ -36,7 +43,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 20] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -52,6 +59,11 @@ const CHECKS: [(&str, Check); 15] = [
     ("bad-endings", bad_endings::run),
     ("inputs", inputs::run),
     ("migrate", migrate::run),
+    ("storm", storm::run),
+    ("herd", herd::run),
+    ("waiting", waiting::run),
+    ("thrift", thrift::run),
+    ("slow-clients", slow_clients::run),
 ];
 
 fn main() -> ExitCode {

@@ -32,6 +32,10 @@ impl Finding {
     pub(crate) fn must_fail(self) -> Self {
         Self::new(!self.passes, self.figure, "found out")
     }
+
+    pub(crate) fn figure(&self) -> &str {
+        &self.figure
+    }
 }
 
 /// A check that mostly waits.

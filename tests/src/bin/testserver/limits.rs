@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+
 /// For the head of a request to arrive. A connection on which nothing is asked is closed after the same time.
 pub(crate) const HEAD: Duration = Duration::from_secs(10);
 
@@ -17,3 +19,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// The largest body of a request, in bytes: metadata of 16 KiB fit, however it is written.
 pub(crate) const BODY_SIZE: usize = 128 * 1024;
+
+/// Lets the kernel close a connection whose other end takes nothing for so long, however much more would fit into buffers
+/// on the way. Linux does it; elsewhere a connection stays until its buffers are full, and with actix-web for ever.
+pub(crate) fn limit_stalling(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALLED));
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}

@@ -59,9 +59,10 @@ async fn run(settings: Settings) -> Result<(), Error> {
     let listener = listen(settings.listen)?;
     // Whoever started us may have closed our output since; that is no reason not to serve.
     let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?);
+    let is_limited = !settings.without_limits;
     match settings.framework {
-        Framework::Axum => on_axum::serve(listener, routes, asked_to_stop()).await,
-        Framework::Actix => on_actix::serve(listener, routes, asked_to_stop()).await?,
+        Framework::Axum => on_axum::serve(listener, routes, is_limited, asked_to_stop()).await?,
+        Framework::Actix => on_actix::serve(listener, routes, is_limited, asked_to_stop()).await?,
     }
     Ok(())
 }

@@ -1,19 +1,21 @@
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
-use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::limits::{BODY, BODY_SIZE, GRACE, HEAD, STALLED};
+use crate::limits::{BODY, BODY_SIZE, GRACE, HEAD, limit_stalling};
 use crate::test_routes::{Answer, TestRoutes};
 use crate::viewer::Named;
 
 pub(crate) async fn serve(
     listener: TcpListener,
     routes: TestRoutes,
+    is_limited: bool,
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let routes = Data::new(routes);
@@ -25,13 +27,15 @@ pub(crate) async fn serve(
             .route("/test/{rest:.*}", web::to(test))
     };
     let server = HttpServer::new(app)
-        .client_request_timeout(HEAD)
+        .client_request_timeout(if is_limited { HEAD } else { Duration::ZERO })
         .client_disconnect_timeout(GRACE)
+        // Whoever has closed a connection does not wait for an answer on it. Otherwise one that waits for a change, and those
+        // who read for it, would stay until the time is up.
+        .h1_allow_half_closed(false)
         .shutdown_timeout(GRACE.as_secs())
-        // actix-web has no limit of its own on a client that does not take its answer; the kernel has one.
-        .on_connect(|connection, _| {
-            if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-                let _ = SockRef::from(stream).set_tcp_user_timeout(Some(STALLED));
+        .on_connect(move |connection, _| {
+            if let Some(stream) = connection.downcast_ref::<TcpStream>().filter(|_| is_limited) {
+                limit_stalling(stream);
             }
         })
         .disable_signals()

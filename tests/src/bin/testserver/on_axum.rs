@@ -11,13 +11,25 @@ use crate::limits::{BODY, BODY_SIZE};
 use crate::test_routes::{Answer, TestRoutes};
 use crate::viewer::Named;
 
-pub(crate) async fn serve(listener: TcpListener, routes: TestRoutes, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    routes: TestRoutes,
+    is_limited: bool,
+    stop: impl Future<Output = ()>,
+) -> std::io::Result<()> {
     let bare = routes.bare.clone();
     let app = Router::new()
         .merge(progress_axum::router::<Named, _>("/progress", routes.api.clone()))
         .route("/bare", get(async move || ([(CONTENT_TYPE, "application/json")], bare)))
         .route("/test/{*rest}", any(async move |request: Request| response(test(&routes, request).await)));
-    crate::serve::serve(listener, app, stop).await;
+    if is_limited {
+        crate::serve::serve(listener, app, stop).await;
+        return Ok(());
+    }
+    tokio::select! {
+        ended = async { axum::serve(listener, app).await } => ended,
+        () = stop => Ok(()),
+    }
 }
 
 async fn test(routes: &TestRoutes, request: Request) -> Answer {

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutWriter;
 
-use crate::limits::{GRACE, HEAD, STALLED};
+use crate::limits::{GRACE, HEAD, STALLED, limit_stalling};
 
 /// Serves until `stop`, and then for a moment those who have asked already.
 pub(crate) async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
@@ -32,6 +32,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, stop: impl Future<
         };
         // An event is to be sent when it happens, not when there are more.
         let _ = stream.set_nodelay(true);
+        limit_stalling(&stream);
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(STALLED));
         let service = TowerToHyperService::new(app.clone());

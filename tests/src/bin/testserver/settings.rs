@@ -23,6 +23,9 @@ pub(crate) struct Settings {
     /// a measurement of the cache is compared with.
     #[arg(long, default_value_t = 250)]
     freshness_ms: u64,
+    /// Waits for slow clients for ever, as the frameworks may: what a measurement of the limits is compared with.
+    #[arg(long)]
+    pub(crate) without_limits: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
