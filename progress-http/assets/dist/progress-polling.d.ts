@@ -61,7 +61,10 @@ export interface Clock {
 }
 
 export interface PollerOptions {
-  /** The records are at `endpoint/jobId`. Default: where the script was served from, else `/progress`. */
+  /**
+   * The records are at `endpoint/jobId`. Default: where the script was served from, else `/progress`. Those who ask one
+   * endpoint share a request (`endpoint/?ids=…`), unless they have a `url`, `headers` or a `fetch` of their own.
+   */
   endpoint?: string;
   /** The full address of the record, in place of `endpoint`. */
   url?: string;

@@ -179,7 +179,8 @@ export class Channel {
   #fail(error) {
     const asked = [...this.#asked];
     this.#asked.clear();
-    if (asked.length > 1 && !isOutage(error)) this.#disband();
+    // A server that is away says so with 502, 503 or 504; one that stumbles over the list may know the jobs.
+    if (asked.length > 1 && (!isOutage(error) || [500, 501].includes(error.status))) this.#disband();
     else this.#refuse(asked, error);
   }
 
@@ -199,12 +200,11 @@ export class Channel {
       this.#pausedUntil = until = Math.max(this.#pausedUntil, until);
       for (const poller of this.#members) poller.due = Math.max(poller.due, until);
     }
-    const dues = delays.map((delay) => (delay < Infinity ? until : delay));
-    pollers.forEach((poller, index) => (poller.due = dues[index]));
-    pollers.forEach((poller, index) => {
+    pollers.forEach((poller, index) => (poller.due = delays[index] < Infinity ? until : Infinity));
+    for (const poller of pollers) {
       // A listener of the one before may have stopped this one, or asked for another turn.
-      if (this.#members.has(poller) && poller.due === dues[index]) poller.fail(error, dues[index] - now);
-    });
+      if (this.#members.has(poller) && poller.due >= until) poller.fail(error, poller.due - now);
+    }
   }
 
   /** The endpoint does not answer for several jobs at once: from now on each asks for itself. */

@@ -219,6 +219,7 @@ test('when the server answers one, the others come back at once', async () => {
 for (const [name, answer] of [
   ['404', () => new Response('', { status: 404 })],
   ['403', () => new Response('', { status: 403 })],
+  ['500', () => new Response('', { status: 500 })],
   ['a page', () => new Response('<!doctype html>')],
   ['something else', () => Response.json({ success: false })],
 ]) {
