@@ -126,9 +126,10 @@ test('every state looks as it should', { skip: missing }, async (context) => {
 });
 
 const LOOKS = ['light', 'dark'].flatMap((theme) => ['en', 'fr'].map((lang) => ({ theme, lang })));
-const matrix = Object.entries(FRAMEWORKS).flatMap(([framework, query]) =>
-  LOOKS.map((look) => [framework, { ...query, ...look }]),
-);
+const matrix = Object.entries(FRAMEWORKS)
+  .flatMap(([framework, query]) => LOOKS.map((look) => [framework, { ...query, ...look }]))
+  // Its sheet knows next to nothing of the class names; the words make no difference there.
+  .filter(([framework, { lang }]) => framework !== 'bootstrap' || lang === 'en');
 for (const [framework, query] of matrix) {
   test(`no state offends axe: ${query.theme}, ${query.lang}, ${framework}`, { skip: missing }, async () => {
     const page = await open(query);

@@ -66,7 +66,7 @@ test('a hidden tab may be told to wait, or to go on', { skip }, async () => {
   await follow({ whenHidden: 'pause', pollInterval: 100 });
   await hideFor(200);
   const asked = jobs.polls().length;
-  const seen = await hideFor(1500);
+  const seen = await hideFor(1000);
   assert.ok(
     jobs
       .polls()
@@ -77,7 +77,7 @@ test('a hidden tab may be told to wait, or to go on', { skip }, async () => {
 
   await follow({ whenHidden: 'continue', pollInterval: 1000, hiddenPollInterval: 60_000 });
   const before = jobs.polls().length;
-  const back = await hideFor(3500);
+  const back = await hideFor(2500);
   assert.ok(
     jobs
       .polls()
