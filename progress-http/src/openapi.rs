@@ -165,7 +165,7 @@ fn delete() {}
 #[utoipa::path(get, path = "/{id}/log", operation_id = "read_log", summary = "A job's log, oldest first",
     params(
         ("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job"),
-        ("after" = Option<u64>, Query, minimum = 0, maximum = 9_007_199_254_740_991_u64, description = "The `next_after` of the stretch before"),
+        ("after" = Option<u64>, Query, minimum = 0, maximum = 18_446_744_073_709_551_615_u64, description = "The `next_after` of the stretch before"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1_000, description = "How many entries"),
     ),
     responses(
@@ -179,7 +179,7 @@ fn log() {}
         ("last-event-id" = Option<String>, Header, description = "The id of the last event that the client has"),
     ),
     responses(
-        (status = 200, description = "Events whose data is the record; the stream ends with the job", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events whose data is the record; the stream ends with the job", body = serde_json::Value, content_type = "text/event-stream"),
         (status = 204, description = "The job has ended, and the client has its last event"),
     ))]
 fn events() {}

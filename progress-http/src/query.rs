@@ -39,21 +39,7 @@ impl<'a> Parameters<'a> {
     /// The reply that says what is allowed.
     pub(crate) fn listing(&self, viewer: &Viewer, only_active: bool) -> Result<Listing, Reply> {
         let bad = |detail: &str| Reply::problem(400, detail);
-        if let Some(ids) = self.get("ids") {
-            let ids: Vec<_> = ids.split(',').collect();
-            if ids.len() > MAX_PAGE as usize {
-                return Err(bad("ids names at most 100 jobs, separated by commas"));
-            }
-            // What is no id names no job, as everywhere.
-            return Ok(Listing::Ids(ids.into_iter().filter_map(|id| id.parse().ok()).collect()));
-        }
-        let mut query = match viewer {
-            Viewer::Admin => ProgressQuery::new(),
-            Viewer::Owner(owner) => ProgressQuery::new().with_owner(owner),
-            Viewer::Anyone => {
-                return Err(Reply::problem(403, "only somebody has a list of jobs; ask for one by its id"));
-            }
-        };
+        let mut query = ProgressQuery::new();
         if only_active {
             query = query.with_active();
         }
@@ -81,7 +67,21 @@ impl<'a> Parameters<'a> {
             let cursor = cursor.parse();
             query = query.with_cursor(cursor.map_err(|_| bad("cursor is the next of an earlier page"))?);
         }
-        Ok(Listing::Page(query))
+        if let Some(ids) = self.get("ids") {
+            let ids: Vec<_> = ids.split(',').collect();
+            if ids.len() > MAX_PAGE as usize {
+                return Err(bad("ids names at most 100 jobs, separated by commas"));
+            }
+            // What is no id names no job, as everywhere.
+            return Ok(Listing::Ids(ids.into_iter().filter_map(|id| id.parse().ok()).collect()));
+        }
+        match viewer {
+            Viewer::Admin => Ok(Listing::Page(query)),
+            Viewer::Owner(owner) => Ok(Listing::Page(query.with_owner(owner))),
+            Viewer::Anyone => {
+                Err(Reply::problem(403, "only somebody has a list of jobs; ask for one by its id"))
+            }
+        }
     }
 
     /// Where a log goes on, and how many entries to give.
