@@ -1,10 +1,9 @@
 /** @import { PollerOptions, ProgressData } from './progress-polling.js' */
 /** @import { Answer } from './channel.js' */
-/** @import { JobRecord } from './record.js' */
 /** @import { PollError } from './errors.js' */
 import { Channel } from './channel.js';
 import { pollerOptions } from './options.js';
-import { toRecord } from './record.js';
+import { toState } from './record.js';
 import { RetryPolicy } from './retry.js';
 import { statusUrl, withOtherEnding } from './urls.js';
 
@@ -31,8 +30,6 @@ const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'cancelled'
 export class ProgressPoller extends EventTarget {
   /** @type {ProgressData | null} the server's JSON of the latest accepted answer */
   snapshot = null;
-  /** @type {JobRecord | null} the same, with types that can be relied upon */
-  record = null;
   /** @type {Phase} */
   phase = 'idle';
   /** @type {PollError | null} why the phase is `retrying` or `lost` */
@@ -58,6 +55,8 @@ export class ProgressPoller extends EventTarget {
 
   /** @type {Set<string>} reasons not to ask at all */
   #holds = new Set();
+  /** @type {ReturnType<typeof toState> | null} of the snapshot */
+  #state = null;
   /** @type {string | null} the latest accepted answer, to see whether another one says the same */
   #text = null;
   /** The highest that was seen; an answer without one does not undo it. */
@@ -144,23 +143,23 @@ export class ProgressPoller extends EventTarget {
     this.#givenUp = false;
     this.error = null;
     const { data } = answer;
-    const record = data && toRecord(data);
+    const state = data && toState(data);
     const text = JSON.stringify(data);
     // A replica that lags behind, or a cache, may answer with an older state; what was shown is not taken back.
-    const current = record && (record.version ?? Infinity) >= this.#version;
+    const current = state && (state.version ?? Infinity) >= this.#version;
     const news = current && text !== this.#text;
     const initial = this.snapshot === null;
     if (current) {
       this.etag = answer.etag;
-      this.#version = record.version ?? this.#version;
+      this.#version = state.version ?? this.#version;
     }
     if (news) {
-      this.record = record;
+      this.#state = state;
       this.snapshot = data;
       this.#text = text;
     }
     // The next turn is settled before anyone is told, so that a listener may stop, refresh or throw.
-    if (this.record?.ended) {
+    if (this.#state?.ended) {
       this.#halt();
       this.#enter('ended');
     } else {
@@ -168,22 +167,22 @@ export class ProgressPoller extends EventTarget {
       this.#enter('live');
     }
     this.#emit('answer', answer);
-    if (news) this.#publish(record, { data, meta: { initial, polls: this.polls } });
+    if (news) this.#publish(state, { data, meta: { initial, polls: this.polls } });
   }
 
   /**
-   * @param {JobRecord} record
+   * @param {ReturnType<typeof toState>} state
    * @param {{ data: ProgressData | null, meta: object }} detail
    */
-  #publish(record, detail) {
-    if (record.status === 'running' && !this.#started) {
+  #publish(state, detail) {
+    if (state.status === 'running' && !this.#started) {
       this.#started = true;
       this.#emit('start', detail);
     }
     this.#emit('progress', detail);
-    if (!record.ended) return;
+    if (!state.ended) return;
     this.#resolve(/** @type {ProgressData} */ (detail.data));
-    this.#emit(ENDINGS[/** @type {keyof ENDINGS} */ (record.status)], detail);
+    this.#emit(ENDINGS[/** @type {keyof ENDINGS} */ (state.status)], detail);
     this.#emit('settled', detail);
   }
 
@@ -197,7 +196,7 @@ export class ProgressPoller extends EventTarget {
     const meta = { initial: this.snapshot === null, polls: this.polls };
     if (delay === Infinity) return this.#giveUp(error, meta);
     // The record may not be visible yet, or be known by the other address.
-    if (error.kind === 'not-found' && !this.record && !this.options.url) this.url = withOtherEnding(this.url);
+    if (error.kind === 'not-found' && !this.snapshot && !this.options.url) this.url = withOtherEnding(this.url);
     this.retryAt = this.options.clock.now() + delay;
     this.#enter('retrying');
     this.#emit('retry', { data: error, meta: { ...meta, delay } });
@@ -227,7 +226,7 @@ export class ProgressPoller extends EventTarget {
   #rest(spent) {
     const { pollInterval, hiddenPollInterval } = this.options;
     const wanted = this.hidden ? Math.max(pollInterval, hiddenPollInterval) : pollInterval;
-    const interval = Math.max(wanted, this.record?.pollAfter ?? 0);
+    const interval = Math.max(wanted, this.#state?.pollAfter ?? 0);
     this.slack = interval / 2;
     this.#wait(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }

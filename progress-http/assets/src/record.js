@@ -29,12 +29,25 @@ export function parseData(text) {
   throw new PollError('unreadable', { status: 200, cause });
 }
 
-/** @param {ProgressData} data */
+/**
+ * What the poller goes by.
+ *
+ * @param {ProgressData} data
+ */
+export function toState(data) {
+  const word = String(data.status);
+  const ended = ENDED.includes(word);
+  const status = /** @type {Status} */ (ended ? word : RUNNING.includes(word) ? 'running' : 'pending');
+  return { status, ended, version: count(data.version), pollAfter: count(data.poll_after_ms) ?? 0 };
+}
+
+/**
+ * What the page shows.
+ *
+ * @param {ProgressData} data
+ */
 export function toRecord(data) {
-  const ended = ENDED.includes(String(data.status));
-  const status = /** @type {Status} */ (
-    ended ? data.status : RUNNING.includes(String(data.status)) ? 'running' : 'pending'
-  );
+  const { status, ended } = toState(data);
   const total = count(data.total_items);
   const processed = count(data.processed_items);
   return {
@@ -53,8 +66,6 @@ export function toRecord(data) {
     secondsLeft: count(data.estimated_remaining_time),
     stale: data.stale === true,
     cancelRequested: data.cancel_requested === true,
-    version: count(data.version),
-    pollAfter: count(data.poll_after_ms) ?? 0,
   };
 }
 

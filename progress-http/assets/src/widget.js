@@ -8,6 +8,7 @@ import { defaultEndpoint } from './origin.js';
 import { followPage } from './page.js';
 import { memoryOf } from './persistence.js';
 import { ProgressPoller } from './poller.js';
+import { toRecord } from './record.js';
 import { Renderer } from './renderer.js';
 import { SilenceWatch } from './silence.js';
 import { ensureStyles } from './stylesheet.js';
@@ -144,7 +145,8 @@ export class ProgressPolling {
     if (this.#life.signal.aborted) return;
     if (!this.#settled && this.#place.isConnected) this.#settle();
     const { clock } = this.#options;
-    const { record, phase, error, retryAt } = this.#poller;
+    const { snapshot, phase, error, retryAt } = this.#poller;
+    const record = snapshot && toRecord(snapshot);
     const situation = {
       record,
       phase,
