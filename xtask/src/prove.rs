@@ -37,12 +37,17 @@ fn suite(profile: &str) -> Command {
         "cargo",
         &["run", "--quiet", "--locked", profile, "--package", "progress-tests", "--bin", "prove", "--"],
     );
-    match setup::faketime() {
-        Ok(library) => {
-            prove.env("PROGRESS_TEST_FAKETIME", library);
+    // The suite says what it leaves out for want of these, and whether that is a failure.
+    for (variable, found) in [
+        ("PROGRESS_TEST_FAKETIME", setup::faketime()),
+        ("PROGRESS_TEST_SCHEMATHESIS", setup::curl().and_then(|()| setup::schemathesis())),
+    ] {
+        match found {
+            Ok(path) => {
+                prove.env(variable, path);
+            }
+            Err(reason) => eprintln!("{reason}"),
         }
-        // The suite says what it leaves out for want of it, and whether that is a failure.
-        Err(reason) => eprintln!("{reason}"),
     }
     prove
 }

@@ -8,6 +8,9 @@ use crate::step::{command, root};
 /// The mail server of the independent check, exactly this version.
 const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
+/// The tester of the described API, exactly this version.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
 /// Whether a program answers.
 fn answers(program: &str, argument: &str) -> bool {
     let status = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -63,17 +66,28 @@ pub(crate) fn faketime() -> Result<PathBuf, String> {
     }
 }
 
-/// A python that has aiosmtpd, in an environment of its own below the target folder.
+/// A python that has aiosmtpd.
 pub(crate) fn aiosmtpd() -> Result<PathBuf, String> {
-    let environment = root().join("target/xtask/aiosmtpd");
-    let python = environment.join("bin/python");
+    Ok(python("aiosmtpd", AIOSMTPD)?.join("python"))
+}
+
+/// A program that asks an API whatever its description allows, and what it does not.
+pub(crate) fn schemathesis() -> Result<PathBuf, String> {
+    Ok(python("schemathesis", SCHEMATHESIS)?.join("schemathesis"))
+}
+
+/// The programs of an environment that has a package and its dependencies, below the target folder.
+fn python(module: &str, package: &str) -> Result<PathBuf, String> {
+    let environment = root().join("target/xtask").join(module);
+    let programs = environment.join("bin");
+    let python = programs.join("python");
     let has_it = |python: &Path| {
         let mut import = Command::new(python);
-        import.args(["-c", "import aiosmtpd"]).stderr(Stdio::null());
+        import.args(["-c", &format!("import {module}")]).stderr(Stdio::null());
         import.status().is_ok_and(|status| status.success())
     };
     if has_it(&python) {
-        return Ok(python);
+        return Ok(programs);
     }
     let create = || {
         let mut create = command("python3", &["-m", "venv", "--clear"]);
@@ -87,9 +101,14 @@ pub(crate) fn aiosmtpd() -> Result<PathBuf, String> {
         }
     }
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", AIOSMTPD]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
     let is_installed = pip.status().is_ok_and(|status| status.success()) && has_it(&python);
-    if is_installed { Ok(python) } else { Err(format!("pip could not install {AIOSMTPD}")) }
+    if is_installed { Ok(programs) } else { Err(format!("pip could not install {package}")) }
+}
+
+/// A client that everybody knows.
+pub(crate) fn curl() -> Result<(), String> {
+    if answers("curl", "--version") { Ok(()) } else { install(&["curl"]) }
 }
 
 /// Node with the widget's development packages, as the lock file names them.

@@ -21,6 +21,7 @@ mod increments;
 mod inputs;
 mod migrate;
 mod one_ending;
+mod outside;
 mod place;
 mod report;
 mod restart;
@@ -43,7 +44,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 20] = [
+const CHECKS: [(&str, Check); 21] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -64,6 +65,7 @@ const CHECKS: [(&str, Check); 20] = [
     ("waiting", waiting::run),
     ("thrift", thrift::run),
     ("slow-clients", slow_clients::run),
+    ("outside", outside::run),
 ];
 
 fn main() -> ExitCode {
