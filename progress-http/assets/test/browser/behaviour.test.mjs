@@ -390,7 +390,7 @@ test('nothing below the widget moves from the first moment to the end', { skip }
   jobs.respond = () => true; // no answer yet
   await page.evaluate(() => document.getElementById('place').after('Below'));
   const height = () => page.locator('#place .progress-polling').evaluate((node) => node.offsetHeight);
-  for (const width of [1000, 320]) {
+  for (const width of [1000, 460, 400, 360, 320]) {
     await page.setViewportSize({ width, height: 600 });
     jobs.respond = () => true;
     await follow({ allowCancel: true, pollInterval: 50, requestTimeout: 200, backoffBase: 50 });
@@ -404,7 +404,7 @@ test('nothing below the widget moves from the first moment to the end', { skip }
     jobs.record = running(1, { version: 2, cancel_requested: true });
     await state('cancelling');
     heights.push(await height());
-    jobs.record = completed();
+    jobs.record = completed({ failed_items: 12, custom_title: 'Sent' });
     await state('completed');
     assert.equal(await page.locator('#place button:visible').count(), 0);
     heights.push(await height());
