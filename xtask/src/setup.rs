@@ -125,20 +125,26 @@ pub(crate) fn node_packages() -> Result<PathBuf, String> {
 
 /// A Chromium to drive.
 pub(crate) fn chromium() -> Result<PathBuf, String> {
-    if let Some(chosen) = std::env::var_os("CHROMIUM") {
+    let places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+    program("CHROMIUM", &places, "chromium")
+}
+
+/// What drives it as a WebDriver, for tests that need tabs behind tabs.
+pub(crate) fn chromedriver() -> Result<PathBuf, String> {
+    program("CHROMEDRIVER", &["/usr/bin/chromedriver"], "chromium-driver")
+}
+
+/// The program that a variable names, or is in one of these places, or Debian's package brings.
+fn program(variable: &str, places: &[&str], package: &str) -> Result<PathBuf, String> {
+    if let Some(chosen) = std::env::var_os(variable) {
         return Ok(chosen.into());
     }
-    let known = || {
-        ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-            .into_iter()
-            .map(PathBuf::from)
-            .find(|path| path.exists())
-    };
+    let known = || places.iter().map(PathBuf::from).find(|path| path.exists());
     match known() {
         Some(path) => Ok(path),
         None => {
-            install(&["chromium"])?;
-            known().ok_or_else(|| "chromium was installed, and is not where it belongs".to_owned())
+            install(&[package])?;
+            known().ok_or_else(|| format!("{package} was installed, and is not where it belongs"))
         }
     }
 }

@@ -36,10 +36,10 @@ pub(crate) fn run() -> ExitCode {
     ] {
         report.run_with(name, &assets, |assets| npm(assets, script));
     }
-    let browser = assets.and_then(|assets| Ok((assets, setup::chromium()?)));
-    report.run_with("widget: in a browser", &browser, |(assets, chromium)| {
+    let browser = assets.and_then(|assets| Ok((assets, setup::chromium()?, setup::chromedriver()?)));
+    report.run_with("widget: in a browser", &browser, |(assets, chromium, driver)| {
         let mut test = npm(assets, "test:browser");
-        test.env("CHROMIUM", chromium);
+        test.env("CHROMIUM", chromium).env("CHROMEDRIVER", driver);
         test
     });
     report.finish()
