@@ -14,6 +14,7 @@ pub mod pages;
 pub mod pdf;
 pub mod queue;
 pub mod request;
+pub mod serve;
 pub mod settings;
 pub mod web;
 pub mod worker;

@@ -16,6 +16,7 @@ use invoice_mailer::deliveries::Deliveries;
 use invoice_mailer::job::Sending;
 use invoice_mailer::mailer::Mailer;
 use invoice_mailer::queue::Queue;
+use invoice_mailer::serve;
 use invoice_mailer::settings::Settings;
 use invoice_mailer::web::{self, App};
 use invoice_mailer::worker::Worker;
@@ -76,7 +77,7 @@ async fn run(settings: Settings) -> Result<(), Unusable> {
         tokio::spawn(worker.run(settings.jobs))
     });
     match listener {
-        Some((listener, address)) => serve(listener, address, app).await?,
+        Some((listener, address)) => serve_pages(listener, address, app).await,
         None => {
             say("working on what is queued");
             asked_to_stop().await;
@@ -103,14 +104,10 @@ fn worker(settings: &Settings, app: &App, mailer: Mailer, stopping: watch::Recei
     Worker { store: Arc::clone(&app.store), queue: app.queue.clone(), sending, stopping }
 }
 
-async fn serve(listener: TcpListener, address: SocketAddr, app: App) -> Result<(), Unusable> {
+async fn serve_pages(listener: TcpListener, address: SocketAddr, app: App) {
     tokio::spawn(look_after(app.queue.clone(), Arc::clone(&app.store)));
     say(&format!("listening on http://{address}"));
-    let serving = axum::serve(listener, web::router(app));
-    tokio::select! {
-        outcome = serving => outcome.map_err(|error| Unusable::because("serving")(error.into())),
-        () = asked_to_stop() => Ok(()),
-    }
+    serve::serve(listener, web::router(app), asked_to_stop()).await;
 }
 
 /// To stdout, which is for scripts. Whoever started us may have closed it since; that is no reason not to work.
