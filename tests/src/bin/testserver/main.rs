@@ -83,8 +83,8 @@ async fn asked_to_stop() {
     let Ok(mut terminate) = terminate else { return std::future::pending().await };
     tokio::select! {
         // Without a handler, the signal ends the process by itself.
-        Err(_) = tokio::signal::ctrl_c() => std::future::pending().await,
+        Ok(()) = tokio::signal::ctrl_c() => {}
         Some(()) = terminate.recv() => {}
-        else => {}
+        else => std::future::pending().await,
     }
 }
