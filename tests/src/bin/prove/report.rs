@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 /// How much is done: everything, or as much as fits into a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,12 @@ impl Report {
             Scale::Full => full,
             Scale::Quick => quick,
         }
+    }
+
+    /// How long something may take: as promised by hand, on a quiet machine; four times that in a build, where much else goes on
+    /// and nothing is optimised.
+    pub(crate) fn at_most(&self, promised: Duration) -> Duration {
+        promised * self.rounds(1, 4)
     }
 
     /// Runs one check on one store and prints its line. A panic is a FAIL.
