@@ -47,7 +47,7 @@ export function belongingUrl(record, name, parameters = {}) {
 
 /**
  * The application mounts the script beside the records, so the address of one tells the address of the other. A copy
- * that was bundled, renamed or served by another site tells nothing.
+ * that was bundled, renamed or served by another site tells nothing. Its name may hold its hash.
  *
  * @param {string | undefined} script
  * @param {string} page
@@ -56,6 +56,6 @@ export function belongingUrl(record, name, parameters = {}) {
 export function endpointBeside(script, page) {
   if (!script) return undefined;
   const address = new URL(script, page);
-  const served = /^(.*)\/progress-polling\.m?js$/.exec(address.pathname);
+  const served = /^(.*)\/progress-polling(?:\.[0-9a-f]+)?\.m?js$/.exec(address.pathname);
   return served && address.origin === new URL(page).origin ? served[1] : undefined;
 }

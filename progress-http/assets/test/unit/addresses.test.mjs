@@ -19,6 +19,7 @@ test('the records are beside the script, where the script is the one that was se
   const page = 'https://example.org/shop/orders';
   assert.equal(endpointBeside('https://example.org/app/jobs/progress-polling.js?v=2', page), '/app/jobs');
   assert.equal(endpointBeside('https://example.org/progress-polling.mjs', page), '');
+  assert.equal(endpointBeside('https://example.org/app/jobs/progress-polling.605a964949cf8c6b.js', page), '/app/jobs');
   assert.equal(endpointBeside('https://elsewhere.example/progress/progress-polling.js', page), undefined);
   assert.equal(endpointBeside('https://example.org/assets/bundle.js', page), undefined);
   assert.equal(endpointBeside(undefined, page), undefined);
