@@ -62,7 +62,8 @@
 //! # What this is not
 //!
 //! A server: how long `HttpServer` waits for a slow client is its own setting (`client_request_timeout`, 5 s unless you
-//! say otherwise).
+//! say otherwise, for the first request of a connection; put a proxy before it for the others). Give it
+//! `h1_allow_half_closed(false)`, or a page that is closed while it waits for a change is noticed only when its time is up.
 
 mod scope;
 mod viewer;

@@ -58,7 +58,7 @@
 //! # What this is not
 //!
 //! A server: `axum::serve` waits for ever for the headers of a slow client. Put a proxy before it, or serve with hyper and
-//! its `header_read_timeout`.
+//! its `header_read_timeout`, as `serve.rs` of the example `invoice-mailer` does.
 
 mod router;
 mod viewer;

@@ -58,7 +58,7 @@ pub async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output 
 }
 
 /// Lets the kernel close a connection whose other end takes nothing for so long, however much more would fit into buffers
-/// on the way. Linux does it; elsewhere a connection stays until its buffers are full.
+/// on the way. Linux does it; elsewhere a connection stays until its buffers are full, and with actix-web for ever.
 pub fn limit_stalling(stream: &TcpStream) {
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALLED));

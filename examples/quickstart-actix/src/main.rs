@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .route("/send", web::post().to(send))
             .service(progress_actix::scope::<Anyone>("/progress", api.clone()))
     });
-    server.bind("127.0.0.1:3000")?.run().await?;
+    // A page that is closed while it waits for a change is to be noticed.
+    server.h1_allow_half_closed(false).bind("127.0.0.1:3000")?.run().await?;
     Ok(())
 }

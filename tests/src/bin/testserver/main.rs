@@ -17,6 +17,11 @@ mod counting;
 mod limits;
 mod on_actix;
 mod on_axum;
+#[path = "../../../../examples/invoice-mailer/src/serve.rs"]
+#[allow(
+    unreachable_pub,
+    reason = "the example's own, which people copy: what is measured here is what they get"
+)]
 mod serve;
 mod settings;
 mod test_routes;

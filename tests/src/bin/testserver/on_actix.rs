@@ -8,7 +8,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::limits::{BODY, BODY_SIZE, GRACE, HEAD, limit_stalling};
+use crate::limits::{BODY, BODY_SIZE};
+use crate::serve::{GRACE, HEAD, limit_stalling};
 use crate::test_routes::{Answer, TestRoutes};
 use crate::viewer::Named;
 
