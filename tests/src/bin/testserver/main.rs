@@ -75,8 +75,13 @@ async fn run(settings: Settings) -> Result<(), Error> {
 /// Ten thousand may come at once, and those for whom there is no room in the queue would try again after a second or three.
 const QUEUE: u32 = 4_096;
 
+/// Enough for what is sent here, in bytes.
+const SEND_BUFFER: u32 = 128 * 1024;
+
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Connections inherit it. Left to itself, the kernel takes megabytes for each client that does not read.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     // Another that was killed a moment ago may have listened here.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
