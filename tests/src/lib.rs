@@ -1,8 +1,10 @@
-//! What tests share: a program that is started, asked over HTTP, and always stopped; a network that fails.
+//! What tests share: a program that is started, asked over HTTP, and always stopped; a browser; a network that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what is wrong by panicking")]
 
+mod browser;
 mod database;
 mod network;
+mod not_run;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use crate::browser::{Bar, Browser, Shown};
 pub use crate::database::{Database, Kind};
 pub use crate::network::Network;
 
@@ -17,7 +20,7 @@ pub use crate::network::Network;
 #[derive(Debug)]
 pub struct Program {
     child: Child,
-    first_line: String,
+    ready_line: String,
 }
 
 /// A program that serves HTTP and says so on its first line: `listening on http://ADDRESS`. Killed when dropped.
@@ -50,13 +53,19 @@ impl Program {
     ///
     /// When it does not start, or ends without a word.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_until(command, |_| true)
+    }
+
+    /// Starts a program and waits for the line with which it says that it is ready.
+    fn start_until(command: &mut Command, is_ready: impl Fn(&str) -> bool) -> Self {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
-        let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a first line");
-        let program = Self { child, first_line: line.trim().to_owned() };
-        assert!(!program.first_line.is_empty(), "the program ended without a word");
+        // Made first, so that a program that says something else is ended as well.
+        let mut program = Self { child, ready_line: String::new() };
+        let mut lines = BufReader::new(stdout).lines().map(|line| line.expect("a line"));
+        let ready = lines.find(|line| is_ready(line.trim())).expect("the program ended without a word");
+        ready.trim().clone_into(&mut program.ready_line);
         program
     }
 
@@ -105,7 +114,7 @@ impl Server {
     /// When it does not start, or says something else.
     pub fn start(command: &mut Command) -> Self {
         let program = Program::start(command);
-        let line = &program.first_line;
+        let line = &program.ready_line;
         let base =
             line.strip_prefix("listening on ").unwrap_or_else(|| panic!("unexpected: {line:?}")).to_owned();
         // A failure is an answer like any other here.

@@ -1,0 +1,77 @@
+//! The jobs of the journeys. They go as far as the test lets them: nothing depends on how quick the machine is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use progress_core::{Failure, NewProgress, ProgressId, ProgressStore, TrackerHandle, TrackerOptions};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+pub(crate) const TOTAL: u64 = 100;
+pub(crate) const REASON: &str = "the printer is out of paper";
+
+/// How the jobs of a site end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Plan {
+    Complete,
+    /// Every tenth item fails.
+    CompleteWithErrors,
+    /// At this item, for [`REASON`].
+    FailAt(u64),
+}
+
+/// Starts jobs, on the runtime that made it: as with workers of their own, the loss of the server does not concern them.
+#[derive(Debug, Clone)]
+pub(crate) struct Jobs {
+    store: Arc<dyn ProgressStore>,
+    plan: Plan,
+    limit: watch::Sender<u64>,
+    runtime: Handle,
+}
+
+impl Jobs {
+    pub(crate) fn new(store: Arc<dyn ProgressStore>, plan: Plan) -> Self {
+        Self { store, plan, limit: watch::Sender::new(0), runtime: Handle::current() }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn ProgressStore> {
+        &self.store
+    }
+
+    /// Lets all jobs go on up to that item, those that are yet to come as well.
+    pub(crate) fn let_go_to(&self, item: u64) {
+        self.limit.send_replace(item);
+    }
+
+    pub(crate) async fn start(&self) -> ProgressId {
+        let job = NewProgress::new("journey").with_total(TOTAL).with_title("A journey");
+        let id = self.store.create(&job).await.unwrap().id;
+        let (store, plan, limit) = (Arc::clone(&self.store), self.plan, self.limit.subscribe());
+        // A job that waits for the test asks often whether it is to stop.
+        let options = TrackerOptions::new().with_heartbeat_interval(Duration::from_millis(250));
+        let work = async move |tracker| work(&tracker, plan, limit).await;
+        self.runtime.spawn(async move { options.run(store, id, work).await });
+        id
+    }
+}
+
+async fn work(tracker: &TrackerHandle, plan: Plan, mut limit: watch::Receiver<u64>) -> Result<(), Failure> {
+    for item in 1..=TOTAL {
+        tokio::select! {
+            _ = limit.wait_for(|limit| *limit >= item) => {}
+            _ = tracker.until_stopped() => {}
+        }
+        tracker.checkpoint().await?;
+        match plan {
+            Plan::FailAt(last) if item == last => return Err(Failure::new(REASON)),
+            Plan::FailAt(_) | Plan::CompleteWithErrors if item % 10 == 0 => {
+                tracker.failure(format!("item {item}"), "smudged");
+            }
+            _ => tracker.success(format!("item {item} of {TOTAL}")),
+        }
+        // So that there is something to watch.
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+// Follows the jobs that the address names, each in the way that it says, and starts another at a click.
+
+const bars = document.getElementById('bars');
+const query = new URLSearchParams(location.search);
+const showLog = query.has('log');
+
+const follow = {
+  element(job) {
+    const bar = document.createElement('progress-poller');
+    bar.setAttribute('job-id', job);
+    bar.setAttribute('allow-cancel', '');
+    bar.toggleAttribute('show-log', showLog);
+    bars.append(bar);
+  },
+  object: (job) => new ProgressPolling(place(job), job, { allowCancel: true, showLog }),
+  // A bar with headers of its own asks for itself.
+  alone: (job) => new ProgressPolling(place(job), job, { headers: { 'x-alone': 'yes' } }),
+};
+
+function place(job) {
+  const node = document.createElement('div');
+  node.id = job;
+  bars.append(node);
+  return node;
+}
+
+for (const [shape, job] of query) follow[shape]?.(job);
+
+document.getElementById('start').addEventListener('click', async () => {
+  const response = await fetch('jobs', { method: 'POST' });
+  const { job_id: job } = await response.json();
+  query.append('element', job);
+  // So that the page that is loaded again follows it as well.
+  history.replaceState(null, '', `?${query}`);
+  follow.element(job);
+});

@@ -1,0 +1,59 @@
+//! What is served, whoever serves it: the page, its script, and what is noted of each request.
+
+use std::sync::{Arc, Mutex};
+
+use progress_http::widget;
+use serde_json::json;
+
+use crate::job::Jobs;
+
+/// Nothing from elsewhere, nothing inline, no text that becomes code.
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+     base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+pub(crate) const SCRIPT: &str = include_str!("page/page.js");
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Framework {
+    Axum,
+    Actix,
+}
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    /// Below which path; empty for the root of the site.
+    pub(crate) base: &'static str,
+    pub(crate) jobs: Jobs,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Served {
+    pub(crate) fn new(base: &'static str, jobs: Jobs) -> Self {
+        Self { base, jobs, asked: Arc::default() }
+    }
+
+    pub(crate) fn page(&self) -> String {
+        let tags = widget::tags(&format!("{}/progress", self.base));
+        include_str!("page/index.html").replace("{{tags}}", &tags)
+    }
+
+    /// Starts a job: what the click is answered.
+    pub(crate) async fn start(&self) -> String {
+        json!({"success": true, "job_id": self.jobs.start().await}).to_string()
+    }
+
+    /// Notes what was asked for: a path and its query.
+    pub(crate) fn note(&self, target: &str) {
+        self.asked.lock().unwrap().push(target.to_owned());
+    }
+
+    /// What was asked of the library's routes since the last time, the widget's files aside.
+    pub(crate) fn take_asked(&self) -> Vec<String> {
+        let asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        let ours = format!("{}/progress", self.base);
+        asked
+            .into_iter()
+            .filter(|target| target.starts_with(&ours) && !target.contains("/progress-polling."))
+            .collect()
+    }
+}

@@ -1,0 +1,66 @@
+//! Several bars on one page.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::job::{Plan, TOTAL};
+use crate::on_both;
+use crate::site::Site;
+
+const BARS: usize = 5;
+const WINDOW: Duration = Duration::from_secs(2);
+/// As often as a bar asks by default.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How many requests a page may make in the window when it makes one per round.
+fn rounds() -> usize {
+    usize::try_from(WINDOW.as_millis() / INTERVAL.as_millis()).unwrap() + 1
+}
+
+/// As many jobs as bars, followed in these ways in turn.
+async fn page(site: &Site, shapes: &[&str]) -> (Vec<String>, String) {
+    let mut jobs = Vec::new();
+    let mut query = String::new();
+    for shape in shapes.iter().cycle().take(BARS) {
+        let job = site.start().await.to_string();
+        query += &format!("{shape}={job}&");
+        jobs.push(job);
+    }
+    (jobs, site.page(&query))
+}
+
+#[test]
+fn the_bars_of_a_page_make_one_request_per_round() {
+    on_both(Plan::Complete, async |browser, site| {
+        let (jobs, page) = page(site, &["element", "object"]).await;
+        browser.open(&page).await;
+        site.let_go_to(30);
+        browser.wait_for_bars(|bar| bar.percent >= Some(30)).await;
+        site.take_asked();
+        sleep(WINDOW).await;
+        let asked = site.take_asked();
+        assert!((2..=rounds()).contains(&asked.len()), "{asked:?}");
+        for target in &asked {
+            assert!(jobs.iter().all(|job| target.contains(job)), "not about all bars: {target}");
+        }
+        site.let_go_to(TOTAL);
+        let bars = browser.wait_for_bars(|bar| bar.state == "completed").await;
+        assert_eq!(bars.len(), BARS);
+    });
+}
+
+/// The control: bars that do not share are counted as such.
+#[test]
+fn bars_that_ask_for_themselves_make_more() {
+    on_both(Plan::Complete, async |browser, site| {
+        let (_, page) = page(site, &["alone"]).await;
+        browser.open(&page).await;
+        site.let_go_to(30);
+        browser.wait_for_bars(|bar| bar.percent >= Some(30)).await;
+        site.take_asked();
+        sleep(WINDOW).await;
+        let asked = site.take_asked();
+        assert!(asked.len() > rounds(), "{asked:?}");
+    });
+}

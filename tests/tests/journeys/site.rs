@@ -1,0 +1,94 @@
+//! A site that serves the page and the library, and can be lost.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use progress_core::{MemoryStore, ProgressId, ProgressStore};
+use tokio::sync::oneshot;
+
+use crate::job::{Jobs, Plan};
+use crate::served::{Framework, Served};
+use crate::{on_actix, on_axum};
+
+/// A site in threads of its own, with records that outlive the server.
+pub(crate) struct Site {
+    framework: Framework,
+    served: Served,
+    address: SocketAddr,
+    server: Option<Server>,
+}
+
+struct Server {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Site {
+    /// Opens it on a free port. Jobs begin when they are let go.
+    pub(crate) fn open(framework: Framework, base: &'static str, plan: Plan) -> Self {
+        let served = Served::new(base, Jobs::new(Arc::new(MemoryStore::new()), plan));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Some(serve(framework, listener, served.clone()));
+        Self { framework, served, address, server }
+    }
+
+    /// The address of the page, with a query.
+    pub(crate) fn page(&self, query: &str) -> String {
+        format!("http://{}{}/?{query}", self.address, self.served.base)
+    }
+
+    /// Starts a job as if somebody else had clicked.
+    pub(crate) async fn start(&self) -> ProgressId {
+        self.served.jobs.start().await
+    }
+
+    /// The records.
+    pub(crate) fn store(&self) -> &Arc<dyn ProgressStore> {
+        self.served.jobs.store()
+    }
+
+    /// Lets all jobs go on up to that item.
+    pub(crate) fn let_go_to(&self, item: u64) {
+        self.served.jobs.let_go_to(item);
+    }
+
+    /// What was asked of the library's routes since the last time.
+    pub(crate) fn take_asked(&self) -> Vec<String> {
+        self.served.take_asked()
+    }
+
+    /// The server stops, and every connection is closed.
+    pub(crate) fn lose(&mut self) {
+        let server = self.server.take().expect("a server");
+        server.stop.send(()).expect("a server that runs");
+        server.thread.join().unwrap();
+        assert!(std::net::TcpStream::connect(self.address).is_err(), "somebody still answers");
+    }
+
+    /// Another server takes its place, with the same records.
+    pub(crate) fn come_back(&mut self) {
+        let listener = TcpListener::bind(self.address).unwrap();
+        self.server = Some(serve(self.framework, listener, self.served.clone()));
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            // One that has ended by itself has said why.
+            let _ = server.stop.send(());
+            let _ = server.thread.join();
+        }
+    }
+}
+
+fn serve(framework: Framework, listener: TcpListener, served: Served) -> Server {
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::spawn(move || match framework {
+        Framework::Axum => on_axum::serve(listener, served, stopped),
+        Framework::Actix => on_actix::serve(listener, served, stopped),
+    });
+    Server { stop, thread }
+}
