@@ -1,26 +1,14 @@
 //! What the tests of the whole program share.
 
-use std::process::Command;
+mod program;
+
 use std::time::Duration;
 
 use progress_tests::Server;
-use serde_json::Value;
+
+pub(crate) use self::program::{is_finished, number, program};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The program, on a free port. What the person who runs the tests has set is not what they test.
-pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_invoice-mailer"));
-    command.args(arguments);
-    for (name, _) in std::env::vars_os() {
-        let is_ours = name.to_str().is_some_and(|name| name.starts_with("INVOICE_MAILER_"));
-        if is_ours || name == "DATABASE_URL" || name == "SMTP_URL" {
-            command.env_remove(name);
-        }
-    }
-    command.env("RUST_LOG", "error");
-    command
-}
 
 pub(crate) fn send(server: &Server, count: u32) -> String {
     let answer = server.post("/invoices/send", "application/json", &format!("{{\"count\": {count}}}"));
@@ -29,14 +17,6 @@ pub(crate) fn send(server: &Server, count: u32) -> String {
     let location = answer.location.unwrap();
     assert_eq!(location, format!("/progress/{}", answer.json["job_id"].as_str().unwrap()));
     location
-}
-
-pub(crate) fn is_finished(record: &Value) -> bool {
-    record["finished"] == true
-}
-
-pub(crate) fn number(record: &Value, name: &str) -> u64 {
-    record[name].as_u64().unwrap()
 }
 
 /// How many mails the built-in catcher has taken.
