@@ -123,15 +123,25 @@ pub(crate) fn node_packages() -> Result<PathBuf, String> {
     if is_installed { Ok(assets) } else { Err("npm ci failed".to_owned()) }
 }
 
-/// A Chromium to drive.
-pub(crate) fn chromium() -> Result<PathBuf, String> {
-    let places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-    program("CHROMIUM", &places, "chromium")
+/// A browser that tests can drive.
+pub(crate) struct Browser {
+    chromium: PathBuf,
+    driver: PathBuf,
 }
 
-/// What drives it as a WebDriver, for tests that need tabs behind tabs.
-pub(crate) fn chromedriver() -> Result<PathBuf, String> {
-    program("CHROMEDRIVER", &["/usr/bin/chromedriver"], "chromium-driver")
+impl Browser {
+    /// Tells tests where it is.
+    pub(crate) fn tell(&self, test: &mut Command) {
+        test.env("CHROMIUM", &self.chromium).env("CHROMEDRIVER", &self.driver);
+    }
+}
+
+/// A Chromium, and its WebDriver for tests that need tabs behind tabs or are no scripts.
+pub(crate) fn browser() -> Result<Browser, String> {
+    let places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+    let chromium = program("CHROMIUM", &places, "chromium")?;
+    let driver = program("CHROMEDRIVER", &["/usr/bin/chromedriver"], "chromium-driver")?;
+    Ok(Browser { chromium, driver })
 }
 
 /// The program that a variable names, or is in one of these places, or Debian's package brings.

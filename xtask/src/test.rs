@@ -14,12 +14,19 @@ pub(crate) fn run() -> ExitCode {
     if let Err(reason) = &python {
         report.not_run("invoice-mailer against aiosmtpd", reason);
     }
+    let browser = setup::browser();
+    if let Err(reason) = &browser {
+        report.not_run("journeys in a browser", reason);
+    }
     let servers = Servers::start();
     servers.report(&mut report);
     report.run_with("cargo test", &compiler, |()| {
         let mut test = command("cargo", &["test", "--workspace", "--locked", "--no-fail-fast"]);
         if let Ok(python) = &python {
             test.env("AIOSMTPD_PYTHON", python);
+        }
+        if let Ok(browser) = &browser {
+            browser.tell(&mut test);
         }
         servers.tell(&mut test);
         test
@@ -36,10 +43,10 @@ pub(crate) fn run() -> ExitCode {
     ] {
         report.run_with(name, &assets, |assets| npm(assets, script));
     }
-    let browser = assets.and_then(|assets| Ok((assets, setup::chromium()?, setup::chromedriver()?)));
-    report.run_with("widget: in a browser", &browser, |(assets, chromium, driver)| {
+    let both = assets.and_then(|assets| Ok((assets, browser?)));
+    report.run_with("widget: in a browser", &both, |(assets, browser)| {
         let mut test = npm(assets, "test:browser");
-        test.env("CHROMIUM", chromium).env("CHROMEDRIVER", driver);
+        browser.tell(&mut test);
         test
     });
     report.finish()
