@@ -37,7 +37,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .route("/send", web::post().to(send))
             .service(progress_actix::scope::<Anyone>("/progress", api.clone()))
     });
-    // A page that is closed while it waits for a change is to be noticed.
-    server.h1_allow_half_closed(false).bind("127.0.0.1:3000")?.run().await?;
+    // A page that is closed while it waits for a change is to be noticed, and a client that does not read.
+    let server = server.h1_allow_half_closed(false).on_connect(|connection, _| {
+        #[cfg(target_os = "linux")]
+        if let Some(stream) = connection.downcast_ref::<rt::net::TcpStream>() {
+            let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(Duration::from_secs(10)));
+        }
+    });
+    server.bind("127.0.0.1:3000")?.run().await?;
     Ok(())
 }

@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::State,
-    response::Html,
-    routing::{get, post},
-};
+use axum::{Router, extract::State, response::Html, routing};
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, rt::TokioTimer, service::TowerToHyperService};
 use progress_axum::{Anyone, Janitor, NewProgress, ProgressStore, Tracker};
 use progress_sqlx::SqliteStore;
+use tokio_io_timeout::TimeoutWriter;
 
 type Store = Arc<dyn ProgressStore>;
 
@@ -17,6 +15,7 @@ const PAGE: &str = r#"<!doctype html><title>Invoices</title>
 <script src="/progress/progress-polling.js"></script>
 <button onclick="fetch('/send', {method: 'POST'}).then(r => r.text()).then(id => new ProgressPolling('bar', id))">Send</button>
 <div id="bar"></div>"#;
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
 async fn send(State(store): State<Store>) -> Result<String, String> {
     let job = NewProgress::new("email_sending").with_total(50).with_title("Sending invoices");
@@ -37,10 +36,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store: Store = Arc::new(SqliteStore::connect("sqlite://progress.db").await?);
     tokio::spawn(Janitor::new(store.clone()).run()); // fails the jobs of dead workers
     let app = Router::new()
-        .route("/", get(async || Html(PAGE)))
-        .route("/send", post(send))
+        .route("/", routing::get(async || Html(PAGE)))
+        .route("/send", routing::post(send))
         .merge(progress_axum::router::<Anyone, _>("/progress", store.clone()))
         .with_state(store);
-    axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;
-    Ok(())
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let mut http = http1::Builder::new(); // `axum::serve` waits for slow clients for ever
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await; // too many are open
+            continue;
+        };
+        let mut stream = Box::pin(TimeoutWriter::new(stream));
+        stream.as_mut().set_timeout_pinned(PATIENCE);
+        tokio::spawn(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone())));
+    }
 }

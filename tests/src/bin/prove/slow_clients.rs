@@ -195,6 +195,12 @@ async fn unread(
         let _ = stream.try_write(request.as_bytes());
         kept.push(stream);
     }
+    // Before it has taken them in, none is there to be gone.
+    let all = before + usize::from(HONEST) + clients as usize;
+    let begun = Instant::now();
+    while server.sockets() < all && begun.elapsed() < Duration::from_secs(3) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     // The honest ones are still there.
     let gone = server.until_sockets(before + usize::from(HONEST), LONGEST).await;
     let open = server.sockets().saturating_sub(before + usize::from(HONEST));
