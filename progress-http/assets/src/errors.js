@@ -15,8 +15,9 @@ export class PollError extends Error {
    * @param {PollErrorKind} kind
    * @param {{ status?: number, retryAfter?: number, cause?: unknown }} [context]
    */
-  constructor(kind, { status = 0, retryAfter = 0, cause } = {}) {
-    super(`progress poll failed: ${kind}${status ? ` (HTTP ${status})` : ''}`, { cause });
+  constructor(kind, context = {}) {
+    const { status = 0, retryAfter = 0 } = context;
+    super(`progress poll failed: ${kind}${status ? ` (HTTP ${status})` : ''}`, context);
     this.kind = kind;
     /** The HTTP status, or 0 when there was no answer. */
     this.status = status;
@@ -26,11 +27,20 @@ export class PollError extends Error {
 }
 
 /**
+ * Whether the trouble is the server's, and not that of a job or of the one who asks.
+ *
+ * @param {{ status: number }} error
+ */
+export function isOutage({ status }) {
+  return !status || status >= 500 || [408, 425, 429].includes(status);
+}
+
+/**
  * @param {number} status an HTTP status that is neither 2xx nor 304
  * @returns {PollErrorKind}
  */
 export function kindOfStatus(status) {
   if (status === 404) return 'not-found';
   if (status === 410) return 'gone';
-  return status >= 500 || [408, 425, 429].includes(status) ? 'server' : 'refused';
+  return isOutage({ status }) ? 'server' : 'refused';
 }

@@ -4,7 +4,7 @@ import { PollError, kindOfStatus } from './errors.js';
 /**
  * @typedef {object} Reply
  * @property {number} status 200, 202, 304 …
- * @property {string} text
+ * @property {string} text empty for 304
  * @property {string | null} etag
  */
 
@@ -18,20 +18,16 @@ import { PollError, kindOfStatus } from './errors.js';
  * @param {{ method?: string, etag?: string | null, controller?: AbortController }} [request]
  * @returns {Promise<Reply>}
  */
-export async function exchange(options, url, { method = 'GET', etag, controller = new AbortController() } = {}) {
+export function exchange(options, url, { method = 'GET', etag, controller = new AbortController() } = {}) {
   const { clock } = options;
   const { signal } = controller;
-  const aborted = new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
   const deadline = clock.setTimeout(() => controller.abort(new PollError('timeout')), options.requestTimeout);
-  try {
-    return /** @type {Reply} */ (await Promise.race([send(options, url, method, etag, signal), aborted]));
-  } catch (error) {
-    throw error instanceof PollError ? error : new PollError('network', { cause: error });
-  } finally {
-    clock.clearTimeout(deadline);
-  }
+  return new Promise((resolve, reject) => {
+    signal.onabort = () => reject(signal.reason);
+    send(options, url, method, etag, signal).then(resolve, (cause) =>
+      reject(cause instanceof PollError ? cause : new PollError('network', { cause })),
+    );
+  }).finally(() => clock.clearTimeout(deadline));
 }
 
 /**
@@ -42,24 +38,17 @@ export async function exchange(options, url, { method = 'GET', etag, controller 
  * @param {AbortSignal} signal
  * @returns {Promise<Reply>}
  */
-async function send(options, url, method, etag, signal) {
-  const given = typeof options.headers === 'function' ? await options.headers() : options.headers;
-  const headers = new Headers(given);
+async function send({ fetch, headers: given, credentials }, url, method, etag, signal) {
+  const headers = new Headers(typeof given === 'function' ? await given() : given);
   headers.set('Accept', 'application/json');
   // Set by hand, with the HTTP cache out of the way, the script sees the 304 itself and no body crosses the wire.
   if (etag) headers.set('If-None-Match', etag);
-  const response = await options.fetch(url, {
-    method,
-    headers,
-    signal,
-    credentials: options.credentials,
-    cache: 'no-store',
-  });
-  const { status } = response;
-  if (status !== 304 && (status < 200 || status > 299)) {
+  const response = await fetch(url, { method, headers, signal, credentials, cache: 'no-store' });
+  const { ok, status } = response;
+  if (!ok && status !== 304) {
     throw new PollError(kindOfStatus(status), { status, retryAfter: retryAfter(response.headers) });
   }
-  return { status, text: status === 304 ? '' : await response.text(), etag: response.headers.get('ETag') };
+  return { status, text: await response.text(), etag: response.headers.get('ETag') };
 }
 
 /**
@@ -69,7 +58,6 @@ async function send(options, url, method, etag, signal) {
  */
 function retryAfter(headers) {
   const value = headers.get('Retry-After') ?? '';
-  if (/^\d+$/.test(value)) return Number(value) * 1000;
-  const wait = Date.parse(value) - (Date.parse(headers.get('Date') ?? '') || Date.now());
-  return Math.max(wait, 0) || 0;
+  const until = Date.parse(value) - (Date.parse(headers.get('Date') ?? '') || Date.now());
+  return Math.max(Number(value) * 1000 || until, 0) || 0;
 }

@@ -1,9 +1,6 @@
 /** @import { PollerOptions, WidgetOptions } from './progress-polling.js' */
 import { systemClock } from './clock.js';
 
-/** A page that asks for less than this would only load the server: nobody reads twenty numbers a second. */
-const SHORTEST_INTERVAL = 50;
-
 /**
  * Bound late and to the global: a browser's fetch refuses to be called as a method of anything else.
  *
@@ -12,7 +9,7 @@ const SHORTEST_INTERVAL = 50;
 export const globalFetch = (input, init) => globalThis.fetch(input, init);
 
 /**
- * An option set to `undefined` means its default, so callers can pass their own optional settings through.
+ * An option set to `undefined`, or to `null`, means its default, so callers can pass their own optional settings through.
  *
  * @template {object} Defaults
  * @template {object} Given
@@ -20,14 +17,15 @@ export const globalFetch = (input, init) => globalThis.fetch(input, init);
  * @param {Given} given
  * @returns {Defaults & Given}
  */
-function withDefaults(defaults, given) {
-  const present = Object.entries(given).filter(([, value]) => value !== undefined);
-  return Object.assign({}, defaults, /** @type {Given} */ (Object.fromEntries(present)));
+export function withDefaults(defaults, given) {
+  const options = /** @type {any} */ ({ ...given });
+  for (const name in defaults) options[name] ??= defaults[name];
+  return options;
 }
 
 /** @param {PollerOptions} given */
 export function pollerOptions(given) {
-  const options = withDefaults(
+  return withDefaults(
     {
       endpoint: '/progress',
       pollInterval: 500,
@@ -44,8 +42,6 @@ export function pollerOptions(given) {
     },
     given,
   );
-  options.pollInterval = Math.max(options.pollInterval, SHORTEST_INTERVAL);
-  return options;
 }
 
 /** @typedef {ReturnType<typeof pollerOptions>} ResolvedPollerOptions */

@@ -1,10 +1,10 @@
 /** @import { PollerOptions, ProgressData } from './progress-polling.js' */
-/** @import { Answer } from './channel.js' */
-/** @import { PollError } from './errors.js' */
-import { Channel } from './channel.js';
+/** @import { Answer, Channel } from './channel.js' */
+/** @import { PollError, PollErrorKind } from './errors.js' */
+import { channelFor } from './channel.js';
+import { isOutage } from './errors.js';
 import { pollerOptions } from './options.js';
-import { toState } from './record.js';
-import { RetryPolicy } from './retry.js';
+import { ENDINGS, count, toState } from './record.js';
 import { statusUrl, withOtherEnding } from './urls.js';
 
 /**
@@ -14,11 +14,14 @@ import { statusUrl, withOtherEnding } from './urls.js';
  * @typedef {'idle' | 'live' | 'retrying' | 'lost' | 'ended'} Phase
  */
 
+/** A page that asks for less than this would only load the server: nobody reads twenty numbers a second. */
+const SHORTEST_INTERVAL = 50;
+
 /** A slow server is left alone for as long as it took to answer, but not for longer than this. */
 const LONGEST_REST = 30_000;
 
-/** The event that tells of each ending. */
-const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'cancelled' };
+/** A proxy's error page in place of a record is either passing or permanent; two more looks tell which. */
+const UNREADABLE_RETRIES = 2;
 
 /**
  * Follows one job. Knows nothing of pages: whoever has one calls `hold`, `release` and sets `hidden`.
@@ -34,8 +37,6 @@ export class ProgressPoller extends EventTarget {
   phase = 'idle';
   /** @type {PollError | null} why the phase is `retrying` or `lost` */
   error = null;
-  /** When the next attempt is due, on the poller's clock; meaningful while `retrying`. */
-  retryAt = 0;
   /** How many answers were received. */
   polls = 0;
   /** A hidden page asks less often. */
@@ -44,8 +45,8 @@ export class ProgressPoller extends EventTarget {
   finished;
 
   // What the channel goes by.
-  /** When the next turn is; `Infinity` while there is none, or a request is open. */
-  due = Infinity;
+  /** When the next turn is, on the poller's clock; `Infinity` to give up. */
+  due = 0;
   /** How much earlier the turn may come, to share a request. */
   slack = 0;
   /** @type {string | null} */
@@ -54,17 +55,16 @@ export class ProgressPoller extends EventTarget {
   channel = null;
 
   /** @type {Set<string>} reasons not to ask at all */
-  #holds = new Set();
-  /** @type {ReturnType<typeof toState> | null} of the snapshot */
-  #state = null;
-  /** @type {string | null} the latest accepted answer, to see whether another one says the same */
-  #text = null;
+  #holds = new Set(['stopped']);
+  /** @type {string | undefined} the latest accepted answer, to see whether another one says the same */
+  #text;
   /** The highest that was seen; an answer without one does not undo it. */
   #version = 0;
+  /** @type {PollErrorKind[]} in a row */
+  #failures = [];
   #started = false;
   #givenUp = false;
-  #resolve = /** @type {(data: ProgressData) => void} */ (() => {});
-  #reject = /** @type {(reason: unknown) => void} */ (() => {});
+  #settle = /** @type {(result: ProgressData | Error) => void} */ (() => {});
 
   /**
    * @param {string} jobId
@@ -75,7 +75,6 @@ export class ProgressPoller extends EventTarget {
     this.jobId = jobId;
     this.options = pollerOptions(options);
     this.url = statusUrl(this.options, jobId);
-    this.retry = new RetryPolicy(this.options);
     this.finished = this.#promise();
   }
 
@@ -84,35 +83,35 @@ export class ProgressPoller extends EventTarget {
     if (this.phase === 'lost') {
       this.finished = this.#promise();
       this.#givenUp = false;
-      this.retry.reset();
+      this.#failures = [];
     }
+    this.#holds.delete('stopped');
     if (this.phase === 'idle') this.#enter('live');
     this.refresh();
   }
 
   /** Asks no more until `start`; an answer that is under way is dropped. */
   stop() {
-    this.#halt();
+    this.hold('stopped');
     if (this.phase !== 'ended') this.#enter('idle');
   }
 
   /** Asks now instead of at the next turn. */
   refresh() {
-    if (this.phase === 'idle' || this.phase === 'ended' || this.#holds.size || this.channel?.asksFor(this)) return;
-    this.#wait(0);
+    if (!this.#holds.size) this.#wait(0);
   }
 
   /** Stops for good. */
   destroy() {
     this.stop();
-    this.#holds.add('destroyed');
-    this.#reject(new DOMException('The poller was destroyed.', 'AbortError'));
+    this.hold('destroyed');
+    this.#settle(new DOMException('The poller was destroyed.', 'AbortError'));
   }
 
   /** @param {string} reason nothing is asked while there is one: `offline`, for example */
   hold(reason) {
     this.#holds.add(reason);
-    this.#halt();
+    this.channel?.leave(this);
     this.#emit('connection');
   }
 
@@ -128,93 +127,96 @@ export class ProgressPoller extends EventTarget {
     return this.#holds.has(reason);
   }
 
-  #halt() {
-    this.channel?.leave(this);
-    this.channel = null;
-  }
-
   /**
    * @param {Answer} answer
    * @param {number} spent
    */
   accept(answer, spent) {
     this.polls += 1;
-    this.retry.reset();
+    this.#failures = [];
     this.#givenUp = false;
-    this.error = null;
-    const { data } = answer;
-    const state = data && toState(data);
-    const text = JSON.stringify(data);
+    const { data, etag } = answer;
+    const meta = this.#meta();
+    const version = count(data?.version) ?? this.#version;
+    const before = this.#text;
     // A replica that lags behind, or a cache, may answer with an older state; what was shown is not taken back.
-    const current = state && (state.version ?? Infinity) >= this.#version;
-    const news = current && text !== this.#text;
-    const initial = this.snapshot === null;
-    if (current) {
-      this.etag = answer.etag;
-      this.#version = state.version ?? this.#version;
-    }
-    if (news) {
-      this.#state = state;
+    if (data && version >= this.#version) {
+      this.#version = version;
+      this.#text = JSON.stringify(data);
       this.snapshot = data;
-      this.#text = text;
+      this.etag = etag;
     }
+    const news = this.#text !== before && this.snapshot;
+    const { status, ended } = toState(news || {});
     // The next turn is settled before anyone is told, so that a listener may stop, refresh or throw.
-    if (this.#state?.ended) {
-      this.#halt();
+    if (ended) {
+      this.hold('ended');
       this.#enter('ended');
     } else {
       this.#rest(spent);
       this.#enter('live');
     }
     this.#emit('answer', answer);
-    if (news) this.#publish(state, { data, meta: { initial, polls: this.polls } });
-  }
-
-  /**
-   * @param {ReturnType<typeof toState>} state
-   * @param {{ data: ProgressData | null, meta: object }} detail
-   */
-  #publish(state, detail) {
-    if (state.status === 'running' && !this.#started) {
+    if (!news) return;
+    if (status === 'running' && !this.#started) {
       this.#started = true;
-      this.#emit('start', detail);
+      this.#emit('start', { data, meta });
     }
-    this.#emit('progress', detail);
-    if (!state.ended) return;
-    this.#resolve(/** @type {ProgressData} */ (detail.data));
-    this.#emit(ENDINGS[/** @type {keyof ENDINGS} */ (state.status)], detail);
-    this.#emit('settled', detail);
+    this.#emit('progress', { data, meta });
+    if (ended) this.#end(ENDINGS[/** @type {keyof ENDINGS} */ (status)], news, meta);
   }
 
   /**
+   * Settles when to try again.
+   *
    * @param {PollError} error
-   * @param {number} delay until the next attempt, which the channel has arranged; `Infinity` to give up
+   * @param {number} jitter 0 to 1; keeps a thousand pages that lost the same server from coming back in the same
+   *   millisecond
    */
-  fail(error, delay) {
-    this.error = error;
+  backOff(error, jitter) {
+    const { kind, retryAfter } = error;
+    const { clock, maxRetries, notFoundRetries, backoffBase, backoffMax } = this.options;
+    /** @type {Partial<Record<PollErrorKind, number>>} */
+    const limits = { 'not-found': notFoundRetries, unreadable: UNREADABLE_RETRIES };
+    const limit = isOutage(error) ? maxRetries : (limits[kind] ?? 0);
+    this.#failures.push(kind);
+    // Kinds are counted apart: a restart must not use up the patience for a 404.
+    const alike = this.#failures.filter((failure) => failure === kind).length;
+    const pause = Math.min(backoffMax, backoffBase * 2 ** (this.#failures.length - 1)) * (0.5 + jitter / 2);
+    this.due = alike > limit ? Infinity : clock.now() + Math.max(pause, retryAfter);
+  }
+
+  /** @param {PollError} error that `backOff` knows of */
+  fail(error) {
+    const meta = this.#meta();
     this.slack = 0;
-    const meta = { initial: this.snapshot === null, polls: this.polls };
-    if (delay === Infinity) return this.#giveUp(error, meta);
-    // The record may not be visible yet, or be known by the other address.
-    if (error.kind === 'not-found' && !this.snapshot && !this.options.url) this.url = withOtherEnding(this.url);
-    this.retryAt = this.options.clock.now() + delay;
-    this.#enter('retrying');
-    this.#emit('retry', { data: error, meta: { ...meta, delay } });
+    if (this.due === Infinity) {
+      this.channel?.leave(this);
+      this.#enter('lost', error);
+      // A page that comes back to the front looks once more by itself; being told the same again would be noise.
+      if (!this.#givenUp) this.#end('error', error, meta);
+      this.#givenUp = true;
+    } else {
+      // The record may not be visible yet, or be known by the other address.
+      if (error.kind === 'not-found' && !this.snapshot && !this.options.url) this.url = withOtherEnding(this.url);
+      this.#enter('retrying', error);
+      this.#emit('retry', { data: error, meta: { ...meta, delay: this.due - this.options.clock.now() } });
+    }
+  }
+
+  #meta() {
+    return { initial: !this.snapshot, polls: this.polls };
   }
 
   /**
-   * @param {PollError} error
+   * @param {string} type
+   * @param {ProgressData | PollError} data
    * @param {object} meta
    */
-  #giveUp(error, meta) {
-    this.#halt();
-    this.#enter('lost');
-    // A page that comes back to the front looks once more by itself; being told the same again would be noise.
-    if (this.#givenUp) return;
-    this.#givenUp = true;
-    this.#reject(error);
-    this.#emit('error', { data: error, meta });
-    this.#emit('settled', { data: error, meta });
+  #end(type, data, meta) {
+    this.#settle(data);
+    this.#emit(type, { data, meta });
+    this.#emit('settled', { data, meta });
   }
 
   /**
@@ -225,8 +227,9 @@ export class ProgressPoller extends EventTarget {
    */
   #rest(spent) {
     const { pollInterval, hiddenPollInterval } = this.options;
-    const wanted = this.hidden ? Math.max(pollInterval, hiddenPollInterval) : pollInterval;
-    const interval = Math.max(wanted, this.#state?.pollAfter ?? 0);
+    const whileHidden = this.hidden ? hiddenPollInterval : 0;
+    const wished = count(this.snapshot?.poll_after_ms) ?? 0;
+    const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished);
     this.slack = interval / 2;
     this.#wait(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }
@@ -234,21 +237,24 @@ export class ProgressPoller extends EventTarget {
   /** @param {number} delay */
   #wait(delay) {
     this.due = this.options.clock.now() + delay;
-    this.channel ??= Channel.for(this);
-    this.channel.arrange(this);
+    this.channel ??= channelFor(this);
+    this.channel.join(this);
   }
 
-  /** @param {Phase} phase */
-  #enter(phase) {
-    if (this.phase === phase && phase !== 'retrying') return;
+  /**
+   * @param {Phase} phase
+   * @param {PollError | null} [error]
+   */
+  #enter(phase, error = null) {
+    if (this.phase === phase && this.error === error) return;
     this.phase = phase;
+    this.error = error;
     this.#emit('connection');
   }
 
   #promise() {
     const promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
+      this.#settle = (result) => (result instanceof Error ? reject(result) : resolve(result));
     });
     // Whoever does not ask for the promise shall not hear of its rejection.
     promise.catch(() => {});

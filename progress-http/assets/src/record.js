@@ -3,10 +3,8 @@ import { PollError } from './errors.js';
 
 /** @typedef {'pending' | 'running' | 'completed' | 'failed' | 'cancelled'} Status */
 
-const ENDED = ['completed', 'failed', 'cancelled'];
-
-/** The second is the word of other servers. */
-const RUNNING = ['running', 'in_progress'];
+/** How a job may end, and the event that tells of it. */
+export const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'cancelled' };
 
 /**
  * The server's JSON, as far as it can be believed: every field has the type it should have, or is `null`.
@@ -30,15 +28,15 @@ export function parseData(text) {
 }
 
 /**
- * What the poller goes by.
- *
  * @param {ProgressData} data
+ * @returns {{ status: Status, ended: boolean }}
  */
 export function toState(data) {
   const word = String(data.status);
-  const ended = ENDED.includes(word);
-  const status = /** @type {Status} */ (ended ? word : RUNNING.includes(word) ? 'running' : 'pending');
-  return { status, ended, version: count(data.version), pollAfter: count(data.poll_after_ms) ?? 0 };
+  const ended = Object.hasOwn(ENDINGS, word);
+  // The second is the word of other servers.
+  const running = word === 'running' || word === 'in_progress';
+  return { status: ended ? /** @type {Status} */ (word) : running ? 'running' : 'pending', ended };
 }
 
 /**
@@ -69,9 +67,12 @@ export function toRecord(data) {
   };
 }
 
-/** @param {unknown} value */
-function count(value) {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+/**
+ * @param {any} value
+ * @returns {number | null} `null` for what is no count
+ */
+export function count(value) {
+  return Number.isFinite(value) && value >= 0 ? value : null;
 }
 
 /** @param {unknown} value */

@@ -1,5 +1,8 @@
-/** @param {string} path */
-const withoutSlash = (path) => path.replace(/\/+$/, '');
+/**
+ * @param {string} base
+ * @param {string} name
+ */
+const below = (base, name) => `${base.replace(/\/+$/, '')}/${name}`;
 
 /**
  * @param {{ endpoint: string, url?: string }} options
@@ -7,7 +10,7 @@ const withoutSlash = (path) => path.replace(/\/+$/, '');
  * @returns {string} where the record of the job is read
  */
 export function statusUrl({ endpoint, url }, jobId) {
-  return url || `${withoutSlash(endpoint)}/${encodeURIComponent(jobId)}`;
+  return url || below(endpoint, encodeURIComponent(jobId));
 }
 
 /**
@@ -22,11 +25,12 @@ export function withOtherEnding(url) {
 
 /**
  * @param {{ endpoint: string }} options
- * @param {string[]} jobIds
+ * @param {Iterable<{ jobId: string }>} jobs
  * @returns {string} where the records of several jobs are read at once
  */
-export function listUrl({ endpoint }, jobIds) {
-  return `${withoutSlash(endpoint)}/?ids=${jobIds.map(encodeURIComponent).join()}`;
+export function listUrl({ endpoint }, jobs) {
+  const ids = new Set([...jobs].map(({ jobId }) => encodeURIComponent(jobId)));
+  return below(endpoint, `?ids=${[...ids]}`);
 }
 
 /**
@@ -42,7 +46,7 @@ export function belongingUrl(record, name, parameters = {}) {
   const search = new URLSearchParams(query);
   for (const [key, value] of Object.entries(parameters)) search.set(key, String(value));
   const suffix = search.size ? `?${search}` : '';
-  return `${withoutSlash(path)}/${name}${suffix}`;
+  return below(path, name + suffix);
 }
 
 /**

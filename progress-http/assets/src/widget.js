@@ -145,14 +145,14 @@ export class ProgressPolling {
     if (this.#life.signal.aborted) return;
     if (!this.#settled && this.#place.isConnected) this.#settle();
     const { clock } = this.#options;
-    const { snapshot, phase, error, retryAt } = this.#poller;
+    const { snapshot, phase, error, due } = this.#poller;
     const record = snapshot && toRecord(snapshot);
     const situation = {
       record,
       phase,
       error,
       offline: this.#poller.isHeld('offline'),
-      retryIn: retryAt - clock.now(),
+      retryIn: due - clock.now(),
       silence: this.#silence.of(record),
       cancellation: this.#cancellation,
     };

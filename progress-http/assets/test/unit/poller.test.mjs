@@ -70,6 +70,17 @@ test('the body may ask for a longer interval, never for a shorter one, and a 304
   assert.deepEqual(server.times, [0, 2000, 4000, 4500, 5000]);
 });
 
+test('a version and a poll_after_ms that are none are taken for missing ones', async () => {
+  for (const value of [null, -1, '<b>', {}, [], true]) {
+    const odd = running(1, { version: value, poll_after_ms: value });
+    const { clock, server, poller } = follow([{ body: running(7) }, { body: odd }, { body: running(6) }]);
+    poller.start();
+    await clock.advance(1500);
+    assert.deepEqual(server.times, [0, 500, 1000, 1500], JSON.stringify(value));
+    assert.deepEqual(poller.snapshot, odd, 'the version of before still counts');
+  }
+});
+
 test('an absurd poll_after_ms is not taken for a short one', async () => {
   const { clock, server, poller } = follow([{ body: running(1, { poll_after_ms: 1e300 }) }]);
   poller.start();
