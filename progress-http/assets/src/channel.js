@@ -78,8 +78,10 @@ function openChannel(options) {
     const outcome = await read(pollers).catch((/** @type {PollError} */ error) => error);
     // Everybody has left in the meantime: this answer comes too late to count.
     if (!pollers.size) return;
-    if (outcome instanceof PollError) fail(outcome);
-    else deliver(outcome, clock.now() - started);
+    if (!(outcome instanceof PollError)) deliver(outcome, clock.now() - started);
+    // A server that is away says so with 502, 503 or 504; one that stumbles over the list may know the jobs.
+    else if (pollers.size > 1 && (!isOutage(outcome) || [500, 501].includes(outcome.status))) disband();
+    else refuse(pollers, outcome);
     pollers.clear();
     schedule();
   }
@@ -129,13 +131,6 @@ function openChannel(options) {
       if (answer.data === undefined) refuse([poller], new PollError('not-found', { status: 404 }));
       else poller.accept(answer, spent);
     }
-  }
-
-  /** @param {PollError} error */
-  function fail(error) {
-    // A server that is away says so with 502, 503 or 504; one that stumbles over the list may know the jobs.
-    if (asked.size > 1 && (!isOutage(error) || [500, 501].includes(error.status))) disband();
-    else refuse(asked, error);
   }
 
   /**

@@ -42,7 +42,7 @@ export class ProgressPoller extends EventTarget {
   /** A hidden page asks less often. */
   hidden = false;
   /** @type {Promise<ProgressData>} the data of the ending; rejects when the poller gives up or is destroyed */
-  finished;
+  finished = /** @type {any} */ (null);
 
   // What the channel goes by.
   /** When the next turn is, on the poller's clock; `Infinity` to give up. */
@@ -55,7 +55,7 @@ export class ProgressPoller extends EventTarget {
   channel = null;
 
   /** @type {Set<string>} reasons not to ask at all */
-  #holds = new Set(['stopped']);
+  #holds = new Set(['idle']);
   /** @type {string | undefined} the latest accepted answer, to see whether another one says the same */
   #text;
   /** The highest that was seen; an answer without one does not undo it. */
@@ -63,8 +63,8 @@ export class ProgressPoller extends EventTarget {
   /** @type {PollErrorKind[]} in a row */
   #failures = [];
   #started = false;
-  #givenUp = false;
-  #settle = /** @type {(result: ProgressData | Error) => void} */ (() => {});
+  /** @type {((result: ProgressData | Error) => void) | null} settles `finished`; `null` when that has been done */
+  #settle = null;
 
   /**
    * @param {string} jobId
@@ -75,25 +75,19 @@ export class ProgressPoller extends EventTarget {
     this.jobId = jobId;
     this.options = pollerOptions(options);
     this.url = statusUrl(this.options, jobId);
-    this.finished = this.#promise();
+    this.#begin();
   }
 
   /** Asks at once and then again and again; after giving up, tries afresh. */
   start() {
-    if (this.phase === 'lost') {
-      this.finished = this.#promise();
-      this.#givenUp = false;
-      this.#failures = [];
-    }
-    this.#holds.delete('stopped');
-    if (this.phase === 'idle') this.#enter('live');
+    if (this.phase === 'lost') this.#begin();
+    if (this.#holds.delete('idle')) this.#enter('live');
     this.refresh();
   }
 
   /** Asks no more until `start`; an answer that is under way is dropped. */
   stop() {
-    this.hold('stopped');
-    if (this.phase !== 'ended') this.#enter('idle');
+    if (this.phase !== 'ended') this.#leave('idle');
   }
 
   /** Asks now instead of at the next turn. */
@@ -105,7 +99,7 @@ export class ProgressPoller extends EventTarget {
   destroy() {
     this.stop();
     this.hold('destroyed');
-    this.#settle(new DOMException('The poller was destroyed.', 'AbortError'));
+    this.#settle?.(new DOMException('destroyed', 'AbortError'));
   }
 
   /** @param {string} reason nothing is asked while there is one: `offline`, for example */
@@ -133,10 +127,9 @@ export class ProgressPoller extends EventTarget {
    */
   accept(answer, spent) {
     this.polls += 1;
-    this.#failures = [];
-    this.#givenUp = false;
+    this.#begin();
     const { data, etag } = answer;
-    const meta = this.#meta();
+    const detail = this.#detail(data);
     const version = count(data?.version) ?? this.#version;
     const before = this.#text;
     // A replica that lags behind, or a cache, may answer with an older state; what was shown is not taken back.
@@ -146,12 +139,11 @@ export class ProgressPoller extends EventTarget {
       this.snapshot = data;
       this.etag = etag;
     }
-    const news = this.#text !== before && this.snapshot;
-    const { status, ended } = toState(news || {});
+    const news = this.#text !== before;
+    const { status, ended } = toState((news && data) || {});
     // The next turn is settled before anyone is told, so that a listener may stop, refresh or throw.
     if (ended) {
-      this.hold('ended');
-      this.#enter('ended');
+      this.#leave('ended');
     } else {
       this.#rest(spent);
       this.#enter('live');
@@ -160,10 +152,10 @@ export class ProgressPoller extends EventTarget {
     if (!news) return;
     if (status === 'running' && !this.#started) {
       this.#started = true;
-      this.#emit('start', { data, meta });
+      this.#emit('start', detail);
     }
-    this.#emit('progress', { data, meta });
-    if (ended) this.#end(ENDINGS[/** @type {keyof ENDINGS} */ (status)], news, meta);
+    this.#emit('progress', detail);
+    if (ended) this.#end(ENDINGS[/** @type {keyof ENDINGS} */ (status)], detail);
   }
 
   /**
@@ -188,35 +180,37 @@ export class ProgressPoller extends EventTarget {
 
   /** @param {PollError} error that `backOff` knows of */
   fail(error) {
-    const meta = this.#meta();
     this.slack = 0;
     if (this.due === Infinity) {
       this.channel?.leave(this);
       this.#enter('lost', error);
       // A page that comes back to the front looks once more by itself; being told the same again would be noise.
-      if (!this.#givenUp) this.#end('error', error, meta);
-      this.#givenUp = true;
+      if (this.#settle) this.#end('error', this.#detail(error));
     } else {
       // The record may not be visible yet, or be known by the other address.
       if (error.kind === 'not-found' && !this.snapshot && !this.options.url) this.url = withOtherEnding(this.url);
       this.#enter('retrying', error);
-      this.#emit('retry', { data: error, meta: { ...meta, delay: this.due - this.options.clock.now() } });
+      this.#emit('retry', this.#detail(error, { delay: this.due - this.options.clock.now() }));
     }
   }
 
-  #meta() {
-    return { initial: !this.snapshot, polls: this.polls };
+  /**
+   * @param {ProgressData | PollError | null | undefined} data
+   * @param {object} [more]
+   */
+  #detail(data, more) {
+    return { data, meta: { initial: !this.snapshot, polls: this.polls, ...more } };
   }
 
   /**
    * @param {string} type
-   * @param {ProgressData | PollError} data
-   * @param {object} meta
+   * @param {{ data: any }} detail
    */
-  #end(type, data, meta) {
-    this.#settle(data);
-    this.#emit(type, { data, meta });
-    this.#emit('settled', { data, meta });
+  #end(type, detail) {
+    this.#settle?.(detail.data);
+    this.#settle = null;
+    this.#emit(type, detail);
+    this.#emit('settled', detail);
   }
 
   /**
@@ -252,13 +246,21 @@ export class ProgressPoller extends EventTarget {
     this.#emit('connection');
   }
 
-  #promise() {
-    const promise = new Promise((resolve, reject) => {
+  /** @param {'idle' | 'ended'} phase in which nothing is asked */
+  #leave(phase) {
+    this.hold(phase);
+    this.#enter(phase);
+  }
+
+  /** Nothing has failed yet, or no longer; a promise that has been settled makes room for another. */
+  #begin() {
+    this.#failures = [];
+    if (this.#settle) return;
+    this.finished = new Promise((resolve, reject) => {
       this.#settle = (result) => (result instanceof Error ? reject(result) : resolve(result));
     });
     // Whoever does not ask for the promise shall not hear of its rejection.
-    promise.catch(() => {});
-    return promise;
+    this.finished.catch(() => {});
   }
 
   /**
