@@ -73,29 +73,22 @@ function openChannel(options) {
 
   async function ask() {
     const started = clock.now();
-    const pollers = (asked = together(started));
+    const turns = inOrder();
+    const [first] = turns;
+    // Whoever is due within half an interval comes along, so that bars which were made at different times ask together.
+    const turn = Math.max(first.due, started);
+    const together = turns.filter(({ due, slack }) => due <= turn + Math.min(slack, first.slack));
+    const pollers = (asked = new Set(together.slice(0, MOST_IDS)));
     controller = new AbortController();
     const outcome = await read(pollers).catch((/** @type {PollError} */ error) => error);
     // Everybody has left in the meantime: this answer comes too late to count.
     if (!pollers.size) return;
-    if (!(outcome instanceof PollError)) deliver(outcome, clock.now() - started);
+    if (!(outcome instanceof PollError)) deliver(outcome, started);
     // A server that is away says so with 502, 503 or 504; one that stumbles over the list may know the jobs.
     else if (pollers.size > 1 && (!isOutage(outcome) || [500, 501].includes(outcome.status))) disband();
     else refuse(pollers, outcome);
     pollers.clear();
     schedule();
-  }
-
-  /**
-   * Whoever is due within half an interval comes along, so that bars which were made at different times ask together.
-   *
-   * @param {number} now
-   */
-  function together(now) {
-    const turns = inOrder();
-    const [first] = turns;
-    const turn = Math.max(first.due, now);
-    return new Set(turns.filter(({ due, slack }) => due <= turn + Math.min(slack, first.slack)).slice(0, MOST_IDS));
   }
 
   /**
@@ -119,9 +112,9 @@ function openChannel(options) {
 
   /**
    * @param {(poller: ProgressPoller) => Answer} answerFor
-   * @param {number} spent
+   * @param {number} started
    */
-  function deliver(answerFor, spent) {
+  function deliver(answerFor, started) {
     const now = clock.now();
     // The server answers again: those that wait for it need wait no longer.
     for (const poller of members) if (poller.due === pausedUntil) poller.due = now;
@@ -129,7 +122,7 @@ function openChannel(options) {
     for (const poller of asked) {
       const answer = answerFor(poller);
       if (answer.data === undefined) refuse([poller], new PollError('not-found', { status: 404 }));
-      else poller.accept(answer, spent);
+      else poller.accept(answer, now - started);
     }
   }
 
