@@ -24,10 +24,12 @@ export function exchange(options, url, { method = 'GET', etag, controller = new 
   const deadline = clock.setTimeout(() => controller.abort(new PollError('timeout')), options.requestTimeout);
   return new Promise((resolve, reject) => {
     signal.onabort = () => reject(signal.reason);
-    send(options, url, method, etag, signal).then(resolve, (cause) =>
-      reject(cause instanceof PollError ? cause : new PollError('network', { cause })),
-    );
-  }).finally(() => clock.clearTimeout(deadline));
+    send(options, url, method, etag, signal).then(resolve, reject);
+  })
+    .catch((cause) => {
+      throw cause instanceof PollError ? cause : new PollError('network', { cause });
+    })
+    .finally(() => clock.clearTimeout(deadline));
 }
 
 /**
