@@ -43,7 +43,7 @@
 //! | `POST /{id}/cancel` | 202 asked, 200 cancelled, 409 finished otherwise |
 //! | `DELETE /{id}` | 204; 409 while active |
 //! | `GET /openapi.json` | this table for programs (OpenAPI 3.1), with the feature `openapi` |
-//! | `GET /progress-polling.js`, `.mjs`, `.css` | the widget, also under names that hold the hash: see [`widget::tags`] |
+//! | `GET /progress-polling.js`, `.mjs`, `.css` | the widget, compressed for those who read gzip; also under names that hold the hash: see [`widget::tags`] |
 //!
 //! Every state of a job is 200: the status line speaks of the request, the body of the job. An id that is malformed,
 //! unknown, deleted or somebody else's gives one and the same 404. A store that fails or is slow gives 503 with
@@ -56,6 +56,7 @@
 
 mod api;
 mod events;
+mod gzip;
 mod negotiate;
 #[cfg(feature = "openapi")]
 mod openapi;

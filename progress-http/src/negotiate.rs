@@ -1,5 +1,5 @@
-//! What a client asks for besides the address: how long it would wait (RFC 7240) and what it can read (RFC 9110, section
-//! 12.5.1).
+//! What a client asks for besides the address: how long it would wait (RFC 7240), what it can read (RFC 9110, section
+//! 12.5.1) and in which coding (section 12.5.3).
 
 use std::time::Duration;
 
@@ -39,15 +39,42 @@ pub(crate) fn accepts(accept: Option<&str>, media_type: &str) -> bool {
             Some(known) if known == family => 1,
             _ => return None,
         };
-        let weight = parts.find_map(|part| {
-            let (name, value) = part.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
-        });
         // Zero, however it is written; a weight that cannot be read is no refusal.
-        let is_refused = weight.is_some_and(|weight| weight.parse() == Ok(0.0_f32));
+        let is_refused = weight(parts).is_some_and(|weight| weight.parse() == Ok(0.0_f32));
         Some((specificity, !is_refused))
     });
     weights.max().is_some_and(|(_, is_accepted)| is_accepted)
+}
+
+/// Whether a client that sends this `Accept-Encoding` header would as soon have gzip as the bytes as they are. Those suit
+/// everybody, so they are the answer to whatever cannot be read, and to one who refuses them as well.
+pub(crate) fn prefers_gzip(accept_encoding: Option<&str>) -> bool {
+    let weight_of = |names: &[&str]| {
+        elements(accept_encoding?, ',').find_map(|element| {
+            let mut parts = elements(element, ';');
+            let coding = parts.next()?.trim();
+            let is_meant = names.iter().any(|name| coding.eq_ignore_ascii_case(name));
+            is_meant.then(|| weight(parts).map_or(1.0, |weight| readable(weight).unwrap_or(0.0)))
+        })
+    };
+    // Speaks of every coding that is not named.
+    let others = weight_of(&["*"]);
+    let gzip = weight_of(&["gzip", "x-gzip"]).or(others).unwrap_or(0.0);
+    // Unless it is named, it is there for those who get nothing else.
+    let identity = weight_of(&["identity"]).or(others).unwrap_or(0.0);
+    gzip > 0.0 && gzip >= identity
+}
+
+/// The weight among the parameters of an element (RFC 9110, section 12.4.2), as it is written.
+fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    })
+}
+
+fn readable(weight: &str) -> Option<f32> {
+    weight.parse().ok().filter(|weight| (0.0..=1.0).contains(weight))
 }
 
 /// The elements of a list, also where one holds the separator in quotes.
@@ -123,5 +150,56 @@ mod tests {
             assert_eq!(accepts(Some(accept), "application/json"), expected, "{accept}");
         }
         assert!(accepts(None, "application/json"));
+    }
+
+    #[test]
+    fn who_gets_gzip() {
+        for (accept_encoding, expected) in [
+            ("gzip", true),
+            ("GZIP", true),
+            ("x-gzip", true),
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1.0, gzip;q=0.8, *;q=0.1", true),
+            ("deflate , gzip ; Q=0.001", true),
+            ("gzip;q=1.000", true),
+            ("*", true),
+            ("*;q=0.5", true),
+            ("identity;q=0, *", true),
+            ("identity;q=0.5, gzip;q=0.5", true),
+            ("gzip, *;q=0", true),
+            ("br, gzip;q=0.2, identity;q=0.1", true),
+            (",, gzip ,", true),
+            ("gzip;level=9;q=0.5", true),
+            ("", false),
+            ("identity", false),
+            ("br", false),
+            ("gzip;q=0", false),
+            ("gzip; q = 0.000", false),
+            ("gzip;q=0, *", false),
+            ("*;q=0", false),
+            ("identity, gzip;q=0.5", false),
+            ("identity, *;q=0.5", false),
+            ("gzip;q=0.5, *", false),
+            // Neither: then it gets what everybody reads.
+            ("gzip;q=0, identity;q=0", false),
+            ("identity;q=0", false),
+            ("gzip;q=", false),
+            ("gzip;q=x", false),
+            ("gzip;q=x, *", false),
+            ("gzip;q=-1", false),
+            ("gzip;q=2", false),
+            ("gzip;q=NaN", false),
+            ("gzip;q=inf", false),
+            ("gzipped", false),
+            ("gzip=1", false),
+            ("gzip br", false),
+            ("\"gzip\"", false),
+            ("br;x=\",gzip\"", false),
+            ("\u{e9}", false),
+            (",;=", false),
+        ] {
+            assert_eq!(prefers_gzip(Some(accept_encoding)), expected, "{accept_encoding}");
+        }
+        assert!(!prefers_gzip(None));
     }
 }

@@ -15,8 +15,16 @@ pub struct Request<'a> {
 }
 
 /// The request headers that matter here, in lower case; an adapter looks up no other.
-pub const HEADERS: [&str; 7] =
-    ["accept", "host", "if-none-match", "last-event-id", "origin", "prefer", "sec-fetch-site"];
+pub const HEADERS: [&str; 8] = [
+    "accept",
+    "accept-encoding",
+    "host",
+    "if-none-match",
+    "last-event-id",
+    "origin",
+    "prefer",
+    "sec-fetch-site",
+];
 
 /// The values of [`HEADERS`], several lines of one joined by a comma (RFC 9110, section 5.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -110,7 +110,7 @@ impl ProgressApi {
                 return Route::Answered(Reply::empty(204).with_header("allow", resource.allow()));
             }
             (Resource::File(file, is_hashed), "GET" | "HEAD") => {
-                return Route::Answered(head(is_head, widget::serve(file, *is_hashed, if_none_match)));
+                return Route::Answered(head(is_head, widget::serve(file, *is_hashed, &request.headers)));
             }
             #[cfg(feature = "openapi")]
             (Resource::Description, "GET" | "HEAD") => {

@@ -9,8 +9,7 @@ pub(crate) fn of(progress: &Progress, is_stale: bool) -> String {
     format!("\"{:x}-{}{silence}\"", progress.created_at.timestamp_millis(), progress.version)
 }
 
-/// The tag of a document that is the same for as long as the program runs: two builds that differ have different ones.
-#[cfg(feature = "openapi")]
+/// The tag of bytes that are the same for as long as the program runs: two builds that differ have different ones.
 pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     use std::hash::Hasher;
 

@@ -1,7 +1,8 @@
 //! The files of the browser widget, compiled in, and the two tags that a page needs of them.
 //!
 //! Each file is served under two names: its own, which caches ask about each time, and one that holds its hash, which they
-//! keep for ever. Pages that are rendered use [`tags`]; those that are written by hand name `progress-polling.js`.
+//! keep for ever. Pages that are rendered use [`tags`]; those that are written by hand name `progress-polling.js`. Clients that
+//! read gzip get a third of the bytes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::Reply;
+use crate::{Reply, RequestHeaders, gzip, negotiate};
 
 /// One file of the widget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,12 @@ impl File {
         HASHED_NAMES.get(self.name).map_or(self.name, String::as_str)
     }
 
+    /// The tag of the content as it is; empty when nobody knows its hash.
+    fn etag(&self) -> String {
+        let hash = self.sha384();
+        if hash.is_empty() { String::new() } else { format!("\"{hash}\"") }
+    }
+
     fn sha384(&self) -> &'static str {
         MANIFEST.files.get(self.name).map_or("", |built| built.sha384.as_str())
     }
@@ -143,33 +150,106 @@ pub(crate) fn find(name: &str) -> Option<(&'static File, bool)> {
     })
 }
 
-pub(crate) fn serve(file: &'static File, is_hashed: bool, if_none_match: Option<&str>) -> Reply {
-    let hash = file.sha384();
-    let etag = if hash.is_empty() { String::new() } else { format!("\"{hash}\"") };
-    let reply = Reply::file(file.content_type, Cow::Borrowed(file.content.as_bytes()), &etag, if_none_match);
+pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeaders) -> Reply {
+    let is_wanted = negotiate::prefers_gzip(headers.get("accept-encoding"));
+    let gzipped = if is_wanted { gzip::of(file) } else { None };
+    let (content, etag) = match gzipped {
+        Some(gzipped) => (gzipped.bytes.as_slice(), gzipped.etag.clone()),
+        None => (file.content.as_bytes(), file.etag()),
+    };
+    let reply = Reply::file(file.content_type, Cow::Borrowed(content), &etag, headers.get("if-none-match"));
+    let reply = if gzipped.is_some() && reply.status == 200 {
+        reply.with_header("content-encoding", "gzip")
+    } else {
+        reply
+    };
+    // Whatever was chosen: a cache that keeps one must not give it to those who would have got the other.
+    let reply = reply.with_header("vary", "accept-encoding");
     // A year is what "for ever" is written as (RFC 9111, section 5.3; RFC 8246).
     if is_hashed { reply.cached("public, max-age=31536000, immutable") } else { reply.cached("no-cache") }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use serde_json::{Value, json};
     use sha2::{Digest, Sha256};
 
     use super::*;
 
+    /// The answer to one who has what these tags name, and reads these codings.
+    fn answer(name: &str, if_none_match: Option<&str>, accept_encoding: Option<&str>) -> Reply {
+        let (file, is_hashed) = find(name).unwrap();
+        let headers = RequestHeaders::collect(|header| match header {
+            "if-none-match" => if_none_match.map(str::as_bytes),
+            "accept-encoding" => accept_encoding.map(str::as_bytes),
+            _ => None,
+        });
+        serve(file, is_hashed, &headers)
+    }
+
+    fn names() -> impl Iterator<Item = (File, &'static str)> {
+        FILES.into_iter().flat_map(|file| [(file, file.name), (file, file.hashed_name())])
+    }
+
     #[test]
     fn a_known_file_is_not_sent_again() {
-        for name in FILES.iter().flat_map(|file| [file.name, file.hashed_name()]) {
-            let (file, is_hashed) = find(name).unwrap();
-            let first = serve(file, is_hashed, None);
-            assert_eq!((first.status, first.body.len()), (200, file.content.len()));
-            assert_eq!(first.header("cache-control").unwrap().contains("immutable"), is_hashed);
-            let again = serve(file, is_hashed, first.header("etag"));
-            assert_eq!((again.status, again.body.len()), (304, 0));
-            assert_eq!(again.header("etag"), first.header("etag"));
+        for (file, name) in names() {
+            for coding in [None, Some("gzip")] {
+                let first = answer(name, None, coding);
+                assert_eq!(first.status, 200);
+                let is_hashed = name != file.name;
+                assert_eq!(first.header("cache-control").unwrap().contains("immutable"), is_hashed);
+                let again = answer(name, first.header("etag"), coding);
+                assert_eq!((again.status, again.body.len()), (304, 0));
+                for header in ["etag", "vary", "cache-control"] {
+                    assert_eq!(again.header(header), first.header(header));
+                    assert!(again.header(header).is_some(), "{header}");
+                }
+                assert_eq!(again.header("content-encoding"), None, "of a body that is not there");
+            }
         }
         assert_eq!(find("progress-polling.0123456789abcdef.js"), None);
+    }
+
+    #[test]
+    fn who_reads_gzip_gets_the_same_file_in_fewer_bytes() {
+        for (file, name) in names() {
+            let plain = answer(name, None, None);
+            assert_eq!((plain.header("content-encoding"), &*plain.body), (None, file.content.as_bytes()));
+            let gzipped = answer(name, None, Some("gzip, deflate, br, zstd"));
+            assert_eq!(gzipped.header("content-encoding"), Some("gzip"));
+            assert_eq!(gzipped.header("content-type"), Some(file.content_type));
+            assert!(gzipped.body.len() < plain.body.len() / 2, "{} bytes", gzipped.body.len());
+            let mut decoded = String::new();
+            flate2::read::GzDecoder::new(&*gzipped.body).read_to_string(&mut decoded).unwrap();
+            assert_eq!(decoded, file.content);
+        }
+    }
+
+    /// Each coding is a representation of its own (RFC 9110, section 8.8.3.3): what a client has in one is not what it would
+    /// get in the other, and a cache that was told 304 for that would not know which of its answers is meant.
+    #[test]
+    fn a_tag_speaks_of_one_coding() {
+        for (_, name) in names() {
+            let etag = |coding| answer(name, None, coding).header("etag").unwrap().to_owned();
+            let (plain, gzipped) = (etag(None), etag(Some("gzip")));
+            assert_ne!(plain, gzipped);
+            for tag in [&plain, &gzipped] {
+                assert!(tag.starts_with('"') && tag.ends_with('"'), "strong: {tag}");
+            }
+            assert_eq!(answer(name, Some(&plain), Some("gzip")).status, 200);
+            assert_eq!(answer(name, Some(&gzipped), None).status, 200);
+            // A cache that has both asks for both, and learns which is meant.
+            let both = format!("{plain}, {gzipped}");
+            for (coding, chosen) in [(None, &plain), (Some("gzip"), &gzipped)] {
+                for known in [both.as_str(), "*"] {
+                    let reply = answer(name, Some(known), coding);
+                    assert_eq!((reply.status, reply.header("etag")), (304, Some(chosen.as_str())));
+                }
+            }
+        }
     }
 
     #[test]

@@ -96,4 +96,19 @@ proptest! {
         let reply = ask("GET /ID", &[("accept", &accept)]);
         prop_assert!(matches!(reply.status, 200 | 406), "{} {accept:?}", reply.status);
     }
+    #[test]
+    fn codings(coding in near(&["gzip", "br;q=1.0, gzip;q=0.8, *;q=0.1", "identity;q=0, x-gzip;q=0.5", "gzip;q=0"])) {
+        let reply = ask("GET /progress-polling.js", &[("accept-encoding", &coding)]);
+        prop_assert_eq!(reply.status, 200);
+        match reply.header("content-encoding") {
+            Some(chosen) => {
+                prop_assert_eq!(chosen, "gzip");
+                prop_assert!(reply.body.starts_with(&[0x1f, 0x8b]), "{coding:?}");
+                // Nobody gets it who has not asked for it, or for anything.
+                let asked = coding.to_ascii_lowercase();
+                prop_assert!(asked.contains("gzip") || asked.contains('*'), "{coding:?}");
+            }
+            None => prop_assert_eq!(&*reply.body, progress_http::widget::FILES[0].content.as_bytes()),
+        }
+    }
 }

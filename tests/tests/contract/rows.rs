@@ -1,3 +1,9 @@
+use std::io::Read as _;
+use std::sync::Arc;
+
+use flate2::read::GzDecoder;
+use progress_http::{ProgressApi, Request, RequestHeaders, Route};
+
 use crate::servers::{
     BEGAN, CANCELLED, COMPLETED, FAILED, Mount, PENDING, PENDING_TO_CANCEL, RUNNING, STALE, THEIRS, UNKNOWN,
     UNOWNED,
@@ -23,6 +29,8 @@ enum Body {
     Any,
     Empty,
     Contains(String),
+    /// This, compressed.
+    Gzipped(&'static str),
     /// The document that says no more than that there is no such job.
     NotFound,
 }
@@ -96,6 +104,11 @@ impl Row {
         self
     }
 
+    fn gzipped(mut self, content: &'static str) -> Self {
+        self.expected.body = Body::Gzipped(content);
+        self.has("content-encoding", "gzip")
+    }
+
     pub(crate) fn request(&self, mount: Mount, connection: &str) -> Vec<u8> {
         let mut request = format!("{} ", self.method).into_bytes();
         request.extend(text_replaced(&self.target, mount.path()));
@@ -149,6 +162,10 @@ impl Row {
             Body::Any => true,
             Body::Empty => answer.body.is_empty(),
             Body::Contains(part) => String::from_utf8_lossy(&answer.body).contains(part.as_str()),
+            Body::Gzipped(content) => {
+                let mut decoded = String::new();
+                GzDecoder::new(&*answer.body).read_to_string(&mut decoded).is_ok() && decoded == *content
+            }
             Body::NotFound => {
                 body == r#"{"detail":"there is no such job","status":404,"title":"Not Found","type":"about:blank"}"#
             }
@@ -540,15 +557,50 @@ fn files() -> Vec<Row> {
     for (file, name) in names.flat_map(|file| [(file, file.name), (file, file.hashed_name())]) {
         let path = format!("/{name}");
         let cached = if name == file.name { "no-cache" } else { "public, max-age=31536000, immutable" };
-        let fresh = get(&path, 200).has("content-type", file.content_type).has("cache-control", cached);
-        rows.push(fresh.has("content-length", file.content.len().to_string()).says(file.content));
+        let ask = |status| get(&path, status).has("cache-control", cached).has("vary", "accept-encoding");
+        let fresh = || ask(200).has("content-type", file.content_type);
+        let plain = || fresh().lacks("content-encoding").says(file.content);
+        let known = |tag: &str| {
+            let row = ask(304).with(format!("if-none-match: {tag}")).lacks("content-type");
+            row.lacks("content-encoding").lacks("content-length").empty()
+        };
+        rows.push(plain().has("content-length", file.content.len().to_string()));
         rows.push(get(&path, 200).by_nobody());
         rows.push(get(format!("{path}?v=1"), 200));
         rows.push(get(format!("{path}/"), 200));
-        rows.push(get(&path, 304).with("if-none-match: *").lacks("content-type").empty());
-        rows.push(get(&path, 200).with("if-none-match: \"a\""));
+        rows.push(known("*"));
+        rows.push(plain().with("if-none-match: \"a\""));
+
+        for none in ["", "identity", "br, zstd", "gzip;q=0, *", "*;q=0", "gzip;q=x", "\u{e9}"] {
+            rows.push(plain().with(format!("accept-encoding: {none}")));
+        }
+        for gzip in ["gzip", "gzip, deflate, br, zstd", "*", "br;q=1.0\r\naccept-encoding: x-gzip;q=0.5"] {
+            rows.push(fresh().gzipped(file.content).with(format!("accept-encoding: {gzip}")));
+        }
+        // Each coding has a tag of its own, and only that of what would be sent is known.
+        let tag_of_plain = format!("\"{}\"", file.integrity().replace("sha384-", ""));
+        let tag_of_gzip = etag(&path, "gzip");
+        rows.push(plain().has("etag", &tag_of_plain));
+        rows.push(fresh().gzipped(file.content).with("accept-encoding: gzip").has("etag", &tag_of_gzip));
+        rows.push(known(&tag_of_plain).has("etag", &tag_of_plain));
+        rows.push(known(&tag_of_gzip).with("accept-encoding: gzip").has("etag", &tag_of_gzip));
+        rows.push(known("*").with("accept-encoding: gzip").has("etag", &tag_of_gzip));
+        rows.push(plain().with(format!("if-none-match: {tag_of_gzip}")));
+        let tag_of_other = format!("if-none-match: {tag_of_plain}");
+        rows.push(fresh().gzipped(file.content).with("accept-encoding: gzip").with(tag_of_other));
     }
     rows
+}
+
+/// The tag that the routes give to a file in this coding.
+fn etag(path: &str, accept_encoding: &str) -> String {
+    let headers =
+        RequestHeaders::collect(|name| (name == "accept-encoding").then_some(accept_encoding.as_bytes()));
+    let api = ProgressApi::new(Arc::new(progress_core::MemoryStore::new()));
+    match api.route(&Request { method: "GET", path, headers, ..Request::default() }) {
+        Route::Answered(reply) => reply.header("etag").unwrap().to_owned(),
+        Route::Call(_) => panic!("{path} is a file"),
+    }
 }
 
 fn viewers() -> Vec<Row> {

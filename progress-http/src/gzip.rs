@@ -1,0 +1,35 @@
+//! The widget's files as they go to those who read gzip.
+
+use std::io::Write as _;
+use std::sync::LazyLock;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::tag;
+use crate::widget::{FILES, File};
+
+#[derive(Debug)]
+pub(crate) struct Gzipped {
+    pub(crate) bytes: Vec<u8>,
+    /// Of these bytes, and not made of the content's: two builds may compress the same in two ways.
+    pub(crate) etag: String,
+}
+
+/// In the order of [`FILES`]: compressed once, by whoever asks first.
+static GZIPPED: LazyLock<[Option<Gzipped>; FILES.len()]> =
+    LazyLock::new(|| FILES.map(|file| compress(&file)));
+
+/// The file, if it could be compressed.
+pub(crate) fn of(file: &File) -> Option<&'static Gzipped> {
+    let index = FILES.iter().position(|known| known.name == file.name)?;
+    GZIPPED[index].as_ref()
+}
+
+fn compress(file: &File) -> Option<Gzipped> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(file.content.as_bytes()).ok()?;
+    let bytes = encoder.finish().ok()?;
+    let etag = tag::of_bytes(&bytes);
+    Some(Gzipped { bytes, etag })
+}
