@@ -76,7 +76,7 @@ fn rest(request: &HttpRequest) -> &str {
 /// assert!(refuse_cross_site(&request_headers(&headers), &[]).is_some());
 /// ```
 #[must_use]
-pub fn request_headers(headers: &HeaderMap) -> RequestHeaders {
+pub fn request_headers(headers: &HeaderMap) -> RequestHeaders<'_> {
     RequestHeaders::collect(|name| headers.get_all(name).map(HeaderValue::as_bytes))
 }
 
@@ -91,8 +91,12 @@ fn response(reply: Reply) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::with_body(status, body);
     for (name, value) in reply.headers {
+        let value = match value {
+            Cow::Borrowed(value) => Bytes::from_static(value.as_bytes()),
+            Cow::Owned(value) => Bytes::from(value),
+        };
         // Replies hold visible ASCII only; a value that were not would be left out rather than take the process down.
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
             response.headers_mut().append(HeaderName::from_static(name), value);
         }
     }

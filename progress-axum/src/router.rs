@@ -91,7 +91,7 @@ fn below(path: &str, segments: usize) -> &str {
 /// # Ok::<(), axum::http::header::InvalidHeaderValue>(())
 /// ```
 #[must_use]
-pub fn request_headers(headers: &HeaderMap) -> RequestHeaders {
+pub fn request_headers(headers: &HeaderMap) -> RequestHeaders<'_> {
     RequestHeaders::collect(|name| headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
@@ -104,9 +104,14 @@ fn response(reply: Reply) -> Response {
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().reserve(reply.headers.len());
     for (name, value) in reply.headers {
+        let value = match value {
+            Cow::Borrowed(value) => Bytes::from_static(value.as_bytes()),
+            Cow::Owned(value) => Bytes::from(value),
+        };
         // Replies hold visible ASCII only; a value that were not would be left out rather than take the process down.
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
             response.headers_mut().append(HeaderName::from_static(name), value);
         }
     }

@@ -43,12 +43,18 @@ const MAX_WAITERS: usize = 10_000;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ProgressApi {
+    /// In one place, for each request has a clone of its own.
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Clone)]
+struct Shared {
     store: CachedStore,
-    pub(crate) poll_after: Duration,
+    poll_after: Duration,
     stale_after: Duration,
     read_deadline: Duration,
     write_deadline: Duration,
-    pub(crate) trusted_origins: Vec<String>,
+    trusted_origins: Vec<String>,
     waiters: Arc<Semaphore>,
     /// Whether the store fails at the moment: said once when it begins and once when it ends, not once per poll.
     is_failing: Arc<AtomicBool>,
@@ -75,7 +81,7 @@ impl ProgressApi {
     /// `CachedStore` around the same store.
     #[must_use]
     pub fn new(store: Arc<dyn ProgressStore>) -> Self {
-        Self {
+        let shared = Shared {
             store: CachedStore::new(store),
             poll_after: Duration::from_millis(500),
             stale_after: Duration::from_secs(15),
@@ -84,35 +90,36 @@ impl ProgressApi {
             trusted_origins: Vec::new(),
             waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
             is_failing: Arc::default(),
-        }
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// After how long a page should ask again, in whole milliseconds: `poll_after_ms`, and `Retry-After` in seconds,
     /// rounded up.
     #[must_use]
     pub fn with_poll_after(mut self, poll_after: Duration) -> Self {
-        self.poll_after = poll_after;
+        self.change().poll_after = poll_after;
         self
     }
 
     /// After how long a silence viewers are told that the job is stale: three heartbeats or more.
     #[must_use]
     pub fn with_stale_after(mut self, stale_after: Duration) -> Self {
-        self.stale_after = stale_after;
+        self.change().stale_after = stale_after;
         self
     }
 
     /// How long a read of the store may take before viewers get 503.
     #[must_use]
     pub fn with_read_deadline(mut self, deadline: Duration) -> Self {
-        self.read_deadline = deadline;
+        self.change().read_deadline = deadline;
         self
     }
 
     /// How long a write to the store may take before viewers get 503.
     #[must_use]
     pub fn with_write_deadline(mut self, deadline: Duration) -> Self {
-        self.write_deadline = deadline;
+        self.change().write_deadline = deadline;
         self
     }
 
@@ -120,15 +127,28 @@ impl ProgressApi {
     /// answered at once, as if it had not asked to wait.
     #[must_use]
     pub fn with_max_waiters(mut self, waiters: usize) -> Self {
-        self.waiters = Arc::new(Semaphore::new(waiters.min(Semaphore::MAX_PERMITS)));
+        self.change().waiters = Arc::new(Semaphore::new(waiters.min(Semaphore::MAX_PERMITS)));
         self
     }
 
     /// Another origin, such as `https://app.example.com`, whose pages may cancel and delete.
     #[must_use]
     pub fn with_trusted_origin(mut self, origin: impl Into<String>) -> Self {
-        self.trusted_origins.push(origin.into());
+        self.change().trusted_origins.push(origin.into());
         self
+    }
+
+    /// The settings, apart from those of the clones that there are.
+    fn change(&mut self) -> &mut Shared {
+        Arc::make_mut(&mut self.shared)
+    }
+
+    pub(crate) fn poll_after(&self) -> Duration {
+        self.shared.poll_after
+    }
+
+    pub(crate) fn trusted_origins(&self) -> &[String] {
+        &self.shared.trusted_origins
     }
 
     /// One poll: 200 with the record and its `ETag`, or 304 when `if_none_match` names that tag; 404 when there is no such
@@ -157,12 +177,12 @@ impl ProgressApi {
             Err(reply) => return reply,
         };
         // Whoever comes when too many wait is answered at once, and not told that the preference was heard.
-        let Ok(_permit) = self.waiters.try_acquire() else {
+        let Ok(_permit) = self.shared.waiters.try_acquire() else {
             return self.polled(&progress, if_none_match);
         };
         let first = self.tag(&progress);
         if if_none_match.is_none_or(|known| tag::matches(Some(known), &first)) {
-            let mut watch = self.store.watch(progress.id);
+            let mut watch = self.shared.store.watch(progress.id);
             while progress.status.is_active() && self.tag(&progress) == first {
                 if timeout_at(until, self.changed(&progress, &mut watch)).await.is_err() {
                     break;
@@ -187,7 +207,7 @@ impl ProgressApi {
         };
         let reply = reply.with_header("etag", etag);
         if progress.status.is_active() {
-            reply.with_header("retry-after", whole_seconds_up(self.poll_after).max(1).to_string())
+            reply.with_header("retry-after", whole_seconds_up(self.shared.poll_after).max(1).to_string())
         } else {
             reply
         }
@@ -208,8 +228,8 @@ impl ProgressApi {
         let heartbeat_at = progress.heartbeat_at.filter(|_| progress.status == Status::Running)?;
         let silence = (progress.observed_at - heartbeat_at).to_std().unwrap_or_default();
         // What is read then may be as old as the cache allows, so not quite yet; then again, until it shows.
-        (!progress.is_stale(self.stale_after))
-            .then(|| self.stale_after.saturating_sub(silence).max(Duration::from_millis(100)))
+        (!progress.is_stale(self.shared.stale_after))
+            .then(|| self.shared.stale_after.saturating_sub(silence).max(Duration::from_millis(100)))
     }
 
     pub(crate) async fn events(&self, viewer: &Viewer, id: &str, last_event_id: Option<&str>) -> Answer {
@@ -222,8 +242,8 @@ impl ProgressApi {
             // To a browser this means: do not come back (WHATWG HTML, section 9.2.3).
             return Answer::Whole(Reply::empty(204));
         }
-        let permit = Arc::clone(&self.waiters).try_acquire_owned().ok();
-        let watch = self.store.watch(progress.id);
+        let permit = Arc::clone(&self.shared.waiters).try_acquire_owned().ok();
+        let watch = self.shared.store.watch(progress.id);
         Answer::Events(Events::head(), Events::new(events::State { api: self.clone(), watch, last, permit }))
     }
 
@@ -234,7 +254,7 @@ impl ProgressApi {
     }
 
     pub(crate) fn tag(&self, progress: &Progress) -> String {
-        tag::of(progress, progress.is_stale(self.stale_after))
+        tag::of(progress, progress.is_stale(self.shared.stale_after))
     }
 
     pub(crate) async fn list(&self, viewer: &Viewer, query: Option<&str>, only_active: bool) -> Reply {
@@ -244,8 +264,8 @@ impl ProgressApi {
             Err(reply) => return reply,
         };
         let page = match &listing {
-            Listing::Page(query) => self.read(self.store.list(query)).await,
-            Listing::Ids(ids) => self.read(self.store.get_many(ids)).await.map(|found| {
+            Listing::Page(query) => self.read(self.shared.store.list(query)).await,
+            Listing::Ids(ids) => self.read(self.shared.store.get_many(ids)).await.map(|found| {
                 let visible = found.into_iter().flatten().filter(|progress| viewer.may_see(progress));
                 progress_core::ProgressPage { items: visible.collect(), next: None }
             }),
@@ -275,7 +295,7 @@ impl ProgressApi {
             Ok(progress) => progress,
             Err(reply) => return reply,
         };
-        match self.read(self.store.entries(progress.id, after, limit)).await {
+        match self.read(self.shared.store.entries(progress.id, after, limit)).await {
             Ok(page) => Reply::json(200, &Log::new(&page)),
             Err(reply) => reply,
         }
@@ -286,7 +306,7 @@ impl ProgressApi {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
         };
-        match self.write(self.store.update(id, &ProgressUpdate::request_cancel())).await {
+        match self.write(self.shared.store.update(id, &ProgressUpdate::request_cancel())).await {
             Ok(Ok(progress)) if progress.status == Status::Cancelled => {
                 Reply::json(200, &self.record(&progress))
             }
@@ -303,7 +323,7 @@ impl ProgressApi {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
         };
-        match self.write(self.store.delete(id)).await {
+        match self.write(self.shared.store.delete(id)).await {
             Ok(Ok(())) => Reply::empty(204),
             Ok(Err(status)) => Reply::problem(409, &format!("the job is still {status}; cancel it first")),
             Err(reply) => reply,
@@ -311,13 +331,13 @@ impl ProgressApi {
     }
 
     fn record<'a>(&self, progress: &'a Progress) -> Record<'a> {
-        Record::new(progress, progress.is_stale(self.stale_after), self.poll_after)
+        Record::new(progress, progress.is_stale(self.shared.stale_after), self.shared.poll_after)
     }
 
     /// The record, if this viewer may know of it. Text that is no id asks the store nothing.
     async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
         let id: ProgressId = id.parse().map_err(|_| Reply::not_found())?;
-        let progress = self.read(self.store.read(id)).await?;
+        let progress = self.read(self.shared.store.read(id)).await?;
         progress.filter(|progress| viewer.may_see(progress)).ok_or_else(Reply::not_found)
     }
 
@@ -325,7 +345,7 @@ impl ProgressApi {
         &self,
         call: impl Future<Output = Result<T, ProgressError>>,
     ) -> Result<T, Reply> {
-        self.within(self.read_deadline, call).await?.map_err(|_| Reply::not_found())
+        self.within(self.shared.read_deadline, call).await?.map_err(|_| Reply::not_found())
     }
 
     /// The inner error is a refusal, with the status that refuses.
@@ -333,7 +353,7 @@ impl ProgressApi {
         &self,
         call: impl Future<Output = Result<T, ProgressError>>,
     ) -> Result<Result<T, Status>, Reply> {
-        match self.within(self.write_deadline, call).await? {
+        match self.within(self.shared.write_deadline, call).await? {
             Ok(done) => Ok(Ok(done)),
             Err(ProgressError::Refused { status, .. }) => Ok(Err(status)),
             Err(_) => Err(Reply::not_found()),
@@ -355,7 +375,9 @@ impl ProgressApi {
                 Err(self.trouble(&error))
             }
             Ok(answer) => {
-                if self.is_failing.swap(false, Ordering::Relaxed) {
+                // Looked at before it is written: all requests on all processors pass here.
+                let is_failing = &self.shared.is_failing;
+                if is_failing.load(Ordering::Relaxed) && is_failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("the progress store answers again");
                 }
                 Ok(answer)
@@ -364,7 +386,7 @@ impl ProgressApi {
     }
 
     fn trouble(&self, error: &(dyn std::error::Error + 'static)) -> Reply {
-        if !self.is_failing.swap(true, Ordering::Relaxed) {
+        if !self.shared.is_failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(error, "the progress store does not answer, viewers get 503");
         }
         Reply::unavailable()

@@ -51,7 +51,7 @@ impl Events {
     }
 
     pub(crate) fn new(state: State) -> Self {
-        let retry = state.api.poll_after.as_millis();
+        let retry = state.api.poll_after().as_millis();
         // Said first, so that whoever listens knows at once that there is somebody.
         let hello = format!("retry: {retry}\n\n");
         Self { next: Box::pin(std::future::ready(Some((hello, state)))) }

@@ -26,7 +26,7 @@ static DOCUMENT: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
 /// The document is as long-lived as this build.
 pub(crate) fn serve(if_none_match: Option<&str>) -> Reply {
     let (document, etag) = &*DOCUMENT;
-    Reply::file("application/json", Cow::Borrowed(document), etag, if_none_match).cached("no-cache")
+    Reply::file("application/json", Cow::Borrowed(document), etag.as_str(), if_none_match).cached("no-cache")
 }
 
 fn document() -> utoipa::openapi::OpenApi {

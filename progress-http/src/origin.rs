@@ -18,7 +18,7 @@ use crate::{Reply, RequestHeaders};
 /// assert!(refuse_cross_site(&from("sec-fetch-site", "same-origin"), &[]).is_none());
 /// ```
 #[must_use]
-pub fn refuse_cross_site(headers: &RequestHeaders, trusted: &[String]) -> Option<Reply> {
+pub fn refuse_cross_site(headers: &RequestHeaders<'_>, trusted: &[String]) -> Option<Reply> {
     let origin = headers.get("origin");
     if origin.is_some_and(|origin| trusted.iter().any(|trusted| trusted == origin)) {
         return None;

@@ -11,7 +11,7 @@ pub struct Reply {
     /// The status code.
     pub status: u16,
     /// The headers: names in lower case, values of visible ASCII.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body; empty when the answer has none.
     pub body: Cow<'static, [u8]>,
 }
@@ -30,9 +30,14 @@ pub(crate) struct Problem<'a> {
     kind: &'a str,
 }
 
+/// Enough for a record and its headers, as most have them, without growing on the way.
+const ROOM_IN_BODY: usize = 1_024;
+const ROOM_IN_HEADERS: usize = 6;
+
 impl Reply {
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }.with_data_headers()
+        Self { status, headers: Vec::with_capacity(ROOM_IN_HEADERS), body: Cow::Borrowed(&[]) }
+            .with_data_headers()
     }
 
     /// A JSON document that changes from one moment to the next.
@@ -71,13 +76,14 @@ impl Reply {
     pub(crate) fn file(
         content_type: &'static str,
         content: Cow<'static, [u8]>,
-        etag: &str,
+        etag: impl Into<Cow<'static, str>>,
         if_none_match: Option<&str>,
     ) -> Self {
-        let is_known = !etag.is_empty() && tag::matches(if_none_match, etag);
+        let etag = etag.into();
+        let is_known = !etag.is_empty() && tag::matches(if_none_match, &etag);
         let mut reply = Self {
             status: if is_known { 304 } else { 200 },
-            headers: vec![("x-content-type-options", "nosniff".to_owned())],
+            headers: vec![("x-content-type-options", Cow::Borrowed("nosniff"))],
             body: if is_known { Cow::Borrowed(&[]) } else { content },
         };
         if !is_known {
@@ -86,13 +92,14 @@ impl Reply {
         if etag.is_empty() { reply } else { reply.with_header("etag", etag) }
     }
 
-    pub(crate) fn cached(self, how: &str) -> Self {
+    pub(crate) fn cached(self, how: &'static str) -> Self {
         self.with_header("cache-control", how)
     }
 
     fn document(status: u16, content_type: &'static str, document: &impl Serialize) -> Self {
-        match serde_json::to_vec(document) {
-            Ok(body) => Self { status, headers: Vec::new(), body: Cow::Owned(body) }
+        let mut body = Vec::with_capacity(ROOM_IN_BODY);
+        match serde_json::to_writer(&mut body, document) {
+            Ok(()) => Self { status, headers: Vec::with_capacity(ROOM_IN_HEADERS), body: Cow::Owned(body) }
                 .with_header("content-type", content_type)
                 .with_data_headers(),
             Err(error) => {
@@ -110,7 +117,7 @@ impl Reply {
         self.with_header("cache-control", "no-store").with_header("x-content-type-options", "nosniff")
     }
 
-    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -136,6 +143,6 @@ impl Reply {
     /// ```
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
     }
 }

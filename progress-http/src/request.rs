@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 /// What an adapter hands over of a request.
 ///
 /// `path` and `query` are raw, as they stood on the request line: what is decoded, and when, is decided here and not by
@@ -11,7 +13,7 @@ pub struct Request<'a> {
     /// What follows the question mark.
     pub query: Option<&'a str>,
     /// The headers that [`HEADERS`] names.
-    pub headers: RequestHeaders,
+    pub headers: RequestHeaders<'a>,
 }
 
 /// The request headers that matter here, in lower case; an adapter looks up no other.
@@ -28,11 +30,11 @@ pub const HEADERS: [&str; 8] = [
 
 /// The values of [`HEADERS`], several lines of one joined by a comma (RFC 9110, section 5.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RequestHeaders {
-    values: [Option<String>; HEADERS.len()],
+pub struct RequestHeaders<'a> {
+    values: [Option<Cow<'a, str>>; HEADERS.len()],
 }
 
-impl RequestHeaders {
+impl<'a> RequestHeaders<'a> {
     /// Collects the headers: `lines` gives the values of a header's lines, in order. A value that is not UTF-8 counts as
     /// one that says nothing we understand.
     ///
@@ -46,10 +48,10 @@ impl RequestHeaders {
     /// assert_eq!(headers.get("if-none-match"), Some("\"a\", \"b\""));
     /// assert_eq!(headers.get("origin"), None);
     /// ```
-    pub fn collect<'v, I: IntoIterator<Item = &'v [u8]>>(lines: impl Fn(&'static str) -> I) -> Self {
+    pub fn collect<I: IntoIterator<Item = &'a [u8]>>(lines: impl Fn(&'static str) -> I) -> Self {
         let values = HEADERS.map(|name| {
-            let lines: Vec<_> = lines(name).into_iter().map(String::from_utf8_lossy).collect();
-            (!lines.is_empty()).then(|| lines.join(", "))
+            // One line, as nearly always, is not copied.
+            lines(name).into_iter().map(String::from_utf8_lossy).reduce(|lines, line| lines + ", " + line)
         });
         Self { values }
     }

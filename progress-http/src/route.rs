@@ -133,7 +133,7 @@ impl ProgressApi {
             return Route::Answered(head(is_head, refusal));
         }
         if matches!(action, Action::Delete(_) | Action::Cancel(_))
-            && let Some(refusal) = refuse_cross_site(&request.headers, &self.trusted_origins)
+            && let Some(refusal) = refuse_cross_site(&request.headers, self.trusted_origins())
         {
             return Route::Answered(refusal);
         }
@@ -151,7 +151,7 @@ impl ProgressApi {
 
 impl Action {
     /// 406 for a client that says that it cannot read what it would get.
-    fn refuse_unreadable(&self, headers: &RequestHeaders) -> Option<Reply> {
+    fn refuse_unreadable(&self, headers: &RequestHeaders<'_>) -> Option<Reply> {
         let media_type = match self {
             // An answer without a body suits everybody.
             Self::Delete(_) => return None,

@@ -150,14 +150,14 @@ pub(crate) fn find(name: &str) -> Option<(&'static File, bool)> {
     })
 }
 
-pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeaders) -> Reply {
+pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeaders<'_>) -> Reply {
     let is_wanted = negotiate::prefers_gzip(headers.get("accept-encoding"));
     let gzipped = if is_wanted { gzip::of(file) } else { None };
     let (content, etag) = match gzipped {
-        Some(gzipped) => (gzipped.bytes.as_slice(), gzipped.etag.clone()),
-        None => (file.content.as_bytes(), file.etag()),
+        Some(gzipped) => (gzipped.bytes.as_slice(), Cow::Borrowed(gzipped.etag.as_str())),
+        None => (file.content.as_bytes(), Cow::Owned(file.etag())),
     };
-    let reply = Reply::file(file.content_type, Cow::Borrowed(content), &etag, headers.get("if-none-match"));
+    let reply = Reply::file(file.content_type, Cow::Borrowed(content), etag, headers.get("if-none-match"));
     let reply = if gzipped.is_some() && reply.status == 200 {
         reply.with_header("content-encoding", "gzip")
     } else {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use progress_core::{EntryLevel, EntryPage, Progress, ProgressPage, Status};
+use progress_core::{EntryLevel, EntryPage, Progress, ProgressId, ProgressPage, Status};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -16,8 +16,8 @@ use crate::openapi;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Record<'a> {
     /// The job's name: a UUID, in lower case with hyphens.
-    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
-    job_id: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
+    job_id: ProgressId,
     /// What kind of job it is, in the application's words.
     task_type: &'a str,
     #[cfg_attr(feature = "openapi", schema(value_type = openapi::Status))]
@@ -92,7 +92,7 @@ pub(crate) struct Record<'a> {
 impl<'a> Record<'a> {
     pub(crate) fn new(progress: &'a Progress, is_stale: bool, poll_after: Duration) -> Self {
         Self {
-            job_id: progress.id.to_string(),
+            job_id: progress.id,
             task_type: &progress.task_type,
             status: progress.status,
             total_items: progress.total,
@@ -197,7 +197,7 @@ fn milliseconds(duration: Duration) -> u64 {
 
 /// RFC 3339 in UTC with milliseconds, always: the same moment has the same text.
 fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
 fn optional_time<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -427,7 +427,7 @@ async fn head_is_get_without_its_body() {
         let mut head = server.ask(&Viewer::Admin, &format!("HEAD {path}")).await;
         assert_eq!(head.body.len(), 0);
         let length = head.headers.pop();
-        assert_eq!(length, Some(("content-length", get.body.len().to_string())));
+        assert_eq!(length, Some(("content-length", get.body.len().to_string().into())));
         assert_eq!((head.status, &head.headers), (get.status, &get.headers), "{path}");
     }
 }
