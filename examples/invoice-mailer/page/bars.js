@@ -39,7 +39,7 @@ class Bar {
 
   /** The latest record, as far as one has arrived. */
   get record() {
-    return this.#poller.widget?.snapshot;
+    return this.#poller.progressPolling?.snapshot;
   }
 
   reveal() {

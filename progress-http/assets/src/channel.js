@@ -21,8 +21,8 @@ import { listUrl } from './urls.js';
 /** The server takes no more in one request. */
 const MOST_IDS = 100;
 
-/** @type {Set<Channel>} those that are open for others */
-const channels = new Set();
+/** @type {Map<string, Channel>} those that are open for others */
+const channels = new Map();
 
 /** Endpoints that do not answer for several jobs at once. */
 const withoutLists = new Set();
@@ -33,14 +33,14 @@ const withoutLists = new Set();
  * @param {ProgressPoller} poller
  */
 export function channelFor({ jobId, options }) {
-  const { endpoint, url, headers, fetch } = options;
+  const { endpoint, url, headers, fetch, credentials, requestTimeout } = options;
   if (url || headers || fetch !== globalFetch || jobId.includes(',') || withoutLists.has(endpoint)) {
     return openChannel(options);
   }
-  const names = /** @type {const} */ (['endpoint', 'credentials', 'requestTimeout', 'clock']);
-  const suits = (/** @type {Channel} */ known) => names.every((name) => known.options[name] === options[name]);
-  const channel = [...channels].find(suits) ?? openChannel(options);
-  channels.add(channel);
+  // One for each way to ask; they are few, and kept.
+  const way = [credentials, requestTimeout, endpoint].join();
+  const channel = channels.get(way) ?? openChannel(options);
+  channels.set(way, channel);
   return channel;
 }
 
@@ -152,7 +152,7 @@ function openChannel(options) {
   }
 
   /** @param {ProgressPoller} poller whose turn is new */
-  function join(poller) {
+  function enlist(poller) {
     members.add(poller);
     schedule();
   }
@@ -162,10 +162,8 @@ function openChannel(options) {
     poller.channel = null;
     members.delete(poller);
     if (asked.delete(poller) && !asked.size) controller.abort();
-    if (!members.size) channels.delete(channel);
     schedule();
   }
 
-  const channel = { options, join, leave };
-  return channel;
+  return { enlist, leave };
 }

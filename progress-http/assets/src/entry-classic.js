@@ -1,9 +1,9 @@
-import { defineElement, ProgressPollerElement } from './element.js';
+import { defineElement } from './element.js';
 import { loadedFrom } from './origin.js';
 import { ProgressPoller } from './poller.js';
 import { ProgressPolling } from './widget.js';
 
 loadedFrom(/** @type {HTMLScriptElement | null} */ (document.currentScript)?.src);
 // One global name is enough; what else there is hangs on it.
-Object.assign(window, { ProgressPolling: Object.assign(ProgressPolling, { ProgressPoller, ProgressPollerElement }) });
+/** @type {any} */ (window).ProgressPolling = Object.assign(ProgressPolling, { ProgressPoller });
 defineElement();

@@ -18,7 +18,7 @@ import { PollError, kindOfStatus } from './errors.js';
  * @param {{ method?: string, etag?: string | null, controller?: AbortController }} [request]
  * @returns {Promise<Reply>}
  */
-export function exchange(options, url, { method = 'GET', etag, controller = new AbortController() } = {}) {
+export function exchange(options, url, { method, etag, controller = new AbortController() } = {}) {
   const { clock } = options;
   const { signal } = controller;
   const deadline = clock.setTimeout(() => controller.abort(new PollError('timeout')), options.requestTimeout);
@@ -35,7 +35,7 @@ export function exchange(options, url, { method = 'GET', etag, controller = new 
 /**
  * @param {ResolvedPollerOptions} options
  * @param {string} url
- * @param {string} method
+ * @param {string | undefined} method
  * @param {string | null | undefined} etag
  * @param {AbortSignal} signal
  * @returns {Promise<Reply>}

@@ -1,116 +1,66 @@
 /**
- * A text with `{placeholders}`, or one text for each plural category of the `{count}` in it.
+ * A text with `{placeholders}`, or one text for each plural category of the number in it.
  *
  * @typedef {string | Record<string, string>} Message
  */
 
-const en = {
-  title: 'Progress',
-  connecting: 'Connecting',
-  waiting: 'Waiting',
-  running: 'Running',
-  completed: 'Completed',
-  failed: 'Failed',
-  cancelled: 'Cancelled',
-  cancelling: 'Cancelling…',
-  stale: 'Not responding',
-  reconnecting: 'Reconnecting',
-  offline: 'Offline',
-  lost: 'Unavailable',
+/** The languages that are built in, in the order of the texts below. */
+export const LANGUAGES = ['en', 'fr'];
 
-  total: 'Total',
-  processed: 'Processed',
-  remaining: 'Remaining',
-  errors: 'Errors',
-  countOfTotal: '{processed} of {total}',
-  timeLeft: 'about {duration} left',
+/**
+ * Where a text is missing, the one before it is used: that of English, or the key itself.
+ *
+ * @satisfies {Record<string, (Message | undefined)[]>}
+ */
+export const MESSAGES = {
+  title: ['Progress', 'Progression'],
+  connecting: ['Connecting', 'Connexion'],
+  waiting: ['Waiting', 'En attente'],
+  running: ['Running', 'En cours'],
+  completed: ['Completed', 'Terminé'],
+  failed: ['Failed', 'Échec'],
+  cancelled: ['Cancelled', 'Annulé'],
+  cancelling: ['Cancelling…', 'Annulation…'],
+  stale: ['Not responding', 'Ne répond plus'],
+  reconnecting: ['Reconnecting', 'Reconnexion'],
+  offline: ['Offline', 'Hors ligne'],
+  lost: ['Unavailable', 'Indisponible'],
 
-  completedIn: 'Completed ({duration})',
-  errorCount: { one: '{number} error', other: '{number} errors' },
-  failedWithoutReason: 'The job has failed.',
-  noSignOfLife: 'No sign of life for {duration}',
-  noSignOfLifeAtLeast: 'No sign of life for at least {duration}',
+  total: ['Total'],
+  processed: ['Processed', 'Traités'],
+  remaining: ['Remaining', 'Restants'],
+  errors: ['Errors', 'Erreurs'],
+  countOfTotal: ['{processed} of {total}', '{processed} sur {total}'],
+  timeLeft: ['about {duration} left', 'encore {duration} environ'],
 
-  network: 'No connection to the server.',
-  timeout: 'The server does not answer.',
-  server: 'The server is not available.',
-  'not-found': 'This job was not found.',
-  refused: 'You may not see this job.',
-  gone: 'This job no longer exists.',
-  unreadable: 'The server’s answer could not be read.',
-  notYetFound: 'Waiting for the job to begin…',
-  offlineHint: 'You are offline.',
-  retryIn: 'Trying again in {duration}.',
-  retryNow: 'Trying again…',
-  tryAgain: 'Try again',
+  errorCount: [
+    { one: '{number} error', other: '{number} errors' },
+    { one: '{number} erreur', other: '{number} erreurs' },
+  ],
+  noSignOfLife: ['No sign of life for {duration}', 'Aucun signe de vie depuis {duration}'],
 
-  cancel: 'Cancel',
-  cancelFailed: 'The job could not be cancelled. Please try again.',
-  log: 'Log',
-  logError: 'Error',
-  logDropped: { one: '{number} older entry is not kept', other: '{number} older entries are not kept' },
+  network: ['No connection.', 'Pas de connexion.'],
+  timeout: ['Server not answering.', 'Le serveur ne répond pas.'],
+  server: ['Server not available.', 'Serveur indisponible.'],
+  'not-found': ['Job not found.', 'Tâche introuvable.'],
+  refused: ['Access refused.', 'Accès refusé.'],
+  gone: ['Job removed.', 'Tâche supprimée.'],
+  unreadable: ['Unreadable answer.', 'Réponse illisible.'],
+  retryIn: ['Trying again in {duration}.', 'Nouvel essai dans {duration}.'],
+  tryAgain: ['Try again', 'Réessayer'],
 
-  seconds: '{number} s',
-  minutes: '{number} min',
-  hours: '{number} h',
+  cancel: ['Cancel', 'Annuler'],
+  cancelFailed: ['Could not be cancelled.', 'Annulation impossible.'],
+  // What the server says of a job whose worker is gone.
+  'worker lost': [, 'Le processus a disparu.'],
+  'the worker stopped before finishing': [, 'Le processus s’est arrêté avant la fin.'],
+
+  log: ['Log', 'Journal'],
+  logDropped: ['Older entries not kept: {number}', 'Entrées plus anciennes non conservées : {number}'],
+
+  seconds: ['{number} s'],
+  minutes: ['{number} min'],
+  hours: ['{number} h'],
 };
 
-/** @typedef {keyof typeof en} MessageKey */
-
-/** @type {Record<MessageKey, Message>} */
-const fr = {
-  title: 'Progression',
-  connecting: 'Connexion',
-  waiting: 'En attente',
-  running: 'En cours',
-  completed: 'Terminé',
-  failed: 'Échec',
-  cancelled: 'Annulé',
-  cancelling: 'Annulation…',
-  stale: 'Ne répond plus',
-  reconnecting: 'Reconnexion',
-  offline: 'Hors ligne',
-  lost: 'Indisponible',
-
-  total: 'Total',
-  processed: 'Traités',
-  remaining: 'Restants',
-  errors: 'Erreurs',
-  countOfTotal: '{processed} sur {total}',
-  timeLeft: 'encore {duration} environ',
-
-  completedIn: 'Terminé ({duration})',
-  errorCount: { one: '{number} erreur', other: '{number} erreurs' },
-  failedWithoutReason: 'La tâche a échoué.',
-  noSignOfLife: 'Aucun signe de vie depuis {duration}',
-  noSignOfLifeAtLeast: 'Aucun signe de vie depuis au moins {duration}',
-
-  network: 'Pas de connexion au serveur.',
-  timeout: 'Le serveur ne répond pas.',
-  server: 'Le serveur n’est pas disponible.',
-  'not-found': 'Cette tâche est introuvable.',
-  refused: 'Vous n’avez pas accès à cette tâche.',
-  gone: 'Cette tâche n’existe plus.',
-  unreadable: 'La réponse du serveur est illisible.',
-  notYetFound: 'En attente du début de la tâche…',
-  offlineHint: 'Vous êtes hors ligne.',
-  retryIn: 'Nouvel essai dans {duration}.',
-  retryNow: 'Nouvel essai…',
-  tryAgain: 'Réessayer',
-
-  cancel: 'Annuler',
-  cancelFailed: 'La tâche n’a pas pu être annulée. Veuillez réessayer.',
-  log: 'Journal',
-  logError: 'Erreur',
-  logDropped: {
-    one: '{number} entrée plus ancienne n’est pas conservée',
-    other: '{number} entrées plus anciennes ne sont pas conservées',
-  },
-
-  seconds: '{number} s',
-  minutes: '{number} min',
-  hours: '{number} h',
-};
-
-/** @type {Record<string, Partial<Record<MessageKey, Message>>>} */
-export const languages = { en, fr };
+/** @typedef {keyof typeof MESSAGES} MessageKey */

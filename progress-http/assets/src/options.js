@@ -1,5 +1,6 @@
 /** @import { PollerOptions, WidgetOptions } from './progress-polling.js' */
 import { systemClock } from './clock.js';
+import { defaultEndpoint } from './origin.js';
 
 /**
  * Bound late and to the global: a browser's fetch refuses to be called as a method of anything else.
@@ -35,7 +36,6 @@ export function pollerOptions(given) {
       backoffBase: 1000,
       backoffMax: 30_000,
       notFoundRetries: 5,
-      credentials: /** @type {RequestCredentials} */ ('same-origin'),
       fetch: globalFetch,
       clock: systemClock,
       random: Math.random,
@@ -47,27 +47,37 @@ export function pollerOptions(given) {
 /** @typedef {ReturnType<typeof pollerOptions>} ResolvedPollerOptions */
 
 /** @param {WidgetOptions} given */
-export function widgetOptions(given) {
-  return withDefaults(
+export const widgetOptions = (given) =>
+  withDefaults(
     {
+      endpoint: defaultEndpoint(),
       showDetails: true,
       showStats: true,
-      showLog: false,
-      allowCancel: false,
-      autoHideOnComplete: false,
       autoHideDelay: 3000,
       announceStep: 25,
-      debug: false,
-      persist: false,
-      reloadOnComplete: false,
-      redirectOnComplete: /** @type {string | false} */ (false),
       skin: /** @type {const} */ ('semantic'),
       whenHidden: /** @type {const} */ ('slow'),
       messages: {},
-      clock: systemClock,
     },
     given,
   );
-}
 
-/** @typedef {ReturnType<typeof widgetOptions>} ResolvedWidgetOptions */
+/** Options that are said by the mere presence of their attribute. */
+const YES = /^(show|allow|auto|reload|persist|debug)/;
+
+/**
+ * The options that an element's attributes say, with hyphens: `poll-interval`, `show-details="false"`. The title is its
+ * `heading`, since `title` is what a mouse sees.
+ *
+ * @param {HTMLElement} element
+ * @returns {WidgetOptions & { jobId?: string }}
+ */
+export function optionsFrom(element) {
+  /** @type {Record<string, unknown>} */
+  const options = {};
+  for (const { name, value } of element.attributes) {
+    const option = name === 'heading' ? 'title' : name.replace(/-./g, ([, letter]) => letter.toUpperCase());
+    options[option] = value ? value !== 'false' && value : YES.test(option) || undefined;
+  }
+  return options;
+}

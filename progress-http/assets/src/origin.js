@@ -10,5 +10,5 @@ export function loadedFrom(url) {
 
 /** The place of the records when the page does not name one. */
 export function defaultEndpoint() {
-  return endpointBeside(script, location.href) ?? '/progress';
+  return endpointBeside(script, location.origin);
 }

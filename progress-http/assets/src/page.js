@@ -8,23 +8,31 @@
  * @param {AbortSignal} signal
  */
 export function followPage(poller, whenHidden, signal) {
-  const visibility = () => {
-    if (whenHidden === 'pause') hold('hidden', document.hidden);
-    else if (whenHidden === 'slow') poller.hidden = document.hidden;
-    if (!document.hidden) poller.refresh();
+  let left = false;
+  const look = (/** @type {{ type?: string }} */ { type = '' }) => {
+    const { hidden } = document;
+    // An open request would keep the page out of the back-forward cache.
+    if (type.startsWith('page')) left = type === 'pagehide';
+    poller.hidden = hidden && whenHidden === 'slow';
+    poller.hold('left', left);
+    poller.hold('offline', !navigator.onLine);
+    poller.hold('hidden', hidden && whenHidden === 'pause');
+    if (!hidden) poller.refresh();
   };
-  const connectivity = () => hold('offline', !navigator.onLine);
-  const hold = (/** @type {string} */ reason, /** @type {boolean} */ holds) => {
-    if (holds) poller.hold(reason);
-    else poller.release(reason);
-  };
+  for (const type of ['visibilitychange', 'online', 'offline', 'pagehide', 'pageshow'])
+    addEventListener(type, look, { signal });
+  look({});
+}
 
-  document.addEventListener('visibilitychange', visibility, { signal });
-  addEventListener('online', connectivity, { signal });
-  addEventListener('offline', connectivity, { signal });
-  // An open request would keep the page out of the back-forward cache.
-  addEventListener('pagehide', () => hold('left', true), { signal });
-  addEventListener('pageshow', () => hold('left', false), { signal });
-  visibility();
-  connectivity();
+/**
+ * Where to go when the job is complete.
+ *
+ * @param {{ reloadOnComplete?: boolean, redirectOnComplete?: string | false }} options
+ */
+export function leavePage({ reloadOnComplete, redirectOnComplete }) {
+  if (redirectOnComplete) {
+    const target = new URL(redirectOnComplete, document.baseURI);
+    // The address may come from an attribute, and an attribute from data: it must not be able to run a script.
+    if (target.protocol.startsWith('http')) location.assign(target);
+  } else if (reloadOnComplete) location.reload();
 }

@@ -3,26 +3,15 @@
  * and only for this page: another page with a place of the same name has jobs of its own.
  *
  * @param {string} place
+ * @param {string} [jobId] to remember; an empty one to forget
+ * @returns {string | undefined} what is remembered
  */
-export function memoryOf(place) {
+export function memoryOf(place, jobId) {
   const key = `progress-polling:${location.pathname}#${place}`;
-  return {
-    /** @param {string} jobId */
-    remember: (jobId) => withStorage((storage) => storage.setItem(key, jobId)),
-    recall: () => withStorage((storage) => storage.getItem(key)) ?? null,
-    forget: () => withStorage((storage) => storage.removeItem(key)),
-  };
-}
-
-/**
- * Storage may be forbidden or full; the bar works without.
- *
- * @template Result
- * @param {(storage: Storage) => Result} use
- */
-function withStorage(use) {
+  // Storage may be forbidden or full; the bar works without.
   try {
-    return use(sessionStorage);
+    if (jobId !== undefined) sessionStorage[key] = jobId;
+    return sessionStorage[key];
   } catch {
     return undefined;
   }

@@ -24,7 +24,7 @@ const LONGEST_REST = 30_000;
 const UNREADABLE_RETRIES = 2;
 
 /**
- * Follows one job. Knows nothing of pages: whoever has one calls `hold`, `release` and sets `hidden`.
+ * Follows one job. Knows nothing of pages: whoever has one calls `hold` and sets `hidden`.
  *
  * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`, `cancelled`, `settled`,
  * `retry`; and for onlookers `answer` (every answer) and `connection` (the phase, or the reason to wait, has
@@ -41,8 +41,13 @@ export class ProgressPoller extends EventTarget {
   polls = 0;
   /** A hidden page asks less often. */
   hidden = false;
-  /** @type {Promise<ProgressData>} the data of the ending; rejects when the poller gives up or is destroyed */
-  finished = /** @type {any} */ (null);
+  /** @type {Set<string>} reasons not to ask at all */
+  holds = new Set(['idle']);
+  /** @type {any} a promise of the data of the ending; rejects when the poller gives up or is destroyed */
+  finished;
+
+  /** @type {(type: string, detail: any) => void} what a poller with a face does after each event */
+  tell = () => {};
 
   // What the channel goes by.
   /** When the next turn is, on the poller's clock; `Infinity` to give up. */
@@ -54,8 +59,6 @@ export class ProgressPoller extends EventTarget {
   /** @type {Channel | null} */
   channel = null;
 
-  /** @type {Set<string>} reasons not to ask at all */
-  #holds = new Set(['idle']);
   /** @type {string | undefined} the latest accepted answer, to see whether another one says the same */
   #text;
   /** The highest that was seen; an answer without one does not undo it. */
@@ -81,7 +84,7 @@ export class ProgressPoller extends EventTarget {
   /** Asks at once and then again and again; after giving up, tries afresh. */
   start() {
     if (this.phase === 'lost') this.#begin();
-    if (this.#holds.delete('idle')) this.#enter('live');
+    if (this.holds.delete('idle')) this.#enter('live');
     this.refresh();
   }
 
@@ -92,7 +95,7 @@ export class ProgressPoller extends EventTarget {
 
   /** Asks now instead of at the next turn. */
   refresh() {
-    if (!this.#holds.size) this.#wait(0);
+    if (!this.holds.size) this.#wait(0);
   }
 
   /** Stops for good. */
@@ -102,23 +105,17 @@ export class ProgressPoller extends EventTarget {
     this.#settle?.(new DOMException('destroyed', 'AbortError'));
   }
 
-  /** @param {string} reason nothing is asked while there is one: `offline`, for example */
-  hold(reason) {
-    this.#holds.add(reason);
-    this.channel?.leave(this);
-    this.#emit('connection');
-  }
-
-  /** @param {string} reason */
-  release(reason) {
-    if (!this.#holds.delete(reason)) return;
+  /**
+   * @param {string} reason nothing is asked while there is one: `offline`, for example
+   * @param {boolean} [holds] whether there is
+   */
+  hold(reason, holds = true) {
+    if (holds) {
+      this.holds.add(reason);
+      this.channel?.leave(this);
+    } else if (!this.holds.delete(reason)) return;
     this.#emit('connection');
     this.refresh();
-  }
-
-  /** @param {string} reason */
-  isHeld(reason) {
-    return this.#holds.has(reason);
   }
 
   /**
@@ -223,7 +220,8 @@ export class ProgressPoller extends EventTarget {
     const { pollInterval, hiddenPollInterval } = this.options;
     const whileHidden = this.hidden ? hiddenPollInterval : 0;
     const wished = count(this.snapshot?.poll_after_ms) ?? 0;
-    const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished);
+    // An interval that is no number must not become a flood.
+    const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished) || LONGEST_REST;
     this.slack = interval / 2;
     this.#wait(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }
@@ -232,7 +230,7 @@ export class ProgressPoller extends EventTarget {
   #wait(delay) {
     this.due = this.options.clock.now() + delay;
     this.channel ??= channelFor(this);
-    this.channel.join(this);
+    this.channel.enlist(this);
   }
 
   /**
@@ -269,5 +267,6 @@ export class ProgressPoller extends EventTarget {
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
+    this.tell(type, detail);
   }
 }

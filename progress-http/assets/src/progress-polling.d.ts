@@ -131,6 +131,7 @@ export interface WidgetOptions extends PollerOptions, ProgressCallbacks {
 export class ProgressPoller extends EventTarget {
   constructor(jobId: string, options?: PollerOptions);
   readonly snapshot: ProgressData | null;
+  /** Resolves with the data of the ending; rejects when the poller gives up or is destroyed. */
   readonly finished: Promise<ProgressData>;
   start(): void;
   stop(): void;
@@ -138,20 +139,14 @@ export class ProgressPoller extends EventTarget {
   destroy(): void;
 }
 
-/** A progress bar in a place of the page. */
-export class ProgressPolling {
+/** A progress bar in a place of the page: a poller with a face. The place has it as `progressPolling`. */
+export class ProgressPolling extends ProgressPoller {
   constructor(target: string | Element, jobId: string, options?: WidgetOptions);
   static resume(target: string | Element, options?: WidgetOptions): ProgressPolling | null;
-  readonly snapshot: ProgressData | null;
-  /** Resolves with the data of the ending; rejects when the widget gives up or is destroyed. */
-  readonly finished: Promise<ProgressData>;
-  start(): void;
-  stop(): void;
-  refresh(): void;
-  destroy(): void;
 }
 
-/** `<progress-poller job-id="…">` */
+/** `<progress-poller job-id="…">`. Its attributes are the options, with hyphens; the title is its `heading`. */
 export class ProgressPollerElement extends HTMLElement {
-  readonly widget: ProgressPolling | null;
+  /** The widget in it, or `null` while there is no job. */
+  readonly progressPolling: ProgressPolling | null;
 }

@@ -1,100 +1,62 @@
 /** @import { Message, MessageKey } from './messages.js' */
-import { languages } from './messages.js';
+import { LANGUAGES, MESSAGES } from './messages.js';
 
-const MINUTE = 60;
-const HOUR = 60 * MINUTE;
+/**
+ * The words of one language, with its numbers and plurals.
+ *
+ * @typedef {ReturnType<typeof translator>} Translator
+ */
 
-/** Seconds below this are worth a decimal; "0 s" would be an odd thing to say of a job that ran. */
-const SHORT = 1;
-
-/** The words of one language, with its numbers and plurals. */
-export class Translator {
-  #messages;
-  #number;
-  #percent;
-  #plural;
-
-  /**
-   * @param {string} wanted a language tag, with or without a region
-   * @param {Record<string, unknown>} own texts that replace or add to the built-in ones: for every language,
-   *   or under the tag of one
-   */
-  constructor(wanted, own) {
-    const tag = supported(wanted);
-    const base = tag.split('-')[0];
-    const tags = [base, tag];
-    /** The language that is really spoken; numbers follow it, because half a translation is none. */
-    this.language = tags.some((name) => name in languages || name in own) ? tag : 'en';
-    this.#messages = /** @type {Record<MessageKey, Message>} */ (
-      Object.assign({}, languages.en, ...tags.map((name) => languages[name]), own, ...tags.map((name) => own[name]))
-    );
-    this.#number = new Intl.NumberFormat(this.language, { maximumFractionDigits: 1 });
-    this.#percent = new Intl.NumberFormat(this.language, { style: 'percent' });
-    this.#plural = new Intl.PluralRules(this.language);
-  }
+/**
+ * @param {string} wanted a language tag, with or without a region
+ * @param {Record<string, any>} own texts that replace or add to the built-in ones: for every language, or under the
+ *   tag of one
+ */
+export function translator(wanted, own) {
+  const tag = canonical(wanted);
+  const base = tag.split('-')[0];
+  const known = LANGUAGES.indexOf(base);
+  /** The language that is really spoken; numbers follow it, because half a translation is none. */
+  const language = known < 0 && !own[base] && !own[tag] ? 'en' : tag;
+  const texts = { ...own, ...own[base], ...own[tag] };
+  const plural = new Intl.PluralRules(language);
 
   /**
-   * @param {MessageKey} key
-   * @param {Record<string, string>} [values] what stands for the placeholders
-   * @param {number} [count] what the plural form follows
+   * @param {MessageKey | string} key what has no text of its own is said as it is
+   * @param {Record<string, string | number>} [values] what stands for the placeholders; the plural follows `number`
+   * @returns {string}
    */
-  text(key, values = {}, count = 0) {
-    const message = this.#messages[key];
-    const template = typeof message === 'string' ? message : (message[this.#plural.select(count)] ?? message.other);
-    return template.replace(/\{(\w+)\}/g, (placeholder, name) => values[name] ?? placeholder);
-  }
-
-  /**
-   * @param {MessageKey} key a message that counts something
-   * @param {number} count
-   */
-  counted(key, count) {
-    return this.text(key, { number: this.number(count) }, count);
-  }
-
-  /** @param {number} value */
-  number(value) {
-    return this.#number.format(value);
-  }
-
-  /** @param {number} percent 0 to 100 */
-  percent(percent) {
-    return this.#percent.format(percent / 100);
-  }
+  const say = (key, values = {}) => {
+    /** @type {(Message | undefined)[] | undefined} */
+    const builtIn = MESSAGES[/** @type {MessageKey} */ (key)];
+    const message = texts[key] ?? builtIn?.[known] ?? builtIn?.[0] ?? key;
+    const template = message[plural.select(Number(values.number))] ?? message.other ?? message;
+    return template.replace(/\{(\w+)\}/g, (/** @type {string} */ placeholder, /** @type {string} */ name) => {
+      const value = values[name] ?? placeholder;
+      return value.toLocaleString(language);
+    });
+  };
 
   /**
    * The two largest units that matter: "12 s", "3 min 5 s", "2 h 10 min".
    *
    * @param {number} seconds
    */
-  duration(seconds) {
+  const duration = (seconds) => {
     const whole = Math.round(seconds);
-    if (whole < MINUTE) return this.counted('seconds', seconds < SHORT ? seconds : whole);
-    if (whole < HOUR) return this.#pair('minutes', Math.floor(whole / MINUTE), 'seconds', whole % MINUTE);
-    return this.#pair('hours', Math.floor(whole / HOUR), 'minutes', Math.floor((whole % HOUR) / MINUTE));
-  }
+    const minutes = Math.floor(whole / 60);
+    const parts = [
+      minutes >= 60 && say('hours', { number: Math.floor(minutes / 60) }),
+      minutes % 60 && say('minutes', { number: minutes % 60 }),
+      // Below a second a decimal is worth it: "0 s" would be an odd thing to say of a job that ran.
+      minutes < 60 &&
+        (whole % 60 || !minutes) &&
+        say('seconds', { number: whole ? whole % 60 : Number(seconds.toFixed(1)) }),
+    ];
+    return parts.filter(Boolean).join(' ');
+  };
 
-  /**
-   * An estimate, no finer than it is true: it would flicker otherwise.
-   *
-   * @param {number} seconds
-   */
-  estimate(seconds) {
-    const step = seconds < MINUTE ? 5 : MINUTE;
-    return this.duration(Math.max(Math.ceil(seconds / step), 1) * step);
-  }
-
-  /**
-   * @param {MessageKey} unit
-   * @param {number} count
-   * @param {MessageKey} smaller
-   * @param {number} rest
-   */
-  #pair(unit, count, smaller, rest) {
-    const parts = [this.counted(unit, count)];
-    if (rest) parts.push(this.counted(smaller, rest));
-    return parts.join(' ');
-  }
+  return { language, say, duration };
 }
 
 /**
@@ -102,9 +64,9 @@ export class Translator {
  *
  * @param {string} tag
  */
-function supported(tag) {
+function canonical(tag) {
   try {
-    return Intl.getCanonicalLocales(tag)[0] ?? 'en';
+    return Intl.getCanonicalLocales(tag)[0];
   } catch {
     return 'en';
   }

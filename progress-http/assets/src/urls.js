@@ -20,7 +20,7 @@ export function statusUrl({ endpoint, url }, jobId) {
  * @param {string} url
  */
 export function withOtherEnding(url) {
-  return url.endsWith('/') ? url.slice(0, -1) : `${url}/`;
+  return url.replace(/\/?$/, (slash) => (slash ? '' : '/'));
 }
 
 /**
@@ -42,11 +42,10 @@ export function listUrl({ endpoint }, jobs) {
  * @param {Record<string, string | number>} [parameters]
  */
 export function belongingUrl(record, name, parameters = {}) {
-  const [path, query] = record.split('#', 1)[0].split('?');
-  const search = new URLSearchParams(query);
-  for (const [key, value] of Object.entries(parameters)) search.set(key, String(value));
-  const suffix = search.size ? `?${search}` : '';
-  return below(path, name + suffix);
+  const url = new URL(record, document.baseURI);
+  url.pathname = below(url.pathname, name);
+  for (const parameter in parameters) url.searchParams.set(parameter, `${parameters[parameter]}`);
+  return url.href;
 }
 
 /**
@@ -54,12 +53,10 @@ export function belongingUrl(record, name, parameters = {}) {
  * that was bundled, renamed or served by another site tells nothing. Its name may hold its hash.
  *
  * @param {string | undefined} script
- * @param {string} page
+ * @param {string} origin of the page
  * @returns {string | undefined}
  */
-export function endpointBeside(script, page) {
-  if (!script) return undefined;
-  const address = new URL(script, page);
-  const served = /^(.*)\/progress-polling(?:\.[0-9a-f]+)?\.m?js$/.exec(address.pathname);
-  return served && address.origin === new URL(page).origin ? served[1] : undefined;
+export function endpointBeside(script, origin) {
+  const path = String(script?.replace(origin, ''));
+  return /^(|\/.*)\/progress-polling(\.[0-9a-f]+)?\.m?js\b/.exec(path)?.[1];
 }

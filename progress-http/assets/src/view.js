@@ -1,8 +1,6 @@
-/** @import { JobRecord } from './record.js' */
-/** @import { PollError } from './errors.js' */
-/** @import { Phase } from './poller.js' */
-/** @import { MessageKey } from './messages.js' */
+/** @import { ProgressPoller } from './poller.js' */
 /** @import { Translator } from './translator.js' */
+import { count, text, toState } from './record.js';
 
 /**
  * @typedef {'connecting' | 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled' | 'cancelling' | 'stale'
@@ -10,163 +8,116 @@
  */
 
 /**
- * What is known of the job and of the connection to it.
+ * What is known of the connection to the job: what the poller says of itself, as far as it matters here.
+ *
+ * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | 'due' | 'holds'>} Connection
+ */
+
+/**
+ * What the page knows besides.
  *
  * @typedef {object} Situation
- * @property {JobRecord | null} record
- * @property {Phase} phase
- * @property {PollError | null} error
- * @property {boolean} offline
- * @property {number} retryIn milliseconds until the next attempt
- * @property {{ seconds: number, atLeast: boolean } | null} silence for how long the worker has been silent
+ * @property {number} now on the poller's clock
+ * @property {string | false} silence for how long the worker has been silent
  * @property {'none' | 'sent' | 'failed'} cancellation the reader's wish, on its way to the server
  */
 
 /**
  * What the page shows, in words and numbers that need no further thought.
  *
- * @typedef {object} View
- * @property {State} state
- * @property {string} badge the state in a word
- * @property {string | null} title the job's own
- * @property {number | null} percent `null` when the end is not in sight
- * @property {boolean} indeterminate work goes on, but how far it has come is not known
- * @property {string} percentText
- * @property {string} valueText
- * @property {string} line
- * @property {boolean} essential the line says more than the job's own message
- * @property {string} timeLeft
- * @property {string} alert what has gone wrong for good
- * @property {boolean} cancellable a cancellation can be asked for now
- * @property {boolean} changing the words change with time alone
- * @property {{ key: MessageKey, label: string, value: string }[]} statistics
+ * @typedef {ReturnType<typeof viewOf>} View
  */
 
 /**
+ * @param {Connection} poller
  * @param {Situation} situation
  * @param {Translator} translator
- * @returns {View}
  */
-export function viewOf(situation, translator) {
-  const { record } = situation;
-  const state = stateOf(situation);
-  const percent = record?.percent ?? null;
-  const percentText = percent === null ? '' : translator.percent(percent);
-  const counts =
-    record && record.total !== null && record.processed !== null
-      ? translator.text('countOfTotal', {
-          processed: translator.number(record.processed),
-          total: translator.number(record.total),
-        })
-      : '';
-  const essential = lineOf(state, situation, translator);
-  const timeLeft = state === 'running' ? record?.secondsLeft : null;
+export function viewOf({ snapshot, phase, error, due, holds }, { now, silence, cancellation }, translator) {
+  const { language, say, duration } = translator;
+  const data = snapshot ?? {};
+  const { status, ended } = toState(data);
+  const total = count(data.total_items);
+  const processed = count(data.processed_items);
+  const failed = count(data.failed_items) ?? 0;
+  const taken = count(data.duration);
+  const secondsLeft = count(data.estimated_remaining_time);
+  const cancelling = data.cancel_requested === true;
+  const counted = total !== null && processed !== null;
+  const trouble = error?.kind ?? 'network';
+
+  // Of all the troubles the one that matters most.
+  /** @type {State} */
+  let state = 'connecting';
+  let line = '';
+  let alert = '';
+  if (ended) {
+    state = /** @type {State} */ (status);
+    if (state === 'failed') {
+      alert = text(data.error_message);
+      // The server's own words may be known here; a single word could be taken for the name of another text.
+      alert = alert.includes(' ') ? say(alert) : alert || say(state);
+    }
+    if (state === 'completed') {
+      line = taken === null ? say(state) : `${say(state)} (${duration(taken)})`;
+      if (failed) line += ` - ${say('errorCount', { number: failed })}`;
+      line = text(data.completion_message) || line;
+    }
+  } else if (phase === 'lost') {
+    state = phase;
+    alert = say(trouble);
+  } else {
+    if (cancellation === 'failed') alert = say('cancelFailed');
+    if (holds.has('offline')) {
+      state = 'offline';
+      line = say('network');
+    } else if (error && (snapshot || trouble !== 'not-found')) {
+      state = 'reconnecting';
+      line = say(trouble);
+      // The next attempt may be under way.
+      if (due > now) line += ` ${say('retryIn', { duration: duration(Math.ceil((due - now) / 1000)) })}`;
+    } else if (silence) {
+      state = 'stale';
+      line = say('noSignOfLife', { duration: silence });
+    } else if (cancelling) state = 'cancelling';
+    else if (status === 'running') state = status;
+    // A job that is not yet found is about to begin.
+    else if (snapshot || error) state = 'waiting';
+  }
+
+  // Whole per cent, rounded down, so that 100 is never shown too early.
+  const told = status === 'completed' ? 100 : count(data.progress_percentage);
+  const percent = told === null ? null : Math.min(Math.floor(told), 100);
+
+  const percentText = percent === null ? '' : (percent / 100).toLocaleString(language, { style: 'percent' });
+  const countText = counted && say('countOfTotal', { processed, total });
+  const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
+  // No finer than an estimate is true: it would flicker otherwise.
+  const step = /** @type {number} */ (secondsLeft) < 60 ? 5 : 60;
   return {
     state,
-    badge: translator.text(state),
-    title: record?.title ?? null,
-    percent,
-    indeterminate: percent === null && (state === 'running' || state === 'cancelling'),
-    percentText,
-    valueText: [percentText, counts].filter(Boolean).join(', ') || translator.text(state),
-    line: essential || (record?.message ?? ''),
-    essential: essential !== '',
-    timeLeft: timeLeft ? translator.text('timeLeft', { duration: translator.estimate(timeLeft) }) : '',
-    alert: alertOf(state, situation, translator),
-    cancellable: !record?.cancelRequested && situation.cancellation !== 'sent',
-    changing: state === 'stale' || state === 'reconnecting',
-    statistics: statisticsOf(record, translator),
+    percent: percent === null ? null : `${percent}`,
+    valueText: [percentText, countText].filter(Boolean).join(', ') || say(state),
+    /** Work goes on, but how far it has come is not known. */
+    indeterminate: percent === null && ['running', 'cancelling'].includes(state),
+    line,
+    /** What is written into each part. */
+    texts: {
+      title: text(data.custom_title) || say('title'),
+      badge: say(state),
+      percent: percentText,
+      message: line || text(data.current_message),
+      'time-left':
+        state === 'running' && secondsLeft
+          ? say('timeLeft', { duration: duration(Math.ceil(secondsLeft / step) * step) })
+          : '',
+      reason: alert,
+      total: show(total),
+      processed: show(processed),
+      remaining: show(count(data.remaining_items)),
+      errors: failed ? show(failed) : '',
+    },
+    cancellable: !!snapshot && !ended && phase !== 'lost',
+    asked: cancelling || cancellation === 'sent',
   };
-}
-
-/**
- * @param {Situation} situation
- * @returns {State}
- */
-function stateOf({ record, phase, error, offline, silence }) {
-  if (record?.ended) return /** @type {State} */ (record.status);
-  if (phase === 'lost') return 'lost';
-  if (offline) return 'offline';
-  if (phase === 'retrying') return error?.kind === 'not-found' && !record ? 'connecting' : 'reconnecting';
-  if (!record) return 'connecting';
-  if (silence) return 'stale';
-  if (record.cancelRequested) return 'cancelling';
-  return record.status === 'running' ? 'running' : 'waiting';
-}
-
-/**
- * @param {State} state
- * @param {Situation} situation
- * @param {Translator} translator
- */
-function lineOf(state, { record, error, retryIn, silence }, translator) {
-  switch (state) {
-    case 'completed':
-      return record?.completionMessage ?? endingOf(record, translator);
-    case 'connecting':
-      return error ? translator.text('notYetFound') : '';
-    case 'offline':
-      return translator.text('offlineHint');
-    case 'reconnecting': {
-      const seconds = Math.ceil(retryIn / 1000);
-      const next =
-        seconds > 0
-          ? translator.text('retryIn', { duration: translator.duration(seconds) })
-          : translator.text('retryNow');
-      return `${translator.text(error?.kind ?? 'network')} ${next}`;
-    }
-    case 'stale':
-      return translator.text(silence?.atLeast ? 'noSignOfLifeAtLeast' : 'noSignOfLife', {
-        duration: translator.duration(silence?.seconds ?? 0),
-      });
-    default:
-      return '';
-  }
-}
-
-/**
- * @param {JobRecord | null} record
- * @param {Translator} translator
- */
-function endingOf(record, translator) {
-  const { duration = null, failed = 0 } = record ?? {};
-  const ending =
-    duration === null
-      ? translator.text('completed')
-      : translator.text('completedIn', { duration: translator.duration(duration) });
-  return failed ? `${ending} - ${translator.counted('errorCount', failed)}` : ending;
-}
-
-/**
- * @param {State} state
- * @param {Situation} situation
- * @param {Translator} translator
- */
-function alertOf(state, { record, error, cancellation }, translator) {
-  if (state === 'failed') return record?.errorMessage ?? translator.text('failedWithoutReason');
-  if (state === 'lost') return translator.text(error?.kind ?? 'network');
-  if (cancellation === 'failed' && !record?.ended) return translator.text('cancelFailed');
-  return '';
-}
-
-/**
- * @param {JobRecord | null} record
- * @param {Translator} translator
- * @returns {View['statistics']}
- */
-function statisticsOf(record, translator) {
-  /** @type {[MessageKey, number | null | undefined][]} */
-  const counts = [
-    ['total', record?.total],
-    ['processed', record?.processed],
-    ['remaining', record?.remaining],
-    ['errors', record?.failed || undefined],
-  ];
-  return counts
-    .filter(([key, count]) => key !== 'errors' || count !== undefined)
-    .map(([key, count]) => ({
-      key,
-      label: translator.text(key),
-      value: typeof count === 'number' ? translator.number(count) : '–',
-    }));
 }

@@ -1,42 +1,21 @@
-/** @import { ProgressData, WidgetOptions } from './progress-polling.js' */
-import { cancelJob } from './cancel.js';
-import { connectCallbacks } from './callbacks.js';
-import { leavePage } from './leave.js';
-import { LogReader } from './log-reader.js';
+/** @import { WidgetOptions } from './progress-polling.js' */
+import { exchange } from './exchange.js';
+import { createFace } from './face.js';
+import { followLog } from './log.js';
 import { widgetOptions } from './options.js';
-import { defaultEndpoint } from './origin.js';
-import { followPage } from './page.js';
+import { followPage, leavePage } from './page.js';
 import { memoryOf } from './persistence.js';
 import { ProgressPoller } from './poller.js';
-import { toRecord } from './record.js';
-import { Renderer } from './renderer.js';
-import { SilenceWatch } from './silence.js';
 import { ensureStyles } from './stylesheet.js';
-import { Translator } from './translator.js';
+import { translator } from './translator.js';
+import { belongingUrl } from './urls.js';
 import { viewOf } from './view.js';
 
-/** @type {WeakMap<Element, ProgressPolling>} the widget in each place */
-const places = new WeakMap();
+/** A record counts as stale after this many seconds without a sign of its worker. */
+const BEFORE_STALE = 15;
 
-/** A progress bar in a place of the page, which follows one job until its end. */
-export class ProgressPolling {
-  #place;
-  #options;
-  #poller;
-  #renderer;
-  #silence;
-  #translator;
-  #reader;
-  /** A place that is not yet in the page does not tell what surrounds it. */
-  #settled = false;
-  /** @type {any} */
-  #ticker;
-  /** @type {any} */
-  #hiding;
-  /** @type {'none' | 'sent' | 'failed'} */
-  #cancellation = 'none';
-  #life = new AbortController();
-
+/** A progress bar in a place of the page: a poller with a face. */
+export class ProgressPolling extends ProgressPoller {
   /**
    * @param {string | Element} target an element, or its id
    * @param {string} jobId
@@ -44,29 +23,108 @@ export class ProgressPolling {
    */
   constructor(target, jobId, given = {}) {
     const place = placeOf(target);
-    if (!jobId && !given.url) throw new TypeError('ProgressPolling needs the id of a job.');
+    if (!jobId && !given.url) throw new TypeError('ProgressPolling: no job id.');
     const options = widgetOptions(given);
-    const { signal } = this.#life;
-    places.get(place)?.destroy();
-    places.set(place, this);
+    super(jobId, options);
+    const life = new AbortController();
+    const { signal } = life;
+    const { clock } = this.options;
+    /** @type {any} */
+    let timer;
+    /** @type {'none' | 'sent' | 'failed'} the reader's wish, on its way to the server */
+    let cancellation = 'none';
+    /** @type {number | undefined} since when the job is silent, on this page's own clock: the record's is another one */
+    let silentSince;
+    let seenAlive = false;
+    /** A place that is not yet in the page does not tell what surrounds it. */
+    let settled = false;
+    /** @type {ReturnType<typeof translator>} */
+    let words;
+    /** @type {ReturnType<typeof createFace>} */
+    let face;
 
-    this.#place = place;
-    this.#options = options;
-    this.#poller = new ProgressPoller(jobId, { ...given, endpoint: given.endpoint ?? defaultEndpoint() });
-    this.#silence = new SilenceWatch(options.clock);
-    this.#translator = this.#translation();
-    this.#renderer = this.#draw();
-    this.#reader = options.showLog ? this.#readLog(signal) : null;
+    const later = (/** @type {() => void} */ action, /** @type {number} */ delay) => {
+      clock.clearTimeout(timer);
+      timer = clock.setTimeout(action, delay);
+    };
+
+    const draw = () => {
+      settled = place.isConnected;
+      words = translator(options.lang ?? languageOf(place), options.messages);
+      face = createFace(words, options, () => this.start(), cancel);
+      place.replaceChildren(face.node);
+      if (!settled) return;
+      ensureStyles(face.node);
+      if (options.showLog) followLog(this, face.append, signal);
+    };
+
+    const render = () => {
+      if (signal.aborted) return;
+      if (!settled && place.isConnected) draw();
+      const { snapshot } = this;
+      const now = clock.now();
+      if (snapshot?.stale === true) silentSince ??= now;
+      else {
+        silentSince = undefined;
+        seenAlive ||= !!snapshot;
+      }
+      // A silence that began before this page came may be longer.
+      const silence =
+        silentSince !== undefined &&
+        (seenAlive ? '' : '≥ ') + words.duration(BEFORE_STALE + Math.floor((now - silentSince) / 1000));
+      const view = viewOf(this, { now, silence, cancellation }, words);
+      face.render(view);
+      // What is said of a trouble tells the time.
+      if (view.line && this.phase !== 'ended') later(render, 1000);
+    };
+
+    const cancel = async () => {
+      cancellation = 'sent';
+      render();
+      try {
+        await exchange(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' });
+      } catch {
+        // Shown with the next answer, unless the job had ended before.
+        cancellation = 'failed';
+      }
+      this.refresh();
+    };
+
+    // Every event is shown; those that tell of the job are also told to the page's callbacks, as `onStart` for `start`,
+    // and to the elements around, as `progress-polling:start`.
+    this.tell = (/** @type {string} */ type, /** @type {any} */ detail) => {
+      if (this.holds.has('destroyed')) {
+        life.abort();
+        clock.clearTimeout(timer);
+        face.node.remove();
+        if (place.progressPolling === this) place.progressPolling = null;
+        return;
+      }
+      render();
+      // What came back and how far the job is; never what was sent, which may hold a password.
+      if (options.debug && type === 'answer') console.debug('progress-polling', jobId, detail.status, detail.data);
+      if (!detail?.meta) return;
+      try {
+        /** @type {any} */ (options)[`on${type[0].toUpperCase()}${type.slice(1)}`]?.(detail.data, detail.meta);
+      } catch (error) {
+        // A mistake in the page's callback is shown where the page's mistakes are shown, and harms nothing else.
+        reportError(error);
+      }
+      place.dispatchEvent(new CustomEvent(`progress-polling:${type}`, { bubbles: true, detail }));
+      if (type === 'settled' && this.phase === 'ended') memoryOf(place.id, '');
+      if (type !== 'complete') return;
+      if (options.autoHideOnComplete) later(() => (face.node.hidden = true), options.autoHideDelay);
+      // A job that was complete when the page came would send it away again and again.
+      if (!detail.meta.initial) leavePage(options);
+    };
+
+    place.progressPolling?.destroy();
+    place.progressPolling = this;
+    draw();
     // Before the page is painted, whoever made the place has put it where it belongs.
-    if (!place.isConnected) requestAnimationFrame(() => this.#render());
-    if (options.persist) memoryOf(place.id).remember(jobId);
-
-    this.#poller.addEventListener('connection', () => this.#render(), { signal });
-    this.#poller.addEventListener('progress', () => this.#render(), { signal });
-    this.#poller.addEventListener('answer', () => this.#settled || this.#render(), { signal });
-    if (options.debug) this.#poller.addEventListener('answer', (event) => debug(jobId, event), { signal });
-    connectCallbacks(this.#poller, options, (type, detail) => this.#tell(type, detail), signal);
-    followPage(this.#poller, options.whenHidden, signal);
+    requestAnimationFrame(render);
+    if (options.persist) memoryOf(place.id, jobId);
+    followPage(this, options.whenHidden, signal);
     this.start();
   }
 
@@ -78,146 +136,22 @@ export class ProgressPolling {
    * @returns {ProgressPolling | null} `null` when there is no such job
    */
   static resume(target, options = {}) {
-    const jobId = memoryOf(placeOf(target).id).recall();
+    const jobId = memoryOf(placeOf(target).id);
     return jobId ? new ProgressPolling(target, jobId, { persist: true, ...options }) : null;
-  }
-
-  /** The server's JSON as it came last, or `null`. */
-  get snapshot() {
-    return this.#poller.snapshot;
-  }
-
-  /** @returns {Promise<ProgressData>} the data of the ending; rejects when the widget gives up or is destroyed */
-  get finished() {
-    return this.#poller.finished;
-  }
-
-  start() {
-    this.#poller.start();
-    this.#render();
-  }
-
-  stop() {
-    this.#poller.stop();
-  }
-
-  refresh() {
-    this.#poller.refresh();
-  }
-
-  destroy() {
-    const { clock } = this.#options;
-    this.#life.abort();
-    this.#poller.destroy();
-    clock.clearTimeout(this.#ticker);
-    clock.clearTimeout(this.#hiding);
-    this.#renderer.node.remove();
-    if (places.get(this.#place) === this) places.delete(this.#place);
-  }
-
-  #translation() {
-    const { lang = languageOf(this.#place), messages } = this.#options;
-    return new Translator(lang, messages);
-  }
-
-  #draw() {
-    const renderer = new Renderer(this.#translator, this.#options, {
-      tryAgain: () => this.#poller.start(),
-      cancel: this.#options.allowCancel ? () => this.#cancel() : null,
-    });
-    this.#place.replaceChildren(renderer.node);
-    return renderer;
-  }
-
-  /** Now that the surroundings are known: their language, and whether they have the style sheet. */
-  #settle() {
-    this.#settled = true;
-    const translator = this.#translation();
-    if (translator.language !== this.#translator.language) {
-      this.#translator = translator;
-      this.#renderer = this.#draw();
-      this.#reader?.restart();
-    }
-    ensureStyles(this.#renderer.node);
-  }
-
-  #render() {
-    if (this.#life.signal.aborted) return;
-    if (!this.#settled && this.#place.isConnected) this.#settle();
-    const { clock } = this.#options;
-    const { snapshot, phase, error, due } = this.#poller;
-    const record = snapshot && toRecord(snapshot);
-    const situation = {
-      record,
-      phase,
-      error,
-      offline: this.#poller.isHeld('offline'),
-      retryIn: due - clock.now(),
-      silence: this.#silence.of(record),
-      cancellation: this.#cancellation,
-    };
-    const view = viewOf(situation, this.#translator);
-    this.#renderer.render(view);
-    clock.clearTimeout(this.#ticker);
-    if (view.changing) this.#ticker = clock.setTimeout(() => this.#render(), 1000);
-  }
-
-  async #cancel() {
-    this.#cancellation = 'sent';
-    this.#render();
-    try {
-      await cancelJob(this.#poller);
-    } catch {
-      this.#cancellation = 'failed';
-      this.#render();
-    }
-  }
-
-  /** @param {AbortSignal} signal */
-  #readLog(signal) {
-    const reader = new LogReader(this.#poller);
-    reader.addEventListener('entries', (event) => {
-      const { entries, dropped } = /** @type {CustomEvent} */ (event).detail;
-      this.#renderer.log?.append(entries, dropped);
-    });
-    signal.addEventListener('abort', () => reader.stop(), { once: true });
-    return reader;
-  }
-
-  /**
-   * @param {string} type
-   * @param {{ data: any, meta: { initial: boolean } }} detail
-   */
-  #tell(type, detail) {
-    this.#place.dispatchEvent(new CustomEvent(`progress-polling:${type}`, { bubbles: true, detail }));
-    if (type === 'settled' && this.#poller.phase === 'ended') memoryOf(this.#place.id).forget();
-    if (type !== 'complete') return;
-    const { autoHideOnComplete, autoHideDelay, clock } = this.#options;
-    if (autoHideOnComplete) this.#hiding = clock.setTimeout(() => (this.#renderer.node.hidden = true), autoHideDelay);
-    // A job that was complete when the page came would send it away again and again.
-    if (!detail.meta.initial) leavePage(this.#options);
   }
 }
 
-/** @param {string | Element} target */
+/**
+ * @param {string | Element} target
+ * @returns {Element & { progressPolling?: ProgressPolling | null }}
+ */
 function placeOf(target) {
   const place = typeof target === 'string' ? document.getElementById(target) : target;
   if (place instanceof Element) return place;
-  throw new TypeError(`ProgressPolling found no element with the id "${target}".`);
+  throw new TypeError(`ProgressPolling: no element "${target}".`);
 }
 
 /** @param {Element} place */
 function languageOf(place) {
-  return (place.closest('[lang]') ?? document.documentElement).getAttribute('lang') || 'en';
-}
-
-/**
- * What came back and how far the job is; never what was sent, which may hold a password.
- *
- * @param {string} jobId
- * @param {Event} event
- */
-function debug(jobId, event) {
-  const { status, data } = /** @type {CustomEvent} */ (event).detail;
-  console.debug('progress-polling', jobId, status, data);
+  return /** @type {HTMLElement} */ (place.closest('[lang]') ?? document.documentElement).lang;
 }

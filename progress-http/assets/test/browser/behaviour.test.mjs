@@ -195,7 +195,7 @@ test('after giving up, Try again tries again and keeps the focus', { skip }, asy
   jobs.respond = (_, response) => (send(response, {}, 403), true);
   await follow();
   await state('lost');
-  assert.equal(await page.locator('#place [role=alert]').textContent(), 'You may not see this job.');
+  assert.equal(await page.locator('#place [role=alert]').textContent(), 'Access refused.');
   jobs.respond = null;
   await page.focus('#place button:visible');
   await page.keyboard.press('Enter');
@@ -327,7 +327,7 @@ test('the element follows the job while it is in the page', { skip }, async () =
     element.setAttribute('job-id', 'first');
     element.setAttribute('poll-interval', '50');
     element.setAttribute('heading', 'Mail');
-    element.setAttribute('hide-details', '');
+    element.setAttribute('show-details', 'false');
     element.append('Please wait.');
     document.body.append(element);
   });
@@ -344,13 +344,168 @@ test('the element follows the job while it is in the page', { skip }, async () =
   assert.equal(jobs.requests.length, asked);
 });
 
+test('the attributes of an element are its options', { skip }, async () => {
+  const shown = (attributes) =>
+    page.evaluate(async (given) => {
+      const element = document.createElement('progress-poller');
+      for (const [name, value] of Object.entries(given)) element.setAttribute(name, value);
+      document.body.replaceChildren(element);
+      await new Promise((resolve) => element.addEventListener('progress-polling:progress', resolve, { once: true }));
+      const part = (name) => element.querySelector(`.progress-polling-${name}`);
+      return {
+        title: part('title').textContent,
+        details: part('statistics') !== null,
+        caption: !part('caption').hidden,
+        cancel: part('button')?.textContent === 'Cancel',
+        log: part('log-box') !== null,
+        asked: location.origin && element.progressPolling.url,
+      };
+    }, attributes);
+  const usual = {
+    title: 'Sending invoices',
+    details: true,
+    caption: true,
+    cancel: false,
+    log: false,
+    asked: '/progress/x',
+  };
+  assert.deepEqual(await shown({ 'job-id': 'x' }), usual);
+  // What a template leaves empty is not there; an identifier or a title of digits stays as it is.
+  assert.deepEqual(
+    await shown({
+      'job-id': '007',
+      heading: '1e3',
+      url: '',
+      endpoint: '',
+      icon: '',
+      lang: '',
+      'redirect-on-complete': '',
+    }),
+    { ...usual, title: '1e3', asked: '/progress/007' },
+  );
+  assert.deepEqual(
+    await shown({
+      'job-id': 'x',
+      'show-details': 'false',
+      'show-stats': 'false',
+      'allow-cancel': '',
+      'show-log': 'true',
+    }),
+    { ...usual, details: false, caption: false, cancel: true, log: true },
+  );
+  const asked = jobs.polls().length;
+  await shown({ 'job-id': 'x', 'poll-interval': 'soon', 'announce-step': 'often' });
+  await pause(500);
+  assert.ok(jobs.polls().length - asked <= 2, 'an interval that is no number is no flood');
+});
+
+test(
+  'a callback that throws is reported, and neither stops the polling nor the other callbacks',
+  { skip },
+  async () => {
+    const reported = [];
+    page.on('pageerror', ({ message }) => reported.push(message));
+    await page.evaluate(() => {
+      globalThis.called = [];
+      const callback = (name) => (data) => {
+        globalThis.called.push(`${name} ${data.status}`);
+        throw new Error(`a mistake in ${name}`);
+      };
+      const names = ['onStart', 'onProgress', 'onComplete', 'onSettled'];
+      const callbacks = Object.fromEntries(names.map((name) => [name, callback(name)]));
+      new ProgressPolling('place', 'a-job', { ...callbacks, pollInterval: 50 });
+    });
+    await state('running');
+    jobs.record = completed();
+    await state('completed');
+    const called = await page.evaluate(() => globalThis.called);
+    assert.deepEqual(called, [
+      'onStart running',
+      'onProgress running',
+      'onProgress completed',
+      'onComplete completed',
+      'onSettled completed',
+    ]);
+    assert.deepEqual(
+      reported,
+      called.map((line) => `a mistake in ${line.split(' ')[0]}`),
+    );
+  },
+);
+
+test('what the server says of a lost worker is said in the language of the page', { skip }, async () => {
+  await page.evaluate(() => (document.documentElement.lang = 'fr'));
+  const reason = async (error_message) => {
+    jobs.record = running(42, { status: 'failed', error_message });
+    await follow();
+    await state('failed');
+    return page.locator('#place [role=alert]').textContent();
+  };
+  assert.equal(await reason('worker lost'), 'Le processus a disparu.');
+  assert.equal(await reason('the worker stopped before finishing'), 'Le processus s’est arrêté avant la fin.');
+  // Words of the application stay as they are, also where they are the name of one of our own texts.
+  for (const words of ['No mail server for {number}', 'timeout', 'toString', 'has own property']) {
+    assert.equal(await reason(words), words);
+  }
+  assert.equal(await reason(null), 'Échec');
+});
+
+test('silence is counted on the clock of the page, from when it was noticed', { skip }, async () => {
+  const line = () => page.locator('#place .progress-polling-message').textContent();
+  await follow({ pollInterval: 50 });
+  await state('running');
+  jobs.record = running(42, { stale: true, version: 100 });
+  await state('stale');
+  assert.equal(await line(), 'No sign of life for 15 s');
+  await page.waitForSelector('#place .progress-polling-message:text("No sign of life for 17 s")');
+  jobs.record = running(43, { version: 101 });
+  await state('running');
+  jobs.record = running(43, { stale: true, version: 102 });
+  await state('stale');
+  assert.equal(await line(), 'No sign of life for 15 s');
+});
+
+test('a log is read at its end, and stays where it was scrolled to', { skip }, async () => {
+  const add = (count) => {
+    for (let index = 0; index < count; index += 1) {
+      const seq = jobs.entries.length + 1;
+      jobs.entries.push({ seq, at: '2026-03-02T09:14:03.120Z', level: 'info', item: `item ${seq}`, message: 'done' });
+    }
+    jobs.record = running(42, { version: 1000 + jobs.entries.length });
+  };
+  add(80);
+  await follow({ showLog: true, pollInterval: 50 });
+  const box = page.locator('#place .progress-polling-log-box');
+  const lastIsSeen = () =>
+    box.evaluate((node) => {
+      const { bottom } = node.getBoundingClientRect();
+      return node.querySelector('li:last-child').getBoundingClientRect().bottom <= bottom + 1;
+    });
+  await page.waitForSelector('#place li:has-text("item 80")');
+  assert.equal(await lastIsSeen(), true);
+  add(20);
+  await page.waitForSelector('#place li:has-text("item 100")');
+  assert.equal(await lastIsSeen(), true);
+  const firstSeen = () =>
+    box.evaluate((node) => {
+      const { top } = node.getBoundingClientRect();
+      return [...node.querySelectorAll('li')].find((item) => item.getBoundingClientRect().top >= top).textContent;
+    });
+  await box.evaluate((node) => (node.scrollTop = -400));
+  const before = await firstSeen();
+  add(20);
+  await page.waitForSelector('#place li:has-text("item 120")', { state: 'attached' });
+  assert.equal(await firstSeen(), before);
+  assert.equal(await lastIsSeen(), false);
+});
+
 test('an element that was there before the module begins once', { skip }, async () => {
   await page.goto(`${jobs.origin}/pages/late.html`);
   await page.waitForSelector('progress-poller [data-state=running]');
   await pause(200);
   assert.equal(jobs.polls().filter(({ path }) => path === '/progress/early').length, 1);
   assert.equal(
-    await page.evaluate(() => document.querySelector('progress-poller').widget.snapshot.processed_items),
+    await page.evaluate(() => document.querySelector('progress-poller').progressPolling.snapshot.processed_items),
     42,
   );
 });

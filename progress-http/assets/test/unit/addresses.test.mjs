@@ -8,19 +8,23 @@ test('a job id cannot leave its place in the address', () => {
 });
 
 test('what belongs to a record is below it, with the query of the record', () => {
-  assert.equal(belongingUrl('/progress/1', 'cancel'), '/progress/1/cancel');
+  globalThis.document = { baseURI: 'https://example.org/shop/' };
+  assert.equal(belongingUrl('/progress/1', 'cancel'), 'https://example.org/progress/1/cancel');
   assert.equal(
-    belongingUrl('/progress/1/?key=a%26b#top', 'log', { after: 5, limit: 100 }),
-    '/progress/1/log?key=a%26b&after=5&limit=100',
+    belongingUrl('progress/1/?key=a%26b', 'log', { after: 5, limit: 100 }),
+    'https://example.org/shop/progress/1/log?key=a%26b&after=5&limit=100',
   );
+  delete globalThis.document;
 });
 
 test('the records are beside the script, where the script is the one that was served with them', () => {
-  const page = 'https://example.org/shop/orders';
+  const page = 'https://example.org';
   assert.equal(endpointBeside('https://example.org/app/jobs/progress-polling.js?v=2', page), '/app/jobs');
   assert.equal(endpointBeside('https://example.org/progress-polling.mjs', page), '');
   assert.equal(endpointBeside('https://example.org/app/jobs/progress-polling.605a964949cf8c6b.js', page), '/app/jobs');
   assert.equal(endpointBeside('https://elsewhere.example/progress/progress-polling.js', page), undefined);
+  assert.equal(endpointBeside('https://example.org.elsewhere.example/progress/progress-polling.js', page), undefined);
+  assert.equal(endpointBeside('https://example.org:8443/progress/progress-polling.js', page), undefined);
   assert.equal(endpointBeside('https://example.org/assets/bundle.js', page), undefined);
   assert.equal(endpointBeside(undefined, page), undefined);
 });

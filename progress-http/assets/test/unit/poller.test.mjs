@@ -17,7 +17,7 @@ test('asks for JSON at the address of the job, past the HTTP cache', async () =>
   });
   poller.start();
   await clock.advance(0);
-  const [{ url, headers, cache, credentials, method }] = server.requests;
+  const [{ url, headers, cache, credentials = 'same-origin', method = 'GET' }] = server.requests;
   assert.equal(url, '/jobs/a%20job');
   assert.deepEqual(headers, { accept: 'application/json', 'x-token': 'abc' });
   assert.deepEqual([method, cache, credentials], ['GET', 'no-store', 'same-origin']);
@@ -236,10 +236,10 @@ test('a reason to wait aborts and holds everything back until it is gone', async
   poller.hold('left');
   assert.equal(server.requests[1].signal.aborted, true);
   await clock.advance(60_000);
-  poller.release('left');
+  poller.hold('left', false);
   await clock.advance(0);
   assert.equal(server.requests.length, 2);
-  poller.release('offline');
+  poller.hold('offline', false);
   await clock.advance(0);
   assert.equal(server.requests.length, 3);
 });

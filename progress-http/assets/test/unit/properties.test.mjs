@@ -43,9 +43,9 @@ const anyAction = fc.oneof(
       ['stop'],
       ['refresh'],
       ['hold', 'offline'],
-      ['release', 'offline'],
+      ['hold', 'offline', false],
       ['hold', 'left'],
-      ['release', 'left'],
+      ['hold', 'left', false],
     ),
     who: fc.nat(5),
   }),
@@ -115,7 +115,7 @@ async function act({ pass, call, hidden, who }, listeners, clock) {
   if (pass !== undefined) return clock.advance(pass);
   const { poller } = listeners[who % listeners.length];
   if (call?.[0] === 'start' && poller.phase === 'lost') restart(listeners[who % listeners.length]);
-  if (call) poller[call[0]](call[1]);
+  if (call) poller[call[0]](...call.slice(1));
   else poller.hidden = hidden;
   return clock.advance(0);
 }
@@ -236,8 +236,8 @@ test('bars that share an endpoint never have two requests open, and all get to t
           assert.ok(server.mostOpen <= 1, 'never two requests open');
 
           for (const { poller } of listeners) {
-            poller.release('offline');
-            poller.release('left');
+            poller.hold('offline', false);
+            poller.hold('left', false);
             poller.start();
           }
           await clock.advance(4_000_000);

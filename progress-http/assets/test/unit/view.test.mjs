@@ -1,34 +1,35 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { count, toRecord, toState } from '../../src/record.js';
-import { SilenceWatch } from '../../src/silence.js';
-import { Translator } from '../../src/translator.js';
+import { toState } from '../../src/record.js';
+import { translator } from '../../src/translator.js';
 import { viewOf } from '../../src/view.js';
-import { FakeClock } from '../support/fakes.mjs';
 
-const en = new Translator('en', {});
-const situation = { phase: 'live', error: null, offline: false, retryIn: 0, silence: null, cancellation: 'none' };
-const view = (data, more = {}, translator = en) =>
-  viewOf({ ...situation, record: data && toRecord(data), ...more }, translator);
+const en = translator('en', {});
+const view = (snapshot, { phase = 'live', error = null, due = 0, offline = false, words = en, ...situation } = {}) =>
+  viewOf(
+    { snapshot, phase, error, due, holds: new Set(offline ? ['offline'] : []) },
+    { now: 0, silence: false, cancellation: 'none', ...situation },
+    words,
+  );
 
 test('a completed job tells how long it took, and its errors', () => {
-  const line = (data, translator) => view({ status: 'completed', duration: 12.3, ...data }, {}, translator).line;
+  const line = (data, words) => view({ status: 'completed', duration: 12.3, ...data }, { words }).line;
   assert.equal(line({}), 'Completed (12 s)');
   assert.equal(line({ failed_items: 3 }), 'Completed (12 s) - 3 errors');
   assert.equal(line({ failed_items: 1 }), 'Completed (12 s) - 1 error');
   assert.equal(line({ failed_items: 3, completion_message: 'All sent.' }), 'All sent.');
   assert.equal(line({ duration: undefined }), 'Completed');
-  assert.equal(line({ failed_items: 3 }, new Translator('fr', {})), 'Terminé (12 s) - 3 erreurs');
+  assert.equal(line({ failed_items: 3 }, translator('fr', {})), 'Terminé (12 s) - 3 erreurs');
 });
 
 test('a failed job keeps its percentage and says why', () => {
-  const { state, percent, alert } = view({
+  const { state, percent, texts } = view({
     status: 'failed',
     progress_percentage: 42,
     error_message: 'No mail server.',
   });
-  assert.deepEqual([state, percent, alert], ['failed', 42, 'No mail server.']);
-  assert.equal(view({ status: 'failed' }).alert, 'The job has failed.');
+  assert.deepEqual([state, percent, texts.percent, texts.reason], ['failed', '42', '42%', 'No mail server.']);
+  assert.equal(view({ status: 'failed' }).texts.reason, 'Failed');
 });
 
 test('a percentage that the server does not know is not made up', () => {
@@ -36,78 +37,64 @@ test('a percentage that the server does not know is not made up', () => {
   assert.deepEqual([unknown.percent, unknown.indeterminate, unknown.valueText], [null, true, '5 of 10']);
 });
 
-test('a server that does not speak of a percentage leaves it to the counts, rounded down', () => {
-  const percent = (processed_items, total_items, status = 'running') =>
-    view({ status, processed_items, total_items }).percent;
-  assert.equal(percent(299, 300), 99);
-  assert.equal(percent(300, 300), 99);
-  assert.equal(percent(300, 300, 'completed'), 100);
-  assert.equal(percent(301, 300), null);
-  assert.equal(percent(0, 0), null);
-  assert.equal(percent(5, undefined), null);
+test('a percentage is rounded down, and no more than 100', () => {
+  const percent = (progress_percentage, status = 'running') => view({ status, progress_percentage }).percent;
+  assert.deepEqual(
+    [0, 41.9, 99.99, 100, 250].map((value) => percent(value)),
+    ['0', '41', '99', '100', '100'],
+  );
+  assert.equal(percent(undefined, 'completed'), '100');
 });
 
 test('hostile fields are taken for missing ones', () => {
-  for (const value of [null, NaN, -1, 1e999, '<b>', {}, [], true]) {
-    const fields = [
-      'total_items',
-      'processed_items',
-      'failed_items',
-      'progress_percentage',
-      'duration',
-      'version',
-      'poll_after_ms',
-    ];
-    const data = { status: 'running', ...Object.fromEntries(fields.map((field) => [field, value])) };
-    const record = toRecord(data);
-    assert.deepEqual(
-      [record.total, record.processed, record.failed, record.percent, record.duration],
-      [null, null, 0, null, null],
-    );
-    assert.deepEqual(toState(data), { status: 'running', ended: false });
-    assert.equal(count(value), null);
+  const counts = [
+    'total_items',
+    'processed_items',
+    'failed_items',
+    'remaining_items',
+    'progress_percentage',
+    'duration',
+  ];
+  const texts = ['custom_title', 'current_message', 'error_message', 'completion_message'];
+  const hostile = (fields, value) => Object.fromEntries(fields.map((field) => [field, value]));
+  const missing = (status) => view({ status });
+  for (const status of ['running', 'completed', 'failed']) {
+    for (const value of [null, NaN, -1, 1e999, '<b>', {}, [], true]) {
+      assert.deepEqual(view({ status, estimated_remaining_time: value, ...hostile(counts, value) }), missing(status));
+    }
+    for (const value of [null, 1, {}, [], true, ' ']) {
+      assert.deepEqual(
+        view({ status, cancel_requested: value === true ? 1 : value, ...hostile(texts, value) }),
+        missing(status),
+      );
+    }
   }
-  for (const value of [null, 1, {}, [], true, ' ']) {
-    const record = toRecord({
-      custom_title: value,
-      current_message: value,
-      error_message: value,
-      stale: value === true ? 1 : value,
-      status: value,
-    });
-    assert.deepEqual(
-      [record.title, record.message, record.errorMessage, record.stale, record.status],
-      [null, null, null, false, 'pending'],
-    );
+  for (const status of [null, 1, {}, [], 'toString', '__proto__']) {
+    assert.equal(toState({ status }).ended, false);
+    assert.equal(view({ status }).state, 'waiting');
   }
-  assert.equal(toRecord({ progress_percentage: 250 }).percent, 100);
 });
 
 test('the trouble that matters most is shown', () => {
-  const record = { status: 'running', stale: true, cancel_requested: true };
-  const silence = { seconds: 40, atLeast: false };
-  const state = (more) => view(record, { silence, ...more }).state;
+  const record = { status: 'running', cancel_requested: true };
+  const error = { kind: 'server' };
+  const state = (more) => view(record, { silence: '40 s', ...more }).state;
   assert.equal(state({}), 'stale');
-  assert.equal(state({ silence: null }), 'cancelling');
-  assert.equal(state({ phase: 'retrying' }), 'reconnecting');
-  assert.equal(state({ phase: 'retrying', offline: true }), 'offline');
-  assert.equal(state({ phase: 'lost', offline: true }), 'lost');
+  assert.equal(state({ silence: false }), 'cancelling');
+  assert.equal(state({ error }), 'reconnecting');
+  assert.equal(state({ error, offline: true }), 'offline');
+  assert.equal(state({ error, phase: 'lost', offline: true }), 'lost');
   assert.equal(view({ status: 'completed' }, { phase: 'ended', offline: true }).state, 'completed');
-  assert.equal(view(null, { phase: 'retrying', error: { kind: 'not-found' } }).state, 'connecting');
+  assert.equal(view(null).state, 'connecting');
+  assert.equal(view(null, { error: { kind: 'not-found' } }).state, 'waiting');
+  assert.equal(view(null, { error }).state, 'reconnecting');
 });
 
-test('silence is counted on the clock of the page, from when it was noticed', async () => {
-  const clock = new FakeClock();
-  const watch = new SilenceWatch(clock);
-  assert.equal(watch.of(toRecord({ status: 'running' })), null);
-  const stale = toRecord({ status: 'running', stale: true });
-  watch.of(stale);
-  await clock.advance(25_300);
-  const silence = watch.of(stale);
-  assert.equal(view({ status: 'running' }, { silence }).line, 'No sign of life for 40 s');
-  assert.equal(watch.of(toRecord({ status: 'running' })), null);
-  assert.deepEqual(watch.of(stale), { seconds: 15, atLeast: false });
-  assert.deepEqual(new SilenceWatch(clock).of(stale), { seconds: 15, atLeast: true });
+test('a trouble says when it will be better, if it can', () => {
+  const error = { kind: 'server' };
+  assert.equal(view(null, { error, due: 7300 }).line, 'Server not available. Trying again in 8 s.');
+  assert.equal(view(null, { error, due: 0 }).line, 'Server not available.');
+  assert.equal(view({}, { silence: '40 s' }).line, 'No sign of life for 40 s');
 });
 
 test('durations and estimates are as fine as they are useful', () => {
@@ -117,22 +104,24 @@ test('durations and estimates are as fine as they are useful', () => {
     ['0 s', '0.4 s', '12 s', '1 min', '1 min 1 s', '2 min', '1 h', '2 h 13 min'],
   );
   assert.deepEqual(
-    [1, 12, 59, 61, 84, 4000].map((seconds) => en.estimate(seconds)),
-    ['5 s', '15 s', '1 min', '2 min', '2 min', '1 h 7 min'],
+    [1, 12, 59, 61, 84, 4000].map(
+      (estimated_remaining_time) => view({ status: 'running', estimated_remaining_time }).texts['time-left'],
+    ),
+    ['5 s', '15 s', '1 min', '2 min', '2 min', '1 h 7 min'].map((duration) => `about ${duration} left`),
   );
 });
 
 test('any text can be replaced, any language added, and a wrong tag does no harm', () => {
-  assert.equal(new Translator('en', { running: 'Busy' }).text('running'), 'Busy');
-  assert.equal(new Translator('fr-CA', {}).text('running'), 'En cours');
-  const polish = new Translator('pl', {
+  assert.equal(translator('en', { running: 'Busy' }).say('running'), 'Busy');
+  assert.equal(translator('fr-CA', {}).say('running'), 'En cours');
+  const polish = translator('pl', {
     pl: { running: 'W toku', errorCount: { one: '{number} błąd', few: '{number} błędy', other: '{number} błędów' } },
   });
-  assert.deepEqual([polish.text('running'), polish.text('failed')], ['W toku', 'Failed']);
+  assert.deepEqual([polish.say('running'), polish.say('failed')], ['W toku', 'Failed']);
   assert.deepEqual(
-    [1, 3, 7].map((count) => polish.counted('errorCount', count)),
+    [1, 3, 7].map((number) => polish.say('errorCount', { number })),
     ['1 błąd', '3 błędy', '7 błędów'],
   );
-  assert.equal(new Translator('ja', {}).language, 'en');
-  assert.equal(new Translator('not a tag', {}).text('running'), 'Running');
+  assert.equal(translator('ja', {}).language, 'en');
+  assert.equal(translator('not a tag', {}).say('running'), 'Running');
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { LogReader } from '../../src/log-reader.js';
+import { after, before, test } from 'node:test';
+import { followLog } from '../../src/log.js';
 import { running } from '../support/fakes.mjs';
 import { follow } from '../support/follow.mjs';
 
@@ -25,10 +25,13 @@ function followWithLog({ grow, fail = () => false }) {
     },
   });
   const seen = [];
-  const reader = new LogReader(context.poller);
-  reader.addEventListener('entries', ({ detail }) => seen.push(...detail.entries.map(({ seq }) => seq)));
-  return { ...context, reader, polls, seen };
+  const life = new AbortController();
+  followLog(context.poller, (entries) => seen.push(...entries.map(({ seq }) => seq)), life.signal);
+  return { ...context, life, polls, seen };
 }
+
+before(() => (globalThis.document = { baseURI: 'http://localhost/' }));
+after(() => delete globalThis.document);
 
 const upTo = (count) => Array.from({ length: count }, (_, index) => index + 1);
 
@@ -67,11 +70,11 @@ test('a log that cannot be had is left alone until the record changes again', as
   assert.equal(polls.log.length, 3);
 });
 
-test('nothing is read or told after stop', async () => {
-  const { clock, poller, polls, reader } = followWithLog({ grow: 2 });
+test('nothing is read or told after the signal', async () => {
+  const { clock, poller, polls, life } = followWithLog({ grow: 2 });
   poller.start();
   await clock.advance(0);
-  reader.stop();
+  life.abort();
   await clock.advance(5000);
   assert.deepEqual(polls.log, [0]);
 });

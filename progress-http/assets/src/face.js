@@ -1,0 +1,217 @@
+/** @import { View, State } from './view.js' */
+/** @import { Skin } from './skins.js' */
+/** @import { Translator } from './translator.js' */
+/** @import { MessageKey } from './messages.js' */
+/** @import { LogEntry } from './log.js' */
+import { text } from './record.js';
+import { SKINS } from './skins.js';
+
+const COUNTS = /** @type {const} */ (['total', 'processed', 'remaining', 'errors']);
+
+/** More lines than anyone reads in a box of this height; a job of a million items must not fill the page's memory. */
+const LONGEST_LOG = 500;
+
+let faces = 0;
+
+/**
+ * Builds the elements of the widget once.
+ *
+ * @param {Translator} translator
+ * @param {{ skin: Skin, title?: string, icon?: string, showDetails: boolean, showStats: boolean, allowCancel?: boolean,
+ *   showLog?: boolean, announceStep: number }} options
+ * @param {() => void} tryAgain
+ * @param {() => void} askToCancel
+ * @returns what to put into the page, what writes into it what a view says, and what adds to the log
+ */
+export function createFace({ language, say }, options, tryAgain, askToCancel) {
+  const { icon, showStats, announceStep } = options;
+  const skin = SKINS[options.skin] ?? {};
+  const id = `progress-polling-${(faces += 1)}`;
+  /** @type {Record<string, HTMLElement>} */
+  const parts = {};
+  let spokenStep = 0;
+  /** @type {State | undefined} */
+  let spokenState;
+
+  /** @param {string} name */
+  const classes = (name) => `progress-polling-${name} ${skin[name] ?? ''}`.trim();
+
+  /**
+   * @template {keyof HTMLElementTagNameMap} Tag
+   * @param {Tag} tag
+   * @param {string} name
+   * @param {Record<string, string>} [attributes]
+   * @param {(Node | string | null | false | undefined)[]} children
+   */
+  const part = (tag, name, attributes, ...children) => {
+    const node = document.createElement(tag);
+    const all = { class: classes(name), ...attributes };
+    for (const [attribute, value] of Object.entries(all)) node.setAttribute(attribute, value);
+    // A text keeps its own direction.
+    if (tag === 'span') node.dir = 'auto';
+    node.append(.../** @type {Node[]} */ (children.filter(Boolean)));
+    parts[name] = node;
+    return node;
+  };
+
+  /**
+   * @param {MessageKey} label
+   * @param {() => void} action
+   */
+  const button = (label, action) =>
+    Object.assign(part('button', 'button', { type: 'button' }, say(label)), { onclick: action });
+
+  /**
+   * A button that disappears under the reader's fingers hands the focus to the widget instead of losing it.
+   *
+   * @param {HTMLElement} node
+   * @param {boolean} shown
+   */
+  const show = (node, shown) => {
+    if (!shown && node.matches(':focus')) root.focus();
+    node.hidden = !shown;
+  };
+
+  // An emoji, or the classes of a Semantic icon.
+  const semantic = /^[a-z][a-z ]*$/.test(icon ?? '');
+  const cancel = button('cancel', askToCancel);
+  const again = button('tryAgain', tryAgain);
+  const rows = COUNTS.map((key) => {
+    const value = part('dd', 'value');
+    parts[key] = value;
+    return part('div', 'statistic', { 'data-count': key }, part('dt', 'name', {}, say(key)), value);
+  });
+  const fill = part('div', 'fill');
+  const bar = part(
+    'div',
+    'bar',
+    { role: 'progressbar', 'aria-labelledby': id, 'aria-valuemin': '0', 'aria-valuemax': '100' },
+    part('div', 'track', {}, fill),
+    part('div', 'percent'),
+  );
+  const caption = part('div', 'caption', {}, part('span', 'message'), part('span', 'time-left'));
+  const progress = part('div', 'progress', {}, bar, caption);
+  const statistics = part('dl', 'statistics', {}, ...rows);
+  const alert = part('div', 'alert', {}, part('span', 'reason', { role: 'alert' }), again);
+  const dropped = part('span', 'dropped');
+  const list = part('ol', 'log');
+  // Reachable by keyboard, since it scrolls; named, since it can be reached, and a group, since a page with several bars
+  // would have as many landmarks of one name otherwise; not live, since it would never be silent. The style sheet
+  // turns its two parts around: a box that is filled from below stays at its end without any help.
+  const log = part(
+    'div',
+    'log-box',
+    { tabindex: '0', role: 'group', 'aria-label': say('log'), hidden: '' },
+    list,
+    dropped,
+  );
+  const announcer = part('div', 'announcer', { role: 'status' });
+  const root = part(
+    'div',
+    'root',
+    {
+      class: `progress-polling ${classes('root')}`,
+      role: 'group',
+      'aria-labelledby': id,
+      lang: language,
+      tabindex: '-1',
+    },
+    part(
+      'div',
+      'header',
+      {},
+      icon &&
+        part(
+          semantic ? 'i' : 'span',
+          'icon',
+          { 'aria-hidden': 'true', class: `${classes('icon')}${semantic ? ` ${icon} icon` : ''}` },
+          !semantic && icon,
+        ),
+      part('span', 'title', { id }),
+      part('div', 'status', {}, options.allowCancel && cancel, part('span', 'badge')),
+    ),
+    progress,
+    options.showDetails && statistics,
+    alert,
+    options.showLog && log,
+    announcer,
+  );
+
+  /** @param {View} view */
+  const render = ({ state, percent, valueText, indeterminate, line, texts, cancellable, asked }) => {
+    texts.title = options.title ?? texts.title;
+    for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
+    root.dataset.state = state;
+    set(
+      progress,
+      'className',
+      `${classes('progress')} ${skin[state] ?? ''}${indeterminate ? ' indeterminate' : ''}`.trim(),
+    );
+    progress.dataset.percent = percent ?? '';
+    set(bar, 'ariaValueNow', percent);
+    set(bar, 'ariaValueText', valueText);
+    fill.toggleAttribute('data-indeterminate', indeterminate);
+    fill.style.setProperty('--progress-polling-done', `${percent ?? 0}%`);
+    // A page without messages is still told when something is wrong, and how it ended.
+    caption.hidden = !showStats && !line;
+    rows[3].hidden = !texts.errors;
+    statistics.style.setProperty('--progress-polling-digits', `${Math.max(...COUNTS.map((key) => texts[key].length))}`);
+    show(cancel, cancellable);
+    cancel.disabled = asked;
+    show(alert, texts.reason !== '');
+    show(again, state === 'lost');
+
+    // What a screen reader says: the start, each step of some per cent, trouble, and the end, each once. The numbers on
+    // the screen change far too often to be read aloud, and failures speak for themselves through the alert.
+    const step = announceStep > 0 ? Math.floor(Number(percent) / announceStep) : 0;
+    if (
+      (state !== spokenState && !texts.reason && state !== 'connecting') ||
+      (state === 'running' && step > spokenStep)
+    ) {
+      spokenState = state;
+      announcer.textContent = `${texts.title}: ${line || [texts.badge, texts.percent].filter(Boolean).join(', ')}`;
+    }
+    spokenStep = Math.max(step, spokenStep);
+  };
+
+  /** @param {LogEntry | null} entry */
+  const createItem = (entry) => {
+    const { at, level, item, message } = entry ?? {};
+    const error = level === 'error';
+    const time = /** @type {any} */ (new Date(at));
+    return part(
+      'li',
+      'entry',
+      error ? { 'data-level': level } : {},
+      time > 0 && part('span', 'time', {}, time.toLocaleTimeString(language)),
+      error && part('b', 'error', {}, say('failed')),
+      part('span', 'text', {}, [text(item), text(message)].filter(Boolean).join(' – ')),
+    );
+  };
+
+  /**
+   * @param {LogEntry[]} entries
+   * @param {any} lost how many older ones there are no more
+   */
+  const append = (entries, lost) => {
+    list.append(...entries.map(createItem));
+    while (list.childElementCount > LONGEST_LOG) list.firstElementChild?.remove();
+    if (lost > 0) dropped.textContent = say('logDropped', { number: lost });
+    log.hidden = false;
+  };
+
+  return { node: root, render, append };
+}
+
+/**
+ * Writes only what differs: an untouched text node costs no layout and keeps the reader's selection.
+ *
+ * @template {Node} Target
+ * @template {keyof Target} Name
+ * @param {Target} node
+ * @param {Name} name
+ * @param {Target[Name]} value
+ */
+function set(node, name, value) {
+  if (node[name] !== value) node[name] = value;
+}
