@@ -176,15 +176,16 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
 
   /** @param {LogEntry | null} entry */
   const createItem = (entry) => {
-    const { at, level, item, message } = entry ?? {};
-    const error = level === 'error';
+    const { at, level = 'info', item, message } = entry ?? {};
     const time = /** @type {any} */ (new Date(at));
     return part(
       'li',
       'entry',
-      error ? { 'data-level': level } : {},
+      { 'data-level': level },
       time > 0 && part('span', 'time', {}, time.toLocaleTimeString(language)),
-      error && part('b', 'error', {}, say('failed')),
+      ' ',
+      level === 'error' && part('b', 'error', {}, say('failed')),
+      ' ',
       part('span', 'text', {}, [text(item), text(message)].filter(Boolean).join(' – ')),
     );
   };
