@@ -59,6 +59,7 @@ const INTERNAL = [
   'leave',
   'line',
   'node',
+  'options',
   'phase',
   'render',
   'retryAfter',
@@ -117,7 +118,14 @@ async function script(entry, format, plugin = styleSheetAsText) {
     ecma: 2022,
     module: format === 'esm',
     toplevel: true,
-    compress: { passes: 3, hoist_funs: true, sequences: false, pure_getters: true, unsafe_arrows: true },
+    compress: {
+      passes: 3,
+      lhs_constants: false,
+      hoist_funs: true,
+      sequences: false,
+      pure_getters: true,
+      unsafe_arrows: true,
+    },
   });
   return `${code}\n`;
 }

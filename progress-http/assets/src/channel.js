@@ -83,12 +83,16 @@ function openChannel(options) {
     const outcome = await read(pollers).catch((/** @type {PollError} */ error) => error);
     // Everybody has left in the meantime: this answer comes too late to count.
     if (!pollers.size) return;
-    if (!(outcome instanceof PollError)) deliver(outcome, started);
-    // A server that is away says so with 502, 503 or 504; one that stumbles over the list may know the jobs.
-    else if (pollers.size > 1 && (!isOutage(outcome) || [500, 501].includes(outcome.status))) disband();
-    else refuse(pollers, outcome);
-    pollers.clear();
-    schedule();
+    try {
+      if (!(outcome instanceof PollError)) deliver(outcome, started);
+      // A server that is away says so with 502, 503 or 504; one that stumbles over the list may know the jobs.
+      else if (pollers.size > 1 && (!isOutage(outcome) || [500, 501].includes(outcome.status))) disband();
+      else refuse(pollers, outcome);
+    } finally {
+      // Whatever happens to one face, the others go on.
+      pollers.clear();
+      schedule();
+    }
   }
 
   /**

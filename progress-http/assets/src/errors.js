@@ -17,7 +17,7 @@ export class PollError extends Error {
    */
   constructor(kind, context = {}) {
     const { status = 0, retryAfter = 0 } = context;
-    super(`${kind}${status ? ` (HTTP ${status})` : ''}`, context);
+    super(`${kind} ${status}`, context);
     this.kind = kind;
     /** The HTTP status, or 0 when there was no answer. */
     this.status = status;

@@ -34,7 +34,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
   let spokenState;
 
   /** @param {string} name */
-  const classes = (name) => `progress-polling-${name} ${skin[name] ?? ''}`.trim();
+  const classes = (name) => `progress-polling-${name} ${skin[name] ?? ''}`;
 
   /**
    * @template {keyof HTMLElementTagNameMap} Tag
@@ -142,11 +142,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
     texts.title = options.title ?? texts.title;
     for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
     root.dataset.state = state;
-    set(
-      progress,
-      'className',
-      `${classes('progress')} ${skin[state] ?? ''}${indeterminate ? ' indeterminate' : ''}`.trim(),
-    );
+    set(progress, 'className', `${classes('progress')} ${skin[state] ?? ''}${indeterminate ? ' indeterminate' : ''}`);
     progress.dataset.percent = percent ?? '';
     set(bar, 'ariaValueNow', percent);
     set(bar, 'ariaValueText', valueText);
@@ -165,7 +161,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
     // the screen change far too often to be read aloud, and failures speak for themselves through the alert.
     const step = announceStep > 0 ? Math.floor(Number(percent) / announceStep) : 0;
     if (
-      (state !== spokenState && !texts.reason && state !== 'connecting') ||
+      (state !== spokenState && (line || !texts.reason) && state !== 'connecting') ||
       (state === 'running' && step > spokenStep)
     ) {
       spokenState = state;

@@ -40,7 +40,7 @@ export const MESSAGES = {
   noSignOfLife: ['No sign of life for {duration}', 'Aucun signe de vie depuis {duration}'],
 
   network: ['No connection.', 'Pas de connexion.'],
-  timeout: ['Server not answering.', 'Le serveur ne répond pas.'],
+  timeout: ['No answer.', 'Pas de réponse.'],
   server: ['Server not available.', 'Serveur indisponible.'],
   'not-found': ['Job not found.', 'Tâche introuvable.'],
   refused: ['Access refused.', 'Accès refusé.'],
@@ -56,7 +56,7 @@ export const MESSAGES = {
   'the worker stopped before finishing': [, 'Le processus s’est arrêté avant la fin.'],
 
   log: ['Log', 'Journal'],
-  logDropped: ['Older entries not kept: {number}', 'Entrées plus anciennes non conservées : {number}'],
+  logDropped: ['Older entries removed: {number}', 'Anciennes entrées supprimées : {number}'],
 
   seconds: ['{number} s'],
   minutes: ['{number} min'],

@@ -2,6 +2,9 @@
 import { systemClock } from './clock.js';
 import { defaultEndpoint } from './origin.js';
 
+/** Milliseconds, of those who do not say, or not in numbers. */
+export const POLL_INTERVAL = 500;
+
 /**
  * Bound late and to the global: a browser's fetch refuses to be called as a method of anything else.
  *
@@ -19,8 +22,8 @@ export const globalFetch = (input, init) => globalThis.fetch(input, init);
  * @returns {Defaults & Given}
  */
 export function withDefaults(defaults, given) {
-  const options = /** @type {any} */ ({ ...given });
-  for (const name in defaults) options[name] ??= defaults[name];
+  const options = /** @type {any} */ ({ ...defaults, ...given });
+  for (const name in options) options[name] ??= /** @type {any} */ (defaults)[name];
   return options;
 }
 
@@ -29,7 +32,7 @@ export function pollerOptions(given) {
   return withDefaults(
     {
       endpoint: '/progress',
-      pollInterval: 500,
+      pollInterval: POLL_INTERVAL,
       hiddenPollInterval: 5000,
       requestTimeout: 10_000,
       maxRetries: 10,
@@ -63,7 +66,7 @@ export const widgetOptions = (given) =>
   );
 
 /** Options that are said by the mere presence of their attribute. */
-const YES = /^(show|allow|auto|reload|persist|debug)/;
+const YES = /^(show|allow|autoHideO|reload|persist|debug)/;
 
 /**
  * The options that an element's attributes say, with hyphens: `poll-interval`, `show-details="false"`. The title is its
@@ -76,8 +79,9 @@ export function optionsFrom(element) {
   /** @type {Record<string, unknown>} */
   const options = {};
   for (const { name, value } of element.attributes) {
-    const option = name === 'heading' ? 'title' : name.replace(/-./g, ([, letter]) => letter.toUpperCase());
+    const option = name.replace(/-./g, ([, letter]) => letter.toUpperCase());
     options[option] = value ? value !== 'false' && value : YES.test(option) || undefined;
   }
+  options.title = options.heading;
   return options;
 }

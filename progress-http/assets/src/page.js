@@ -31,8 +31,10 @@ export function followPage(poller, whenHidden, signal) {
  */
 export function leavePage({ reloadOnComplete, redirectOnComplete }) {
   if (redirectOnComplete) {
-    const target = new URL(redirectOnComplete, document.baseURI);
+    // A link takes any text for an address, also what is none.
+    const link = document.createElement('a');
+    link.href = redirectOnComplete;
     // The address may come from an attribute, and an attribute from data: it must not be able to run a script.
-    if (target.protocol.startsWith('http')) location.assign(target);
+    if (link.protocol.startsWith('http')) location.assign(/** @type {any} */ (link));
   } else if (reloadOnComplete) location.reload();
 }

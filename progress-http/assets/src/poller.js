@@ -3,7 +3,7 @@
 /** @import { PollError, PollErrorKind } from './errors.js' */
 import { channelFor } from './channel.js';
 import { isOutage } from './errors.js';
-import { pollerOptions } from './options.js';
+import { POLL_INTERVAL, pollerOptions } from './options.js';
 import { ENDINGS, count, toState } from './record.js';
 import { statusUrl, withOtherEnding } from './urls.js';
 
@@ -221,7 +221,7 @@ export class ProgressPoller extends EventTarget {
     const whileHidden = this.hidden ? hiddenPollInterval : 0;
     const wished = count(this.snapshot?.poll_after_ms) ?? 0;
     // An interval that is no number must not become a flood.
-    const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished) || LONGEST_REST;
+    const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished) || POLL_INTERVAL;
     this.slack = interval / 2;
     this.#wait(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }

@@ -9,14 +9,14 @@ export const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'can
  * @returns {ProgressData}
  */
 export function parseData(text) {
-  let data, cause;
+  let data;
   try {
     data = JSON.parse(text);
-  } catch (error) {
-    cause = error;
+  } catch {
+    // No JSON at all: a proxy's page, for example.
   }
   if (Object(data) === data && !Array.isArray(data)) return data;
-  throw new PollError('unreadable', { status: 200, cause });
+  throw new PollError('unreadable', { status: 200 });
 }
 
 /**

@@ -11,7 +11,8 @@ const MARK = '--progress-polling-styled';
  */
 export function ensureStyles(node) {
   if (getComputedStyle(node).getPropertyValue(MARK)) return;
-  const sheet = new CSSStyleSheet();
+  // One of the node's own document, which may be in another frame than this script.
+  const sheet = new /** @type {any} */ (node.ownerDocument.defaultView).CSSStyleSheet();
   sheet.replaceSync(css);
   /** @type {Document | ShadowRoot} */ (node.getRootNode()).adoptedStyleSheets.push(sheet);
 }

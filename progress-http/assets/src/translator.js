@@ -26,15 +26,17 @@ export function translator(wanted, own) {
    * @param {Record<string, string | number>} [values] what stands for the placeholders; the plural follows `number`
    * @returns {string}
    */
-  const say = (key, values = {}) => {
+  const say = (key, values) => {
     /** @type {(Message | undefined)[] | undefined} */
     const builtIn = MESSAGES[/** @type {MessageKey} */ (key)];
     const message = texts[key] ?? builtIn?.[known] ?? builtIn?.[0] ?? key;
-    const template = message[plural.select(Number(values.number))] ?? message.other ?? message;
-    return template.replace(/\{(\w+)\}/g, (/** @type {string} */ placeholder, /** @type {string} */ name) => {
-      const value = values[name] ?? placeholder;
-      return value.toLocaleString(language);
-    });
+    const template = message[plural.select(Number(values?.number))] ?? message.other ?? message;
+    // The words of a job are no template.
+    return values
+      ? template.replace(/\{(\w+)\}/g, (/** @type {string} */ placeholder, /** @type {string} */ name) =>
+          (values[name] ?? placeholder).toLocaleString(language),
+        )
+      : template;
   };
 
   /**
@@ -66,7 +68,7 @@ export function translator(wanted, own) {
  */
 function canonical(tag) {
   try {
-    return Intl.getCanonicalLocales(tag)[0];
+    return Intl.getCanonicalLocales(`${tag}`)[0];
   } catch {
     return 'en';
   }

@@ -19,7 +19,7 @@ import { count, text, toState } from './record.js';
  * @typedef {object} Situation
  * @property {number} now on the poller's clock
  * @property {string | false} silence for how long the worker has been silent
- * @property {'none' | 'sent' | 'failed'} cancellation the reader's wish, on its way to the server
+ * @property {'sent' | 'failed' | undefined} cancellation the reader's wish, on its way to the server
  */
 
 /**

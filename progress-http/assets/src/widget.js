@@ -14,6 +14,9 @@ import { viewOf } from './view.js';
 /** A record counts as stale after this many seconds without a sign of its worker. */
 const BEFORE_STALE = 15;
 
+/** What the server says of a cancellation that comes too late. */
+const CONFLICT = 409;
+
 /** A progress bar in a place of the page: a poller with a face. */
 export class ProgressPolling extends ProgressPoller {
   /**
@@ -31,8 +34,8 @@ export class ProgressPolling extends ProgressPoller {
     const { clock } = this.options;
     /** @type {any} */
     let timer;
-    /** @type {'none' | 'sent' | 'failed'} the reader's wish, on its way to the server */
-    let cancellation = 'none';
+    /** @type {'sent' | 'failed' | undefined} the reader's wish, on its way to the server */
+    let cancellation;
     /** @type {number | undefined} since when the job is silent, on this page's own clock: the record's is another one */
     let silentSince;
     let seenAlive = false;
@@ -81,12 +84,11 @@ export class ProgressPolling extends ProgressPoller {
     const cancel = async () => {
       cancellation = 'sent';
       render();
-      try {
-        await exchange(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' });
-      } catch {
-        // Shown with the next answer, unless the job had ended before.
-        cancellation = 'failed';
-      }
+      await exchange(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' }).catch(({ status }) => {
+        // The job had ended before: nothing to cancel, and nothing wrong.
+        if (status !== CONFLICT) cancellation = 'failed';
+      });
+      render();
       this.refresh();
     };
 
@@ -111,7 +113,7 @@ export class ProgressPolling extends ProgressPoller {
         reportError(error);
       }
       place.dispatchEvent(new CustomEvent(`progress-polling:${type}`, { bubbles: true, detail }));
-      if (type === 'settled' && this.phase === 'ended') memoryOf(place.id, '');
+      if (options.persist && type === 'settled' && this.phase === 'ended') memoryOf(place.id, '');
       if (type !== 'complete') return;
       if (options.autoHideOnComplete) later(() => (face.node.hidden = true), options.autoHideDelay);
       // A job that was complete when the page came would send it away again and again.
@@ -147,7 +149,8 @@ export class ProgressPolling extends ProgressPoller {
  */
 function placeOf(target) {
   const place = typeof target === 'string' ? document.getElementById(target) : target;
-  if (place instanceof Element) return place;
+  // An element of another frame is not an instance of this one's class.
+  if (place?.dispatchEvent) return place;
   throw new TypeError(`ProgressPolling: no element "${target}".`);
 }
 

@@ -189,6 +189,55 @@ test('a cancellation that fails is told, and can be repeated', { skip }, async (
   await page.click('#place button:text("Cancel")');
   await page.waitForSelector('#place [role=alert]:text("could not be cancelled")');
   assert.equal(await page.locator('#place button:text("Cancel")').isEnabled(), true);
+  // What it says stays; other trouble is told nevertheless.
+  jobs.respond = (_, response) => (send(response, {}, 503), true);
+  await page.waitForSelector('#place [role=status]:text("Server not available")', { state: 'attached' });
+});
+
+test('a cancellation that comes too late, or cannot be sent any more', { skip }, async () => {
+  await page.evaluate(() => {
+    globalThis.alerts = [];
+    new MutationObserver(() => {
+      const text = document.querySelector('#place [role=alert]')?.textContent;
+      if (text) globalThis.alerts.push(text);
+    }).observe(document.getElementById('place'), { subtree: true, childList: true, characterData: true });
+  });
+  let status = 409;
+  jobs.respond = (request, response) => request.method === 'POST' && (send(response, {}, status), true);
+  await follow({ allowCancel: true, pollInterval: 400 });
+  await state('running');
+  const conflict = page.waitForResponse((response) => response.status() === 409);
+  await page.click('#place button:text("Cancel")');
+  await conflict;
+  jobs.record = completed();
+  await state('completed');
+  assert.deepEqual(await page.evaluate(() => globalThis.alerts), []);
+
+  jobs.record = running(42);
+  status = 503;
+  await follow({ allowCancel: true, pollInterval: 400 });
+  await state('running');
+  await page.evaluate(() => globalThis.widget.stop());
+  await page.click('#place button:text("Cancel")');
+  await page.waitForSelector('#place [role=alert]:text("could not be cancelled")');
+  assert.equal(await page.locator('#place button:text("Cancel")').isEnabled(), true);
+});
+
+test('a bar may be in a document of its own', { skip }, async () => {
+  const styled = await page.evaluate(async () => {
+    const frame = document.body.appendChild(document.createElement('iframe'));
+    const place = frame.contentDocument.body.appendChild(frame.contentDocument.createElement('div'));
+    const element = document.body.appendChild(document.createElement('progress-poller'));
+    element.setAttribute('job-id', 'a-job');
+    frame.contentDocument.body.append(element);
+    new ProgressPolling(place, 'a-job');
+    await new Promise((resolve) => place.addEventListener('progress-polling:progress', resolve, { once: true }));
+    return [place, element].map((parent) => {
+      const bar = parent.querySelector('[data-state=running] .progress-polling-bar');
+      return bar && frame.contentWindow.getComputedStyle(bar).display;
+    });
+  });
+  assert.deepEqual(styled, ['flex', 'flex']);
 });
 
 test('after giving up, Try again tries again and keeps the focus', { skip }, async () => {
@@ -592,4 +641,59 @@ test('a widget made outside the page takes language and style sheet from where i
   await page.waitForSelector('.progress-polling[lang=fr]:has-text("En cours")');
   jobs.record = running(50);
   await page.waitForSelector('.progress-polling[lang=fr] li:has-text("email sent")');
+});
+
+test('an element says its title by its heading, not by what a mouse sees', { skip }, async () => {
+  await page.evaluate(() => {
+    const element = document.createElement('progress-poller');
+    for (const [name, value] of [
+      ['job-id', 'x'],
+      ['heading', 'Mail'],
+      ['title', 'A tooltip'],
+    ]) {
+      element.setAttribute(name, value);
+    }
+    document.body.replaceChildren(element);
+  });
+  assert.equal(await page.locator('.progress-polling-title').textContent(), 'Mail');
+});
+
+test('an option that is null means its default, also for those who share the way to the server', { skip }, async () => {
+  await follow({ headers: null, credentials: null, lang: null });
+  await state('running');
+});
+
+test('an address to go to that is none harms neither the ending nor the other bars', { skip }, async () => {
+  jobs.respond = (request, response) => {
+    const ids = new URL(request.url, 'http://localhost').searchParams.get('ids')?.split(',');
+    const recordOf = (id) => ({ ...(id === 'a-job' ? jobs.record : running(7)), job_id: id });
+    if (ids) send(response, { jobs: ids.map(recordOf) });
+    else send(response, recordOf(request.url.split('/').at(-1)));
+    return true;
+  };
+  await page.evaluate(() => {
+    const other = document.body.appendChild(document.createElement('div'));
+    other.id = 'other';
+    new ProgressPolling(other, 'other', { pollInterval: 50 });
+  });
+  await follow({ pollInterval: 50, redirectOnComplete: 'http://' });
+  // Another mistake of a page, that even the drawing stumbles over.
+  await page.evaluate(() => {
+    const broken = document.body.appendChild(document.createElement('div'));
+    new ProgressPolling(broken, 'a-job', { pollInterval: 50, messages: { completed: 7 } });
+  });
+  await state('running');
+  jobs.record = completed();
+  await state('completed');
+  const asked = jobs.requests.length;
+  await pause(500);
+  assert.ok(jobs.requests.length > asked + 3);
+  assert.ok((await page.evaluate(() => globalThis.told)).some(([name]) => name === 'onSettled'));
+});
+
+test('a page that is not told to persist stores nothing', { skip }, async () => {
+  jobs.record = completed();
+  await follow();
+  await state('completed');
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
 });

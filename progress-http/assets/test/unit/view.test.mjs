@@ -125,3 +125,12 @@ test('any text can be replaced, any language added, and a wrong tag does no harm
   assert.equal(translator('ja', {}).language, 'en');
   assert.equal(translator('not a tag', {}).say('running'), 'Running');
 });
+
+test('what a job says of its failure is no template', () => {
+  const reason = 'unexpected {constructor} and {__proto__} in {number}';
+  assert.equal(view({ status: 'failed', error_message: reason }).texts.reason, reason);
+});
+
+test('a language that is none is English', () => {
+  assert.equal(translator(undefined, {}).say('cancel'), 'Cancel');
+});
