@@ -1,45 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launch, missing } from '../support/browser.mjs';
-import { completed, running, send, serveJobs } from '../support/jobs.mjs';
-
-const skip = missing;
-let jobs, browser, page;
-
-before(async () => {
-  if (!missing) browser = await launch();
-});
-after(() => browser?.close());
-beforeEach(async () => {
-  if (missing) return;
-  jobs = await serveJobs();
-  jobs.record = running(42);
-  page = await browser.newPage();
-  await page.goto(`${jobs.origin}/pages/plain.html`);
-});
-afterEach(async () => {
-  await page?.close();
-  await jobs?.close();
-});
-
-/** Makes a widget in the page; each callback and each DOM event leaves its name in `told`. */
-const follow = (options = {}) =>
-  page.evaluate((given) => {
-    globalThis.told = [];
-    const names = ['onStart', 'onProgress', 'onComplete', 'onError', 'onRetry', 'onCancelled', 'onSettled'];
-    const callbacks = Object.fromEntries(
-      names.map((name) => [name, (data, meta) => globalThis.told.push([name, data.status, meta.initial])]),
-    );
-    for (const type of ['start', 'progress', 'complete', 'settled']) {
-      document.addEventListener(`progress-polling:${type}`, ({ detail, target }) =>
-        globalThis.told.push([type, detail.data.status, target.id]),
-      );
-    }
-    globalThis.widget = new ProgressPolling('place', 'a-job', { ...callbacks, ...given });
-  }, options);
-
-const state = (name) => page.waitForSelector(`#place [data-state=${name}]`);
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+import { test } from 'node:test';
+import { completed, running, send } from '../support/jobs.mjs';
+import { follow, jobs, page, pause, skip, state } from '../support/page.mjs';
 
 test('a quick server is asked every 500 ms', { skip }, async () => {
   await follow();
@@ -148,22 +110,6 @@ test('a screen reader hears the start and each step once', { skip }, async () =>
   ]);
 });
 
-test('the fill is as wide as the percentage says, from left or right', { skip }, async () => {
-  await page.emulateMedia({ reducedMotion: 'reduce' });
-  await follow();
-  await state('running');
-  const covered = () =>
-    page.evaluate(() => {
-      const [track, fill] = ['track', 'fill'].map((part) =>
-        document.querySelector(`.progress-polling-${part}`).getBoundingClientRect(),
-      );
-      return [fill.right - track.left, track.right - fill.left].map((width) => Math.round((100 * width) / track.width));
-    });
-  assert.deepEqual(await covered(), [42, 158]);
-  await page.evaluate(() => (document.documentElement.dir = 'rtl'));
-  assert.deepEqual(await covered(), [158, 42]);
-});
-
 test('cancel asks the server once, and shows what came of it', { skip }, async () => {
   jobs.respond = (request, response) => {
     if (request.method !== 'POST') return false;
@@ -223,23 +169,6 @@ test('a cancellation that comes too late, or cannot be sent any more', { skip },
   assert.equal(await page.locator('#place button:text("Cancel")').isEnabled(), true);
 });
 
-test('a bar may be in a document of its own', { skip }, async () => {
-  const styled = await page.evaluate(async () => {
-    const frame = document.body.appendChild(document.createElement('iframe'));
-    const place = frame.contentDocument.body.appendChild(frame.contentDocument.createElement('div'));
-    const element = document.body.appendChild(document.createElement('progress-poller'));
-    element.setAttribute('job-id', 'a-job');
-    frame.contentDocument.body.append(element);
-    new ProgressPolling(place, 'a-job');
-    await new Promise((resolve) => place.addEventListener('progress-polling:progress', resolve, { once: true }));
-    return [place, element].map((parent) => {
-      const bar = parent.querySelector('[data-state=running] .progress-polling-bar');
-      return bar && frame.contentWindow.getComputedStyle(bar).display;
-    });
-  });
-  assert.deepEqual(styled, ['flex', 'flex']);
-});
-
 test('after giving up, Try again tries again and keeps the focus', { skip }, async () => {
   jobs.respond = (_, response) => (send(response, {}, 403), true);
   await follow();
@@ -282,30 +211,6 @@ test('the bars of a page share one request', { skip }, async () => {
   jobs.record = completed();
   await page.waitForFunction(() => document.querySelectorAll('[data-state=completed]').length === 4);
   assert.ok(jobs.polls().length <= 4, `${jobs.polls().length} requests`);
-});
-
-test('an element may be given, an unknown id is named, and a second widget replaces the first', { skip }, async () => {
-  assert.match(
-    await page.evaluate(() => {
-      try {
-        new ProgressPolling('nowhere', 'a-job');
-      } catch (error) {
-        return `${error.name}: ${error.message}`;
-      }
-    }),
-    /^TypeError: .*"nowhere"/,
-  );
-  await follow({ pollInterval: 50 });
-  await page.evaluate(
-    () => (globalThis.second = new ProgressPolling(document.getElementById('place'), 'another', { pollInterval: 50 })),
-  );
-  const ofFirst = () => jobs.polls().filter(({ path }) => path.endsWith('/a-job')).length;
-  await pause(100);
-  const asked = ofFirst();
-  await pause(300);
-  assert.equal(ofFirst(), asked);
-  assert.equal(await page.locator('.progress-polling').count(), 1);
-  assert.ok(jobs.polls().some(({ path }) => path.endsWith('/another')));
 });
 
 test('a refreshed page resumes its job until the job has ended', { skip }, async () => {
@@ -370,84 +275,6 @@ test('a completed job is hidden after a while, if that is wished', { skip }, asy
   await page.waitForSelector('#place .progress-polling', { state: 'hidden', timeout: 2000 });
 });
 
-test('the element follows the job while it is in the page', { skip }, async () => {
-  await page.evaluate(() => {
-    const element = document.createElement('progress-poller');
-    element.setAttribute('job-id', 'first');
-    element.setAttribute('poll-interval', '50');
-    element.setAttribute('heading', 'Mail');
-    element.setAttribute('show-details', 'false');
-    element.append('Please wait.');
-    document.body.append(element);
-  });
-  await page.waitForSelector('progress-poller [data-state=running]');
-  assert.equal(await page.locator('progress-poller .ui.header').textContent(), 'Mail');
-  assert.equal(await page.locator('progress-poller .ui.statistics').count(), 0);
-  await page.evaluate(() => document.querySelector('progress-poller').setAttribute('job-id', 'second'));
-  await pause(200);
-  assert.equal(jobs.requests.at(-1).path, '/progress/second');
-  await page.evaluate(() => document.querySelector('progress-poller').remove());
-  await pause(100);
-  const asked = jobs.requests.length;
-  await pause(300);
-  assert.equal(jobs.requests.length, asked);
-});
-
-test('the attributes of an element are its options', { skip }, async () => {
-  const shown = (attributes) =>
-    page.evaluate(async (given) => {
-      const element = document.createElement('progress-poller');
-      for (const [name, value] of Object.entries(given)) element.setAttribute(name, value);
-      document.body.replaceChildren(element);
-      await new Promise((resolve) => element.addEventListener('progress-polling:progress', resolve, { once: true }));
-      const part = (name) => element.querySelector(`.progress-polling-${name}`);
-      return {
-        title: part('title').textContent,
-        details: part('statistics') !== null,
-        caption: !part('caption').hidden,
-        cancel: part('button')?.textContent === 'Cancel',
-        log: part('log-box') !== null,
-        asked: location.origin && element.progressPolling.url,
-      };
-    }, attributes);
-  const usual = {
-    title: 'Sending invoices',
-    details: true,
-    caption: true,
-    cancel: false,
-    log: false,
-    asked: '/progress/x',
-  };
-  assert.deepEqual(await shown({ 'job-id': 'x' }), usual);
-  // What a template leaves empty is not there; an identifier or a title of digits stays as it is.
-  assert.deepEqual(
-    await shown({
-      'job-id': '007',
-      heading: '1e3',
-      url: '',
-      endpoint: '',
-      icon: '',
-      lang: '',
-      'redirect-on-complete': '',
-    }),
-    { ...usual, title: '1e3', asked: '/progress/007' },
-  );
-  assert.deepEqual(
-    await shown({
-      'job-id': 'x',
-      'show-details': 'false',
-      'show-stats': 'false',
-      'allow-cancel': '',
-      'show-log': 'true',
-    }),
-    { ...usual, details: false, caption: false, cancel: true, log: true },
-  );
-  const asked = jobs.polls().length;
-  await shown({ 'job-id': 'x', 'poll-interval': 'soon', 'announce-step': 'often' });
-  await pause(500);
-  assert.ok(jobs.polls().length - asked <= 2, 'an interval that is no number is no flood');
-});
-
 test(
   'a callback that throws is reported, and neither stops the polling nor the other callbacks',
   { skip },
@@ -482,23 +309,6 @@ test(
   },
 );
 
-test('what the server says of a lost worker is said in the language of the page', { skip }, async () => {
-  await page.evaluate(() => (document.documentElement.lang = 'fr'));
-  const reason = async (error_message) => {
-    jobs.record = running(42, { status: 'failed', error_message });
-    await follow();
-    await state('failed');
-    return page.locator('#place [role=alert]').textContent();
-  };
-  assert.equal(await reason('worker lost'), 'Le processus a disparu.');
-  assert.equal(await reason('the worker stopped before finishing'), 'Le processus s’est arrêté avant la fin.');
-  // Words of the application stay as they are, also where they are the name of one of our own texts.
-  for (const words of ['No mail server for {number}', 'timeout', 'toString', 'has own property']) {
-    assert.equal(await reason(words), words);
-  }
-  assert.equal(await reason(null), 'Échec');
-});
-
 test('silence is counted on the clock of the page, from when it was noticed', { skip }, async () => {
   const line = () => page.locator('#place .progress-polling-message').textContent();
   await follow({ pollInterval: 50 });
@@ -512,155 +322,6 @@ test('silence is counted on the clock of the page, from when it was noticed', { 
   jobs.record = running(43, { stale: true, version: 102 });
   await state('stale');
   assert.equal(await line(), 'No sign of life for 15 s');
-});
-
-test('a log is read at its end, and stays where it was scrolled to', { skip }, async () => {
-  const add = (count) => {
-    for (let index = 0; index < count; index += 1) {
-      const seq = jobs.entries.length + 1;
-      jobs.entries.push({ seq, at: '2026-03-02T09:14:03.120Z', level: 'info', item: `item ${seq}`, message: 'done' });
-    }
-    jobs.record = running(42, { version: 1000 + jobs.entries.length });
-  };
-  add(80);
-  await follow({ showLog: true, pollInterval: 50 });
-  const box = page.locator('#place .progress-polling-log-box');
-  const lastIsSeen = () =>
-    box.evaluate((node) => {
-      const { bottom } = node.getBoundingClientRect();
-      return node.querySelector('li:last-child').getBoundingClientRect().bottom <= bottom + 1;
-    });
-  await page.waitForSelector('#place li:has-text("item 80")');
-  assert.equal(await lastIsSeen(), true);
-  add(20);
-  await page.waitForSelector('#place li:has-text("item 100")');
-  assert.equal(await lastIsSeen(), true);
-  const firstSeen = () =>
-    box.evaluate((node) => {
-      const { top } = node.getBoundingClientRect();
-      return [...node.querySelectorAll('li')].find((item) => item.getBoundingClientRect().top >= top).textContent;
-    });
-  await box.evaluate((node) => (node.scrollTop = -400));
-  const before = await firstSeen();
-  add(20);
-  await page.waitForSelector('#place li:has-text("item 120")', { state: 'attached' });
-  assert.equal(await firstSeen(), before);
-  assert.equal(await lastIsSeen(), false);
-});
-
-test('an element that was there before the module begins once', { skip }, async () => {
-  await page.goto(`${jobs.origin}/pages/late.html`);
-  await page.waitForSelector('progress-poller [data-state=running]');
-  await pause(200);
-  assert.equal(jobs.polls().filter(({ path }) => path === '/progress/early').length, 1);
-  assert.equal(
-    await page.evaluate(() => document.querySelector('progress-poller').progressPolling.snapshot.processed_items),
-    42,
-  );
-});
-
-test('a skin names the parts as its framework does', { skip }, async () => {
-  const classes = { semantic: '.ui.button', bootstrap: '.btn', plain: '.progress-polling-button' };
-  for (const [skin, button] of Object.entries(classes)) {
-    await follow({ skin, allowCancel: true });
-    await page.waitForSelector(`#place ${button}:visible`);
-    assert.equal((await page.locator('#place .ui').count()) > 0, skin === 'semantic');
-    assert.equal((await page.locator('#place .card').count()) > 0, skin === 'bootstrap');
-  }
-});
-
-test('data-theme wins over the preference of the reader', { skip }, async () => {
-  const scheme = () => page.locator('.progress-polling').evaluate((node) => getComputedStyle(node).backgroundColor);
-  await page.emulateMedia({ colorScheme: 'dark' });
-  await follow();
-  const dark = await scheme();
-  await page.evaluate(() => (document.documentElement.dataset.theme = 'light'));
-  assert.equal(await scheme(), 'rgb(255, 255, 255)');
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.evaluate(() => (document.documentElement.dataset.theme = 'dark'));
-  assert.equal(await scheme(), dark);
-});
-
-test('a linked style sheet is not injected again; a missing one is, once', { skip }, async () => {
-  await follow();
-  await page.evaluate(() => new ProgressPolling(document.body.appendChild(document.createElement('div')), 'a-job'));
-  assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 1);
-  await page.goto(`${jobs.origin}/pages/linked.html`);
-  await follow();
-  assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 0);
-});
-
-test('nothing below the widget moves from the first moment to the end', { skip }, async () => {
-  jobs.respond = () => true; // no answer yet
-  await page.evaluate(() => document.getElementById('place').after('Below'));
-  const height = () => page.locator('#place .progress-polling').evaluate((node) => node.offsetHeight);
-  for (const width of [1000, 460, 400, 360, 320]) {
-    await page.setViewportSize({ width, height: 600 });
-    jobs.respond = () => true;
-    await follow({ allowCancel: true, pollInterval: 50, requestTimeout: 200, backoffBase: 50 });
-    await state('connecting');
-    const heights = [await height()];
-    jobs.respond = null;
-    jobs.record = running(1, { version: 1, current_message: 'word '.repeat(50), estimated_remaining_time: 100 });
-    await state('running');
-    await page.waitForSelector('#place button:text("Cancel"):visible');
-    heights.push(await height());
-    jobs.record = running(1, { version: 2, cancel_requested: true });
-    await state('cancelling');
-    heights.push(await height());
-    jobs.record = completed({ failed_items: 12, custom_title: 'Sent' });
-    await state('completed');
-    assert.equal(await page.locator('#place button:visible').count(), 0);
-    heights.push(await height());
-    assert.equal(new Set(heights).size, 1, `${width}: ${heights}`);
-  }
-});
-
-test('a widget made outside the page takes language and style sheet from where it is put', { skip }, async () => {
-  const make = (put) =>
-    page.evaluate(
-      ([code]) =>
-        new Promise((resolve) => {
-          const place = document.createElement('div');
-          const onProgress = () => requestAnimationFrame(() => resolve(place.textContent));
-          new ProgressPolling(place, 'a-job', { onProgress, showLog: true, pollInterval: 50 });
-          new Function('place', code)(place);
-        }),
-      [put],
-    );
-  const french = "const p = document.createElement('p'); p.lang = 'fr'; p.append(place); document.body.append(p);";
-  assert.match(await make(french), /En cours/);
-  assert.match(await make('document.body.append(place)'), /Running/);
-  await page.goto(`${jobs.origin}/pages/linked.html`);
-  await make('document.body.append(place)');
-  assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 0);
-
-  // Put into the page long after the job was first seen.
-  jobs.entries.push({ seq: 1, at: '2026-03-02T09:14:03.120Z', level: 'info', message: 'email sent' });
-  await make("setTimeout(() => { document.body.lang = 'fr'; document.body.append(place); }, 300)");
-  await page.waitForSelector('.progress-polling[lang=fr]:has-text("En cours")');
-  jobs.record = running(50);
-  await page.waitForSelector('.progress-polling[lang=fr] li:has-text("email sent")');
-});
-
-test('an element says its title by its heading, not by what a mouse sees', { skip }, async () => {
-  await page.evaluate(() => {
-    const element = document.createElement('progress-poller');
-    for (const [name, value] of [
-      ['job-id', 'x'],
-      ['heading', 'Mail'],
-      ['title', 'A tooltip'],
-    ]) {
-      element.setAttribute(name, value);
-    }
-    document.body.replaceChildren(element);
-  });
-  assert.equal(await page.locator('.progress-polling-title').textContent(), 'Mail');
-});
-
-test('an option that is null means its default, also for those who share the way to the server', { skip }, async () => {
-  await follow({ headers: null, credentials: null, lang: null });
-  await state('running');
 });
 
 test('an address to go to that is none harms neither the ending nor the other bars', { skip }, async () => {
