@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use progress_tests::Browser;
 use tokio::time::sleep;
 
 use crate::job::{Plan, TOTAL};
@@ -30,16 +31,21 @@ async fn page(site: &Site, shapes: &[&str]) -> (Vec<String>, String) {
     (jobs, site.page(&query))
 }
 
+/// What the page asks for while its jobs run.
+async fn asked_in_the_window(browser: &Browser, site: &Site, page: &str) -> Vec<String> {
+    browser.open(page).await;
+    site.let_go_to(30);
+    browser.wait_for_bars(|bar| bar.percent >= Some(30)).await;
+    site.take_asked();
+    sleep(WINDOW).await;
+    site.take_asked()
+}
+
 #[test]
 fn the_bars_of_a_page_make_one_request_per_round() {
     on_both(Plan::Complete, async |browser, site| {
         let (jobs, page) = page(site, &["element", "object"]).await;
-        browser.open(&page).await;
-        site.let_go_to(30);
-        browser.wait_for_bars(|bar| bar.percent >= Some(30)).await;
-        site.take_asked();
-        sleep(WINDOW).await;
-        let asked = site.take_asked();
+        let asked = asked_in_the_window(browser, site, &page).await;
         assert!((2..=rounds()).contains(&asked.len()), "{asked:?}");
         for target in &asked {
             assert!(jobs.iter().all(|job| target.contains(job)), "not about all bars: {target}");
@@ -55,12 +61,7 @@ fn the_bars_of_a_page_make_one_request_per_round() {
 fn bars_that_ask_for_themselves_make_more() {
     on_both(Plan::Complete, async |browser, site| {
         let (_, page) = page(site, &["alone"]).await;
-        browser.open(&page).await;
-        site.let_go_to(30);
-        browser.wait_for_bars(|bar| bar.percent >= Some(30)).await;
-        site.take_asked();
-        sleep(WINDOW).await;
-        let asked = site.take_asked();
+        let asked = asked_in_the_window(browser, site, &page).await;
         assert!(asked.len() > rounds(), "{asked:?}");
     });
 }
