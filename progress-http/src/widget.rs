@@ -258,6 +258,14 @@ mod tests {
         assert!(tags.contains("href=\"/a&quot;>&lt;script>&amp;/progress-polling."), "{tags}");
     }
 
+    /// The words that the library writes into a record are known to the widget, which says them in other languages.
+    #[test]
+    fn the_words_of_a_lost_worker_are_those_of_the_core() {
+        for words in [progress_core::WORKER_LOST, progress_core::WORKER_STOPPED] {
+            assert!(FILES[0].content.contains(&format!("\"{words}\":")), "messages.js translates {words:?}");
+        }
+    }
+
     /// The built files belong to the sources beside them: a forgotten build does not pass.
     #[test]
     fn the_widget_is_built_from_its_sources() {

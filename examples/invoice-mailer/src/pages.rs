@@ -142,6 +142,15 @@ mod tests {
         text.split('{').skip(1).map(|part| part.split('}').next().unwrap()).collect()
     }
 
+    /// The history says in the reader's language what the library writes into a record.
+    #[test]
+    fn the_words_of_a_lost_worker_are_known() {
+        let (_, _, history) = FILES.into_iter().find(|(name, ..)| *name == "history.js").unwrap();
+        for words in [progress_axum::WORKER_LOST, progress_axum::WORKER_STOPPED] {
+            assert!(history.contains(&format!("['{words}',")), "{words:?}");
+        }
+    }
+
     #[test]
     fn both_languages_have_the_same_texts_with_the_same_values() {
         assert_eq!(names(ENGLISH), names(FRENCH));

@@ -97,7 +97,7 @@ test('the attributes of an element are its options', { skip }, async () => {
         caption: !part('caption').hidden,
         cancel: part('button')?.textContent === 'Cancel',
         log: part('log-box') !== null,
-        asked: location.origin && element.progressPolling.url,
+        asked: element.progressPolling.url,
       };
     }, attributes);
   const usual = {
