@@ -27,7 +27,6 @@ fn near(valid: &'static [&'static str]) -> impl Strategy<Value = String> {
 struct Stage {
     runtime: tokio::runtime::Runtime,
     server: Server,
-    id: ProgressId,
 }
 
 thread_local! {
@@ -35,18 +34,25 @@ thread_local! {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         let server = Server::new();
-        let id = runtime.block_on(server.create(NewProgress::new("test").with_owner("ann")));
-        Stage { runtime, server, id }
+        let job = NewProgress::new("test").with_owner("ann").with_id(JOB.parse().unwrap());
+        runtime.block_on(server.create(job));
+        Stage { runtime, server }
     };
 }
 
+/// The line is sent as it stands: what a test has made up is never searched for something to put in.
 fn ask(line: &str, headers: &[(&str, &str)]) -> Reply {
-    STAGE.with(|stage| {
-        let line = line.replace("ID", &stage.id.to_string());
-        stage.runtime.block_on(stage.server.ask_with(&ann(), &line, headers))
-    })
+    STAGE.with(|stage| stage.runtime.block_on(stage.server.ask_with(&ann(), line, headers)))
 }
 
+fn ask_for_the_job(headers: &[(&str, &str)]) -> Reply {
+    ask(&format!("GET /{JOB}"), headers)
+}
+
+/// The only job there is.
+const JOB: &str = "5f0c3d2e-9a41-4c7b-8e6d-1b2a3c4d5e6f";
+
+/// Nobody's, and too far from the job's for a few replaced characters to make the one of the other.
 const ID: &str = "00000000-0000-4000-8000-00000000000f";
 
 fn config() -> ProptestConfig {
@@ -68,7 +74,7 @@ proptest! {
 
     #[test]
     fn tags(tag in near(&["\"18bcfe56800-3\"", "W/\"a\", \"b\",, *", "*"])) {
-        let reply = ask("GET /ID", &[("if-none-match", &tag)]);
+        let reply = ask_for_the_job(&[("if-none-match", &tag)]);
         prop_assert!(matches!(reply.status, 200 | 304), "{} {tag:?}", reply.status);
         prop_assert_eq!(reply.status == 304, tag.trim() == "*" || tag.contains(reply.header("etag").unwrap()));
     }
@@ -76,7 +82,7 @@ proptest! {
     #[test]
     fn preferences(prefer in near(&["wait=10", "respond-async, wait=\"3\"; x=y", "foo=\"a,b\", Wait = 0"])) {
         // Another tag than the current one, so that nobody waits.
-        let reply = ask("GET /ID", &[("prefer", &prefer), ("if-none-match", "\"a\"")]);
+        let reply = ask_for_the_job(&[("prefer", &prefer), ("if-none-match", "\"a\"")]);
         prop_assert_eq!(reply.status, 200);
         if let Some(applied) = reply.header("preference-applied") {
             let seconds: u64 = applied.strip_prefix("wait=").unwrap().parse().unwrap();
@@ -93,9 +99,10 @@ proptest! {
 
     #[test]
     fn what_is_read(accept in near(&["application/json", "text/html, */*;q=0.1", "application/*;q=0"])) {
-        let reply = ask("GET /ID", &[("accept", &accept)]);
+        let reply = ask_for_the_job(&[("accept", &accept)]);
         prop_assert!(matches!(reply.status, 200 | 406), "{} {accept:?}", reply.status);
     }
+
     #[test]
     fn codings(coding in near(&["gzip", "br;q=1.0, gzip;q=0.8, *;q=0.1", "identity;q=0, x-gzip;q=0.5", "gzip;q=0"])) {
         let reply = ask("GET /progress-polling.js", &[("accept-encoding", &coding)]);
