@@ -102,7 +102,8 @@ impl ProgressApi {
         self
     }
 
-    /// After how long a silence viewers are told that the job is stale: three heartbeats or more.
+    /// After how long a silence viewers are told that the job is stale: three heartbeats or more. They are told this length as
+    /// well (`stale_after_ms`), so that the widget can say for how long there was no sign of life.
     #[must_use]
     pub fn with_stale_after(mut self, stale_after: Duration) -> Self {
         self.change().stale_after = stale_after;
@@ -331,7 +332,7 @@ impl ProgressApi {
     }
 
     fn record<'a>(&self, progress: &'a Progress) -> Record<'a> {
-        Record::new(progress, progress.is_stale(self.shared.stale_after), self.shared.poll_after)
+        Record::new(progress, self.shared.poll_after, self.shared.stale_after)
     }
 
     /// The record, if this viewer may know of it. Text that is no id asks the store nothing.

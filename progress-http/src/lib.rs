@@ -34,7 +34,7 @@
 //!
 //! | route | answer |
 //! |---|---|
-//! | `GET /{id}` | the record: 200 with `ETag`, or 304; `Retry-After` and `poll_after_ms` while the job is active; with `Prefer: wait=N` not before it changes, or after N seconds, at most 25 |
+//! | `GET /{id}` | the record: 200 with `ETag`, or 304; `Retry-After`, `poll_after_ms` and `stale_after_ms` while the job is active; with `Prefer: wait=N` not before it changes, or after N seconds, at most 25 |
 //! | `GET /?status=&task_type=&active=&limit=&cursor=` | the viewer's records, newest first; `Link: rel="next"` |
 //! | `GET /?ids=a,b,c` | these, at most 100, as far as the viewer may see them |
 //! | `GET /active` | the same as `?active=true` |

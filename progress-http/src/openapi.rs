@@ -206,7 +206,8 @@ mod tests {
     #[test]
     fn it_names_what_is_sent() {
         let progress = Progress::new(&NewProgress::new("test"), chrono::DateTime::UNIX_EPOCH).unwrap();
-        let record = Record::new(&progress, false, std::time::Duration::from_secs(1));
+        let second = std::time::Duration::from_secs(1);
+        let record = Record::new(&progress, second, second);
         let sent = serde_json::to_value(record).unwrap();
         let schema = &described()["components"]["schemas"]["Record"];
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();

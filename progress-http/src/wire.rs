@@ -87,10 +87,14 @@ pub(crate) struct Record<'a> {
     /// Milliseconds until it makes sense to ask again; null when it never does.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     poll_after_ms: Option<u64>,
+    /// Milliseconds without a sign of the worker that make a running job `stale`; null when it never becomes so.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    stale_after_ms: Option<u64>,
 }
 
 impl<'a> Record<'a> {
-    pub(crate) fn new(progress: &'a Progress, is_stale: bool, poll_after: Duration) -> Self {
+    pub(crate) fn new(progress: &'a Progress, poll_after: Duration, stale_after: Duration) -> Self {
+        let is_active = progress.status.is_active();
         Self {
             job_id: progress.id,
             task_type: &progress.task_type,
@@ -119,10 +123,11 @@ impl<'a> Record<'a> {
             estimated_remaining_time: progress.estimated_remaining().map(whole_seconds_up),
             items_per_second: progress.rate().map(|rate| (rate * 100.0).round() / 100.0),
             finished: progress.status.is_finished(),
-            stale: is_stale,
+            stale: progress.is_stale(stale_after),
             cancel_requested: progress.cancel_requested,
             version: progress.version,
-            poll_after_ms: progress.status.is_active().then(|| milliseconds(poll_after)),
+            poll_after_ms: is_active.then(|| milliseconds(poll_after)),
+            stale_after_ms: is_active.then(|| milliseconds(stale_after)),
         }
     }
 }

@@ -18,6 +18,8 @@ export interface ProgressData {
   cancel_requested?: boolean;
   version?: number;
   poll_after_ms?: number | null;
+  /** How long the worker has been silent when `stale` becomes true; 15,000 where the server does not say. */
+  stale_after_ms?: number | null;
   [field: string]: any;
 }
 

@@ -40,12 +40,12 @@ export function translator(wanted, own) {
   };
 
   /**
-   * The two largest units that matter: "12 s", "3 min 5 s", "2 h 10 min".
+   * The two largest units that matter, of what has passed in full: "12 s", "3 min 5 s", "2 h 10 min".
    *
    * @param {number} seconds
    */
   const duration = (seconds) => {
-    const whole = Math.round(seconds);
+    const whole = Math.floor(seconds);
     const minutes = Math.floor(whole / 60);
     const parts = [
       minutes >= 60 && say('hours', { number: Math.floor(minutes / 60) }),
@@ -53,7 +53,7 @@ export function translator(wanted, own) {
       // Below a second a decimal is worth it: "0 s" would be an odd thing to say of a job that ran.
       minutes < 60 &&
         (whole % 60 || !minutes) &&
-        say('seconds', { number: whole ? whole % 60 : Number(seconds.toFixed(1)) }),
+        say('seconds', { number: whole % 60 || Number(seconds.toFixed(1)) }),
     ];
     return parts.filter(Boolean).join(' ');
   };

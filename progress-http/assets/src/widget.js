@@ -6,13 +6,14 @@ import { widgetOptions } from './options.js';
 import { followPage, leavePage } from './page.js';
 import { memoryOf } from './persistence.js';
 import { ProgressPoller } from './poller.js';
+import { count } from './record.js';
 import { ensureStyles } from './stylesheet.js';
 import { translator } from './translator.js';
 import { belongingUrl } from './urls.js';
 import { viewOf } from './view.js';
 
-/** A record counts as stale after this many seconds without a sign of its worker. */
-const BEFORE_STALE = 15;
+/** Milliseconds of silence before a record counts as stale, where the server does not tell. */
+const STALE_AFTER = 15_000;
 
 /** What the server says of a cancellation that comes too late. */
 const CONFLICT = 409;
@@ -36,7 +37,7 @@ export class ProgressPolling extends ProgressPoller {
     let timer;
     /** @type {'sent' | 'failed' | undefined} the reader's wish, on its way to the server */
     let cancellation;
-    /** @type {number | undefined} since when the job is silent, on this page's own clock: the record's is another one */
+    /** @type {number | undefined} since when the worker is silent, on this page's own clock: the record's is another one */
     let silentSince;
     let seenAlive = false;
     /** A place that is not yet in the page does not tell what surrounds it. */
@@ -66,7 +67,7 @@ export class ProgressPolling extends ProgressPoller {
       if (!settled && place.isConnected) draw();
       const { snapshot } = this;
       const now = clock.now();
-      if (snapshot?.stale === true) silentSince ??= now;
+      if (snapshot?.stale === true) silentSince ??= now - (count(snapshot.stale_after_ms) ?? STALE_AFTER);
       else {
         silentSince = undefined;
         seenAlive ||= !!snapshot;
@@ -74,7 +75,7 @@ export class ProgressPolling extends ProgressPoller {
       // A silence that began before this page came may be longer.
       const silence =
         silentSince !== undefined &&
-        (seenAlive ? '' : '≥ ') + words.duration(BEFORE_STALE + Math.floor((now - silentSince) / 1000));
+        (seenAlive ? '' : '≥ ') + words.duration((now - silentSince) / 1000);
       const view = viewOf(this, { now, silence, cancellation }, words);
       face.render(view);
       // What is said of a trouble tells the time.

@@ -116,7 +116,8 @@ async fn a_record_reads_as_documented() {
             "metadata": {"batch": 7}, "result": null,
             "created_at": null, "started_at": null, "updated_at": null, "completed_at": null,
             "duration": null, "estimated_remaining_time": null, "items_per_second": null,
-            "finished": false, "stale": false, "cancel_requested": false, "version": 3, "poll_after_ms": 500,
+            "finished": false, "stale": false, "cancel_requested": false, "version": 3,
+            "poll_after_ms": 500, "stale_after_ms": 15_000,
         })
     );
 
@@ -126,8 +127,8 @@ async fn a_record_reads_as_documented() {
     let body = document(&reply);
     assert_eq!((reply.status, reply.header("retry-after")), (200, None));
     assert_eq!(
-        (&body["status"], &body["finished"], &body["poll_after_ms"]),
-        (&json!("completed"), &json!(true), &json!(null))
+        (&body["status"], &body["finished"], &body["poll_after_ms"], &body["stale_after_ms"]),
+        (&json!("completed"), &json!(true), &json!(null), &json!(null))
     );
     assert_eq!((&body["progress_percentage"], &body["result"]["sent"]), (&json!(100), &json!(3)));
     assert!(body["completed_at"].is_string());
@@ -157,11 +158,13 @@ async fn an_unchanged_record_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_shows_although_nothing_is_written() {
-    let server = Server::new();
+    let mut server = Server::new();
+    server.api = server.api.with_stale_after(Duration::from_secs(3));
     let id = server.create(NewProgress::new("t").with_total(5)).await;
     server.update(id, ProgressUpdate::start()).await;
     let fresh = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
-    tokio::time::sleep(Duration::from_millis(15_001)).await;
+    assert_eq!(document(&fresh)["stale_after_ms"], 3_000);
+    tokio::time::sleep(Duration::from_millis(3_001)).await;
     let etag = fresh.header("etag").unwrap();
     let stale = server.ask_with(&Viewer::Anyone, &format!("GET /{id}"), &[("if-none-match", etag)]).await;
     assert_eq!(stale.status, 200);

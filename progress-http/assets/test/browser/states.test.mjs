@@ -27,7 +27,7 @@ const EXPECTED = {
   cancelled: ['cancelled', 'Cancelled', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   cancelling: ['cancelling', 'Cancelling…', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   stale: ['stale', 'Not responding', 'warning', '42', /^No sign of life for 1\d s$/, ''],
-  'stale-from-the-beginning': ['stale', 'Not responding', 'warning', '42', /^No sign of life for ≥ 1\d s$/, ''],
+  'stale-from-the-beginning': ['stale', 'Not responding', 'warning', '42', /^No sign of life for ≥ 4\d s$/, ''],
   reconnecting: [
     'reconnecting',
     'Reconnecting',

@@ -108,7 +108,7 @@ export const states = {
     fetch: thenAlways(json(running), json({ ...running, stale: true, version: 8, poll_after_ms: null })),
     pollInterval: 50,
   },
-  'stale-from-the-beginning': { fetch: json({ ...running, stale: true }) },
+  'stale-from-the-beginning': { fetch: json({ ...running, stale: true, stale_after_ms: 40_000 }) },
   reconnecting: { fetch: thenAlways(json(running), status(503, { 'Retry-After': '8' })), pollInterval: 50 },
   lost: { fetch: thenAlways(json(running), status(403)), pollInterval: 50 },
   bare: { showDetails: false, showStats: false, title: 'Export', fetch: json(running) },

@@ -101,7 +101,7 @@ test('durations and estimates are as fine as they are useful', () => {
   const durations = [0, 0.42, 12.3, 59.7, 61, 120, 3600, 8000];
   assert.deepEqual(
     durations.map((seconds) => en.duration(seconds)),
-    ['0 s', '0.4 s', '12 s', '1 min', '1 min 1 s', '2 min', '1 h', '2 h 13 min'],
+    ['0 s', '0.4 s', '12 s', '59 s', '1 min 1 s', '2 min', '1 h', '2 h 13 min'],
   );
   assert.deepEqual(
     [1, 12, 59, 61, 84, 4000].map(
