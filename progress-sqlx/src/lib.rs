@@ -44,7 +44,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `sqlite` | `SqliteStore`, with SQLite compiled in |
-//! | `sqlite-unbundled` | `SqliteStore`, with the system's SQLite library (3.38 or later) |
+//! | `sqlite-unbundled` | `SqliteStore`, with the system's SQLite library (3.38 or later); to build it takes its headers and libclang |
 //! | `postgres` | `PostgresStore`, for PostgreSQL 12 or later |
 //! | `mysql` | `MySqlStore`, for MySQL 8.0 or MariaDB 10.6, or later |
 //!

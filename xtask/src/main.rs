@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test    runs every test; installs what is missing when it may (root on Debian or Ubuntu)
+cargo xtask test -p progress-sqlx --test stores …
+                    the same for some of the tests: what cargo test makes of these words
 cargo xtask check   format, lints, documentation, features one by one, packages
 cargo xtask prove [--quick] [name …]
                     the torture suite: kills, signals, many processes; all of it takes about half an hour";
@@ -20,7 +22,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["test"] => test::run(),
+        ["test", rest @ ..] => test::run(rest),
         ["check"] => check::run(),
         ["prove", rest @ ..] => prove::run(rest),
         ["help" | "--help" | "-h"] => {

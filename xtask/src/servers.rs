@@ -17,6 +17,12 @@ use crate::step::Report;
 /// How long a server may take to answer: ten times what it needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Who is let in by encrypted connections alone, with the password `canary`.
+const ENCRYPTED: &str = "encrypted";
+
+/// The certificate that clients trust, in a server's folder.
+const AUTHORITY: &str = "authority.pem";
+
 /// The servers that there can be here; the others are named with the reason.
 pub(crate) struct Servers {
     postgres: Result<Postgres, String>,
@@ -44,10 +50,12 @@ impl Servers {
         if let Ok(postgres) = &self.postgres {
             program.env("PROGRESS_TEST_POSTGRES", postgres.url());
             program.env("PROGRESS_TEST_POSTGRES_CONTROL", words(&postgres.control(&[])));
+            program.env("PROGRESS_TEST_POSTGRES_AUTHORITY", postgres.folder.path.join(AUTHORITY));
         }
         if let Ok(mariadb) = &self.mariadb {
             program.env("PROGRESS_TEST_MYSQL", mariadb.url());
             program.env("PROGRESS_TEST_MYSQL_PID_FILE", mariadb.folder.path.join("pid"));
+            program.env("PROGRESS_TEST_MYSQL_AUTHORITY", mariadb.folder.path.join(AUTHORITY));
         }
     }
 }
@@ -72,18 +80,29 @@ fn postgres() -> Result<Postgres, String> {
     let data = folder.path.join("data");
     let mut create = as_user("postgres", &programs.join("initdb"));
     run(create.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]))?;
+    let [certificate, key] = certificate(&folder, "postgres")?;
+    // First come, first served: these stand before the lines by which everybody is let in.
+    let entrances = data.join("pg_hba.conf");
+    let known = fs::read_to_string(&entrances).map_err(|error| format!("pg_hba.conf: {error}"))?;
+    fs::write(&entrances, format!("hostnossl all {ENCRYPTED} all reject\n{known}"))
+        .map_err(|error| format!("pg_hba.conf: {error}"))?;
     let port = free_port()?;
     // Nothing here outlives the machine, so nothing waits for the disk. A server that is killed does lose what it had not
     // handed to the system yet, so that is not put off.
     let options = format!(
         "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=200 \
-         -c fsync=off -c synchronous_commit=on -c full_page_writes=off",
-        folder.path.display()
+         -c fsync=off -c synchronous_commit=on -c full_page_writes=off -c ssl=on -c ssl_cert_file={} -c ssl_key_file={}",
+        folder.path.display(),
+        certificate.display(),
+        key.display()
     );
     // Made before the start, so that a start that fails half-way is stopped as well.
     let server = Postgres { programs, folder, port };
     let mut start = server.control(&["start", "-w", "-o", &options]);
     run(start.arg("-l").arg(server.folder.path.join("log")))?;
+    let mut user = Command::new(server.programs.join("psql"));
+    user.arg(server.url()).args(["-X", "-c", &format!("CREATE ROLE {ENCRYPTED} SUPERUSER LOGIN")]);
+    run(&mut user)?;
     Ok(server)
 }
 
@@ -146,6 +165,8 @@ fn mariadb() -> Result<MariaDb, String> {
     start.args([option("--datadir", &data), option("--socket", &socket), format!("--port={port}")]);
     start.arg(option("--pid-file", &folder.path.join("pid")));
     start.arg(option("--log-error", &folder.path.join("log")));
+    let [certificate, key] = certificate(&folder, "mysql")?;
+    start.args([option("--ssl-cert", &certificate), option("--ssl-key", &key)]);
     start.stdout(Stdio::null()).stderr(Stdio::null());
     let kept = Kept::start(start).map_err(|error| format!("mariadbd: {error}"))?;
     // Made before it answers, so that one that never does is stopped as well.
@@ -154,7 +175,10 @@ fn mariadb() -> Result<MariaDb, String> {
     loop {
         let mut user = Command::new(client);
         user.args(["--no-defaults", "--user=root", "--execute"]);
-        user.arg("CREATE USER progress@127.0.0.1; GRANT ALL ON *.* TO progress@127.0.0.1 WITH GRANT OPTION");
+        user.arg(format!(
+            "CREATE USER progress@127.0.0.1; GRANT ALL ON *.* TO progress@127.0.0.1 WITH GRANT OPTION; \
+             CREATE USER {ENCRYPTED}@127.0.0.1 IDENTIFIED BY 'canary' REQUIRE SSL; GRANT ALL ON *.* TO {ENCRYPTED}@127.0.0.1"
+        ));
         match run(user.arg(option("--socket", &socket))) {
             Ok(()) => return Ok(server),
             Err(error) if begun.elapsed() > PATIENCE => return Err(error),
@@ -168,6 +192,26 @@ impl MariaDb {
     fn url(&self) -> String {
         format!("mysql://progress@127.0.0.1:{}/mysql", self.port)
     }
+}
+
+/// Makes what a server needs for encrypted connections, in its folder: the authority's certificate, which its clients trust,
+/// and its own for 127.0.0.1, with the key.
+fn certificate(folder: &Folder, user: &str) -> Result<[PathBuf; 2], String> {
+    let file = |name: &str| folder.path.join(name);
+    let create = |name: &str, certificate: &Path, key: &Path| {
+        let mut create = as_user(user, Path::new("openssl"));
+        create.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+        create.args(["-days", "2", "-subj", name]).arg("-out").arg(certificate).arg("-keyout").arg(key);
+        create
+    };
+    let [authority, authority_key] = [AUTHORITY, "authority.key"].map(file);
+    run(&mut create("/CN=an authority for tests", &authority, &authority_key))?;
+    let [certificate, key] = ["server.pem", "server.key"].map(file);
+    let mut server = create("/CN=a server for tests", &certificate, &key);
+    server.arg("-CA").arg(&authority).arg("-CAkey").arg(&authority_key);
+    server.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    run(&mut server)?;
+    Ok([certificate, key])
 }
 
 /// A server that is started again when it ends, as the system's service manager does, until this is dropped.

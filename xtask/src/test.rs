@@ -7,7 +7,8 @@ use crate::servers::Servers;
 use crate::step::{Report, command};
 use crate::{prove, setup};
 
-pub(crate) fn run() -> ExitCode {
+/// All of them, or those of Rust that `cargo test` takes these words for.
+pub(crate) fn run(chosen: &[&str]) -> ExitCode {
     let mut report = Report::default();
     let compiler = setup::compiler();
     let python = setup::aiosmtpd();
@@ -21,7 +22,8 @@ pub(crate) fn run() -> ExitCode {
     let servers = Servers::start();
     servers.report(&mut report);
     report.run_with("cargo test", &compiler, |()| {
-        let mut test = command("cargo", &["test", "--workspace", "--locked", "--no-fail-fast"]);
+        let mut test = command("cargo", &["test", "--locked"]);
+        test.args(if chosen.is_empty() { &["--workspace", "--no-fail-fast"] } else { chosen });
         if let Ok(python) = &python {
             test.env("AIOSMTPD_PYTHON", python);
         }
@@ -31,6 +33,9 @@ pub(crate) fn run() -> ExitCode {
         servers.tell(&mut test);
         test
     });
+    if !chosen.is_empty() {
+        return report.finish();
+    }
 
     report.run_with("prove: build", &compiler, |()| prove::programs("--profile=dev"));
     report.run_with("prove, quickly", &compiler, |()| prove::quick(&servers));

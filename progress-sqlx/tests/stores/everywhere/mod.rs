@@ -1,6 +1,7 @@
 //! What holds on every database, each in its turn.
 
 mod contention;
+mod encryption;
 mod faults;
 mod migrations;
 mod processes;

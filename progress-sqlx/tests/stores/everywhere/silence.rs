@@ -14,8 +14,13 @@ on_every_database!(@on postgres, Postgres, dropped_connections_are_replaced, nob
 on_every_database!(@on mysql, MySql, dropped_connections_are_replaced, nobody_waits_longer_than_told);
 
 async fn dropped_connections_are_replaced(database: Database) {
+    connections_are_replaced(&database, str::to_owned).await;
+}
+
+/// However the client connects: by what `address` makes of that of the network.
+pub(super) async fn connections_are_replaced(database: &Database, address: impl Fn(&str) -> String) {
     let network = Network::before(database.url()).await;
-    let store = progress_sqlx::connect_any(network.url()).await.unwrap();
+    let store = progress_sqlx::connect_any(&address(network.url())).await.unwrap();
     // Enough to have every connection in the middle of something.
     let mut workers = JoinSet::new();
     let dropped_at = Arc::new(OnceLock::new());
