@@ -104,7 +104,9 @@ async fn a_store_in_trouble_is_503_in_time() {
             let waited = asked.elapsed();
             assert_eq!(axum.difference(&actix), None, "{fault:?}: {}", row.name());
             assert_eq!(row.complaints(&axum), Vec::<String>::new(), "{fault:?}: {}", row.name());
-            assert!(waited <= Duration::from_millis(1_200), "{fault:?}: {} took {waited:?}", row.name());
+            // The deadline is 1 s, which the tests of `progress-http` hold to the millisecond on a clock of their own. Here it
+            // passes for real, on a machine that has other things to do.
+            assert!(waited <= Duration::from_secs(3), "{fault:?}: {} took {waited:?}", row.name());
         }
     }
     both.set(Fault::None);
