@@ -20,6 +20,36 @@ afterEach(() => jobs?.close());
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** Times of the page's own clock, on that of the requests. */
+const onOurClock = (at) => at - performance.timeOrigin;
+
+const pollsBetween = (from, to = Infinity) => jobs.polls().filter(({ at }) => at >= from && at <= to);
+
+/** Resolves when it is so; nobody would wait for longer. */
+async function until(isSo, what) {
+  for (const begun = performance.now(); !(await isSo()); await pause(10))
+    assert.ok(performance.now() - begun < 10_000, `for ten seconds not: ${what}`);
+}
+
+/** How long after this moment the job was asked for. */
+async function askedAfter(moment) {
+  await until(() => pollsBetween(moment).length, 'a request');
+  return pollsBetween(moment)[0].at - moment;
+}
+
+/**
+ * The best of a few rounds: a machine that has other things to do may be late by itself, a widget that waits for its
+ * turn is late each time.
+ */
+async function bestOf(rounds, measure) {
+  let best = Infinity;
+  for (let round = 0; round < rounds && best > CATCH_UP; round += 1) best = Math.min(best, await measure());
+  return best;
+}
+
+/** Milliseconds within which a page that is seen again knows how far the job is. */
+const CATCH_UP = 250;
+
 /** Makes a widget, and resolves when it shows its job. */
 const follow = (options = {}) =>
   session.evaluate(
@@ -30,60 +60,57 @@ const follow = (options = {}) =>
     options,
   );
 
-/** Puts another tab in front for a while; tells when the page was seen again, on the clock of the server. */
+/** Puts another tab in front for a while; tells when the page was hidden and when it was seen again, by its own word. */
 async function hideFor(milliseconds) {
+  await session.evaluate(() => {
+    globalThis.turns = [];
+    document.onvisibilitychange = () => globalThis.turns.push([document.visibilityState, Date.now()]);
+  });
   const tab = await session.currentTab();
   const other = await session.newTab();
   await session.switchTo(other);
   await pause(milliseconds);
-  const seen = performance.now();
   await session.switchTo(tab);
-  return seen;
+  const [hidden, visible] = await session.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const look = () => (globalThis.turns.length < 2 ? setTimeout(look, 10) : resolve(globalThis.turns));
+        look();
+      }),
+  );
+  assert.deepEqual([hidden[0], visible[0]], ['hidden', 'visible']);
+  return { hidden: onOurClock(hidden[1]), visible: onOurClock(visible[1]) };
 }
 
-test('a hidden tab asks less often, and at once when it is seen again', { skip }, async () => {
+test('a hidden tab asks less often', { skip }, async () => {
   await follow({ hiddenPollInterval: 1000, pollInterval: 200 });
-  await session.evaluate(() => {
-    globalThis.seen = [];
-    document.addEventListener('visibilitychange', () => globalThis.seen.push([document.visibilityState, Date.now()]));
+  const { hidden } = await hideFor(3000);
+  const { length } = pollsBetween(hidden, hidden + 3000);
+  assert.ok(length >= 2 && length <= 4, `${length} requests while hidden`);
+});
+
+test('a hidden tab asks at once when it is seen again', { skip }, async () => {
+  await follow({ hiddenPollInterval: 60_000, pollInterval: 200 });
+  const catchUp = await bestOf(3, async () => {
+    const { hidden, visible } = await hideFor(700);
+    // The one whose turn had been settled before.
+    assert.ok(pollsBetween(hidden, visible - 1).length <= 1);
+    return askedAfter(visible);
   });
-  const asked = jobs.polls().length;
-  const seen = await hideFor(3000);
-  const meanwhile = jobs
-    .polls()
-    .slice(asked)
-    .filter(({ at }) => at < seen);
-  assert.ok(meanwhile.length >= 2 && meanwhile.length <= 4, `${meanwhile.length} requests while hidden`);
-  await pause(400);
-  const [[hidden], [visible, at]] = await session.evaluate(() => globalThis.seen);
-  assert.deepEqual([hidden, visible], ['hidden', 'visible']);
-  const first = jobs.polls().find((poll) => poll.at >= seen);
-  const catchUp = performance.timeOrigin + first.at - at;
-  assert.ok(catchUp <= 250, `asked ${catchUp} ms after the tab was seen`);
+  assert.ok(catchUp <= CATCH_UP, `asked ${catchUp} ms after the tab was seen`);
 });
 
 test('a hidden tab may be told to wait, or to go on', { skip }, async () => {
   await follow({ whenHidden: 'pause', pollInterval: 100 });
-  await hideFor(200);
-  const asked = jobs.polls().length;
-  const seen = await hideFor(1000);
-  assert.ok(
-    jobs
-      .polls()
-      .slice(asked)
-      .filter(({ at }) => at < seen).length <= 3,
-  );
+  const { hidden, visible } = await hideFor(1000);
+  // The request that was open when the tab was hidden may have been on its way.
+  assert.ok(pollsBetween(hidden, visible - 1).length <= 1);
+  await askedAfter(visible);
   await session.evaluate(() => globalThis.widget.destroy());
 
   await follow({ whenHidden: 'continue', pollInterval: 1000, hiddenPollInterval: 60_000 });
-  const before = jobs.polls().length;
-  const back = await hideFor(2500);
-  assert.ok(
-    jobs
-      .polls()
-      .slice(before)
-      .filter(({ at }) => at < back).length >= 2,
-  );
+  const turn = await hideFor(2500);
+  assert.ok(pollsBetween(turn.hidden, turn.visible).length >= 2);
 });
 
 test(
@@ -91,26 +118,36 @@ test(
   { skip },
   async () => {
     await follow({ pollInterval: 100 });
-    await session.evaluate(() =>
-      addEventListener('pageshow', ({ persisted }) => (globalThis.restored = { persisted, at: Date.now() })),
-    );
-    // The request that is open when the page is left would keep it out of the cache.
     let away = false;
+    // The request that is open when the page is left would keep it out of the cache.
     jobs.respond = () => !away;
-    await pause(300);
-    await session.goto(`${jobs.origin}/pages/linked.html`);
-    away = true;
-    const asked = jobs.polls().length;
-    await pause(1000);
-    assert.equal(jobs.polls().length, asked, 'nothing is asked for a page that was left');
-    jobs.record = running(50);
-    await session.back();
-    await pause(400);
-    const { persisted, at } = await session.evaluate(() => globalThis.restored ?? {});
-    assert.equal(persisted, true, 'the page was kept');
-    const first = jobs.polls()[asked];
-    const catchUp = performance.timeOrigin + first.at - at;
-    assert.ok(catchUp <= 250, `asked ${catchUp} ms after the page came back`);
-    assert.equal(await session.evaluate(() => document.querySelector('[role=progressbar]').ariaValueNow), '50');
+    const catchUp = await bestOf(3, async () => {
+      await session.evaluate(() => {
+        globalThis.restored = null;
+        onpageshow = ({ persisted }) => (globalThis.restored = { persisted, at: Date.now() });
+      });
+      away = false;
+      await pause(300);
+      await session.goto(`${jobs.origin}/pages/linked.html`);
+      away = true;
+      const asked = jobs.polls().length;
+      await pause(1000);
+      assert.equal(jobs.polls().length, asked, 'nothing is asked for a page that was left');
+      jobs.record = running(50);
+      await session.back();
+      const { persisted, at } = await session.evaluate(
+        () =>
+          new Promise((resolve) => {
+            const look = () =>
+              globalThis.restored === null ? setTimeout(look, 10) : resolve(globalThis.restored ?? {});
+            look();
+          }),
+      );
+      assert.equal(persisted, true, 'the page was kept');
+      return askedAfter(onOurClock(at));
+    });
+    assert.ok(catchUp <= CATCH_UP, `asked ${catchUp} ms after the page came back`);
+    const shown = () => session.evaluate(() => document.querySelector('[role=progressbar]').ariaValueNow);
+    await until(async () => (await shown()) === '50', 'what is new');
   },
 );
