@@ -26,8 +26,8 @@ const EXPECTED = {
   ],
   cancelled: ['cancelled', 'Cancelled', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   cancelling: ['cancelling', 'Cancelling…', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
-  stale: ['stale', 'Not responding', 'warning', '42', /^No sign of life for 1\d s$/, ''],
-  'stale-from-the-beginning': ['stale', 'Not responding', 'warning', '42', /^No sign of life for ≥ 4\d s$/, ''],
+  stale: ['stale', 'Not responding', 'warning', '42', /^No sign of life for [1-5]\d s$/, ''],
+  'stale-from-the-beginning': ['stale', 'Not responding', 'warning', '42', /^No sign of life for ≥ [45]\d s$/, ''],
   reconnecting: [
     'reconnecting',
     'Reconnecting',
@@ -56,9 +56,8 @@ async function open(query = {}, viewport = { width: 672, height: 600 }, media = 
   const page = await browser.newPage({ viewport, reducedMotion: 'reduce', ...media });
   await page.goto(`${server.origin}/gallery/gallery.html?${new URLSearchParams(query)}`);
   await page.waitForFunction(() => globalThis.drawn);
-  await page.waitForSelector('#lost [data-state=lost]');
-  await page.waitForSelector('#stale [data-state=stale]');
-  await page.waitForSelector('#reconnecting [data-state=reconnecting]');
+  for (const [name, [state]] of Object.entries(EXPECTED))
+    await page.waitForSelector(`[id="${name}"] [data-state=${state}]`);
   return page;
 }
 

@@ -15,6 +15,11 @@ if (wanted.has('sheet')) {
   await new Promise((resolve) => (link.onload = resolve));
 }
 
+// A new page is told that it is visible whenever the browser finds the time, and widgets look around then: the one that
+// believes to be offline would find out that it is not.
+for (const type of ['visibilitychange', 'online', 'pageshow'])
+  addEventListener(type, (event) => event.stopImmediatePropagation(), { capture: true });
+
 const online = Object.getOwnPropertyDescriptor(Navigator.prototype, 'onLine');
 for (const [name, { offline, ...options }] of Object.entries(states)) {
   if (wanted.has('only') && wanted.get('only') !== name) continue;
