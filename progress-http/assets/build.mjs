@@ -42,7 +42,6 @@ const LIMITS = {
  */
 const INTERNAL = [
   'accept',
-  'asked',
   'backOff',
   'cancellable',
   'cancellation',
@@ -125,6 +124,7 @@ async function script(entry, format, plugin = styleSheetAsText) {
       sequences: false,
       pure_getters: true,
       unsafe_arrows: true,
+      unsafe_methods: true,
     },
   });
   return `${code}\n`;

@@ -60,6 +60,8 @@ function openChannel(options) {
   let controller;
   /** @type {any} */
   let timer;
+  /** Whether it has answered for several at once. */
+  let knowsLists = false;
   /** Until when a failing server is left alone; 0 when it does not fail. */
   let pausedUntil = 0;
 
@@ -85,8 +87,9 @@ function openChannel(options) {
     if (!pollers.size) return;
     try {
       if (!(outcome instanceof PollError)) deliver(outcome, started);
-      // A server that is away says so with 502, 503 or 504; one that stumbles over the list may know the jobs.
-      else if (pollers.size > 1 && (!isOutage(outcome) || [500, 501].includes(outcome.status))) disband();
+      // A server that is away says so with 502, 503 or 504; one that stumbles over its first list may know the jobs.
+      else if (pollers.size > 1 && !knowsLists && (!isOutage(outcome) || [500, 501].includes(outcome.status)))
+        disband();
       else refuse(pollers, outcome);
     } finally {
       // Whatever happens to one face, the others go on.
@@ -107,6 +110,7 @@ function openChannel(options) {
     const data = reply.status === 304 ? null : parseData(reply.text);
     if (alone) return () => ({ ...reply, data });
     if (!Array.isArray(data?.jobs)) throw new PollError('unreadable', { status: reply.status });
+    knowsLists = true;
     return ({ jobId }) => ({
       ...reply,
       etag: null,

@@ -18,39 +18,32 @@ import { PollError, kindOfStatus } from './errors.js';
  * @param {{ method?: string, etag?: string | null, controller?: AbortController }} [request]
  * @returns {Promise<Reply>}
  */
-export function exchange(options, url, { method, etag, controller = new AbortController() } = {}) {
-  const { clock } = options;
+export async function exchange(options, url, { method, etag, controller = new AbortController() } = {}) {
+  const { clock, credentials, fetch, headers: given, requestTimeout } = options;
   const { signal } = controller;
-  const deadline = clock.setTimeout(() => controller.abort(new PollError('timeout')), options.requestTimeout);
-  return new Promise((resolve, reject) => {
-    signal.onabort = () => reject(signal.reason);
-    send(options, url, method, etag, signal).then(resolve, reject);
-  })
-    .catch((cause) => {
-      throw cause instanceof PollError ? cause : new PollError('network', { cause });
-    })
-    .finally(() => clock.clearTimeout(deadline));
-}
-
-/**
- * @param {ResolvedPollerOptions} options
- * @param {string} url
- * @param {string | undefined} method
- * @param {string | null | undefined} etag
- * @param {AbortSignal} signal
- * @returns {Promise<Reply>}
- */
-async function send({ fetch, headers: given, credentials }, url, method, etag, signal) {
-  const headers = new Headers(typeof given === 'function' ? await given() : given);
-  headers.set('Accept', 'application/json');
-  // Set by hand, with the HTTP cache out of the way, the script sees the 304 itself and no body crosses the wire.
-  if (etag) headers.set('If-None-Match', etag);
-  const response = await fetch(url, { method, headers, signal, credentials, cache: 'no-store' });
-  const { ok, status } = response;
-  if (!ok && status !== 304) {
-    throw new PollError(kindOfStatus(status), { status, retryAfter: retryAfter(response.headers) });
+  const deadline = clock.setTimeout(() => controller.abort(new PollError('timeout')), requestTimeout);
+  const send = async () => {
+    const headers = new Headers(typeof given === 'function' ? await given() : given);
+    headers.set('Accept', 'application/json');
+    // Set by hand, with the HTTP cache out of the way, the script sees the 304 itself and no body crosses the wire.
+    if (etag) headers.set('If-None-Match', etag);
+    const response = await fetch(url, { method, headers, signal, credentials, cache: 'no-store' });
+    const { ok, status } = response;
+    if (!ok && status !== 304) {
+      throw new PollError(kindOfStatus(status), { status, retryAfter: retryAfter(response.headers) });
+    }
+    return { status, text: await response.text(), etag: response.headers.get('ETag') };
+  };
+  try {
+    return await new Promise((resolve, reject) => {
+      signal.onabort = () => reject(signal.reason);
+      send().then(resolve, reject);
+    });
+  } catch (cause) {
+    throw cause instanceof PollError ? cause : new PollError('network', { cause });
+  } finally {
+    clock.clearTimeout(deadline);
   }
-  return { status, text: await response.text(), etag: response.headers.get('ETag') };
 }
 
 /**

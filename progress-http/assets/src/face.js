@@ -73,7 +73,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
   };
 
   // An emoji, or the classes of a Semantic icon.
-  const semantic = /^[a-z][a-z ]*$/.test(icon ?? '');
+  const semantic = /^[a-z][a-z\d ]*$/.test(icon ?? '');
   const cancel = button('cancel', askToCancel);
   const again = button('tryAgain', tryAgain);
   const rows = COUNTS.map((key) => {
@@ -138,7 +138,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
   );
 
   /** @param {View} view */
-  const render = ({ state, percent, valueText, indeterminate, line, texts, cancellable, asked }) => {
+  const render = ({ state, percent, valueText, indeterminate, line, texts, cancellable }) => {
     texts.title = options.title ?? texts.title;
     for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
     root.dataset.state = state;
@@ -153,7 +153,6 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
     rows[3].hidden = !texts.errors;
     statistics.style.setProperty('--progress-polling-digits', `${Math.max(...COUNTS.map((key) => texts[key].length))}`);
     show(cancel, cancellable);
-    cancel.disabled = asked;
     show(alert, texts.reason !== '');
     show(again, state === 'lost');
 
@@ -193,7 +192,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
   const append = (entries, lost) => {
     list.append(...entries.map(createItem));
     while (list.childElementCount > LONGEST_LOG) list.firstElementChild?.remove();
-    if (lost > 0) dropped.textContent = say('logDropped', { number: lost });
+    if (lost > 0) dropped.textContent = say('dropped', { number: lost });
     log.hidden = false;
   };
 

@@ -31,13 +31,13 @@ export const MESSAGES = {
   remaining: ['Remaining', 'Restants'],
   errors: ['Errors', 'Erreurs'],
   countOfTotal: ['{processed} of {total}', '{processed} sur {total}'],
-  timeLeft: ['about {duration} left', 'encore {duration} environ'],
+  'time-left': ['about {duration} left', 'encore {duration} environ'],
 
   errorCount: [
     { one: '{number} error', other: '{number} errors' },
     { one: '{number} erreur', other: '{number} erreurs' },
   ],
-  noSignOfLife: ['No sign of life for {duration}', 'Aucun signe de vie depuis {duration}'],
+  silent: ['No sign of life for {duration}', 'Aucun signe de vie depuis {duration}'],
 
   network: ['No connection.', 'Pas de connexion.'],
   timeout: ['No answer.', 'Pas de réponse.'],
@@ -56,7 +56,7 @@ export const MESSAGES = {
   'the worker stopped before finishing': [, 'Le processus s’est arrêté avant la fin.'],
 
   log: ['Log', 'Journal'],
-  logDropped: ['Older entries removed: {number}', 'Anciennes entrées supprimées : {number}'],
+  dropped: ['Removed: {number}', 'Supprimées : {number}'],
 
   seconds: ['{number} s'],
   minutes: ['{number} min'],

@@ -2,9 +2,6 @@
 import { systemClock } from './clock.js';
 import { defaultEndpoint } from './origin.js';
 
-/** Milliseconds, of those who do not say, or not in numbers. */
-export const POLL_INTERVAL = 500;
-
 /**
  * Bound late and to the global: a browser's fetch refuses to be called as a method of anything else.
  *
@@ -13,7 +10,8 @@ export const POLL_INTERVAL = 500;
 export const globalFetch = (input, init) => globalThis.fetch(input, init);
 
 /**
- * An option set to `undefined`, or to `null`, means its default, so callers can pass their own optional settings through.
+ * An option set to `undefined`, or to `null`, means its default, so callers can pass their own optional settings through; and
+ * so does what is no number where there has to be one.
  *
  * @template {object} Defaults
  * @template {object} Given
@@ -23,7 +21,10 @@ export const globalFetch = (input, init) => globalThis.fetch(input, init);
  */
 export function withDefaults(defaults, given) {
   const options = /** @type {any} */ ({ ...defaults, ...given });
-  for (const name in options) options[name] ??= /** @type {any} */ (defaults)[name];
+  for (const name in options) {
+    const usual = /** @type {any} */ (defaults)[name];
+    if (options[name] == null || (usual >= 0 && !(options[name] >= 0))) options[name] = usual;
+  }
   return options;
 }
 
@@ -32,7 +33,7 @@ export function pollerOptions(given) {
   return withDefaults(
     {
       endpoint: '/progress',
-      pollInterval: POLL_INTERVAL,
+      pollInterval: 500,
       hiddenPollInterval: 5000,
       requestTimeout: 10_000,
       maxRetries: 10,

@@ -8,13 +8,11 @@
  * @param {AbortSignal} signal
  */
 export function followPage(poller, whenHidden, signal) {
-  let left = false;
   const look = (/** @type {{ type?: string }} */ { type = '' }) => {
     const { hidden } = document;
-    // An open request would keep the page out of the back-forward cache.
-    if (type.startsWith('page')) left = type === 'pagehide';
     poller.hidden = hidden && whenHidden === 'slow';
-    poller.hold('left', left);
+    // An open request would keep the page out of the back-forward cache.
+    if (type.startsWith('page')) poller.hold('left', type === 'pagehide');
     poller.hold('offline', !navigator.onLine);
     poller.hold('hidden', hidden && whenHidden === 'pause');
     if (!hidden) poller.refresh();

@@ -3,7 +3,7 @@
 /** @import { PollError, PollErrorKind } from './errors.js' */
 import { channelFor } from './channel.js';
 import { isOutage } from './errors.js';
-import { POLL_INTERVAL, pollerOptions } from './options.js';
+import { pollerOptions } from './options.js';
 import { ENDINGS, count, toState } from './record.js';
 import { statusUrl, withOtherEnding } from './urls.js';
 
@@ -75,7 +75,8 @@ export class ProgressPoller extends EventTarget {
    */
   constructor(jobId, options = {}) {
     super();
-    this.jobId = jobId;
+    // Some have numbers.
+    this.jobId = `${jobId}`;
     this.options = pollerOptions(options);
     this.url = statusUrl(this.options, jobId);
     this.#begin();
@@ -83,8 +84,10 @@ export class ProgressPoller extends EventTarget {
 
   /** Asks at once and then again and again; after giving up, tries afresh. */
   start() {
-    if (this.phase === 'lost') this.#begin();
-    if (this.holds.delete('idle')) this.#enter('live');
+    if (this.holds.delete('idle') || this.phase === 'lost') {
+      this.#begin();
+      this.#enter('live');
+    }
     this.refresh();
   }
 
@@ -220,8 +223,7 @@ export class ProgressPoller extends EventTarget {
     const { pollInterval, hiddenPollInterval } = this.options;
     const whileHidden = this.hidden ? hiddenPollInterval : 0;
     const wished = count(this.snapshot?.poll_after_ms) ?? 0;
-    // An interval that is no number must not become a flood.
-    const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished) || POLL_INTERVAL;
+    const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished);
     this.slack = interval / 2;
     this.#wait(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }

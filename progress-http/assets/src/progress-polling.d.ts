@@ -56,6 +56,17 @@ export interface ProgressCallbacks {
   onSettled?: (result: ProgressData | PollError, meta: Meta) => void;
 }
 
+/** What an event of a poller tells, and the DOM event of the same name after `progress-polling:`. */
+export interface ProgressEvents {
+  start: CustomEvent<{ data: ProgressData; meta: Meta }>;
+  progress: CustomEvent<{ data: ProgressData; meta: Meta }>;
+  complete: CustomEvent<{ data: ProgressData; meta: Meta }>;
+  error: CustomEvent<{ data: ProgressData | PollError; meta: Meta }>;
+  cancelled: CustomEvent<{ data: ProgressData; meta: Meta }>;
+  settled: CustomEvent<{ data: ProgressData | PollError; meta: Meta }>;
+  retry: CustomEvent<{ data: PollError; meta: Meta & { delay: number } }>;
+}
+
 export interface Clock {
   now(): number;
   setTimeout(callback: () => void, delay: number): any;
@@ -139,6 +150,16 @@ export class ProgressPoller extends EventTarget {
   stop(): void;
   refresh(): void;
   destroy(): void;
+  addEventListener<Type extends keyof ProgressEvents>(
+    type: Type,
+    listener: (event: ProgressEvents[Type]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
 }
 
 /** A progress bar in a place of the page: a poller with a face. The place has it as `progressPolling`. */
@@ -151,4 +172,13 @@ export class ProgressPolling extends ProgressPoller {
 export class ProgressPollerElement extends HTMLElement {
   /** The widget in it, or `null` while there is no job. */
   readonly progressPolling: ProgressPolling | null;
+}
+
+type DomEvents = { [Type in keyof ProgressEvents as `progress-polling:${Type}`]: ProgressEvents[Type] };
+
+declare global {
+  interface GlobalEventHandlersEventMap extends DomEvents {}
+  interface HTMLElementTagNameMap {
+    'progress-poller': ProgressPollerElement;
+  }
 }

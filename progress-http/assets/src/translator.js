@@ -31,12 +31,10 @@ export function translator(wanted, own) {
     const builtIn = MESSAGES[/** @type {MessageKey} */ (key)];
     const message = texts[key] ?? builtIn?.[known] ?? builtIn?.[0] ?? key;
     const template = message[plural.select(Number(values?.number))] ?? message.other ?? message;
-    // The words of a job are no template.
-    return values
-      ? template.replace(/\{(\w+)\}/g, (/** @type {string} */ placeholder, /** @type {string} */ name) =>
-          (values[name] ?? placeholder).toLocaleString(language),
-        )
-      : template;
+    // What stands for nothing is left alone: the words of a job are no template.
+    return template.replace(/\{(\w+)\}/g, (/** @type {string} */ placeholder, /** @type {string} */ name) =>
+      (values?.[name] ?? placeholder).toLocaleString(language),
+    );
   };
 
   /**
@@ -51,9 +49,7 @@ export function translator(wanted, own) {
       minutes >= 60 && say('hours', { number: Math.floor(minutes / 60) }),
       minutes % 60 && say('minutes', { number: minutes % 60 }),
       // Below a second a decimal is worth it: "0 s" would be an odd thing to say of a job that ran.
-      minutes < 60 &&
-        (whole % 60 || !minutes) &&
-        say('seconds', { number: whole % 60 || Number(seconds.toFixed(1)) }),
+      minutes < 60 && (whole % 60 || !minutes) && say('seconds', { number: whole % 60 || Number(seconds.toFixed(1)) }),
     ];
     return parts.filter(Boolean).join(' ');
   };

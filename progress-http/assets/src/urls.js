@@ -58,5 +58,5 @@ export function belongingUrl(record, name, parameters = {}) {
  */
 export function endpointBeside(script, origin) {
   const path = String(script?.replace(origin, ''));
-  return /^(|\/.*)\/progress-polling(\.[0-9a-f]+)?\.m?js\b/.exec(path)?.[1];
+  return /^(|\/(?!.*node_modules).*)\/progress-polling(\.[0-9a-f]+)?\.m?js\b/.exec(path)?.[1];
 }

@@ -78,7 +78,7 @@ export function viewOf({ snapshot, phase, error, due, holds }, { now, silence, c
       if (due > now) line += ` ${say('retryIn', { duration: duration(Math.ceil((due - now) / 1000)) })}`;
     } else if (silence) {
       state = 'stale';
-      line = say('noSignOfLife', { duration: silence });
+      line = say('silent', { duration: silence });
     } else if (cancelling) state = 'cancelling';
     else if (status === 'running') state = status;
     // A job that is not yet found is about to begin.
@@ -109,7 +109,7 @@ export function viewOf({ snapshot, phase, error, due, holds }, { now, silence, c
       message: line || text(data.current_message),
       'time-left':
         state === 'running' && secondsLeft
-          ? say('timeLeft', { duration: duration(Math.ceil(secondsLeft / step) * step) })
+          ? say('time-left', { duration: duration(Math.ceil(secondsLeft / step) * step) })
           : '',
       reason: alert,
       total: show(total),
@@ -117,7 +117,6 @@ export function viewOf({ snapshot, phase, error, due, holds }, { now, silence, c
       remaining: show(count(data.remaining_items)),
       errors: failed ? show(failed) : '',
     },
-    cancellable: !!snapshot && !ended && phase !== 'lost',
-    asked: cancelling || cancellation === 'sent',
+    cancellable: !!snapshot && !ended && phase !== 'lost' && !cancelling && cancellation !== 'sent',
   };
 }

@@ -65,6 +65,8 @@ export class ProgressPolling extends ProgressPoller {
     const render = () => {
       if (signal.aborted) return;
       if (!settled && place.isConnected) draw();
+      // What the page's parser has put into an element after it had begun.
+      if (place.childNodes[1]) place.replaceChildren(face.node);
       const { snapshot } = this;
       const now = clock.now();
       if (snapshot?.stale === true) silentSince ??= now - (count(snapshot.stale_after_ms) ?? STALE_AFTER);
@@ -73,9 +75,7 @@ export class ProgressPolling extends ProgressPoller {
         seenAlive ||= !!snapshot;
       }
       // A silence that began before this page came may be longer.
-      const silence =
-        silentSince !== undefined &&
-        (seenAlive ? '' : '≥ ') + words.duration((now - silentSince) / 1000);
+      const silence = silentSince !== undefined && (seenAlive ? '' : '≥ ') + words.duration((now - silentSince) / 1000);
       const view = viewOf(this, { now, silence, cancellation }, words);
       face.render(view);
       // What is said of a trouble tells the time.
@@ -107,6 +107,8 @@ export class ProgressPolling extends ProgressPoller {
       // What came back and how far the job is; never what was sent, which may hold a password.
       if (options.debug && type === 'answer') console.debug('progress-polling', jobId, detail.status, detail.data);
       if (!detail?.meta) return;
+      // Before a callback puts another job into this place.
+      if (options.persist && this.phase === 'ended') memoryOf(place.id, '');
       try {
         /** @type {any} */ (options)[`on${type[0].toUpperCase()}${type.slice(1)}`]?.(detail.data, detail.meta);
       } catch (error) {
@@ -114,7 +116,6 @@ export class ProgressPolling extends ProgressPoller {
         reportError(error);
       }
       place.dispatchEvent(new CustomEvent(`progress-polling:${type}`, { bubbles: true, detail }));
-      if (options.persist && type === 'settled' && this.phase === 'ended') memoryOf(place.id, '');
       if (type !== 'complete') return;
       if (options.autoHideOnComplete) later(() => (face.node.hidden = true), options.autoHideDelay);
       // A job that was complete when the page came would send it away again and again.

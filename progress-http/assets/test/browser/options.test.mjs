@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { completed, running, send } from '../support/jobs.mjs';
-import { follow, jobs, page, pause, skip, state } from '../support/page.mjs';
+import { follow, jobs, page, skip, state } from '../support/page.mjs';
+import { pause, until } from '../support/patience.mjs';
 
 test('the fill is as wide as the percentage says, from left or right', { skip }, async () => {
   await page.emulateMedia({ reducedMotion: 'reduce' });
@@ -74,8 +75,7 @@ test('the element follows the job while it is in the page', { skip }, async () =
   assert.equal(await page.locator('progress-poller .ui.header').textContent(), 'Mail');
   assert.equal(await page.locator('progress-poller .ui.statistics').count(), 0);
   await page.evaluate(() => document.querySelector('progress-poller').setAttribute('job-id', 'second'));
-  await pause(200);
-  assert.equal(jobs.requests.at(-1).path, '/progress/second');
+  await until(() => jobs.requests.at(-1).path === '/progress/second', 'a request for the other job');
   await page.evaluate(() => document.querySelector('progress-poller').remove());
   await pause(100);
   const asked = jobs.requests.length;
@@ -190,6 +190,8 @@ test('a log is read at its end, and stays where it was scrolled to', { skip }, a
 });
 
 test('an element that was there before the module begins once', { skip }, async () => {
+  // No second turn, so that what is asked a second time is asked by a second bar.
+  jobs.record = running(42, { poll_after_ms: 60_000 });
   await page.goto(`${jobs.origin}/pages/late.html`);
   await page.waitForSelector('progress-poller [data-state=running]');
   await pause(200);
@@ -220,6 +222,43 @@ test('data-theme wins over the preference of the reader', { skip }, async () => 
   await page.emulateMedia({ colorScheme: 'light' });
   await page.evaluate(() => (document.documentElement.dataset.theme = 'dark'));
   assert.equal(await scheme(), dark);
+});
+
+test('of two themes around it the nearer one decides', { skip }, async () => {
+  const scheme = () => page.locator('.progress-polling').evaluate((node) => getComputedStyle(node).backgroundColor);
+  await follow();
+  for (const [outer, inner] of [
+    ['dark', 'light'],
+    ['light', 'dark'],
+  ]) {
+    const seen = await page
+      .evaluate(
+        ([one, other]) => {
+          document.documentElement.dataset.theme = one;
+          document.body.dataset.theme = other;
+        },
+        [outer, inner],
+      )
+      .then(scheme);
+    assert.equal(seen === 'rgb(255, 255, 255)', inner === 'light');
+  }
+});
+
+test('what stood in an element that the parser had only begun does not stay beside the bar', { skip }, async () => {
+  // The script comes first, so that the element begins before it contains anything.
+  await page.goto(`${jobs.origin}/pages/strict.html`);
+  await page.waitForSelector('progress-poller [data-state=running]');
+  assert.equal(await page.locator('progress-poller').evaluate((element) => element.childNodes.length), 1);
+});
+
+test('a hidden element is not seen', { skip }, async () => {
+  await page.evaluate(() => {
+    document.body.innerHTML = '<progress-poller job-id="a-job" hidden></progress-poller>';
+  });
+  await page.waitForSelector('progress-poller [data-state=running]', { state: 'attached' });
+  assert.equal(await page.locator('progress-poller').isVisible(), false);
+  await page.evaluate(() => (document.querySelector('progress-poller').hidden = false));
+  assert.equal(await page.locator('progress-poller').isVisible(), true);
 });
 
 test('a linked style sheet is not injected again; a missing one is, once', { skip }, async () => {

@@ -42,4 +42,3 @@ export const follow = (options = {}) =>
   }, options);
 
 export const state = (name) => page.waitForSelector(`#place [data-state=${name}]`);
-export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -216,6 +216,23 @@ test('when the server answers one, the others come back at once', async () => {
   assert.ok(pollers.every(({ phase }) => phase === 'live'));
 });
 
+for (const status of [404, 403, 500, 503]) {
+  test(`an endpoint that has answered a list, and answers one with ${status}, is still asked for all at once`, async () => {
+    set('a', 1);
+    set('b', 1);
+    follow('a');
+    follow('b');
+    await clock.advance(400);
+    server.trouble = () => new Response('', { status });
+    await clock.advance(500);
+    server.trouble = null;
+    for (const poller of pollers) poller.start();
+    await clock.advance(3000);
+    assert.ok(pollers.every(({ phase }) => phase === 'live'));
+    assert.deepEqual(new Set(asked().map((line) => line.split(' ')[1])), new Set(['/?ids=a,b']));
+  });
+}
+
 for (const [name, answer] of [
   ['404', () => new Response('', { status: 404 })],
   ['403', () => new Response('', { status: 403 })],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { running } from '../support/fakes.mjs';
+import { ProgressPoller } from '../../src/poller.js';
+import { FakeClock, FakeServer, running } from '../support/fakes.mjs';
 import { follow } from '../support/follow.mjs';
 
 test('asks at once, and then at even intervals from start to start', async () => {
@@ -51,11 +52,35 @@ test('an interval below the floor becomes the floor', async () => {
   assert.deepEqual(server.gaps, [50, 50, 50, 50]);
 });
 
-test('an option that is undefined means its default', async () => {
-  const { clock, server, poller } = follow([{ body: running(1) }], { pollInterval: undefined });
+for (const value of [undefined, null, NaN, -1, 'soon', '5s']) {
+  test(`an option that is ${value} means its default`, async () => {
+    const names = ['pollInterval', 'requestTimeout', 'maxRetries', 'notFoundRetries', 'backoffBase', 'backoffMax'];
+    const options = Object.fromEntries(names.map((name) => [name, value]));
+    const { clock, server, poller, told } = follow(
+      [{ body: running(1), wait: 200 }, { status: 503 }, { status: 503 }, { body: running(2) }],
+      options,
+    );
+    poller.start();
+    await clock.advance(4000);
+    assert.deepEqual(server.times, [0, 500, 1500, 3500, 4000]);
+    assert.equal(told('error').length, 0);
+  });
+}
+
+test('numbers may come as texts, as those of attributes do', async () => {
+  const { clock, server, poller } = follow([{ body: running(1) }], { pollInterval: '100' });
   poller.start();
-  await clock.advance(500);
-  assert.deepEqual(server.gaps, [500]);
+  await clock.advance(300);
+  assert.deepEqual(server.times, [0, 100, 200, 300]);
+});
+
+test('an id may be a number', async () => {
+  const clock = new FakeClock();
+  const server = new FakeServer(clock, [{ body: running(1) }]);
+  const poller = new ProgressPoller(42, { clock, fetch: server.fetch });
+  poller.start();
+  await clock.advance(0);
+  assert.equal(server.requests[0].url, '/progress/42');
 });
 
 test('the body may ask for a longer interval, never for a shorter one, and a 304 leaves it as it is', async () => {

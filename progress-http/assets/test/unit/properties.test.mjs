@@ -114,7 +114,7 @@ function restart(told) {
 async function act({ pass, call, hidden, who }, listeners, clock) {
   if (pass !== undefined) return clock.advance(pass);
   const { poller } = listeners[who % listeners.length];
-  if (call?.[0] === 'start' && poller.phase === 'lost') restart(listeners[who % listeners.length]);
+  if (call?.[0] === 'start' && ['lost', 'idle'].includes(poller.phase)) restart(listeners[who % listeners.length]);
   if (call) poller[call[0]](...call.slice(1));
   else poller.hidden = hidden;
   return clock.advance(0);

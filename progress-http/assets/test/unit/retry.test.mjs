@@ -170,6 +170,23 @@ test('start after giving up tries afresh, with a new promise', async () => {
   assert.equal((await poller.finished).status, 'completed');
 });
 
+test('a new try is shown as one, also after a stop', async () => {
+  const { clock, poller, told } = follow([{ status: 403 }, { status: 403, wait: 1000 }]);
+  poller.start();
+  await clock.advance(100);
+  assert.equal(poller.phase, 'lost');
+  poller.start();
+  assert.deepEqual([poller.phase, poller.error], ['live', null]);
+  await clock.advance(2000);
+  assert.equal(poller.phase, 'lost');
+  poller.stop();
+  poller.start();
+  const { finished } = poller;
+  await clock.advance(2000);
+  assert.equal(told('error').length, 3);
+  await assert.rejects(finished);
+});
+
 test('a record that is not found is looked for at the address with a slash, and there from then on', async () => {
   const found = { body: { status: 'running' } };
   const { clock, server, poller } = follow([{ status: 404 }, found]);
