@@ -76,20 +76,26 @@ async fn run(settings: Settings) -> Result<(), Unusable> {
         let worker = worker(&settings, &app, mailer, stopping);
         tokio::spawn(worker.run(settings.jobs))
     });
+    // The jobs hear of it at once, and not when the last page has been answered.
+    let stopped = async {
+        asked_to_stop().await;
+        stop.send_replace(true);
+    };
     match listener {
-        Some((listener, address)) => serve_pages(listener, address, app).await,
+        Some((listener, address)) => serve_pages(listener, address, app.clone(), stopped).await,
         None => {
             say("working on what is queued");
-            asked_to_stop().await;
+            stopped.await;
         }
     }
-    stop.send_replace(true);
     if let Some(working) = working {
         tracing::info!("stopping: mails under way are finished first");
         if tokio::time::timeout(TIME_TO_END, working).await.is_err() {
             tracing::warn!("a job did not end in time; it will be shown as lost");
         }
     }
+    // With the mail catcher, which those mails need.
+    drop(app);
     Ok(())
 }
 
@@ -104,10 +110,15 @@ fn worker(settings: &Settings, app: &App, mailer: Mailer, stopping: watch::Recei
     Worker { store: Arc::clone(&app.store), queue: app.queue.clone(), sending, stopping }
 }
 
-async fn serve_pages(listener: TcpListener, address: SocketAddr, app: App) {
+async fn serve_pages(
+    listener: TcpListener,
+    address: SocketAddr,
+    app: App,
+    stopped: impl Future<Output = ()>,
+) {
     tokio::spawn(look_after(app.queue.clone(), Arc::clone(&app.store)));
     say(&format!("listening on http://{address}"));
-    serve::serve(listener, web::router(app), asked_to_stop()).await;
+    serve::serve(listener, web::router(app), stopped).await;
 }
 
 /// To stdout, which is for scripts. Whoever started us may have closed it since; that is no reason not to work.

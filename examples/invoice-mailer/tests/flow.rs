@@ -124,6 +124,12 @@ fn a_polite_end_keeps_every_count() {
     assert_eq!(record["status"], "failed");
     assert!(record["error_message"].as_str().unwrap().contains("the program was stopped"), "{record}");
     assert_eq!(number(&record, "processed_items"), noted(&server, &job, 10_000).0);
+    // The mails under way had their mail server to the end.
+    let log = server.get(&format!("{job}/log?limit=1000")).json;
+    let messages = log["entries"].as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap());
+    let others: Vec<_> =
+        messages.filter(|message| !["550", "451"].iter().any(|code| message.starts_with(code))).collect();
+    assert!(others.is_empty(), "{others:?}");
 }
 
 #[test]
