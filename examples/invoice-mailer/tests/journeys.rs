@@ -53,7 +53,8 @@ async fn send_and_watch(browser: &Browser, server: &Server, words: &Words) {
     let first = shown.iter().find(|shown| shown.bar.percent.is_some()).unwrap();
     assert_eq!((&first.bar.job, first.bar.state.as_str()), (&bars[0].job, "running"), "{first:?}");
     assert!(first.bar.percent >= bars[0].percent, "{first:?} after {bars:?}");
-    assert!(first.at <= 1_000.0, "the first state came after {} ms", first.at);
+    // Within a second where nothing else is done; two programs and two browsers are at work here.
+    assert!(first.at <= 5_000.0, "the first state came after {} ms", first.at);
 
     browser.wait_for_bars(|bar| bar.state == "completed" && bar.percent == Some(100)).await;
     let record = server.get(&format!("/progress/{}", bars[0].job)).json;

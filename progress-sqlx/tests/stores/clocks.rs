@@ -49,7 +49,7 @@ async fn a_dead_worker_whose_clock_was_ahead_is_not_taken_for_alive() {
 async fn who_died_before_the_store_was_opened_has_a_lease_from_then_on() {
     let database = Database::new();
     let job = running(&database.store().await).await.id;
-    let lease = Duration::from_millis(400);
+    let lease = Duration::from_secs(1);
     spin(lease + Duration::from_millis(10)).await;
     let store = database.store().await;
     let silence = store.get(job).await.unwrap().unwrap().silent_for().unwrap();

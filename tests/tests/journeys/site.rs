@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use progress_core::{MemoryStore, ProgressId, ProgressStore};
 use tokio::sync::oneshot;
@@ -69,7 +70,15 @@ impl Site {
 
     /// Another server takes its place, with the same records.
     pub(crate) fn come_back(&mut self) {
-        let listener = TcpListener::bind(self.address).unwrap();
+        // Meanwhile a connection of somebody else's may have been given the port.
+        let begun = Instant::now();
+        let listener = loop {
+            match TcpListener::bind(self.address) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(begun.elapsed() < Duration::from_secs(20), "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         self.server = Some(serve(self.framework, listener, self.served.clone()));
     }
 }
