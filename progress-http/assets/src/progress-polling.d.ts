@@ -162,7 +162,10 @@ export class ProgressPoller extends EventTarget {
   ): void;
 }
 
-/** A progress bar in a place of the page: a poller with a face. The place has it as `progressPolling`. */
+/**
+ * A progress bar in a place of the page: a poller with a face. The place has it as `progressPolling`, and belongs to it:
+ * whatever else is in there goes.
+ */
 export class ProgressPolling extends ProgressPoller {
   constructor(target: string | Element, jobId: string, options?: WidgetOptions);
   static resume(target: string | Element, options?: WidgetOptions): ProgressPolling | null;
