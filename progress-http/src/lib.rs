@@ -1,9 +1,9 @@
 //! The polling API of `progress-core`, without a web framework: which request means what, who may see what, what is cached
 //! how, and the files of the browser widget.
 //!
-//! An adapter (`progress-axum`, `progress-actix`, or your own in thirty lines) turns its framework's request into a [`Request`], asks
-//! [`ProgressApi::route`], finds out who the [`Viewer`] is when the answer depends on it, and copies the [`Reply`]. It
-//! decides nothing, so every framework gives the same bytes.
+//! An adapter (`progress-axum`, `progress-actix`, or your own in about a hundred lines) turns its framework's request into a
+//! [`Request`], asks [`ProgressApi::route`], finds out who the [`Viewer`] is when the answer depends on it, and copies the
+//! [`Reply`]. It decides nothing, so every framework gives the same bytes.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -6,10 +6,18 @@ use actix_web::{App, Error, HttpServer, error, rt, web, web::Html};
 use progress_actix::{Anyone, Janitor, NewProgress, ProgressApi, ProgressStore, Tracker};
 use progress_sqlx::SqliteStore;
 
-const PAGE: &str = r#"<!doctype html><title>Invoices</title>
+const PAGE: &str = r#"<!doctype html><html lang="en"><title>Invoices</title>
+<meta name="viewport" content="width=device-width">
 <script src="/progress/progress-polling.js"></script>
-<button onclick="fetch('/send', {method: 'POST'}).then(r => r.text()).then(id => new ProgressPolling('bar', id))">Send</button>
-<div id="bar"></div>"#;
+<button onclick="send()">Send</button>
+<div id="bar"></div>
+<script>
+  async function send() {
+    const answer = await fetch('/send', {method: 'POST'});
+    if (answer.ok) new ProgressPolling('bar', await answer.text());
+    else alert('The job could not be started.');
+  }
+</script>"#;
 
 async fn send(store: web::Data<dyn ProgressStore>) -> Result<String, Error> {
     let job = NewProgress::new("email_sending").with_total(50).with_title("Sending invoices");
@@ -28,7 +36,7 @@ async fn send(store: web::Data<dyn ProgressStore>) -> Result<String, Error> {
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store: Arc<dyn ProgressStore> = Arc::new(SqliteStore::connect("sqlite://progress.db").await?);
-    rt::spawn(Janitor::new(store.clone()).run()); // fails the jobs of dead workers
+    rt::spawn(Janitor::new(store.clone()).run()); // fails the jobs of dead workers, deletes what ended 30 days ago
     let api = ProgressApi::new(store.clone()); // made once, shared by all workers of the server
     let server = HttpServer::new(move || {
         App::new()
@@ -44,6 +52,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(Duration::from_secs(10)));
         }
     });
-    server.bind("127.0.0.1:3000")?.run().await?;
+    let server = server.bind("127.0.0.1:3000")?;
+    println!("listening on http://127.0.0.1:3000");
+    server.run().await?;
     Ok(())
 }
