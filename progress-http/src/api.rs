@@ -95,10 +95,10 @@ impl ProgressApi {
     }
 
     /// After how long a page should ask again, in whole milliseconds: `poll_after_ms`, and `Retry-After` in seconds,
-    /// rounded up.
+    /// rounded up. From 50 ms to a day.
     #[must_use]
     pub fn with_poll_after(mut self, poll_after: Duration) -> Self {
-        self.change().poll_after = poll_after;
+        self.change().poll_after = poll_after.clamp(Duration::from_millis(50), Duration::from_secs(86_400));
         self
     }
 
@@ -214,23 +214,25 @@ impl ProgressApi {
         }
     }
 
-    /// Waits until the record may be another than this one: because it changed, or because its worker is now stale, which
-    /// no write announces.
+    /// Waits until the record may be another than this one: because it changed, or because its worker is now stale, or no
+    /// longer, which no change of the record announces.
     pub(crate) async fn changed(&self, progress: &Progress, watch: &mut Watch) {
-        match self.stale_in(progress) {
+        match self.look_again_in(progress) {
             // Also when it was not: then there was a heartbeat, and the next silence begins.
             Some(time) => drop(timeout(time, watch.changed()).await),
             None => watch.changed().await,
         }
     }
 
-    /// How long until a worker that stays silent is stale.
-    fn stale_in(&self, progress: &Progress) -> Option<Duration> {
+    /// How long until a worker that stays silent is stale, or one that is stale may have given a sign of life.
+    fn look_again_in(&self, progress: &Progress) -> Option<Duration> {
         let heartbeat_at = progress.heartbeat_at.filter(|_| progress.status == Status::Running)?;
+        if progress.is_stale(self.shared.stale_after) {
+            return Some(Duration::from_secs(1));
+        }
         let silence = (progress.observed_at - heartbeat_at).to_std().unwrap_or_default();
         // What is read then may be as old as the cache allows, so not quite yet; then again, until it shows.
-        (!progress.is_stale(self.shared.stale_after))
-            .then(|| self.shared.stale_after.saturating_sub(silence).max(Duration::from_millis(100)))
+        Some(self.shared.stale_after.saturating_sub(silence).max(Duration::from_millis(100)))
     }
 
     pub(crate) async fn events(&self, viewer: &Viewer, id: &str, last_event_id: Option<&str>) -> Answer {

@@ -75,7 +75,7 @@ impl CachedStore {
         Self::with_freshness(store, FRESHNESS)
     }
 
-    /// The same with another freshness than 250 ms: how old an answer may be. Zero asks the store inside each time that
+    /// The same with another freshness than 250 ms: how old an answer may be, a day at most. Zero asks the store inside each time that
     /// nobody else is asking.
     #[must_use]
     pub fn with_freshness(store: Arc<dyn ProgressStore>, freshness: Duration) -> Self {
@@ -83,7 +83,8 @@ impl CachedStore {
         if let Some(cached) = known.downcast_ref::<Self>() {
             return cached.clone();
         }
-        Self { shared: registry::find_or_add(store, freshness) }
+        // Clocks end somewhere, and a day is for ever.
+        Self { shared: registry::find_or_add(store, freshness.min(Duration::from_secs(86_400))) }
     }
 
     /// What [`get`](ProgressStore::get) gives, without a copy of it.

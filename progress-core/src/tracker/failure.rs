@@ -26,7 +26,8 @@ pub enum Stopped {
 
 /// Why a job failed: one text for its viewers, and the cause for the log.
 ///
-/// `?` turns any error into one. Its words are then **not** shown to viewers, because an error's text may hold what is
+/// `?` turns any type that implements [`Error`] into one (for what does not, such as a `Box<dyn Error>` or a text, there is
+/// `.map_err(|error| Failure::new("…").with_source(error))`). Its words are then **not** shown to viewers, because an error's text may hold what is
 /// none of their business; they read "the job failed", and the chain of causes goes to `tracing`. Say more with
 /// [`Failure::new`].
 ///

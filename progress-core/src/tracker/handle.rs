@@ -62,8 +62,10 @@ impl TrackerHandle {
         self.shared.change_total(TotalChange::Add(items));
     }
 
-    /// Asks whether to go on; call it between items. Gives way to other tasks now and then, so that a loop that never
-    /// waits for anything does not starve them.
+    /// Asks whether to go on; call it between items. Gives way to other tasks, and to the loop that writes what is reported,
+    /// when the last time was 10 ms ago or the task's budget is used up: a loop that never waits for anything starves
+    /// nobody, as long as its single items are short. An item that blocks its thread for seconds belongs into
+    /// [`spawn_blocking`](tokio::task::spawn_blocking).
     ///
     /// News comes with the answers of the store: a flush interval late while the job reports, a heartbeat interval late
     /// while it is silent.
@@ -72,7 +74,11 @@ impl TrackerHandle {
     ///
     /// [`Stopped`], with the reason. Once it has said so it stays with it.
     pub async fn checkpoint(&self) -> Result<(), Stopped> {
-        tokio::task::coop::consume_budget().await;
+        if self.shared.is_time_to_give_way() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::task::coop::consume_budget().await;
+        }
         self.stopped().map_or(Ok(()), Err)
     }
 

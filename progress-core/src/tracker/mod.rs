@@ -49,7 +49,7 @@ enum Outcome {
 /// [`Tracker::run`] is the way to use it. By hand: [`start`](Self::start), report (it derefs to [`TrackerHandle`], whose
 /// clones go to sub-tasks), then [`complete`](Self::complete), [`fail`](Self::fail) or [`cancel`](Self::cancel), which take
 /// it by value, so that there is no second ending. Dropped without one, in a panic or an aborted task, the job becomes
-/// failed ("the worker stopped before finishing") with its counts written.
+/// failed ("the worker stopped before finishing") with its counts written; one that completes by itself only loses a worker.
 ///
 /// An ending is remembered from the moment it is called for and written until the store has it, even when its future is
 /// dropped; a store that is away delays it, and never turns it into another.
@@ -75,7 +75,11 @@ impl Tracker {
     /// | returns another error | failed, with the public text of the [`Failure`] |
     /// | panics, or this future is dropped | failed, "the worker stopped before finishing" |
     ///
-    /// Returns the record as it ended.
+    /// A job that [completes by itself](crate::NewProgress::with_auto_complete) goes on without a worker that panics or is
+    /// dropped, for others may work on it; it fails when the last of them gives no more signs of life.
+    ///
+    /// Returns the record as it ended; what goes wrong with the start or the ending is also said to `tracing`. Dropped
+    /// before `work` has begun, the job is as it was, or lost when it had just been started.
     ///
     /// # Errors
     ///
@@ -139,7 +143,8 @@ impl Tracker {
     /// The job has reached its end. The future gives the record as the store has it, once it has it.
     ///
     /// Of a job that completes by itself ([`with_auto_complete`](crate::NewProgress::with_auto_complete)) it only says
-    /// that this worker is done: the record given may still be running.
+    /// that this worker is done: the record given may still be running, and the message and result of `completion` are
+    /// nobody's, for of several workers none knows that it is the last.
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use super::hub::Hub;
 use super::{Outcome, Stopped, WORKER_STOPPED};
@@ -11,6 +12,9 @@ use crate::{Completion, Delta, NewEntry, ProgressId, ProgressUpdate, TotalChange
 
 /// Entries that wait for the next flush. What comes on top pushes the oldest out, and the log says how many.
 const ENTRY_BUFFER: usize = 1_000;
+
+/// Milliseconds for which a worker may keep its thread between two checkpoints.
+const TURN: u64 = 10;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -20,6 +24,11 @@ pub(super) struct Shared {
     failed: AtomicU64,
     pending: Mutex<Pending>,
     stopped: watch::Sender<Option<Stopped>>,
+    /// Whether the job goes on without this worker: others may work on it, and the counts decide when it is complete.
+    goes_on: bool,
+    begun: Instant,
+    /// Milliseconds from `begun` to when the worker last gave way to others.
+    gave_way: AtomicU64,
     /// Keeps the loop's queue alive, and is rung when an ending waits.
     hub: Arc<Hub>,
 }
@@ -60,13 +69,16 @@ impl EndingKind {
 }
 
 impl Shared {
-    pub(super) fn new(id: ProgressId, hub: Arc<Hub>) -> Self {
+    pub(super) fn new(id: ProgressId, hub: Arc<Hub>, goes_on: bool) -> Self {
         Self {
             id,
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             pending: Mutex::default(),
             stopped: watch::Sender::new(None),
+            goes_on,
+            begun: Instant::now(),
+            gave_way: AtomicU64::new(0),
             hub,
         }
     }
@@ -138,7 +150,18 @@ impl Shared {
 
     /// The ending of a worker that left without one; an ending that is known stays.
     pub(super) fn end_unfinished(&self) {
-        self.end(Ending { kind: EndingKind::Fail(WORKER_STOPPED.to_owned()), reply: None });
+        let kind = if self.goes_on { EndingKind::Leave } else { EndingKind::Fail(WORKER_STOPPED.to_owned()) };
+        self.end(Ending { kind, reply: None });
+    }
+
+    /// Whether the worker has kept its thread for so long that others wait; asked with the intention to give way.
+    pub(super) fn is_time_to_give_way(&self) -> bool {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let is_time = now - self.gave_way.load(Ordering::Relaxed).min(now) >= TURN;
+        if is_time {
+            self.gave_way.store(now, Ordering::Relaxed);
+        }
+        is_time
     }
 
     pub(super) fn ending(&self) -> Option<EndingKind> {

@@ -255,6 +255,97 @@ async fn workers_share_a_job_that_completes_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_is_gone_leaves_a_shared_job_to_the_others() {
+    let stage = stage(job().with_auto_complete()).await;
+    let options = TrackerOptions::new().with_joining();
+    let lost = tokio::spawn(options.run(Arc::clone(&stage.store), stage.id, async |tracker| {
+        tracker.inc(4);
+        let _: Result<(), Failure> = std::future::pending().await;
+        Ok(())
+    }));
+    sleep(AFTER_FLUSH).await;
+    let other = options.start(Arc::clone(&stage.store), stage.id).await.unwrap();
+    lost.abort();
+    sleep(AFTER_FLUSH).await;
+    assert_eq!(stage.read().await.status, Status::Running);
+    other.inc(6);
+    sleep(AFTER_FLUSH).await;
+    let ended = other.complete(()).await.unwrap();
+    assert_eq!((ended.status, ended.succeeded), (Status::Completed, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_word_of_another_jobs_tracker_does_not_end_this_one_well() {
+    for cancel in [true, false] {
+        let stage = stage(job()).await;
+        let inner = stage.store.create(&job()).await.unwrap().id;
+        let inner = Tracker::start(Arc::clone(&stage.store), inner).await.unwrap();
+        let handle = inner.handle();
+        if cancel {
+            stage.store.update(inner.id(), &ProgressUpdate::request_cancel()).await.unwrap();
+            inner.inc(1);
+            sleep(AFTER_FLUSH).await;
+        } else {
+            inner.complete(()).await.unwrap();
+        }
+        let outer = Tracker::run(Arc::clone(&stage.store), stage.id, async move |tracker| {
+            tracker.inc(1);
+            handle.checkpoint().await?;
+            Ok(())
+        });
+        let ended = outer.await.unwrap();
+        assert_eq!((ended.status, ended.error.as_deref()), (Status::Failed, Some("the job failed")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_without_items_is_complete_when_it_starts() {
+    let stage = stage(NewProgress::new("test").with_total(0).with_auto_complete()).await;
+    let tracker = stage.start().await;
+    assert_eq!(tracker.stopped(), Some(Stopped::Ended(Status::Completed)));
+    assert_eq!(tracker.complete(()).await.unwrap().status, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_ended_while_its_start_was_repeated_is_refused() {
+    let stage = stage(job()).await;
+    stage.faulty.set(Fault::LosesAnswers);
+    let starting = tokio::spawn(Tracker::start(Arc::clone(&stage.store), stage.id));
+    sleep(Duration::from_millis(50)).await;
+    stage.memory.update(stage.id, &ProgressUpdate::fail(Delta::new(), "meanwhile")).await.unwrap();
+    stage.faulty.set(Fault::None);
+    let refused = starting.await.unwrap();
+    assert!(matches!(refused, Err(ProgressError::Refused { status: Status::Failed, .. })), "{refused:?}");
+}
+
+/// Real time, for what blocks a thread is no clock of ours.
+#[tokio::test]
+async fn a_worker_that_never_waits_is_written_all_the_same() {
+    let stage = stage(job()).await;
+    let (store, memory, id) = (Arc::clone(&stage.store), Arc::clone(&stage.memory), stage.id);
+    let work = async move |tracker: TrackerHandle| {
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_millis(50));
+            tracker.inc(1);
+            tracker.checkpoint().await?;
+        }
+        Ok(Completion::new().with_message(memory.get(id).await.unwrap().unwrap().succeeded.to_string()))
+    };
+    let ended = Tracker::run(store, id, work).await.unwrap();
+    assert_ne!(ended.completion_message.as_deref(), Some("0"), "nothing was written on the way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_is_a_length_too() {
+    let stage = stage(job()).await;
+    let options =
+        TrackerOptions::new().with_flush_interval(Duration::MAX).with_heartbeat_interval(Duration::MAX);
+    let tracker = options.start(Arc::clone(&stage.store), stage.id).await.unwrap();
+    tracker.inc(1);
+    assert_eq!(tracker.complete(()).await.unwrap().succeeded, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_entries_is_bounded_and_the_log_says_so() {
     let stage = stage(NewProgress::new("test")).await;
     let tracker = stage.start().await;

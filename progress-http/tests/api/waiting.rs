@@ -121,7 +121,18 @@ async fn a_worker_that_falls_silent_is_a_change() {
     assert!(time >= Duration::from_secs(15) && time < Duration::from_millis(15_700), "{time:?}");
     assert_eq!(document(&reply)["stale"], true);
 
-    // One that gives signs of life is none.
+    // And one that gives a sign of life again, of which the record's version says nothing.
+    let tag = server.tag(id).await;
+    let back = Arc::clone(&server.store);
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(3)).await;
+        back.update(id, &ProgressUpdate::heartbeat()).await.unwrap();
+    });
+    let (reply, time) = server.wait(id, "wait=20", Some(&tag)).await;
+    assert!(time >= Duration::from_secs(3) && time < Duration::from_millis(4_500), "{time:?}");
+    assert_eq!((reply.status, &document(&reply)["stale"]), (200, &json!(false)));
+
+    // One that gives signs of life all the time is none.
     let id = server.create(NewProgress::new("test")).await;
     let options = TrackerOptions::new().with_heartbeat_interval(Duration::from_secs(5));
     let tracker = options.start(server.store.clone(), id).await.unwrap();
