@@ -58,7 +58,8 @@
 //! # What this is not
 //!
 //! A server: `axum::serve` waits for ever for the headers of a slow client. Put a proxy before it, or serve with hyper and
-//! its `header_read_timeout`, as `serve.rs` of the example `invoice-mailer` does.
+//! its `header_read_timeout`, as `serve.rs` of the example `invoice-mailer` does. Its graceful shutdown waits for event streams,
+//! which end with their job: give it a deadline.
 
 mod router;
 mod viewer;

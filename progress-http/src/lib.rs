@@ -36,7 +36,7 @@
 //! |---|---|
 //! | `GET /{id}` | the record: 200 with `ETag`, or 304; `Retry-After`, `poll_after_ms` and `stale_after_ms` while the job is active; with `Prefer: wait=N` not before it changes, or after N seconds, at most 25 |
 //! | `GET /?status=&task_type=&active=&limit=&cursor=` | the viewer's records, newest first; `Link: rel="next"` |
-//! | `GET /?ids=a,b,c` | these, at most 100, as far as the viewer may see them |
+//! | `GET /?ids=a,b,c` | these, at most 100, as far as the viewer may see them; the other parameters do not matter then |
 //! | `GET /active` | the same as `?active=true` |
 //! | `GET /{id}/log?after=&limit=` | the log, oldest first |
 //! | `GET /{id}/events` | the record each time that it changes, as server-sent events; 204 on resuming a finished one |
@@ -52,7 +52,8 @@
 //! # What this is not
 //!
 //! Authentication: the application says who the viewer is. Nor a limiter of requests: that belongs before all routes, not
-//! these alone.
+//! these alone. Nor the end of a server: event streams end with their job, and polls that wait after 25 s, so a graceful
+//! shutdown needs a deadline of its own.
 
 mod api;
 mod events;

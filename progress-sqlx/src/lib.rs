@@ -37,6 +37,10 @@
 //! - The tables are `progress_records`, `progress_entries`, `progress_writers` and `progress_schema`. They may live in the
 //!   application's own database; its `_sqlx_migrations` is never touched.
 //!
+//! Make one `Arc<dyn ProgressStore>` of it and clone that: what a process gathers, the writes of its jobs and the reads of its
+//! viewers, is gathered by that `Arc`. A second one around a clone of the store is correct, writes for itself, and hears of the
+//! first one's news up to 250 ms later.
+//!
 //! # Features
 //!
 //! There is no default: name the database.
