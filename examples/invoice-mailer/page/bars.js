@@ -87,6 +87,10 @@ export class Bars {
     this.showWhetherEmpty();
   }
 
+  has(jobId) {
+    return this.#bars.has(jobId);
+  }
+
   visit(job) {
     const { job_id: jobId } = job;
     if (!this.#bars.has(jobId)) {

@@ -1,11 +1,15 @@
 // The jobs of the past, and of the present.
 
-import { create, duration, number, setText, showState, timeElement, titleOf } from './elements.js';
+import { create, duration, hasEnded, number, setText, showState, timeElement, titleOf } from './elements.js';
 import { paced } from './pacing.js';
 import { requestJson } from './requests.js';
 import { text } from './words.js';
 
 const HISTORY_LENGTH = 10;
+/** How often the jobs are looked at that no bar follows, in milliseconds. */
+const LOOK_INTERVAL = 3000;
+/** As many as the server takes in one request. */
+const MOST_IDS = 100;
 
 /** A job of the past, or of the present. */
 class HistoryRow {
@@ -76,12 +80,19 @@ export class HistoryTable {
   #next = null;
   #chosen = '';
   #onChoose;
+  #isFollowed;
+  #onRecord;
 
-  constructor(onChoose) {
+  /** @param {{ onChoose: Function, isFollowed: Function, onRecord: Function }} listeners */
+  constructor({ onChoose, isFollowed, onRecord }) {
     this.#onChoose = onChoose;
+    this.#isFollowed = isFollowed;
+    this.#onRecord = onRecord;
     this.refresh = paced(() => this.#readNewest());
     const readOlder = paced(() => this.#readOlder());
     this.#older.addEventListener('click', () => readOlder());
+    const readActive = paced(() => this.#readActive());
+    setInterval(() => readActive(), LOOK_INTERVAL);
   }
 
   /** What a bar has brought is news for the history as well. */
@@ -110,6 +121,17 @@ export class HistoryTable {
     const { jobs, next } = await requestJson(`/progress?${query}`);
     this.#place(jobs, this.#body.rows.length);
     this.#offerOlder(next);
+  }
+
+  /** No bar tells of these, and the newest may be others. */
+  async #readActive() {
+    if (document.hidden) return;
+    const jobs = [...this.#rows.values()].map(({ job }) => job);
+    const ids = jobs.filter((job) => !hasEnded(job) && !this.#isFollowed(job.job_id)).map(({ job_id: id }) => id);
+    while (ids.length) {
+      const found = await requestJson(`/progress?ids=${ids.splice(0, MOST_IDS)}`);
+      for (const job of found.jobs) this.#onRecord(job);
+    }
   }
 
   #place(jobs, start) {

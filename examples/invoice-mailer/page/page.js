@@ -19,7 +19,11 @@ class Page {
   /** The job whose invoices are shown. */
   #chosen = '';
   #invoices = new InvoiceTable();
-  #history = new HistoryTable((job) => this.#visit(job));
+  #history = new HistoryTable({
+    onChoose: (job) => this.#visit(job),
+    isFollowed: (jobId) => this.#bars.has(jobId),
+    onRecord: (record) => this.#note(record),
+  });
   #bars = new Bars({
     onRecord: (record) => this.#note(record),
     onSettled: () => this.#history.refresh(),
@@ -43,7 +47,7 @@ class Page {
 
   /** Brings back the bars of the jobs that run; else the one that has ended just now. */
   async #restore() {
-    const { jobs } = await requestJson('/progress/active');
+    const { jobs } = await requestJson('/progress/active?limit=100');
     const shown = jobs.length ? jobs : await this.#recent();
     // Each bar goes above the ones before.
     for (const job of shown.toReversed()) this.#bars.follow(job.job_id, job);

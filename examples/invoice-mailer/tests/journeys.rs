@@ -93,6 +93,26 @@ async fn the_button_is_pressed_in_english_and_in_french() {
     assert_eq!(browser.mistakes().await, [""; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_a_bar_is_seen_to_end_in_the_history() {
+    let Some(browser) = Browser::or_say_so().await else { return };
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().to_str().unwrap();
+    let server =
+        Server::start(&mut program(&["--listen", "127.0.0.1:0", "--data-dir", folder, "--delay-ms", "400"]));
+    browser.open(server.base()).await;
+    browser.wait_for_text("#no-jobs", |text| !text.is_empty()).await;
+    // As another tab would; this one hears of it when it starts a job of its own, which takes longer.
+    let answer = server.post("/invoices/send", "application/json", "{\"count\": 60}");
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    browser.click(SEND).await;
+    browser.wait_for_text("#history tr:nth-child(2) .tag", |text| text == "running").await;
+    browser.wait_for_text("#history tr:nth-child(2) .tag", |text| text == "completed").await;
+    let bars = browser.bars().await;
+    assert!(bars.len() == 1 && bars[0].state == "running", "{bars:?}");
+    assert_eq!(browser.mistakes().await, [""; 0]);
+}
+
 /// The pages, in a process of their own.
 fn pages(address: &str, database: &str, mail: &str) -> Server {
     let roles = ["--role", "web", "--listen", address, "--database-url", database, "--smtp-url", mail];
