@@ -2,7 +2,6 @@
 //!
 //! `cargo run -p invoice-mailer`, then open the address that it prints.
 
-use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -20,7 +19,7 @@ use invoice_mailer::serve;
 use invoice_mailer::settings::Settings;
 use invoice_mailer::web::{self, App};
 use invoice_mailer::worker::Worker;
-use progress_axum::{Janitor, ProgressStore};
+use progress_axum::{Janitor, ProgressError, ProgressStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -55,18 +54,14 @@ async fn main() -> ExitCode {
 
 async fn run(settings: Settings) -> Result<(), Unusable> {
     let role = settings.role;
-    let url = database_url(&settings)?;
-    let store = progress_sqlx::connect_any(&url).await;
-    let store = store.map_err(|error| Unusable::because("DATABASE_URL")(error.into()))?;
-    let database = Database::open(&url).await;
-    let database = database.map_err(|error| Unusable::because("DATABASE_URL")(error.into()))?;
-
+    // The database comes last: what else is wrong is found before a file is made.
+    let listener = if role.serves() { Some(listen(&settings.listen).await?) } else { None };
     let catcher = match settings.smtp_url {
         None if role.serves() => Some(Arc::new(catch(&settings.catcher).await?)),
         _ => None,
     };
     let mailer = if role.works() { Some(mailer(&settings, catcher.as_deref()).await?) } else { None };
-    let listener = if role.serves() { Some(listen(&settings.listen).await?) } else { None };
+    let (store, database) = open(&settings).await?;
     let deliveries = Deliveries::new(database.clone());
     let app = App { store, queue: Queue::new(database), deliveries, catcher };
 
@@ -147,14 +142,15 @@ async fn catch(address: &str) -> Result<Catcher, Unusable> {
 async fn mailer(settings: &Settings, catcher: Option<&Catcher>) -> Result<Mailer, Unusable> {
     let Some(url) = settings.smtp_url.clone().or_else(|| catcher.map(Catcher::url)) else {
         return Err(Unusable(
-            "SMTP_URL: a worker must be told the mail server; that of the pages says in its log where its mail \
-             catcher is"
+            "SMTP_URL: a worker must be told the mail server; the process with --role web logs the address of its \
+             mail catcher"
                 .to_owned(),
         ));
     };
     let mailer = Mailer::new(&url, usize::from(settings.in_flight) * usize::from(settings.jobs));
-    let mailer = mailer.map_err(|error| Unusable::because("SMTP_URL")(error.into()))?;
-    mailer.check().await.map_err(|error| Unusable::because("SMTP_URL")(error.into()))?;
+    let what = "--smtp-url (SMTP_URL)";
+    let mailer = mailer.map_err(|error| Unusable::because(what)(error.into()))?;
+    mailer.check().await.map_err(|error| Unusable::because(what)(error.into()))?;
     Ok(mailer)
 }
 
@@ -170,17 +166,30 @@ async fn look_after(queue: Queue, store: Arc<dyn ProgressStore>) {
     }
 }
 
-fn database_url(settings: &Settings) -> Result<String, Unusable> {
+async fn open(settings: &Settings) -> Result<(Arc<dyn ProgressStore>, Database), Unusable> {
+    let (what, url) = database_url(settings)?;
+    let store = progress_sqlx::connect_any(&url).await.map_err(|error| match error {
+        // A setting is no progress data.
+        ProgressError::Invalid(reason) => Unusable(format!("{what}: {reason}")),
+        error => Unusable::because(&what)(error.into()),
+    })?;
+    let database = Database::open(&url).await;
+    let database = database.map_err(|error| Unusable::because(&what)(error.into()))?;
+    Ok((store, database))
+}
+
+/// The address of the database, after the setting that says it: an address itself may hold a password.
+fn database_url(settings: &Settings) -> Result<(String, String), Unusable> {
     match &settings.database_url {
-        Some(url) => Ok(url.clone()),
+        Some(url) => Ok(("--database-url (DATABASE_URL)".to_owned(), url.clone())),
         None => {
             let folder = &settings.data_dir;
-            std::fs::create_dir_all(folder)
-                .map_err(|error| Unusable(format!("--data-dir {}: {error}", folder.display())))?;
+            let what = format!("--data-dir {}", folder.display());
+            std::fs::create_dir_all(folder).map_err(|error| Unusable(format!("{what}: {error}")))?;
             let path = folder.join("invoice-mailer.db");
             let path =
                 path.to_str().ok_or_else(|| Unusable("--data-dir: the path must be UTF-8".to_owned()))?;
-            Ok(format!("sqlite://{path}"))
+            Ok((what, format!("sqlite://{path}")))
         }
     }
 }
@@ -208,8 +217,14 @@ async fn asked_to_stop() {
     }
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> impl Display {
-    let causes: Vec<_> =
-        std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
-    causes.join(": ").replace(['\r', '\n'], " ")
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
+        let cause = cause.to_string();
+        // Some errors tell their cause themselves.
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.replace(['\r', '\n'], " ")
 }

@@ -229,7 +229,16 @@ fn a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() {
         };
         assert!(words.contains(named), "{name}={value}: {words}");
         assert!(!words.contains("canary"), "{name}={value}: {words}");
+        assert!(!words.contains("progress data"), "{name}={value}: {words}");
     }
+    let database = data.path().join("invoice-mailer.db");
+    assert!(!database.exists(), "a program that cannot run has made a database");
+
+    std::fs::write(&database, "no database".repeat(1_000)).unwrap();
+    let output = program(data.path(), &[]).stdin(Stdio::null()).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains(&format!("--data-dir {}: ", data.path().display())), "{words}");
+    assert_eq!(words.matches("file is not a database").count(), 1, "{words}");
 }
 
 #[test]
