@@ -53,9 +53,9 @@ impl Invoice {
         format!("{} - FACTURE.pdf", self.reference)
     }
 
-    /// The amount for people to read, such as `€ 1,234.50`.
+    /// The amount for people to read, such as `€1,234.50`.
     pub fn amount(&self) -> String {
-        format!("€ {}", euros(self.amount_cents))
+        format!("€{}", euros(self.amount_cents))
     }
 }
 
@@ -185,5 +185,6 @@ mod tests {
         {
             assert_eq!(euros(cents), text);
         }
+        assert_eq!(Invoice { amount_cents: 123_450, ..Invoice::sample(1) }.amount(), "€1,234.50");
     }
 }

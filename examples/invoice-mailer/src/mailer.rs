@@ -199,7 +199,7 @@ fn compose(invoice: &Invoice) -> Result<Message, SendError> {
     let nanoseconds = now.timestamp_nanos_opt().unwrap_or_default();
     let id = format!("<{}.{nanoseconds}.{process}.{count}@{}>", invoice.number, sender.domain());
     let text = format!(
-        "Hello {},\n\nplease find attached our invoice {} of {} over {}.\n\n\
+        "Hello {},\n\nPlease find attached our invoice {} of {} for {}.\n\n\
          Thank you for your business.\n\nInvoices Example Ltd, Billing\n",
         customer,
         invoice.reference,

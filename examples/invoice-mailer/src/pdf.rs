@@ -83,7 +83,7 @@ fn draw_table(sheet: &mut Sheet, invoice: &Invoice) {
     }
     let net: u64 = lines.iter().map(Line::cents).sum();
     y -= 40.0;
-    for (label, cents) in [("Net", net), ("VAT 20 %", invoice.amount_cents - net)] {
+    for (label, cents) in [("Net", net), ("VAT 20%", invoice.amount_cents - net)] {
         sheet.text(REGULAR, 10.0, GREY, TOTALS, y, label);
         sheet.figure(REGULAR, 10.0, RIGHT - 8.0, y, &euros(cents));
         y -= 18.0;
@@ -167,9 +167,8 @@ impl Sheet {
     }
 
     fn figure_in_current_colour(&mut self, font: Name<'_>, size: f32, right: f32, y: f32, text: &str) {
-        // Widths from the metrics of both Helveticas: digits and the euro sign 0.556 em, comma, point and space half
-        // of it.
-        let width: f32 = text.chars().map(|c| if ",. ".contains(c) { 0.278 } else { 0.556 }).sum();
+        // Widths from the metrics of both Helveticas: digits and the euro sign 0.556 em, comma and point half of it.
+        let width: f32 = text.chars().map(|c| if ",.".contains(c) { 0.278 } else { 0.556 }).sum();
         self.show(font, size, right - width * size, y, text);
     }
 
