@@ -80,63 +80,63 @@ impl Language {
 
     pub(crate) fn server_away(self) -> &'static str {
         match self {
-            Self::English => "the mail server cannot be reached; the remaining invoices were not sent",
+            Self::English => "The mail server cannot be reached; the remaining invoices were not sent.",
             Self::French => {
-                "le serveur de messagerie est injoignable ; les factures restantes n’ont pas été envoyées"
+                "Le serveur de messagerie est injoignable ; les factures restantes n’ont pas été envoyées."
             }
         }
     }
 
     pub(crate) fn stopped(self) -> &'static str {
         match self {
-            Self::English => "the program was stopped; the remaining invoices were not sent",
-            Self::French => "le programme a été arrêté ; les factures restantes n’ont pas été envoyées",
+            Self::English => "The program was stopped; the remaining invoices were not sent.",
+            Self::French => "Le programme a été arrêté ; les factures restantes n’ont pas été envoyées.",
         }
     }
 
     pub(crate) fn not_noted(self) -> &'static str {
         match self {
             Self::English => {
-                "what became of an invoice could not be recorded; the remaining invoices were not sent"
+                "What became of an invoice could not be recorded; the remaining invoices were not sent."
             }
             Self::French => {
-                "le sort d’une facture n’a pas pu être enregistré ; les factures restantes n’ont pas été envoyées"
+                "Le sort d’une facture n’a pas pu être enregistré ; les factures restantes n’ont pas été envoyées."
             }
         }
     }
 
     pub(crate) fn another_site(self) -> &'static str {
         match self {
-            Self::English => "this request was made by a page of another site",
-            Self::French => "cette requête vient d’une page d’un autre site",
+            Self::English => "This request was made by a page of another site.",
+            Self::French => "Cette requête vient d’une page d’un autre site.",
         }
     }
 
     pub(crate) fn not_started(self) -> &'static str {
         match self {
-            Self::English => "the job could not be started, please try again",
-            Self::French => "la tâche n’a pas pu être lancée, veuillez réessayer",
+            Self::English => "The job could not be started, please try again.",
+            Self::French => "La tâche n’a pas pu être lancée, veuillez réessayer.",
         }
     }
 
     pub(crate) fn not_readable(self) -> &'static str {
         match self {
-            Self::English => "the invoices cannot be read at the moment",
-            Self::French => "les factures ne peuvent pas être lues pour le moment",
+            Self::English => "The invoices cannot be read at the moment.",
+            Self::French => "Les factures ne peuvent pas être lues pour le moment.",
         }
     }
 
     pub(crate) fn no_such_mail(self) -> &'static str {
         match self {
-            Self::English => "there is no such mail, or no longer",
-            Self::French => "ce courriel n’existe pas, ou plus",
+            Self::English => "There is no such mail, or no longer.",
+            Self::French => "Ce courriel n’existe pas, ou plus.",
         }
     }
 
     pub(crate) fn not_queued(self) -> &'static str {
         match self {
-            Self::English => "the job could not be queued",
-            Self::French => "la tâche n’a pas pu être mise en file d’attente",
+            Self::English => "The job could not be queued.",
+            Self::French => "La tâche n’a pas pu être mise en file d’attente.",
         }
     }
 }

@@ -40,23 +40,25 @@ impl Mistake {
     pub fn describe(self, language: Language) -> String {
         let (english, french) = match self {
             Self::ContentType => (
-                "send a form or JSON, with its content type",
-                "envoyez un formulaire ou du JSON, avec son type de contenu",
+                "Send a form or JSON, with its content type.",
+                "Envoyez un formulaire ou du JSON, avec son type de contenu.",
             ),
             Self::Json => (
-                "the body is not a JSON object such as {\"count\": 50}",
-                "le corps n’est pas un objet JSON tel que {\"count\": 50}",
+                "The body is not a JSON object such as {\"count\": 50}.",
+                "Le corps n’est pas un objet JSON tel que {\"count\": 50}.",
             ),
             Self::Count => {
                 return match language {
-                    Language::English => format!("count is a whole number from 1 to {MAX_COUNT}"),
-                    Language::French => format!("count est un nombre entier de 1 à {MAX_COUNT}"),
+                    Language::English => {
+                        format!("The number of invoices is a whole number from 1 to {MAX_COUNT}.")
+                    }
+                    Language::French => format!("Le nombre de factures est un entier de 1 à {MAX_COUNT}."),
                 };
             }
-            Self::Title => ("title is text", "title est un texte"),
+            Self::Title => ("The title is text.", "Le titre est un texte."),
             Self::Field => (
-                "there are two fields, count and title, and both may be left out",
-                "il y a deux champs, count et title, tous deux facultatifs",
+                "There are two fields, count and title, and both may be left out.",
+                "Il y a deux champs, count et title, tous deux facultatifs.",
             ),
         };
         match language {

@@ -122,7 +122,7 @@ fn a_polite_end_keeps_every_count() {
     let server = Server::start(&mut program(data.path(), &arguments));
     let record = server.get(&job).json;
     assert_eq!(record["status"], "failed");
-    assert!(record["error_message"].as_str().unwrap().contains("the program was stopped"), "{record}");
+    assert!(record["error_message"].as_str().unwrap().starts_with("The program was stopped"), "{record}");
     assert_eq!(number(&record, "processed_items"), noted(&server, &job, 10_000).0);
     // The mails under way had their mail server to the end.
     let log = server.get(&format!("{job}/log?limit=1000")).json;
@@ -158,7 +158,7 @@ fn pages_answers_and_jobs_speak_the_readers_language() {
 
     let refused = server.post_with("/invoices/send", &french, "{\"count\": 0}");
     assert_problem(&refused, 400);
-    assert_eq!(refused.json["detail"], "count est un nombre entier de 1 à 100000");
+    assert_eq!(refused.json["detail"], "Le nombre de factures est un entier de 1 à 100000.");
     let job = server.post_with("/invoices/send", &french, "{\"count\": 1}").location.unwrap();
     let record = server.wait_for(&job, PATIENCE, is_finished);
     assert_eq!(record["custom_title"], json!(null), "the page calls it by its own word");
