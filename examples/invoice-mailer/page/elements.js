@@ -25,15 +25,17 @@ export const timeFormat = new Intl.DateTimeFormat(LANGUAGE, {
 export const number = (value) => numberFormat.format(value ?? 0);
 export const amount = (cents) => amountFormat.format(cents / 100);
 
-/** `7.4` → "7.4 s", `83` → "1 min 23 s", `7384` → "2 h 3 min". */
+/** What has passed in full, as a bar says it: `0.42` → "0.4 s", `83.7` → "1 min 23 s", `7384` → "2 h 3 min". */
 export function duration(seconds) {
   if (typeof seconds !== 'number') return '–';
-  if (seconds < 10) return text('seconds', { number: number(seconds) });
-  const whole = Math.round(seconds);
-  if (whole < 60) return text('seconds', { number: whole });
+  const whole = Math.floor(seconds);
   const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return text('minutes', { minutes, seconds: whole % 60 });
-  return text('hours', { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
+  const parts = [
+    minutes >= 60 && text('hours', { number: number(Math.floor(minutes / 60)) }),
+    minutes % 60 && text('minutes', { number: minutes % 60 }),
+    minutes < 60 && (whole % 60 || !minutes) && text('seconds', { number: number(whole % 60 || seconds) }),
+  ];
+  return parts.filter(Boolean).join(' ');
 }
 
 export function timeElement(moment) {
