@@ -61,7 +61,7 @@ function rowOf(message) {
     {},
     create('td', { className: 'when' }, time),
     create('th', { scope: 'row' }, mail),
-    cellOf('from', from),
+    cellOf('from', ...breakable(from)),
     cellOf('to', ...to.flatMap((address, index) => [index ? ', ' : '', ...breakable(address)])),
     create('td', { className: 'attachment' }, ...attachmentOf(message)),
   );
