@@ -37,7 +37,7 @@ const FRENCH: Words = Words {
     completed: "Terminé (",
     errors: "erreurs",
     refused: "refusée",
-    in_history: "terminée",
+    in_history: "terminé",
 };
 
 /// From the button to the history, with a look at the page anew in between.
