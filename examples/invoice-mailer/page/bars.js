@@ -42,6 +42,10 @@ class Bar {
     return this.#poller.progressPolling?.snapshot;
   }
 
+  refresh() {
+    this.#poller.progressPolling?.refresh();
+  }
+
   reveal() {
     this.node.scrollIntoView({ block: 'nearest' });
   }
@@ -99,6 +103,11 @@ export class Bars {
       this.follow(jobId, job);
     }
     this.#bars.get(jobId).reveal();
+  }
+
+  /** Asks at once how far the jobs are. */
+  refresh() {
+    for (const bar of this.#bars.values()) bar.refresh();
   }
 
   choose(jobId) {

@@ -34,7 +34,7 @@ class Page {
   });
 
   async open() {
-    new SendForm((jobId) => this.#started(jobId));
+    new SendForm({ onStarted: (jobId) => this.#started(jobId), onReturn: () => this.#returned() });
     // The bars first: what stands below them on a small screen shall not move when they come.
     await paced(() => this.#restore())();
     this.#history.refresh();
@@ -65,6 +65,12 @@ class Page {
     this.#bars.follow(jobId);
     this.#choose(jobId);
     this.#history.refresh();
+  }
+
+  /** The server is back: what waits for it need not wait any longer. Perhaps it has started the job all the same. */
+  #returned() {
+    this.#bars.refresh();
+    this.#history.refresh({ urgent: true });
   }
 
   #visit(job) {

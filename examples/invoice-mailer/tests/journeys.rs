@@ -137,10 +137,13 @@ async fn the_pages_are_lost_and_come_back_while_the_work_goes_on() {
     server.kill();
     let bars = browser.wait_for_bars(|bar| bar.state == "reconnecting").await;
     assert!(bars[0].percent >= Some(10), "what is known is still shown: {bars:?}");
+    browser.click(SEND).await;
+    browser.wait_for_text("#send-error", |text| text == "The server does not answer.").await;
 
     let server = pages(base.trim_start_matches("http://"), &database, &mail);
     browser.wait_for_bars(|bar| bar.state == "running" && bar.percent > bars[0].percent).await;
     browser.wait_for_bars(|bar| bar.state == "completed").await;
+    browser.wait_for_text("#send-error", str::is_empty).await;
     let record = server.get(&format!("/progress/{}", bars[0].job)).json;
     assert_eq!(
         (number(&record, "processed_items"), number(&record, "success_count")),
