@@ -9,15 +9,9 @@ use progress_sqlx::SqliteStore;
 const PAGE: &str = r#"<!doctype html><html lang="en"><title>Invoices</title>
 <meta name="viewport" content="width=device-width">
 <script src="/progress/progress-polling.js"></script>
-<button onclick="send()">Send</button>
-<div id="bar"></div>
-<script>
-  async function send() {
-    const answer = await fetch('/send', {method: 'POST'});
-    if (answer.ok) new ProgressPolling('bar', await answer.text());
-    else alert('The job could not be started.');
-  }
-</script>"#;
+<button onclick="fetch('/send', {method: 'POST'}).then(async answer => answer.ok
+  ? new ProgressPolling('bar', await answer.text()) : alert('The job could not be started.'))">Send</button>
+<div id="bar"></div>"#;
 
 async fn send(store: web::Data<dyn ProgressStore>) -> Result<String, Error> {
     let job = NewProgress::new("email_sending").with_total(50).with_title("Sending invoices");

@@ -14,15 +14,9 @@ type Store = Arc<dyn ProgressStore>;
 const PAGE: &str = r#"<!doctype html><html lang="en"><title>Invoices</title>
 <meta name="viewport" content="width=device-width">
 <script src="/progress/progress-polling.js"></script>
-<button onclick="send()">Send</button>
-<div id="bar"></div>
-<script>
-  async function send() {
-    const answer = await fetch('/send', {method: 'POST'});
-    if (answer.ok) new ProgressPolling('bar', await answer.text());
-    else alert('The job could not be started.');
-  }
-</script>"#;
+<button onclick="fetch('/send', {method: 'POST'}).then(async answer => answer.ok
+  ? new ProgressPolling('bar', await answer.text()) : alert('The job could not be started.'))">Send</button>
+<div id="bar"></div>"#;
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
 async fn send(State(store): State<Store>) -> Result<String, (StatusCode, String)> {
