@@ -75,8 +75,8 @@ impl CachedStore {
         Self::with_freshness(store, FRESHNESS)
     }
 
-    /// The same with another freshness than 250 ms: how old an answer may be, a day at most. Zero asks the store inside each time that
-    /// nobody else is asking.
+    /// The same with another freshness than 250 ms: how old an answer may be, a day at most. Zero asks the store inside each
+    /// time that nobody else is asking.
     #[must_use]
     pub fn with_freshness(store: Arc<dyn ProgressStore>, freshness: Duration) -> Self {
         let known: &dyn Any = &*store;

@@ -26,10 +26,10 @@ pub enum Stopped {
 
 /// Why a job failed: one text for its viewers, and the cause for the log.
 ///
-/// `?` turns any type that implements [`Error`] into one (for what does not, such as a `Box<dyn Error>` or a text, there is
-/// `.map_err(|error| Failure::new("…").with_source(error))`). Its words are then **not** shown to viewers, because an error's text may hold what is
-/// none of their business; they read "the job failed", and the chain of causes goes to `tracing`. Say more with
-/// [`Failure::new`].
+/// `?` turns any type that implements [`Error`] into one; for what does not, such as a text or a boxed error, there is
+/// `.map_err(|error| Failure::new("…").with_source(error))`. The words of an error are then **not** shown to viewers, because
+/// they may hold what is none of their business; they read "the job failed", and the chain of causes goes to `tracing`. Say
+/// more with [`Failure::new`].
 ///
 /// ```
 /// use progress_core::Failure;
