@@ -44,8 +44,11 @@ impl From<Member> for Viewer {
 async fn ask(app: Scope, method: &str, path: &str) -> ServiceResponse {
     let app = App::new().app_data(web::Data::new(Admin("root"))).service(app);
     let app = init_service(app.route("/{rest:.*}", web::to(async || "elsewhere"))).await;
-    let request = TestRequest::with_uri(path).method(Method::from_bytes(method.as_bytes()).unwrap());
-    call_service(&app, request.insert_header(("x-user", "ann")).to_request()).await.map_into_boxed_body()
+    let request =
+        TestRequest::with_uri(path).method(Method::from_bytes(method.as_bytes()).unwrap());
+    call_service(&app, request.insert_header(("x-user", "ann")).to_request())
+        .await
+        .map_into_boxed_body()
 }
 
 async fn store() -> (Arc<MemoryStore>, ProgressId) {
@@ -111,36 +114,46 @@ async fn it_is_a_scope_like_any_other() {
         .guard(guard::Header("x-user", "ann"))
         .wrap(DefaultHeaders::new().add(("x-app", "ours")))
         .wrap(NormalizePath::trim());
-    let app =
-        App::new().app_data(web::Data::new(Admin("root"))).service(web::scope("/{team}").service(routes));
+    let app = App::new()
+        .app_data(web::Data::new(Admin("root")))
+        .service(web::scope("/{team}").service(routes));
     let app = init_service(app).await;
-    let request =
-        TestRequest::with_uri(&format!("/%C3%A9/progress//{id}//")).insert_header(("x-user", "ann"));
+    let request = TestRequest::with_uri(&format!("/%C3%A9/progress//{id}//"))
+        .insert_header(("x-user", "ann"));
     let response = call_service(&app, request.to_request()).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers().get("x-app").unwrap(), "ours");
-    let request = TestRequest::with_uri(&format!("/7/progress/{id}")).insert_header(("x-user", "root"));
+    let request =
+        TestRequest::with_uri(&format!("/7/progress/{id}")).insert_header(("x-user", "root"));
     assert_eq!(call_service(&app, request.to_request()).await.status(), 404, "the guard says no");
 }
 
 #[actix_web::test]
 async fn the_error_of_the_extractor_is_the_applications_own() {
     let (store, id) = store().await;
-    let app = App::new().app_data(web::Data::new(Admin("root"))).service(scope::<Member>("/p", store));
+    let app =
+        App::new().app_data(web::Data::new(Admin("root"))).service(scope::<Member>("/p", store));
     let app = init_service(app).await;
-    let response = call_service(&app, TestRequest::with_uri(&format!("/p/{id}")).to_request()).await;
+    let response =
+        call_service(&app, TestRequest::with_uri(&format!("/p/{id}")).to_request()).await;
     assert_eq!(response.status(), 401);
     assert!(response.response().error().is_some(), "middleware of the application sees it");
     assert_eq!(read_body(response).await, "who are you?");
     let request = TestRequest::with_uri("/p/progress-polling.css");
-    assert_eq!(call_service(&app, request.to_request()).await.status(), 200, "a file needs no viewer");
+    assert_eq!(
+        call_service(&app, request.to_request()).await.status(),
+        200,
+        "a file needs no viewer"
+    );
 }
 
 #[actix_web::test]
 async fn head_announces_a_length_and_sends_nothing() {
     let (_, id) = store().await;
-    let get = ask(scope::<Anyone>("/p", Arc::new(MemoryStore::new())), "GET", &format!("/p/{id}")).await;
-    let head = ask(scope::<Anyone>("/p", Arc::new(MemoryStore::new())), "HEAD", &format!("/p/{id}")).await;
+    let get =
+        ask(scope::<Anyone>("/p", Arc::new(MemoryStore::new())), "GET", &format!("/p/{id}")).await;
+    let head =
+        ask(scope::<Anyone>("/p", Arc::new(MemoryStore::new())), "HEAD", &format!("/p/{id}")).await;
     let BodySize::Sized(length) = get.response().body().size() else { panic!("a known length") };
     assert!(length > 0);
     assert_eq!(head.response().body().size(), BodySize::Sized(length));

@@ -35,8 +35,9 @@ where
     let api: ProgressApi = api.into();
     let path = path.trim_end_matches('/');
     let depth = path.matches('/').count();
-    let handler =
-        any(move |State(state): State<S>, request: Request| answer::<V, S>(api, depth, state, request));
+    let handler = any(move |State(state): State<S>, request: Request| {
+        answer::<V, S>(api, depth, state, request)
+    });
     let routes = Router::new()
         .route(&format!("{path}/"), handler.clone())
         .route(&format!("{path}/{{*progress_rest}}"), handler.clone());
@@ -103,7 +104,8 @@ fn response(reply: Reply) -> Response {
         Cow::Owned(bytes) => Body::from(bytes),
     };
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().reserve(reply.headers.len());
     for (name, value) in reply.headers {
         let value = match value {

@@ -57,7 +57,8 @@ async fn serve(app: Router) -> SocketAddr {
 /// The whole answer, byte for byte.
 async fn ask(address: SocketAddr, line: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+    let request =
+        format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
@@ -123,7 +124,8 @@ async fn what_is_no_id_gets_the_same_404_to_the_byte() {
         answer.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n")
     };
     let ann = "x-user: ann\r\n";
-    let (status, unknown) = ask(address, &format!("GET /jobs/progress/{}", ProgressId::new()), ann).await;
+    let (status, unknown) =
+        ask(address, &format!("GET /jobs/progress/{}", ProgressId::new()), ann).await;
     assert_eq!(status, 404);
     let unknown = timeless(unknown);
     assert!(unknown.contains("application/problem+json"), "{unknown}");
@@ -144,10 +146,13 @@ async fn what_is_no_id_gets_the_same_404_to_the_byte() {
 async fn head_has_the_headers_of_get_over_the_wire() {
     let store = Arc::new(MemoryStore::new());
     let id = store.create(&NewProgress::new("t")).await.unwrap().id;
-    let address = serve(Router::new().merge(progress_axum::router::<Anyone, _>("/progress", store))).await;
-    for path in
-        [format!("/progress/{id}"), "/progress/progress-polling.js".to_owned(), "/progress/x".to_owned()]
-    {
+    let address =
+        serve(Router::new().merge(progress_axum::router::<Anyone, _>("/progress", store))).await;
+    for path in [
+        format!("/progress/{id}"),
+        "/progress/progress-polling.js".to_owned(),
+        "/progress/x".to_owned(),
+    ] {
         let head_of = |answer: &str| {
             let head = answer.split("\r\n\r\n").next().unwrap_or_default();
             let mut lines: Vec<_> =

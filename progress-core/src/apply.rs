@@ -27,7 +27,11 @@ impl Progress {
     /// assert!(progress.apply(&ProgressUpdate::heartbeat(), now).is_err());
     /// # Ok::<(), progress_core::ProgressError>(())
     /// ```
-    pub fn apply(&mut self, update: &ProgressUpdate, now: DateTime<Utc>) -> Result<(), ProgressError> {
+    pub fn apply(
+        &mut self,
+        update: &ProgressUpdate,
+        now: DateTime<Utc>,
+    ) -> Result<(), ProgressError> {
         let transition = update.transition();
         if !transition.accepted_in(self.status) {
             return Err(ProgressError::Refused { id: self.id, status: self.status });
@@ -125,7 +129,10 @@ mod tests {
             Status::Pending => vec![],
             Status::Running => vec![ProgressUpdate::start()],
             Status::Completed => {
-                vec![ProgressUpdate::start(), ProgressUpdate::complete(Delta::new(), Completion::new())]
+                vec![
+                    ProgressUpdate::start(),
+                    ProgressUpdate::complete(Delta::new(), Completion::new()),
+                ]
             }
             Status::Failed => vec![ProgressUpdate::fail(Delta::new(), "broken")],
             Status::Cancelled => vec![ProgressUpdate::request_cancel()],
@@ -145,7 +152,10 @@ mod tests {
             (ProgressUpdate::advance(Delta::new().with_succeeded(1)), vec![(Running, Running)]),
             (ProgressUpdate::heartbeat(), vec![(Running, Running)]),
             (ProgressUpdate::complete(Delta::new(), Completion::new()), vec![(Running, Completed)]),
-            (ProgressUpdate::fail(Delta::new(), "broken"), vec![(Pending, Failed), (Running, Failed)]),
+            (
+                ProgressUpdate::fail(Delta::new(), "broken"),
+                vec![(Pending, Failed), (Running, Failed)],
+            ),
             (ProgressUpdate::request_cancel(), vec![(Pending, Cancelled), (Running, Running)]),
             (ProgressUpdate::cancel(Delta::new()), vec![(Running, Cancelled)]),
         ];
@@ -195,8 +205,10 @@ mod tests {
             .with_failed(3)
             .with_message("last")
             .with_entry(NewEntry::info("x"));
-        let completion =
-            Completion::new().with_message("all sent").try_with_result(serde_json::json!({"n": 7})).unwrap();
+        let completion = Completion::new()
+            .with_message("all sent")
+            .try_with_result(serde_json::json!({"n": 7}))
+            .unwrap();
         progress.apply(&ProgressUpdate::complete(delta, completion), EPOCH).unwrap();
         assert_eq!((progress.succeeded, progress.failed, progress.last_entry), (7, 3, 1));
         assert_eq!(progress.completion_message.as_deref(), Some("all sent"));
@@ -206,7 +218,8 @@ mod tests {
     #[test]
     fn auto_complete_waits_for_the_last_item() {
         let mut progress =
-            Progress::new(&NewProgress::new("t").with_total(3).with_auto_complete(), EPOCH).unwrap();
+            Progress::new(&NewProgress::new("t").with_total(3).with_auto_complete(), EPOCH)
+                .unwrap();
         progress.apply(&ProgressUpdate::start(), EPOCH).unwrap();
         progress.apply(&ProgressUpdate::advance(Delta::new().with_succeeded(2)), EPOCH).unwrap();
         assert_eq!(progress.status, Status::Running);
@@ -215,7 +228,8 @@ mod tests {
         assert_eq!((progress.status, progress.version), (Status::Completed, version + 1));
 
         let mut empty =
-            Progress::new(&NewProgress::new("t").with_total(0).with_auto_complete(), EPOCH).unwrap();
+            Progress::new(&NewProgress::new("t").with_total(0).with_auto_complete(), EPOCH)
+                .unwrap();
         empty.apply(&ProgressUpdate::start(), EPOCH).unwrap();
         assert_eq!(empty.status, Status::Completed);
     }
@@ -243,6 +257,9 @@ mod tests {
         for _ in 0..2 {
             progress.apply(&ProgressUpdate::advance(delta.clone()), EPOCH).unwrap();
         }
-        assert_eq!((progress.succeeded, progress.total), (limits::MAX_COUNT, Some(limits::MAX_COUNT)));
+        assert_eq!(
+            (progress.succeeded, progress.total),
+            (limits::MAX_COUNT, Some(limits::MAX_COUNT))
+        );
     }
 }

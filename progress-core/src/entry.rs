@@ -37,7 +37,11 @@ impl NewEntry {
     /// An [`Info`](EntryLevel::Info) line; the message keeps at most 500 characters.
     #[must_use]
     pub fn info(message: impl Into<String>) -> Self {
-        Self { level: EntryLevel::Info, item: None, message: limits::text(message, limits::MAX_MESSAGE) }
+        Self {
+            level: EntryLevel::Info,
+            item: None,
+            message: limits::text(message, limits::MAX_MESSAGE),
+        }
     }
 
     /// An [`Error`](EntryLevel::Error) line; the message keeps at most 500 characters. Viewers read it.

@@ -80,7 +80,9 @@ mod tests {
 
     #[test]
     fn display_never_prints_the_source() {
-        for error in [ProgressError::unavailable("password=canary"), ProgressError::store("SELECT canary")] {
+        for error in
+            [ProgressError::unavailable("password=canary"), ProgressError::store("SELECT canary")]
+        {
             assert!(!error.to_string().contains("canary"));
             assert!(error.source().unwrap().to_string().contains("canary"));
         }

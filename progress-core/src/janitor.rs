@@ -111,7 +111,10 @@ impl Janitor {
                     }
                     is_failing = false;
                     if sweep.failed > 0 {
-                        tracing::warn!(jobs = sweep.failed, "workers were lost, their jobs are failed");
+                        tracing::warn!(
+                            jobs = sweep.failed,
+                            "workers were lost, their jobs are failed"
+                        );
                     }
                     if sweep.deleted > 0 {
                         tracing::info!(records = sweep.deleted, "old progress deleted");

@@ -70,7 +70,9 @@ fn is_within(value: &serde_json::Value, depth: usize) -> bool {
     use serde_json::Value;
     match value {
         Value::Array(items) => depth > 0 && items.iter().all(|item| is_within(item, depth - 1)),
-        Value::Object(fields) => depth > 0 && fields.values().all(|field| is_within(field, depth - 1)),
+        Value::Object(fields) => {
+            depth > 0 && fields.values().all(|field| is_within(field, depth - 1))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     }
 }
@@ -99,17 +101,22 @@ mod tests {
 
     #[test]
     fn large_json_is_an_error_that_says_the_limit() {
-        let error = json("metadata", &serde_json::json!("x".repeat(MAX_JSON))).unwrap_err().to_string();
+        let error =
+            json("metadata", &serde_json::json!("x".repeat(MAX_JSON))).unwrap_err().to_string();
         assert!(error.contains("16384"), "{error}");
         assert!(json("metadata", &serde_json::json!("x".repeat(MAX_JSON - 2))).is_ok());
     }
     #[test]
     fn deep_json_is_refused_before_anything_recurses_into_it() {
-        let nested = |depth| (0..depth).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        let nested =
+            |depth| (0..depth).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
         assert!(json("result", &nested(MAX_JSON_DEPTH)).is_ok());
         let error = json("result", &nested(MAX_JSON_DEPTH + 1)).unwrap_err().to_string();
         assert!(error.contains("100"), "{error}");
         let text = nested(MAX_JSON_DEPTH).to_string();
-        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "what is taken can be read again");
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&text).is_ok(),
+            "what is taken can be read again"
+        );
     }
 }

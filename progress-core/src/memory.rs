@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Delta, Entry, EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-    ProgressStore, ProgressUpdate, WORKER_LOST,
+    Delta, Entry, EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, ProgressUpdate, WORKER_LOST,
 };
 
 /// A store in the process's memory: for tests, and for programs that need not remember.
@@ -114,7 +114,8 @@ impl ProgressStore for MemoryStore {
         if records.contains_key(&progress.id) {
             return Err(ProgressError::AlreadyExists(progress.id));
         }
-        let record = Record { progress: progress.clone(), writers: HashMap::new(), log: VecDeque::new() };
+        let record =
+            Record { progress: progress.clone(), writers: HashMap::new(), log: VecDeque::new() };
         records.insert(progress.id, record);
         Ok(progress)
     }
@@ -124,7 +125,11 @@ impl ProgressStore for MemoryStore {
         Ok(self.records().get(&id).map(|record| record.snapshot(now)))
     }
 
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         let now = self.now();
         let mut records = self.records();
         let record = records.get_mut(&id).ok_or(ProgressError::NotFound(id))?;
@@ -140,18 +145,33 @@ impl ProgressStore for MemoryStore {
             .filter(|record| query.matches(&record.progress))
             .map(|record| record.snapshot(now))
             .collect();
-        items.sort_unstable_by_key(|progress| std::cmp::Reverse((progress.created_at, progress.id)));
+        items
+            .sort_unstable_by_key(|progress| std::cmp::Reverse((progress.created_at, progress.id)));
         items.truncate(query.limit() as usize + 1);
         Ok(ProgressPage::from_one_more(items, query.limit()))
     }
 
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
         let records = self.records();
         let record = records.get(&id).ok_or(ProgressError::NotFound(id))?;
-        let entries: Vec<_> =
-            record.log.iter().filter(|entry| entry.seq > after).take(limit as usize).cloned().collect();
+        let entries: Vec<_> = record
+            .log
+            .iter()
+            .filter(|entry| entry.seq > after)
+            .take(limit as usize)
+            .cloned()
+            .collect();
         let next_after = entries.last().map_or(after, |entry| entry.seq);
-        Ok(EntryPage { entries, next_after, dropped: record.progress.last_entry - record.log.len() as u64 })
+        Ok(EntryPage {
+            entries,
+            next_after,
+            dropped: record.progress.last_entry - record.log.len() as u64,
+        })
     }
 
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
@@ -178,7 +198,11 @@ impl ProgressStore for MemoryStore {
         Ok(failed)
     }
 
-    async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+    async fn delete_finished(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<u64, ProgressError> {
         let age = TimeDelta::from_std(older_than).unwrap_or(TimeDelta::MAX);
         let Some(deadline) = self.now().checked_sub_signed(age) else {
             return Ok(0);

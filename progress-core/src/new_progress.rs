@@ -121,7 +121,9 @@ impl NewProgress {
             }
             // nth, not count: a megabyte need not be walked to the end.
             if owner.chars().nth(limits::MAX_OWNER).is_some() || owner.contains('\0') {
-                return Err(ProgressError::invalid("an owner has at most 200 characters, none of them NUL"));
+                return Err(ProgressError::invalid(
+                    "an owner has at most 200 characters, none of them NUL",
+                ));
             }
         }
         match &self.metadata {

@@ -28,7 +28,13 @@ pub struct ProgressQuery {
 
 impl Default for ProgressQuery {
     fn default() -> Self {
-        Self { owner: None, task_type: None, statuses: Status::ALL.to_vec(), limit: 20, after: None }
+        Self {
+            owner: None,
+            task_type: None,
+            statuses: Status::ALL.to_vec(),
+            limit: 20,
+            after: None,
+        }
     }
 }
 
@@ -171,7 +177,8 @@ impl FromStr for Cursor {
     ///
     /// [`ProgressError::Invalid`] for anything that is not the text of a cursor.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed = || ProgressError::invalid("a cursor is what an earlier page gave as its next");
+        let malformed =
+            || ProgressError::invalid("a cursor is what an earlier page gave as its next");
         let (millis, id) = text.split_once('.').ok_or_else(malformed)?;
         let created_at =
             millis.parse().ok().and_then(DateTime::from_timestamp_millis).ok_or_else(malformed)?;

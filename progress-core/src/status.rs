@@ -35,7 +35,8 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of a job's life.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
     /// The word used in storage and on the wire.
     #[must_use]
@@ -76,7 +77,9 @@ impl FromStr for Status {
     /// [`ProgressError::Invalid`] for anything but the five words of [`Status::as_str`].
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
-            ProgressError::invalid("a status is one of pending, running, completed, failed, cancelled")
+            ProgressError::invalid(
+                "a status is one of pending, running, completed, failed, cancelled",
+            )
         })
     }
 }

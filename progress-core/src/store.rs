@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressUpdate,
+    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
+    ProgressUpdate,
 };
 
 /// Where records live.
@@ -53,7 +54,11 @@ pub trait ProgressStore: Any + Debug + Send + Sync {
     /// # Errors
     ///
     /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) as [`Progress::apply`] refuses.
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError>;
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError>;
 
     /// Lists records: those that [`ProgressQuery::matches`], newest first, then by id, downwards.
     ///
@@ -68,7 +73,12 @@ pub trait ProgressStore: Any + Debug + Send + Sync {
     /// # Errors
     ///
     /// [`NotFound`](ProgressError::NotFound) when there is no such record.
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError>;
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError>;
 
     /// Deletes a finished record with its log and its stamps.
     ///
@@ -93,7 +103,8 @@ pub trait ProgressStore: Any + Debug + Send + Sync {
     /// # Errors
     ///
     /// Only those of the store itself.
-    async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError>;
+    async fn delete_finished(&self, older_than: Duration, limit: u32)
+    -> Result<u64, ProgressError>;
 
     /// Reads several records, each as [`get`](Self::get) would, in the order asked for.
     ///

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use progress_core::testing::{Fault, FaultyStore, conformance};
-use progress_core::{MemoryStore, MockProgressStore, NewProgress, ProgressError, ProgressStore, Tracker};
+use progress_core::{
+    MemoryStore, MockProgressStore, NewProgress, ProgressError, ProgressStore, Tracker,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {

@@ -98,7 +98,8 @@ impl ProgressApi {
     /// rounded up. From 50 ms to a day.
     #[must_use]
     pub fn with_poll_after(mut self, poll_after: Duration) -> Self {
-        self.change().poll_after = poll_after.clamp(Duration::from_millis(50), Duration::from_secs(86_400));
+        self.change().poll_after =
+            poll_after.clamp(Duration::from_millis(50), Duration::from_secs(86_400));
         self
     }
 
@@ -208,7 +209,10 @@ impl ProgressApi {
         };
         let reply = reply.with_header("etag", etag);
         if progress.status.is_active() {
-            reply.with_header("retry-after", whole_seconds_up(self.shared.poll_after).max(1).to_string())
+            reply.with_header(
+                "retry-after",
+                whole_seconds_up(self.shared.poll_after).max(1).to_string(),
+            )
         } else {
             reply
         }
@@ -235,7 +239,12 @@ impl ProgressApi {
         Some(self.shared.stale_after.saturating_sub(silence).max(Duration::from_millis(100)))
     }
 
-    pub(crate) async fn events(&self, viewer: &Viewer, id: &str, last_event_id: Option<&str>) -> Answer {
+    pub(crate) async fn events(
+        &self,
+        viewer: &Viewer,
+        id: &str,
+        last_event_id: Option<&str>,
+    ) -> Answer {
         let progress = match self.find(viewer, id).await {
             Ok(progress) => progress,
             Err(reply) => return Answer::Whole(reply),
@@ -247,7 +256,10 @@ impl ProgressApi {
         }
         let permit = Arc::clone(&self.shared.waiters).try_acquire_owned().ok();
         let watch = self.shared.store.watch(progress.id);
-        Answer::Events(Events::head(), Events::new(events::State { api: self.clone(), watch, last, permit }))
+        Answer::Events(
+            Events::head(),
+            Events::new(events::State { api: self.clone(), watch, last, permit }),
+        )
     }
 
     /// A record as an event, which a client names by its tag when it comes back; `None` if it cannot be written.
@@ -260,7 +272,12 @@ impl ProgressApi {
         tag::of(progress, progress.is_stale(self.shared.stale_after))
     }
 
-    pub(crate) async fn list(&self, viewer: &Viewer, query: Option<&str>, only_active: bool) -> Reply {
+    pub(crate) async fn list(
+        &self,
+        viewer: &Viewer,
+        query: Option<&str>,
+        only_active: bool,
+    ) -> Reply {
         let parameters = Parameters::parse(query);
         let listing = match parameters.listing(viewer, only_active) {
             Ok(listing) => listing,
@@ -269,7 +286,8 @@ impl ProgressApi {
         let page = match &listing {
             Listing::Page(query) => self.read(self.shared.store.list(query)).await,
             Listing::Ids(ids) => self.read(self.shared.store.get_many(ids)).await.map(|found| {
-                let visible = found.into_iter().flatten().filter(|progress| viewer.may_see(progress));
+                let visible =
+                    found.into_iter().flatten().filter(|progress| viewer.may_see(progress));
                 progress_core::ProgressPage { items: visible.collect(), next: None }
             }),
         };
@@ -279,7 +297,10 @@ impl ProgressApi {
                 match page.next {
                     // Relative to the address that was asked, whatever stands before it (RFC 8288).
                     Some(next) => {
-                        let link = format!("<{}>; rel=\"next\"", parameters.with_cursor(&next.to_string()));
+                        let link = format!(
+                            "<{}>; rel=\"next\"",
+                            parameters.with_cursor(&next.to_string())
+                        );
                         reply.with_header("link", link)
                     }
                     None => reply,
@@ -328,7 +349,9 @@ impl ProgressApi {
         };
         match self.write(self.shared.store.delete(id)).await {
             Ok(Ok(())) => Reply::empty(204),
-            Ok(Err(status)) => Reply::problem(409, &format!("the job is still {status}; cancel it first")),
+            Ok(Err(status)) => {
+                Reply::problem(409, &format!("the job is still {status}; cancel it first"))
+            }
             Err(reply) => reply,
         }
     }

@@ -26,7 +26,8 @@ static DOCUMENT: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
 /// The document is as long-lived as this build.
 pub(crate) fn serve(if_none_match: Option<&str>) -> Reply {
     let (document, etag) = &*DOCUMENT;
-    Reply::file("application/json", Cow::Borrowed(document), etag.as_str(), if_none_match).cached("no-cache")
+    Reply::file("application/json", Cow::Borrowed(document), etag.as_str(), if_none_match)
+        .cached("no-cache")
 }
 
 fn document() -> utoipa::openapi::OpenApi {
@@ -55,7 +56,11 @@ const REFUSALS: [(u16, &str, &[&str]); 8] = [
     (400, "A parameter is not what it may be", &["list_jobs", "list_active_jobs", "read_log"]),
     (403, "Nobody in particular has no list", &["list_jobs", "list_active_jobs"]),
     (403, "A page of another site asked for it", &["delete_job", "cancel_job"]),
-    (404, "There is no such job", &["poll_job", "delete_job", "read_log", "follow_job", "cancel_job"]),
+    (
+        404,
+        "There is no such job",
+        &["poll_job", "delete_job", "read_log", "follow_job", "cancel_job"],
+    ),
     (
         406,
         "The client does not read what there is",
@@ -68,9 +73,15 @@ const REFUSALS: [(u16, &str, &[&str]); 8] = [
 
 fn refusal(status: u16, description: &str) -> Response {
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response =
-        ResponseBuilder::new().description(description).content("application/problem+json", problem);
-    if status == 503 { response.header("retry-after", Header::new(u64::schema())) } else { response }.build()
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", problem);
+    if status == 503 {
+        response.header("retry-after", Header::new(u64::schema()))
+    } else {
+        response
+    }
+    .build()
 }
 
 /// The states of a job.
@@ -205,15 +216,20 @@ mod tests {
 
     #[test]
     fn it_names_what_is_sent() {
-        let progress = Progress::new(&NewProgress::new("test"), chrono::DateTime::UNIX_EPOCH).unwrap();
+        let progress =
+            Progress::new(&NewProgress::new("test"), chrono::DateTime::UNIX_EPOCH).unwrap();
         let second = std::time::Duration::from_secs(1);
         let record = Record::new(&progress, second, second);
         let sent = serde_json::to_value(record).unwrap();
         let schema = &described()["components"]["schemas"]["Record"];
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&schema["properties"]), names(&sent));
-        let mut required: Vec<_> =
-            schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let mut required: Vec<_> = schema["required"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect();
         required.sort_unstable();
         assert_eq!(required, names(&sent), "every field is always there");
     }

@@ -45,7 +45,10 @@ mod tests {
 
     fn is_refused(lines: &[(&'static str, &'static str)]) -> bool {
         let headers = RequestHeaders::collect(|name| {
-            lines.iter().filter(move |(header, _)| *header == name).map(|(_, value)| value.as_bytes())
+            lines
+                .iter()
+                .filter(move |(header, _)| *header == name)
+                .map(|(_, value)| value.as_bytes())
         });
         refuse_cross_site(&headers, &["https://app.example.com".to_owned()]).is_some()
     }
@@ -81,6 +84,9 @@ mod tests {
             "another port is another origin"
         );
         assert!(is_refused(&[host, ("origin", "null")]));
-        assert!(is_refused(&[("origin", "https://shop.example.com:8443")]), "no host to compare with");
+        assert!(
+            is_refused(&[("origin", "https://shop.example.com:8443")]),
+            "no host to compare with"
+        );
     }
 }

@@ -30,8 +30,9 @@ impl<'a> Parameters<'a> {
 
     fn number(&self, name: &str) -> Option<Option<u64>> {
         // parse() would take a plus sign, which is a space in a query as often as not.
-        self.get(name)
-            .map(|text| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten())
+        self.get(name).map(|text| {
+            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+        })
     }
 
     /// # Errors
@@ -45,9 +46,9 @@ impl<'a> Parameters<'a> {
         }
         if let Some(status) = self.get("status") {
             let status = status.parse();
-            query = query.with_status(
-                status.map_err(|_| bad("status is one of pending, running, completed, failed, cancelled"))?,
-            );
+            query = query.with_status(status.map_err(|_| {
+                bad("status is one of pending, running, completed, failed, cancelled")
+            })?);
         }
         match self.get("active") {
             None => {}
@@ -65,7 +66,8 @@ impl<'a> Parameters<'a> {
         }
         if let Some(cursor) = self.get("cursor") {
             let cursor = cursor.parse();
-            query = query.with_cursor(cursor.map_err(|_| bad("cursor is the next of an earlier page"))?);
+            query = query
+                .with_cursor(cursor.map_err(|_| bad("cursor is the next of an earlier page"))?);
         }
         if let Some(ids) = self.get("ids") {
             let ids: Vec<_> = ids.split(',').collect();
@@ -96,7 +98,8 @@ impl<'a> Parameters<'a> {
             Some(None) => return Err(Reply::problem(400, "after is the number of an entry, or 0")),
         };
         let limit = self.limit(MAX_ENTRIES);
-        let limit = limit.map_err(|()| Reply::problem(400, "limit is a whole number from 1 to 1000"))?;
+        let limit =
+            limit.map_err(|()| Reply::problem(400, "limit is a whole number from 1 to 1000"))?;
         Ok((after, limit.unwrap_or(100)))
     }
 

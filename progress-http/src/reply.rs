@@ -68,8 +68,11 @@ impl Reply {
 
     /// The store is away; the next attempt may find it back.
     pub(crate) fn unavailable() -> Self {
-        Self::problem(503, "the state of the job cannot be read or changed at the moment, please try again")
-            .with_header("retry-after", "1")
+        Self::problem(
+            503,
+            "the state of the job cannot be read or changed at the moment, please try again",
+        )
+        .with_header("retry-after", "1")
     }
 
     /// A file that is the same as long as the program runs; what caches may do with it is still to be said.
@@ -99,9 +102,13 @@ impl Reply {
     fn document(status: u16, content_type: &'static str, document: &impl Serialize) -> Self {
         let mut body = Vec::with_capacity(ROOM_IN_BODY);
         match serde_json::to_writer(&mut body, document) {
-            Ok(()) => Self { status, headers: Vec::with_capacity(ROOM_IN_HEADERS), body: Cow::Owned(body) }
-                .with_header("content-type", content_type)
-                .with_data_headers(),
+            Ok(()) => Self {
+                status,
+                headers: Vec::with_capacity(ROOM_IN_HEADERS),
+                body: Cow::Owned(body),
+            }
+            .with_header("content-type", content_type)
+            .with_data_headers(),
             Err(error) => {
                 // Cannot happen with our own types, whose keys are strings; a page still deserves an answer.
                 tracing::error!(
@@ -114,10 +121,15 @@ impl Reply {
     }
 
     fn with_data_headers(self) -> Self {
-        self.with_header("cache-control", "no-store").with_header("x-content-type-options", "nosniff")
+        self.with_header("cache-control", "no-store")
+            .with_header("x-content-type-options", "nosniff")
     }
 
-    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn with_header(
+        mut self,
+        name: &'static str,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
         self.headers.push((name, value.into()));
         self
     }

@@ -51,7 +51,10 @@ impl<'a> RequestHeaders<'a> {
     pub fn collect<I: IntoIterator<Item = &'a [u8]>>(lines: impl Fn(&'static str) -> I) -> Self {
         let values = HEADERS.map(|name| {
             // One line, as nearly always, is not copied.
-            lines(name).into_iter().map(String::from_utf8_lossy).reduce(|lines, line| lines + ", " + line)
+            lines(name)
+                .into_iter()
+                .map(String::from_utf8_lossy)
+                .reduce(|lines, line| lines + ", " + line)
         });
         Self { values }
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, refuse_cross_site, widget,
+    Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, refuse_cross_site,
+    widget,
 };
 
 /// What becomes of a request.
@@ -72,9 +73,8 @@ impl<'a> Resource<'a> {
             ("active", None, _) => Self::ActiveJobs,
             #[cfg(feature = "openapi")]
             (crate::openapi::NAME, None, _) => Self::Description,
-            (name, None, _) => {
-                widget::find(name).map_or(Self::Job(name), |(file, is_hashed)| Self::File(file, is_hashed))
-            }
+            (name, None, _) => widget::find(name)
+                .map_or(Self::Job(name), |(file, is_hashed)| Self::File(file, is_hashed)),
             (id, Some("log"), None) => Self::Log(id),
             (id, Some("events"), None) => Self::Events(id),
             (id, Some("cancel"), None) => Self::Cancel(id),
@@ -110,7 +110,10 @@ impl ProgressApi {
                 return Route::Answered(Reply::empty(204).with_header("allow", resource.allow()));
             }
             (Resource::File(file, is_hashed), "GET" | "HEAD") => {
-                return Route::Answered(head(is_head, widget::serve(file, *is_hashed, &request.headers)));
+                return Route::Answered(head(
+                    is_head,
+                    widget::serve(file, *is_hashed, &request.headers),
+                ));
             }
             #[cfg(feature = "openapi")]
             (Resource::Description, "GET" | "HEAD") => {
@@ -175,12 +178,14 @@ impl Call {
                 None => self.api.poll(viewer, id, if_none_match).await,
             },
             Action::Log(id) => self.api.log(viewer, id, query).await,
-            Action::Events(id) => match self.api.events(viewer, id, self.last_event_id.as_deref()).await {
-                Answer::Whole(reply) => reply,
-                // Without a length, which nobody knows.
-                Answer::Events(head, _) if self.is_head => return Answer::Whole(head),
-                events @ Answer::Events(..) => return events,
-            },
+            Action::Events(id) => {
+                match self.api.events(viewer, id, self.last_event_id.as_deref()).await {
+                    Answer::Whole(reply) => reply,
+                    // Without a length, which nobody knows.
+                    Answer::Events(head, _) if self.is_head => return Answer::Whole(head),
+                    events @ Answer::Events(..) => return events,
+                }
+            }
             Action::Cancel(id) => self.api.cancel(viewer, id).await,
             Action::Delete(id) => self.api.delete(viewer, id).await,
         };

@@ -121,7 +121,10 @@ struct Built {
 static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../assets/dist/manifest.json")).unwrap_or_else(|error| {
         // A test reads the manifest as well, so what is published is readable; without hashes the files are still served.
-        tracing::error!(error = &error as &dyn std::error::Error, "the widget's manifest is not readable");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the widget's manifest is not readable"
+        );
         Manifest { files: HashMap::new() }
     })
 });
@@ -157,7 +160,8 @@ pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeade
         Some(gzipped) => (gzipped.bytes.as_slice(), Cow::Borrowed(gzipped.etag.as_str())),
         None => (file.content.as_bytes(), Cow::Owned(file.etag())),
     };
-    let reply = Reply::file(file.content_type, Cow::Borrowed(content), etag, headers.get("if-none-match"));
+    let reply =
+        Reply::file(file.content_type, Cow::Borrowed(content), etag, headers.get("if-none-match"));
     let reply = if gzipped.is_some() && reply.status == 200 {
         reply.with_header("content-encoding", "gzip")
     } else {
@@ -166,7 +170,11 @@ pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeade
     // Whatever was chosen: a cache that keeps one must not give it to those who would have got the other.
     let reply = reply.with_header("vary", "accept-encoding");
     // A year is what "for ever" is written as (RFC 9111, section 5.3; RFC 8246).
-    if is_hashed { reply.cached("public, max-age=31536000, immutable") } else { reply.cached("no-cache") }
+    if is_hashed {
+        reply.cached("public, max-age=31536000, immutable")
+    } else {
+        reply.cached("no-cache")
+    }
 }
 
 #[cfg(test)]
@@ -217,7 +225,10 @@ mod tests {
     fn who_reads_gzip_gets_the_same_file_in_fewer_bytes() {
         for (file, name) in names() {
             let plain = answer(name, None, None);
-            assert_eq!((plain.header("content-encoding"), &*plain.body), (None, file.content.as_bytes()));
+            assert_eq!(
+                (plain.header("content-encoding"), &*plain.body),
+                (None, file.content.as_bytes())
+            );
             let gzipped = answer(name, None, Some("gzip, deflate, br, zstd"));
             assert_eq!(gzipped.header("content-encoding"), Some("gzip"));
             assert_eq!(gzipped.header("content-type"), Some(file.content_type));
@@ -262,7 +273,10 @@ mod tests {
     #[test]
     fn the_words_of_a_lost_worker_are_those_of_the_core() {
         for words in [progress_core::WORKER_LOST, progress_core::WORKER_STOPPED] {
-            assert!(FILES[0].content.contains(&format!("\"{words}\":")), "messages.js translates {words:?}");
+            assert!(
+                FILES[0].content.contains(&format!("\"{words}\":")),
+                "messages.js translates {words:?}"
+            );
         }
     }
 
@@ -292,9 +306,18 @@ mod tests {
         let expected: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let manifest = std::fs::read(assets.join("dist/manifest.json")).unwrap();
         let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-        assert_eq!(manifest["source"], json!(expected), "run `npm run build` in progress-http/assets");
+        assert_eq!(
+            manifest["source"],
+            json!(expected),
+            "run `npm run build` in progress-http/assets"
+        );
         for file in FILES {
-            assert_eq!(manifest["files"][file.name]["bytes"], json!(file.content.len()), "{}", file.name);
+            assert_eq!(
+                manifest["files"][file.name]["bytes"],
+                json!(file.content.len()),
+                "{}",
+                file.name
+            );
             assert!(manifest["files"][file.name]["sha384"].is_string(), "{}", file.name);
         }
     }

@@ -42,9 +42,9 @@ pub(crate) fn json(what: &'static str, value: &Value) -> Result<String, Progress
 
 /// Entries as one JSON array, so that one statement inserts them all.
 pub(crate) fn entries(entries: &[NewEntry]) -> String {
-    let rows = entries
-        .iter()
-        .map(|entry| Value::from(vec![Some(entry.level().as_str()), entry.item(), Some(entry.message())]));
+    let rows = entries.iter().map(|entry| {
+        Value::from(vec![Some(entry.level().as_str()), entry.item(), Some(entry.message())])
+    });
     Value::Array(rows.collect()).to_string()
 }
 

@@ -151,7 +151,10 @@ macro_rules! driver {
             $bind(statement, values).fetch_all(connection).await
         }
 
-        async fn script(connection: &mut $connection, script: &'static str) -> Result<(), sqlx::Error> {
+        async fn script(
+            connection: &mut $connection,
+            script: &'static str,
+        ) -> Result<(), sqlx::Error> {
             sqlx::raw_sql(script).execute(connection).await.map(|_| ())
         }
 

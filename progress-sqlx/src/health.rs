@@ -138,7 +138,10 @@ impl<D: Dialect> State<D> {
     fn answered(&mut self) {
         self.unanswered_since = None;
         if let Some(since) = self.silent_since.take() {
-            tracing::info!(seconds = since.elapsed().as_secs(), "the progress database answers again");
+            tracing::info!(
+                seconds = since.elapsed().as_secs(),
+                "the progress database answers again"
+            );
         }
     }
 
@@ -152,7 +155,9 @@ impl<D: Dialect> State<D> {
         }
         let unanswered_since = *self.unanswered_since.get_or_insert(begun);
         if unanswered_since.elapsed() >= SILENCE {
-            tracing::warn!("nothing but time-outs: the connections to the progress database are replaced");
+            tracing::warn!(
+                "nothing but time-outs: the connections to the progress database are replaced"
+            );
             self.unanswered_since = None;
             // Those that wait for a connection are told at once; nobody waits until the last one is closed.
             drop(self.renew().close());
@@ -217,7 +222,10 @@ mod tests {
         pools.with(|state| state.was_silent(begun));
         let is_replaced = writer.is_closed();
         assert_eq!(reader.is_closed(), is_replaced, "both or none");
-        assert!(!pools.writer().is_closed() && !pools.reader().is_closed(), "what is in use is open");
+        assert!(
+            !pools.writer().is_closed() && !pools.reader().is_closed(),
+            "what is in use is open"
+        );
         is_replaced
     }
 
@@ -249,7 +257,9 @@ mod tests {
         assert!(!replaces(&pools, ago(SILENCE)), "it began with the old ones");
         pools.with(|state| assert!(state.unanswered_since.is_none()));
         assert!(!replaces(&pools, Instant::now()));
-        pools.with(|state| assert!(state.unanswered_since.is_some(), "a call of today counts again"));
+        pools.with(|state| {
+            assert!(state.unanswered_since.is_some(), "a call of today counts again")
+        });
     }
 
     #[tokio::test]
@@ -289,7 +299,9 @@ mod tests {
             drop(outcome);
             pools.with(|state| state.silent_since.is_some())
         };
-        assert!(!is_silent_after(Err(ProgressError::unavailable(sqlx::Error::WorkerCrashed))).await);
+        assert!(
+            !is_silent_after(Err(ProgressError::unavailable(sqlx::Error::WorkerCrashed))).await
+        );
         assert!(is_silent_after(Err(ProgressError::unavailable(sqlx::Error::PoolTimedOut))).await);
         assert!(is_silent_after(Err(ProgressError::unavailable(sqlx::Error::WorkerCrashed))).await);
         assert!(!is_silent_after(Err(ProgressError::invalid("a refusal is an answer"))).await);
@@ -300,7 +312,8 @@ mod tests {
 
     #[test]
     fn every_runtime_gets_a_pool_of_its_own_where_connections_need_theirs() {
-        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime =
+            || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (home, other) = (runtime(), runtime());
         let _inside = home.enter();
         let pools = pools(Origin::Server);

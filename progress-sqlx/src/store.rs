@@ -50,7 +50,12 @@ impl<D: Dialect> Body<D> {
     }
 
     pub(crate) fn on(pools: Pools<D>) -> Self {
-        Self { pools, log_limit: DEFAULT_LOG_LIMIT, deadlines: D::DEADLINES, shared: D::Shared::default() }
+        Self {
+            pools,
+            log_limit: DEFAULT_LOG_LIMIT,
+            deadlines: D::DEADLINES,
+            shared: D::Shared::default(),
+        }
     }
 
     pub(crate) async fn begin(&self) -> Result<Turn<D>, ProgressError> {
@@ -64,7 +69,11 @@ impl<D: Dialect> Body<D> {
         self.pools.within(self.deadlines.write, call).await
     }
 
-    async fn fetch(&self, statement: &'static str, values: Vec<Value>) -> Result<Vec<D::Row>, ProgressError> {
+    async fn fetch(
+        &self,
+        statement: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<D::Row>, ProgressError> {
         let call = async {
             let mut connection = self.pools.reader().acquire().await.map_err(classify)?;
             D::fetch(&mut connection, statement, values).await.map_err(classify)
@@ -85,7 +94,8 @@ impl<D: Dialect> Body<D> {
     async fn create_once(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
         // For its checks and its defaults; the times are the database's.
         let progress = Progress::new(job, DateTime::UNIX_EPOCH)?;
-        let metadata = progress.metadata.as_ref().map(|metadata| convert::json("metadata", metadata));
+        let metadata =
+            progress.metadata.as_ref().map(|metadata| convert::json("metadata", metadata));
         let values = values![
             progress.id.to_string(),
             progress.owner,
@@ -97,8 +107,9 @@ impl<D: Dialect> Body<D> {
             i64::from(progress.auto_complete),
         ];
         let mut turn = self.begin().await?;
-        let created =
-            D::change(&mut turn.transaction, D::STATEMENTS.create, values).await.map_err(classify)?;
+        let created = D::change(&mut turn.transaction, D::STATEMENTS.create, values)
+            .await
+            .map_err(classify)?;
         let created = created.ok_or(ProgressError::AlreadyExists(progress.id))?;
         let mut created = row::progress::<D>(&created)?;
         turn.commit().await?;
@@ -112,16 +123,21 @@ impl<D: Dialect> Body<D> {
         found.first().map(row::progress::<D>).transpose()
     }
 
-    pub(crate) async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
+    pub(crate) async fn get_many(
+        &self,
+        ids: &[ProgressId],
+    ) -> Result<Vec<Option<Progress>>, ProgressError> {
         let found = self.fetch(D::STATEMENTS.get_many, values![convert::list(ids.iter())]).await?;
         let found = found.iter().map(row::progress::<D>).collect::<Result<Vec<_>, _>>()?;
-        let found: HashMap<_, _> = found.into_iter().map(|progress| (progress.id, progress)).collect();
+        let found: HashMap<_, _> =
+            found.into_iter().map(|progress| (progress.id, progress)).collect();
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
     }
 
     pub(crate) async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
         // No record holds it, and PostgreSQL does not even take the question.
-        if [query.owner(), query.task_type()].into_iter().flatten().any(|text| text.contains('\0')) {
+        if [query.owner(), query.task_type()].into_iter().flatten().any(|text| text.contains('\0'))
+        {
             return Ok(ProgressPage::from_one_more(Vec::new(), query.limit()));
         }
         // No time is later than the latest integer, so the first page begins there.
@@ -157,8 +173,10 @@ impl<D: Dialect> Body<D> {
         let values = values![id.to_string(), convert::whole(after), i64::from(limit)];
         let found = self.fetch(D::STATEMENTS.entries, values).await?;
         let (last, kept) = row::log::<D>(found.first().ok_or(ProgressError::NotFound(id))?)?;
-        let entries: Vec<_> =
-            found.iter().filter_map(|found| row::entry::<D>(found).transpose()).collect::<Result<_, _>>()?;
+        let entries: Vec<_> = found
+            .iter()
+            .filter_map(|found| row::entry::<D>(found).transpose())
+            .collect::<Result<_, _>>()?;
         Ok(EntryPage {
             next_after: entries.last().map_or(after, |entry| entry.seq),
             entries,
@@ -180,9 +198,14 @@ impl<D: Dialect> Body<D> {
         }
     }
 
-    async fn update_once(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update_once(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         let mut turn = self.begin().await?;
-        let progress = update::apply::<D>(&mut turn.transaction, id, update, self.log_limit).await?;
+        let progress =
+            update::apply::<D>(&mut turn.transaction, id, update, self.log_limit).await?;
         turn.commit().await?;
         Ok(progress)
     }

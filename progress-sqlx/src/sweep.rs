@@ -34,10 +34,14 @@ impl<D: Dialect> Body<D> {
 
     async fn fail_chunk(&self, silent_for: Duration) -> Result<u32, ProgressError> {
         let mut turn = self.begin().await?;
-        let silent = D::silent(&mut turn.transaction, &mut turn.guard, silent_for).await.map_err(classify)?;
+        let silent = D::silent(&mut turn.transaction, &mut turn.guard, silent_for)
+            .await
+            .map_err(classify)?;
         if !silent.is_empty() {
             let values = values![convert::list(silent.iter()), WORKER_LOST.to_owned()];
-            D::execute(&mut turn.transaction, D::STATEMENTS.fail_silent, values).await.map_err(classify)?;
+            D::execute(&mut turn.transaction, D::STATEMENTS.fail_silent, values)
+                .await
+                .map_err(classify)?;
         }
         turn.commit().await?;
         u32::try_from(silent.len()).map_err(ProgressError::store)
@@ -69,7 +73,8 @@ impl<D: Dialect> Body<D> {
     async fn delete_chunk(&self, older_than: Duration, chunk: u32) -> Result<u32, ProgressError> {
         let mut turn = self.begin().await?;
         let old = values![convert::millis(older_than), i64::from(chunk)];
-        let old = D::fetch(&mut turn.transaction, D::STATEMENTS.old, old).await.map_err(classify)?;
+        let old =
+            D::fetch(&mut turn.transaction, D::STATEMENTS.old, old).await.map_err(classify)?;
         if !old.is_empty() {
             let ids = convert::list(ids::<D>(&old).map_err(classify)?.iter());
             let deletion = values![ids.clone()];
@@ -96,8 +101,9 @@ impl<D: Dialect> Body<D> {
         let mut turn = self.begin().await?;
         for _ in 0..LOOKS {
             let deletion = values![id.to_string()];
-            let deleted =
-                D::execute(&mut turn.transaction, D::STATEMENTS.delete, deletion).await.map_err(classify)?;
+            let deleted = D::execute(&mut turn.transaction, D::STATEMENTS.delete, deletion)
+                .await
+                .map_err(classify)?;
             if deleted > 0 {
                 delete_rest::<D>(&mut turn.transaction, convert::list(std::iter::once(id))).await?;
                 return turn.commit().await;
@@ -111,7 +117,10 @@ impl<D: Dialect> Body<D> {
     }
 }
 
-async fn delete_rest<D: Dialect>(transaction: &mut D::Connection, ids: String) -> Result<(), ProgressError> {
+async fn delete_rest<D: Dialect>(
+    transaction: &mut D::Connection,
+    ids: String,
+) -> Result<(), ProgressError> {
     for statement in [D::STATEMENTS.delete_entries, D::STATEMENTS.delete_writers] {
         D::execute(transaction, statement, values![ids.clone()]).await.map_err(classify)?;
     }

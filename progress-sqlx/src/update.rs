@@ -69,7 +69,8 @@ fn statement<D: Dialect>(
         }
         Transition::Advance => statements.advance,
         Transition::Complete(completion) => {
-            let result = completion.result().map(|result| convert::json("result", result)).transpose()?;
+            let result =
+                completion.result().map(|result| convert::json("result", result)).transpose()?;
             values.extend(values![completion.message().map(str::to_owned), result]);
             statements.complete
         }
@@ -78,7 +79,9 @@ fn statement<D: Dialect>(
             statements.fail
         }
         Transition::Cancel => statements.cancel,
-        Transition::RequestCancel => return Ok((statements.request_cancel, values![id.to_string()])),
+        Transition::RequestCancel => {
+            return Ok((statements.request_cancel, values![id.to_string()]));
+        }
     };
     Ok((statement, values))
 }
@@ -111,7 +114,8 @@ async fn finish<D: Dialect>(
     let is_at_work = matches!(update.transition(), Transition::Start | Transition::Advance);
     if is_at_work && !update.is_heartbeat() && progress.is_due_to_complete() {
         let completed =
-            D::change(transaction, D::STATEMENTS.auto_complete, values![progress.id.to_string()]).await;
+            D::change(transaction, D::STATEMENTS.auto_complete, values![progress.id.to_string()])
+                .await;
         let completed = completed
             .map_err(classify)?
             .ok_or_else(|| ProgressError::store("a job ended while its record was locked"))?;
@@ -165,6 +169,7 @@ pub(crate) async fn read<D: Dialect>(
     connection: &mut D::Connection,
     id: ProgressId,
 ) -> Result<Progress, ProgressError> {
-    let found = D::fetch(connection, D::STATEMENTS.get, values![id.to_string()]).await.map_err(classify)?;
+    let found =
+        D::fetch(connection, D::STATEMENTS.get, values![id.to_string()]).await.map_err(classify)?;
     row::progress::<D>(found.first().ok_or(ProgressError::NotFound(id))?)
 }

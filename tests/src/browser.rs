@@ -82,11 +82,13 @@ impl Browser {
     /// When it does not start; in CI also when there is none.
     pub async fn or_say_so() -> Option<Self> {
         let find = |variable, usual: &str| {
-            let path = std::env::var_os(variable).map_or_else(|| PathBuf::from(usual), PathBuf::from);
+            let path =
+                std::env::var_os(variable).map_or_else(|| PathBuf::from(usual), PathBuf::from);
             path.exists().then_some(path)
         };
         let chromium = find("CHROMIUM", "/usr/bin/chromium");
-        let Some((chromium, driver)) = chromium.zip(find("CHROMEDRIVER", "/usr/bin/chromedriver")) else {
+        let Some((chromium, driver)) = chromium.zip(find("CHROMEDRIVER", "/usr/bin/chromedriver"))
+        else {
             not_run::say("install chromium and chromium-driver, or set CHROMIUM and CHROMEDRIVER");
             return None;
         };
@@ -100,7 +102,8 @@ impl Browser {
         let driver = Program::start_until(&mut command, |line| line.contains(READY));
         let (_, port) = driver.ready_line.split_once(READY).expect("what was waited for");
         let address = format!("http://127.0.0.1:{}", port.trim_end_matches('.'));
-        let profile = tempfile::Builder::new().prefix("progress-profile-").tempdir().expect("a folder");
+        let profile =
+            tempfile::Builder::new().prefix("progress-profile-").tempdir().expect("a folder");
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(chromium, profile.path()))
             .connect(&address)
@@ -117,7 +120,8 @@ impl Browser {
 
     /// Has every page watched before its own scripts begin. The policy of the page does not apply to this.
     fn watch(&self) {
-        let command = json!({"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": {"source": WATCH}});
+        let command =
+            json!({"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": {"source": WATCH}});
         let address = format!("{}/goog/cdp/execute", self.session);
         ureq::post(address).send_json(command).expect("a browser of the Chromium family");
     }
@@ -148,7 +152,8 @@ impl Browser {
     pub async fn click(&self, selector: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let outcome = async { self.client.find(Locator::Css(selector)).await?.click().await }.await;
+            let outcome =
+                async { self.client.find(Locator::Css(selector)).await?.click().await }.await;
             let Err(error) = outcome else { return };
             assert!(Instant::now() < deadline, "{selector} cannot be clicked on: {error}");
             sleep(GLANCE).await;
@@ -265,7 +270,8 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // Killed, the driver would leave its browser behind. What is gone already is gone.
-        let ended = ureq::delete(&self.session).config().timeout_global(Some(PATIENCE)).build().call();
+        let ended =
+            ureq::delete(&self.session).config().timeout_global(Some(PATIENCE)).build().call();
         drop(ended);
     }
 }

@@ -75,7 +75,8 @@ impl Database {
 
 fn create(kind: Kind, server: &str, name: &str) {
     let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let outcome = runtime.block_on(async {
         if kind == Kind::Postgres {
             let mut connection = PgConnection::connect(server).await?;

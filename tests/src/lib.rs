@@ -58,13 +58,17 @@ impl Program {
 
     /// Starts a program and waits for the line with which it says that it is ready.
     fn start_until(command: &mut Command, is_ready: impl Fn(&str) -> bool) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let stdout = child.stdout.take().expect("a pipe");
         // Made first, so that a program that says something else is ended as well.
         let mut program = Self { child, ready_line: String::new() };
         let mut lines = BufReader::new(stdout).lines().map(|line| line.expect("a line"));
-        let ready = lines.find(|line| is_ready(line.trim())).expect("the program ended without a word");
+        let ready =
+            lines.find(|line| is_ready(line.trim())).expect("the program ended without a word");
         ready.trim().clone_into(&mut program.ready_line);
         program
     }
@@ -115,8 +119,10 @@ impl Server {
     pub fn start(command: &mut Command) -> Self {
         let program = Program::start(command);
         let line = &program.ready_line;
-        let base =
-            line.strip_prefix("listening on ").unwrap_or_else(|| panic!("unexpected: {line:?}")).to_owned();
+        let base = line
+            .strip_prefix("listening on ")
+            .unwrap_or_else(|| panic!("unexpected: {line:?}"))
+            .to_owned();
         // A failure is an answer like any other here.
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -154,7 +160,12 @@ impl Server {
     #[must_use]
     pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let request = self.agent.get(self.url(path));
-        answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).call())
+        answer(
+            headers
+                .iter()
+                .fold(request, |request, (name, value)| request.header(*name, *value))
+                .call(),
+        )
     }
 
     /// Posts a body of a content type.
@@ -176,7 +187,10 @@ impl Server {
     pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let request = self.agent.post(self.url(path));
         answer(
-            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send(body),
+            headers
+                .iter()
+                .fold(request, |request, (name, value)| request.header(*name, *value))
+                .send(body),
         )
     }
 
@@ -189,7 +203,12 @@ impl Server {
     /// # Panics
     ///
     /// When it is not so in time.
-    pub fn wait_for(&self, path: &str, patience: Duration, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for(
+        &self,
+        path: &str,
+        patience: Duration,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Value {
         let deadline = Instant::now() + patience;
         loop {
             let answer = self.get(path);
@@ -238,7 +257,10 @@ mod tests {
             (include_str!("../../progress-axum/README.md"), axum),
             (include_str!("../../progress-actix/README.md"), actix),
         ] {
-            assert!(readme.contains(&format!("```rust\n{program}```\n")), "copy src/main.rs into the README");
+            assert!(
+                readme.contains(&format!("```rust\n{program}```\n")),
+                "copy src/main.rs into the README"
+            );
             assert!(program.lines().count() < 60, "it is to fit on a page");
         }
     }

@@ -71,7 +71,8 @@ impl Network {
     /// Loses all connections there are, and those that are made until [`heal`](Self::heal): they are accepted, and nothing
     /// that is said on them arrives, nor the news of their end.
     pub fn fall_silent(&self) {
-        self.state.send_modify(|state| *state = State { losses: state.losses + 1, is_silent: true });
+        self.state
+            .send_modify(|state| *state = State { losses: state.losses + 1, is_silent: true });
     }
 
     /// Carries new connections again. Those that were lost stay so.

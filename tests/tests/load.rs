@@ -42,7 +42,10 @@ async fn a_million_items_make_a_handful_of_writes_and_an_exact_count() {
     }
     for task in tasks {
         let ended = task.await.unwrap().unwrap();
-        assert_eq!((ended.status, ended.succeeded, ended.failed), (Status::Completed, ITEMS - 100, 100));
+        assert_eq!(
+            (ended.status, ended.succeeded, ended.failed),
+            (Status::Completed, ITEMS - 100, 100)
+        );
         assert_eq!(ended.percentage(), Some(100));
         let log = store.entries(ended.id, 0, 1_000).await.unwrap();
         assert_eq!((log.entries.len(), log.dropped), (100, 0));
@@ -63,7 +66,10 @@ async fn a_job_without_items_completes_at_a_hundred_per_cent() {
     let store: Arc<dyn ProgressStore> = Arc::new(SqliteStore::connect(&url).await.unwrap());
     let id = store.create(&NewProgress::new("empty").with_total(0)).await.unwrap().id;
     let ended = Tracker::run(Arc::clone(&store), id, async |_| Ok(())).await.unwrap();
-    assert_eq!((ended.status, ended.percentage(), ended.processed()), (Status::Completed, Some(100), 0));
+    assert_eq!(
+        (ended.status, ended.percentage(), ended.processed()),
+        (Status::Completed, Some(100), 0)
+    );
 
     let title = "<script>alert(1)</script>".repeat(50_000);
     let job = store.create(&NewProgress::new("t").with_title(&title)).await.unwrap();

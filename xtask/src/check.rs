@@ -7,7 +7,8 @@ use crate::setup;
 use crate::step::{Report, command, root};
 
 /// Crates that `progress-core` must never pull in, whoever depends on it.
-const NOT_IN_CORE: [&str; 7] = ["http", "hyper", "axum", "actix-web", "sqlx", "sqlx-core", "mockall"];
+const NOT_IN_CORE: [&str; 7] =
+    ["http", "hyper", "axum", "actix-web", "sqlx", "sqlx-core", "mockall"];
 
 pub(crate) fn run() -> ExitCode {
     let mut report = Report::default();
@@ -62,7 +63,8 @@ pub(crate) fn run() -> ExitCode {
         let unpublished =
             ["invoice-mailer", "quickstart-axum", "quickstart-actix", "progress-tests", "xtask"];
         let unpublished = unpublished.map(|package| format!("--exclude={package}"));
-        let mut package = cargo(&["package", "--workspace", "--locked", "--allow-dirty", "--quiet"]);
+        let mut package =
+            cargo(&["package", "--workspace", "--locked", "--allow-dirty", "--quiet"]);
         package.args(unpublished).arg("--target-dir").arg(&folder);
         package
     });
@@ -78,9 +80,11 @@ fn started() -> u128 {
 
 /// Asserts an absence, which no build does.
 fn core_is_light(report: &mut Report) {
-    let tree =
-        command("cargo", &["tree", "--locked", "-p", "progress-core", "-e", "normal", "--prefix", "none"])
-            .output();
+    let tree = command(
+        "cargo",
+        &["tree", "--locked", "-p", "progress-core", "-e", "normal", "--prefix", "none"],
+    )
+    .output();
     let verdict = match tree {
         Ok(tree) if tree.status.success() => {
             let text = String::from_utf8_lossy(&tree.stdout);

@@ -29,13 +29,26 @@ pub(crate) fn quick(servers: &Servers) -> Command {
 
 /// Builds the suite and the server that it asks, which stands beside it.
 pub(crate) fn programs(profile: &str) -> Command {
-    command("cargo", &["build", "--quiet", "--locked", profile, "--package", "progress-tests", "--bins"])
+    command(
+        "cargo",
+        &["build", "--quiet", "--locked", profile, "--package", "progress-tests", "--bins"],
+    )
 }
 
 fn suite(profile: &str) -> Command {
     let mut prove = command(
         "cargo",
-        &["run", "--quiet", "--locked", profile, "--package", "progress-tests", "--bin", "prove", "--"],
+        &[
+            "run",
+            "--quiet",
+            "--locked",
+            profile,
+            "--package",
+            "progress-tests",
+            "--bin",
+            "prove",
+            "--",
+        ],
     );
     // The suite says what it leaves out for want of these, and whether that is a failure.
     for (variable, found) in [

@@ -79,7 +79,15 @@ fn postgres() -> Result<Postgres, String> {
     let folder = Folder::new("postgres", "postgres")?;
     let data = folder.path.join("data");
     let mut create = as_user("postgres", &programs.join("initdb"));
-    run(create.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]))?;
+    run(create.arg("-D").arg(&data).args([
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]))?;
     let [certificate, key] = certificate(&folder, "postgres")?;
     // First come, first served: these stand before the lines by which everybody is let in.
     let entrances = data.join("pg_hba.conf");
@@ -129,7 +137,8 @@ impl Drop for Postgres {
 
 /// The newest of those that are installed.
 fn postgres_programs() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin"));
+    let versions =
+        fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin"));
     versions.filter(|programs| programs.join("initdb").exists()).max_by_key(|programs| {
         let version = programs.parent().and_then(Path::file_name).and_then(|name| name.to_str());
         version.and_then(|version| version.parse::<u32>().ok())
@@ -146,7 +155,8 @@ struct MariaDb {
 
 /// Starts one, which takes about two seconds; installs it when it is missing and we may.
 fn mariadb() -> Result<MariaDb, String> {
-    let programs = ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db", "/usr/bin/mariadb"].map(Path::new);
+    let programs =
+        ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db", "/usr/bin/mariadb"].map(Path::new);
     if !programs.iter().all(|program| program.exists()) {
         install(&["mariadb-server"])?;
     }
@@ -159,7 +169,12 @@ fn mariadb() -> Result<MariaDb, String> {
     run(create.arg(option("--datadir", &data)))?;
     let port = free_port()?;
     let mut start = as_user("mysql", server);
-    start.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"]);
+    start.args([
+        "--no-defaults",
+        "--bind-address=127.0.0.1",
+        "--skip-log-bin",
+        "--skip-name-resolve",
+    ]);
     // Nothing here outlives the machine, so nothing waits for the disk, but commits are handed to the system at once.
     start.args(["--innodb-flush-log-at-trx-commit=2", "--max-connections=200"]);
     start.args([option("--datadir", &data), option("--socket", &socket), format!("--port={port}")]);
@@ -200,8 +215,21 @@ fn certificate(folder: &Folder, user: &str) -> Result<[PathBuf; 2], String> {
     let file = |name: &str| folder.path.join(name);
     let create = |name: &str, certificate: &Path, key: &Path| {
         let mut create = as_user(user, Path::new("openssl"));
-        create.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-        create.args(["-days", "2", "-subj", name]).arg("-out").arg(certificate).arg("-keyout").arg(key);
+        create.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ]);
+        create
+            .args(["-days", "2", "-subj", name])
+            .arg("-out")
+            .arg(certificate)
+            .arg("-keyout")
+            .arg(key);
         create
     };
     let [authority, authority_key] = [AUTHORITY, "authority.key"].map(file);
@@ -209,7 +237,12 @@ fn certificate(folder: &Folder, user: &str) -> Result<[PathBuf; 2], String> {
     let [certificate, key] = ["server.pem", "server.key"].map(file);
     let mut server = create("/CN=a server for tests", &certificate, &key);
     server.arg("-CA").arg(&authority).arg("-CAkey").arg(&authority_key);
-    server.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    server.args([
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ]);
     run(&mut server)?;
     Ok([certificate, key])
 }

@@ -13,18 +13,22 @@ const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 /// Whether a program answers.
 fn answers(program: &str, argument: &str) -> bool {
-    let status = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status =
+        Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
 /// Installs a Debian package, if this is a machine on which we may.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     let names = packages.join(" ");
-    let advice =
-        format!("install {names} first (as root on Debian or Ubuntu, this command does it by itself)");
+    let advice = format!(
+        "install {names} first (as root on Debian or Ubuntu, this command does it by itself)"
+    );
     let is_debian = Path::new("/etc/debian_version").exists() && answers("apt-get", "--version");
-    let is_root =
-        Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    let is_root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     if !is_debian || !is_root {
         return Err(advice);
     }
@@ -61,7 +65,8 @@ pub(crate) fn faketime() -> Result<PathBuf, String> {
         Some(library) => Ok(library),
         None => {
             install(&["libfaketime"])?;
-            known().ok_or_else(|| "libfaketime was installed, and is not where it belongs".to_owned())
+            known()
+                .ok_or_else(|| "libfaketime was installed, and is not where it belongs".to_owned())
         }
     }
 }

@@ -49,11 +49,13 @@ impl Database {
         let database = match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => Self::Sqlite(open_file(url).await?),
             Some("postgres" | "postgresql") => {
-                let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+                let pool =
+                    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
                 Self::Postgres(pool.connect(url).await?)
             }
             _ => {
-                let pool = MySqlPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+                let pool =
+                    MySqlPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
                 Self::MySql(pool.connect(url).await?)
             }
         };
@@ -80,6 +82,7 @@ async fn open_file(url: &str) -> Result<SqlitePool, sqlx::Error> {
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(PATIENCE);
     // A database in memory lives as long as its connections.
-    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).idle_timeout(None).max_lifetime(None);
+    let pool =
+        SqlitePoolOptions::new().max_connections(CONNECTIONS).idle_timeout(None).max_lifetime(None);
     pool.connect_with(options).await
 }

@@ -34,7 +34,12 @@ impl Deliveries {
     /// # Errors
     ///
     /// When the database does not take it.
-    pub async fn note(&self, job: ProgressId, number: u32, delivery: &Delivery) -> Result<(), sqlx::Error> {
+    pub async fn note(
+        &self,
+        job: ProgressId,
+        number: u32,
+        delivery: &Delivery,
+    ) -> Result<(), sqlx::Error> {
         let insert = "INSERT INTO deliveries (job_id, number, outcome, detail) ";
         let inserted = on!(self.database, pool => {
             let mut query = QueryBuilder::new(insert);

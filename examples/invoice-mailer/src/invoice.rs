@@ -167,14 +167,16 @@ mod tests {
 
     #[test]
     fn a_known_share_of_addresses_is_refused() {
-        let starting =
-            |word: &str| (1..=10_000).filter(|n| Invoice::sample(*n).email.starts_with(word)).count();
+        let starting = |word: &str| {
+            (1..=10_000).filter(|n| Invoice::sample(*n).email.starts_with(word)).count()
+        };
         assert_eq!((starting("gone"), starting("later")), (400, 250));
     }
 
     #[test]
     fn every_customer_gets_an_invoice() {
-        let customers: HashSet<_> = (1..=1_000).map(|number| Invoice::sample(number).customer).collect();
+        let customers: HashSet<_> =
+            (1..=1_000).map(|number| Invoice::sample(number).customer).collect();
         assert_eq!(customers.len(), CUSTOMERS.len());
     }
 

@@ -114,7 +114,10 @@ impl Sending {
             Ok(()) => Delivery { outcome: "sent".to_owned(), detail: String::new() },
             Err(error) => {
                 let outcome = if error.is_unreachable() { "failed" } else { "refused" };
-                Delivery { outcome: outcome.to_owned(), detail: error.describe(order.language).to_owned() }
+                Delivery {
+                    outcome: outcome.to_owned(),
+                    detail: error.describe(order.language).to_owned(),
+                }
             }
         };
         let deadline = Instant::now() + PATIENCE;

@@ -42,7 +42,8 @@ impl Language {
 
 fn chosen(headers: &HeaderMap) -> Option<Language> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|cookie| cookie.split_once('='));
+    let mut pairs =
+        cookies.flat_map(|value| value.split(';')).filter_map(|cookie| cookie.split_once('='));
     pairs.find(|(name, _)| name.trim() == COOKIE_NAME).and_then(|(_, tag)| Language::from_tag(tag))
 }
 
@@ -51,7 +52,8 @@ fn preferred(headers: &HeaderMap) -> Option<Language> {
     let mut best = None;
     for wish in headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?.split(',') {
         let (tag, parameter) = wish.split_once(';').unwrap_or((wish, "q=1"));
-        let weight = parameter.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
+        let weight =
+            parameter.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
         let (Some(language), Some(weight)) = (Language::from_tag(tag), weight) else {
             continue;
         };
@@ -80,7 +82,9 @@ impl Language {
 
     pub(crate) fn server_away(self) -> &'static str {
         match self {
-            Self::English => "The mail server cannot be reached; the remaining invoices were not sent.",
+            Self::English => {
+                "The mail server cannot be reached; the remaining invoices were not sent."
+            }
             Self::French => {
                 "Le serveur de messagerie est injoignable ; les factures restantes n’ont pas été envoyées."
             }
@@ -90,7 +94,9 @@ impl Language {
     pub(crate) fn stopped(self) -> &'static str {
         match self {
             Self::English => "The program was stopped; the remaining invoices were not sent.",
-            Self::French => "Le programme a été arrêté ; les factures restantes n’ont pas été envoyées.",
+            Self::French => {
+                "Le programme a été arrêté ; les factures restantes n’ont pas été envoyées."
+            }
         }
     }
 

@@ -85,7 +85,8 @@ impl Mailer {
     /// server may have taken the mail all the same.
     pub async fn send(&self, invoice: &Invoice) -> Result<(), SendError> {
         let message = compose(invoice)?;
-        self.hold(Dialogue::Mail { envelope: message.envelope().clone(), raw: message.formatted() }).await
+        self.hold(Dialogue::Mail { envelope: message.envelope().clone(), raw: message.formatted() })
+            .await
     }
 
     async fn hold(&self, dialogue: Dialogue) -> Result<(), SendError> {
@@ -99,7 +100,10 @@ impl Mailer {
 impl fmt::Debug for Mailer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What the URL became may hold parts of the password, if the password was not escaped as it should be.
-        formatter.debug_struct("Mailer").field("time_limit", &self.time_limit).finish_non_exhaustive()
+        formatter
+            .debug_struct("Mailer")
+            .field("time_limit", &self.time_limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +118,9 @@ impl Dialogue {
     async fn hold(&self, transport: &Transport) -> Result<bool, smtp::Error> {
         match self {
             Dialogue::Check => transport.test_connection().await,
-            Dialogue::Mail { envelope, raw } => transport.send_raw(envelope, raw).await.map(|_| true),
+            Dialogue::Mail { envelope, raw } => {
+                transport.send_raw(envelope, raw).await.map(|_| true)
+            }
         }
     }
 }
@@ -206,8 +212,10 @@ fn compose(invoice: &Invoice) -> Result<Message, SendError> {
         invoice.issued.format("%-d %B %Y"),
         invoice.amount(),
     );
-    let document = Attachment::new(invoice.file_name())
-        .body(pdf::render(invoice), ContentType::parse("application/pdf").map_err(SendError::message)?);
+    let document = Attachment::new(invoice.file_name()).body(
+        pdf::render(invoice),
+        ContentType::parse("application/pdf").map_err(SendError::message)?,
+    );
     Message::builder()
         .message_id(Some(id))
         .from(Mailbox::new(Some("Billing".to_owned()), sender))

@@ -31,7 +31,9 @@ const TIME_TO_END: Duration = Duration::from_secs(4);
 struct Unusable(String);
 
 impl Unusable {
-    fn because(what: &str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Self + use<'_> {
+    fn because(
+        what: &str,
+    ) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Self + use<'_> {
         move |error| Self(format!("{what}: {}", chain(&*error)))
     }
 }
@@ -42,7 +44,11 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Stdout is for the address, which scripts read.
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .init();
     match run(settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(Unusable(reason)) => {
@@ -60,7 +66,8 @@ async fn run(settings: Settings) -> Result<(), Unusable> {
         None if role.serves() => Some(Arc::new(catch(&settings.catcher).await?)),
         _ => None,
     };
-    let mailer = if role.works() { Some(mailer(&settings, catcher.as_deref()).await?) } else { None };
+    let mailer =
+        if role.works() { Some(mailer(&settings, catcher.as_deref()).await?) } else { None };
     let (store, database) = open(&settings).await?;
     let deliveries = Deliveries::new(database.clone());
     let app = App { store, queue: Queue::new(database), deliveries, catcher };
@@ -94,7 +101,12 @@ async fn run(settings: Settings) -> Result<(), Unusable> {
     Ok(())
 }
 
-fn worker(settings: &Settings, app: &App, mailer: Mailer, stopping: watch::Receiver<bool>) -> Worker {
+fn worker(
+    settings: &Settings,
+    app: &App,
+    mailer: Mailer,
+    stopping: watch::Receiver<bool>,
+) -> Worker {
     let sending = Sending {
         mailer: Arc::new(mailer),
         deliveries: app.deliveries.clone(),
@@ -123,15 +135,16 @@ fn say(line: &str) {
 
 async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Unusable> {
     let listener = TcpListener::bind(address).await;
-    let listener = listener.and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    let listener =
+        listener.and_then(|listener| listener.local_addr().map(|address| (listener, address)));
     listener.map_err(|error| Unusable::because(&format!("--listen {address}"))(error.into()))
 }
 
 /// The catcher belongs to the pages, which show what it caught.
 async fn catch(address: &str) -> Result<Catcher, Unusable> {
     let catcher = Catcher::start_at(address).await;
-    let catcher =
-        catcher.map_err(|error| Unusable::because(&format!("--catcher {address}"))(error.into()))?;
+    let catcher = catcher
+        .map_err(|error| Unusable::because(&format!("--catcher {address}"))(error.into()))?;
     tracing::info!(
         "the mail catcher is SMTP_URL={} for workers that are processes of their own",
         catcher.url()
@@ -185,10 +198,12 @@ fn database_url(settings: &Settings) -> Result<(String, String), Unusable> {
         None => {
             let folder = &settings.data_dir;
             let what = format!("--data-dir {}", folder.display());
-            std::fs::create_dir_all(folder).map_err(|error| Unusable(format!("{what}: {error}")))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Unusable(format!("{what}: {error}")))?;
             let path = folder.join("invoice-mailer.db");
-            let path =
-                path.to_str().ok_or_else(|| Unusable("--data-dir: the path must be UTF-8".to_owned()))?;
+            let path = path
+                .to_str()
+                .ok_or_else(|| Unusable("--data-dir: the path must be UTF-8".to_owned()))?;
             Ok((what, format!("sqlite://{path}")))
         }
     }

@@ -40,7 +40,10 @@ const FILES: [(&str, &str, &str); 14] = [
 /// `/`, `/outbox`, and what they load from `/page/…`.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
-        .route("/", get(async |choice, headers: HeaderMap| page(choice, &headers, |pages| &pages.invoices)))
+        .route(
+            "/",
+            get(async |choice, headers: HeaderMap| page(choice, &headers, |pages| &pages.invoices)),
+        )
         .route(
             "/outbox",
             get(async |choice, headers: HeaderMap| page(choice, &headers, |pages| &pages.outbox)),
@@ -74,13 +77,16 @@ fn page(
         Language::English => &*IN_ENGLISH,
         Language::French => &*IN_FRENCH,
     };
-    let headers = [(CONTENT_TYPE, HTML), (CACHE_CONTROL, "no-cache"), (VARY, "accept-language, cookie")];
+    let headers =
+        [(CONTENT_TYPE, HTML), (CACHE_CONTROL, "no-cache"), (VARY, "accept-language, cookie")];
     let response = (headers, which(pages).clone());
     match chosen {
         // A year; and not for requests that other sites make.
         Some(language) => {
-            let cookie =
-                format!("{COOKIE_NAME}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", language.tag());
+            let cookie = format!(
+                "{COOKIE_NAME}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly",
+                language.tag()
+            );
             ([(SET_COOKIE, cookie)], response).into_response()
         }
         None => response.into_response(),
@@ -188,11 +194,15 @@ mod tests {
         for name in &known {
             // Some names are put together: `job_` and a state, a name and the form of its plural.
             let parts: Vec<_> = name.split('_').collect();
-            let is_composed =
-                ["job", "invoice"].contains(&parts[0]) || ["one", "other"].contains(parts.last().unwrap());
-            let is_used =
-                [format!("{{{{{name}}}}}"), format!("'{name}'")].iter().any(|use_| all.contains(use_));
-            assert!(is_used || is_composed || all.contains(&format!("text({name})")), "{name} is not used");
+            let is_composed = ["job", "invoice"].contains(&parts[0])
+                || ["one", "other"].contains(parts.last().unwrap());
+            let is_used = [format!("{{{{{name}}}}}"), format!("'{name}'")]
+                .iter()
+                .any(|use_| all.contains(use_));
+            assert!(
+                is_used || is_composed || all.contains(&format!("text({name})")),
+                "{name} is not used"
+            );
         }
     }
 

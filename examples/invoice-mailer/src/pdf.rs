@@ -24,7 +24,9 @@ pub fn render(invoice: &Invoice) -> Vec<u8> {
     page.resources().fonts().pair(REGULAR, regular).pair(BOLD, bold);
     page.finish();
     for (id, base) in [(regular, "Helvetica"), (bold, "Helvetica-Bold")] {
-        pdf.type1_font(id).base_font(Name(base.as_bytes())).encoding_predefined(Name(b"WinAnsiEncoding"));
+        pdf.type1_font(id)
+            .base_font(Name(base.as_bytes()))
+            .encoding_predefined(Name(b"WinAnsiEncoding"));
     }
     pdf.document_info(information)
         .title(TextStr(&format!("Invoice {}", invoice.reference)))
@@ -50,7 +52,11 @@ fn draw_head(sheet: &mut Sheet, invoice: &Invoice) {
     sheet.text(BOLD, 13.0, INK, LEFT, 665.0, &clipped(&invoice.customer, 34));
     sheet.text(REGULAR, 10.0, INK, LEFT, 649.0, &clipped(&invoice.email, 56));
     let issued = invoice.issued.format("%-d %B %Y").to_string();
-    let facts = [("REFERENCE", invoice.reference.as_str()), ("DATE", &issued), ("PAYMENT", "within 30 days")];
+    let facts = [
+        ("REFERENCE", invoice.reference.as_str()),
+        ("DATE", &issued),
+        ("PAYMENT", "within 30 days"),
+    ];
     for ((label, value), y) in facts.into_iter().zip([684.0, 665.0, 646.0]) {
         sheet.text(BOLD, 8.0, GREY, 364.0, y, label);
         sheet.text(REGULAR, 10.0, INK, 440.0, y, value);
@@ -133,10 +139,18 @@ fn lines(invoice: &Invoice) -> Vec<Line> {
         let unit_cents = left / 5 * 2 / quantity;
         if unit_cents > 0 {
             left -= unit_cents * quantity;
-            rows.push(Line { description: SERVICES[(first + step) % SERVICES.len()], quantity, unit_cents });
+            rows.push(Line {
+                description: SERVICES[(first + step) % SERVICES.len()],
+                quantity,
+                unit_cents,
+            });
         }
     }
-    rows.push(Line { description: SERVICES[(first + 2) % SERVICES.len()], quantity: 1, unit_cents: left });
+    rows.push(Line {
+        description: SERVICES[(first + 2) % SERVICES.len()],
+        quantity: 1,
+        unit_cents: left,
+    });
     rows
 }
 
@@ -166,7 +180,14 @@ impl Sheet {
         self.figure_in_current_colour(font, size, right, y, text);
     }
 
-    fn figure_in_current_colour(&mut self, font: Name<'_>, size: f32, right: f32, y: f32, text: &str) {
+    fn figure_in_current_colour(
+        &mut self,
+        font: Name<'_>,
+        size: f32,
+        right: f32,
+        y: f32,
+        text: &str,
+    ) {
         // Widths from the metrics of both Helveticas: digits and the euro sign 0.556 em, comma and point half of it.
         let width: f32 = text.chars().map(|c| if ",.".contains(c) { 0.278 } else { 0.556 }).sum();
         self.show(font, size, right - width * size, y, text);
@@ -258,9 +279,16 @@ mod tests {
         assert!(entries.next().unwrap().ends_with("65535 f"));
         for (number, entry) in (1..8).zip(entries) {
             let offset: usize = entry[..10].parse().unwrap();
-            assert!(file[char_offset(&file, offset)..].starts_with(&format!("{number} 0 obj")), "{entry}");
+            assert!(
+                file[char_offset(&file, offset)..].starts_with(&format!("{number} 0 obj")),
+                "{entry}"
+            );
         }
-        assert!(file.contains("/Root 1 0 R") && file.contains("/Info 5 0 R") && file.contains("/Size 8"));
+        assert!(
+            file.contains("/Root 1 0 R")
+                && file.contains("/Info 5 0 R")
+                && file.contains("/Size 8")
+        );
         let (_, body) = file.split_once("\nstream\n").unwrap();
         let length = file.split("/Length ").nth(1).unwrap().split_whitespace().next().unwrap();
         let stream = body.split("\nendstream").next().unwrap();

@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use progress_axum::{
-    Delta, NewProgress, ProgressError, ProgressId, ProgressQuery, ProgressStore, ProgressUpdate, Status,
+    Delta, NewProgress, ProgressError, ProgressId, ProgressQuery, ProgressStore, ProgressUpdate,
+    Status,
 };
 use sqlx::QueryBuilder;
 

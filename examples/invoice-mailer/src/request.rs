@@ -52,7 +52,9 @@ impl Mistake {
                     Language::English => {
                         format!("The number of invoices is a whole number from 1 to {MAX_COUNT}.")
                     }
-                    Language::French => format!("Le nombre de factures est un entier de 1 à {MAX_COUNT}."),
+                    Language::French => {
+                        format!("Le nombre de factures est un entier de 1 à {MAX_COUNT}.")
+                    }
                 };
             }
             Self::Title => ("The title is text.", "Le titre est un texte."),
@@ -86,7 +88,8 @@ impl SendRequest {
             let mut fields = Map::new();
             for (name, value) in form_urlencoded::parse(body) {
                 // What a form sends is text; a number in it is one here.
-                let value = value.parse::<u64>().map_or_else(|_| Value::from(value.as_ref()), Value::from);
+                let value =
+                    value.parse::<u64>().map_or_else(|_| Value::from(value.as_ref()), Value::from);
                 fields.insert(name.into_owned(), value);
             }
             fields
@@ -135,11 +138,14 @@ mod tests {
         assert_eq!(read(JSON, "{}"), Ok(DEFAULT_COUNT));
         assert_eq!(read(JSON, "{\"count\": 100000}"), Ok(100_000));
         assert_eq!(read(FORM, "count=1"), Ok(1));
-        for bad in ["0", "-1", "\"x\"", "1000000000000", "100001", "1.5", "null", "true", "[1]", "1e3"] {
+        for bad in
+            ["0", "-1", "\"x\"", "1000000000000", "100001", "1.5", "null", "true", "[1]", "1e3"]
+        {
             let error = read(JSON, &format!("{{\"count\": {bad}}}")).unwrap_err();
             assert_eq!(error, Mistake::Count, "{bad}");
         }
-        for bad in ["count=0", "count=-1", "count=x", "count=", "count=1000000000000", "count=%00"] {
+        for bad in ["count=0", "count=-1", "count=x", "count=", "count=1000000000000", "count=%00"]
+        {
             assert_eq!(read(FORM, bad), Err(Mistake::Count), "{bad}");
         }
         for bad in ["[]", "5", "{", "{\"cuont\": 5}", "\u{0}"] {

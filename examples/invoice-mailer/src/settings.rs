@@ -27,11 +27,21 @@ pub struct Settings {
     pub role: Role,
 
     /// Where to listen; port 0 takes any free one
-    #[arg(long, env = "INVOICE_MAILER_LISTEN", default_value = "127.0.0.1:3000", value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        env = "INVOICE_MAILER_LISTEN",
+        default_value = "127.0.0.1:3000",
+        value_name = "HOST:PORT"
+    )]
     pub listen: String,
 
     /// Where the database goes, unless DATABASE_URL says otherwise
-    #[arg(long, env = "INVOICE_MAILER_DATA", default_value = "invoice-mailer-data", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "INVOICE_MAILER_DATA",
+        default_value = "invoice-mailer-data",
+        value_name = "DIR"
+    )]
     pub data_dir: PathBuf,
 
     /// The database, such as sqlite:///var/lib/invoices.db, postgres://user:password@host/db or mysql://…
@@ -43,7 +53,12 @@ pub struct Settings {
     pub smtp_url: Option<String>,
 
     /// Where the built-in mail catcher listens, without an SMTP_URL; port 0 takes any free one
-    #[arg(long, env = "INVOICE_MAILER_CATCHER", default_value = "127.0.0.1:0", value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        env = "INVOICE_MAILER_CATCHER",
+        default_value = "127.0.0.1:0",
+        value_name = "HOST:PORT"
+    )]
     pub catcher: String,
 
     /// How many jobs a worker does at once

@@ -65,7 +65,10 @@ impl From<Operator> for Viewer {
 /// The whole application.
 pub fn router(app: App) -> Router {
     let header = |name: &'static str, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+        SetResponseHeaderLayer::if_not_present(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
     };
     Router::new()
         .merge(pages::router())
@@ -82,8 +85,9 @@ pub fn router(app: App) -> Router {
 
 fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
-    let body =
-        Json(json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail}));
+    let body = Json(
+        json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail}),
+    );
     (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 
@@ -97,7 +101,8 @@ async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Respon
         Ok(request) => request,
         Err(mistake) => return problem(StatusCode::BAD_REQUEST, &mistake.describe(language)),
     };
-    let mut job = NewProgress::new(TASK_TYPE).with_owner(OWNER).with_total(u64::from(request.count));
+    let mut job =
+        NewProgress::new(TASK_TYPE).with_owner(OWNER).with_total(u64::from(request.count));
     if let Some(title) = request.title {
         job = job.with_title(title);
     }
@@ -106,7 +111,11 @@ async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Respon
         Ok(()) => {
             let id = order.job.to_string();
             let location = format!("/progress/{id}");
-            (StatusCode::ACCEPTED, [(LOCATION, location)], Json(json!({"success": true, "job_id": id})))
+            (
+                StatusCode::ACCEPTED,
+                [(LOCATION, location)],
+                Json(json!({"success": true, "job_id": id})),
+            )
                 .into_response()
         }
         Err(error) => {
@@ -134,7 +143,11 @@ fn usual() -> u32 {
 }
 
 /// The invoices, 200 at a time, with what became of each in a job.
-async fn invoices(State(app): State<App>, headers: HeaderMap, Query(rows): Query<Rows>) -> Response {
+async fn invoices(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(rows): Query<Rows>,
+) -> Response {
     let total = rows.total.clamp(1, MAX_COUNT);
     let from = rows.from.clamp(1, total);
     let to = total.min(from + DEFAULT_COUNT - 1);
@@ -186,7 +199,8 @@ async fn outbox(State(app): State<App>) -> Response {
 
 async fn attachment(State(app): State<App>, headers: HeaderMap, Path(id): Path<u64>) -> Response {
     let mail = app.catcher.and_then(|catcher| catcher.message(id));
-    let attachment = mail.and_then(|mail| Some((mail.attachment()?, mail.summary.attachment?.name)));
+    let attachment =
+        mail.and_then(|mail| Some((mail.attachment()?, mail.summary.attachment?.name)));
     let Some((bytes, name)) = attachment else {
         return problem(StatusCode::NOT_FOUND, Language::of(&headers).no_such_mail());
     };

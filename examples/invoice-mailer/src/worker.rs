@@ -44,14 +44,18 @@ impl Worker {
             match &outcome {
                 Ok(_) if is_failing => tracing::info!("the queue is readable again"),
                 Err(error) if !is_failing => {
-                    tracing::warn!(error = &**error, "no job can be taken at the moment, it is tried again");
+                    tracing::warn!(
+                        error = &**error,
+                        "no job can be taken at the moment, it is tried again"
+                    );
                 }
                 _ => {}
             }
             is_failing = outcome.is_err();
             if !matches!(outcome, Ok(true)) {
                 // Ends early when the program does.
-                let _ = tokio::time::timeout(PAUSE, self.stopping.wait_for(|stopping| *stopping)).await;
+                let _ =
+                    tokio::time::timeout(PAUSE, self.stopping.wait_for(|stopping| *stopping)).await;
             }
         }
     }

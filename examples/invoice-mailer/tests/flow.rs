@@ -19,7 +19,12 @@ fn program(data: &Path, arguments: &[&str]) -> Command {
 }
 
 fn assert_problem(answer: &Answer, status: u16) {
-    assert_eq!((answer.status, &answer.json["status"]), (status, &json!(status)), "{}", answer.text);
+    assert_eq!(
+        (answer.status, &answer.json["status"]),
+        (status, &json!(status)),
+        "{}",
+        answer.text
+    );
 }
 
 #[test]
@@ -49,8 +54,12 @@ fn two_hundred_invoices_go_out_and_every_refusal_is_told() {
     let id = job.rsplit('/').next().unwrap();
     let table = server.get(&format!("/invoices?job={id}&total=200")).json;
     let with = |outcome: &str| {
-        table["invoices"].as_array().unwrap().iter().filter(|invoice| invoice["outcome"] == outcome).count()
-            as u64
+        table["invoices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|invoice| invoice["outcome"] == outcome)
+            .count() as u64
     };
     assert_eq!((with("sent"), with("refused"), with("waiting")), (200 - refused, refused, 0));
 }
@@ -63,7 +72,10 @@ fn ten_jobs_at_once_are_ten_exact_counts() {
     let mut sent = 0;
     for job in &jobs {
         let record = server.wait_for(job, PATIENCE, is_finished);
-        assert_eq!((&record["status"], &record["processed_items"]), (&json!("completed"), &json!(30)));
+        assert_eq!(
+            (&record["status"], &record["processed_items"]),
+            (&json!("completed"), &json!(30))
+        );
         sent += number(&record, "success_count");
     }
     assert_eq!(caught(&server), sent);
@@ -91,7 +103,8 @@ fn a_killed_job_is_lost_within_a_minute_and_the_next_one_runs() {
     let arguments = ["--delay-ms", "20"];
     let server = Server::start(&mut program(data.path(), &arguments));
     let job = send(&server, 10_000);
-    let shown = server.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(50));
+    let shown =
+        server.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(50));
     server.kill();
 
     let server = Server::start(&mut program(data.path(), &arguments));
@@ -102,8 +115,14 @@ fn a_killed_job_is_lost_within_a_minute_and_the_next_one_runs() {
         "a count that was shown is lost"
     );
     let lost = server.wait_for(&job, PATIENCE, is_finished);
-    assert_eq!((&lost["status"], &lost["error_message"]), (&json!("failed"), &json!("worker lost")));
-    assert_eq!(lost["processed_items"], found["processed_items"], "the counts are those last flushed");
+    assert_eq!(
+        (&lost["status"], &lost["error_message"]),
+        (&json!("failed"), &json!("worker lost"))
+    );
+    assert_eq!(
+        lost["processed_items"], found["processed_items"],
+        "the counts are those last flushed"
+    );
     assert_eq!(server.get("/progress?limit=1").json["jobs"][0]["status"], "failed");
 
     let next = send(&server, 5);
@@ -122,13 +141,18 @@ fn a_polite_end_keeps_every_count() {
     let server = Server::start(&mut program(data.path(), &arguments));
     let record = server.get(&job).json;
     assert_eq!(record["status"], "failed");
-    assert!(record["error_message"].as_str().unwrap().starts_with("The program was stopped"), "{record}");
+    assert!(
+        record["error_message"].as_str().unwrap().starts_with("The program was stopped"),
+        "{record}"
+    );
     assert_eq!(number(&record, "processed_items"), noted(&server, &job, 10_000).0);
     // The mails under way had their mail server to the end.
     let log = server.get(&format!("{job}/log?limit=1000")).json;
-    let messages = log["entries"].as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap());
-    let others: Vec<_> =
-        messages.filter(|message| !["550", "451"].iter().any(|code| message.starts_with(code))).collect();
+    let messages =
+        log["entries"].as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap());
+    let others: Vec<_> = messages
+        .filter(|message| !["550", "451"].iter().any(|code| message.starts_with(code)))
+        .collect();
     assert!(others.is_empty(), "{others:?}");
 }
 
@@ -170,11 +194,19 @@ fn what_cannot_be_done_is_said() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&mut program(data.path(), &["--delay-ms", "0"]));
     for count in ["0", "-1", "\"x\"", "1000000000000"] {
-        let answer = server.post("/invoices/send", "application/json", &format!("{{\"count\": {count}}}"));
+        let answer =
+            server.post("/invoices/send", "application/json", &format!("{{\"count\": {count}}}"));
         assert_problem(&answer, 400);
-        assert!(answer.json["detail"].as_str().unwrap().contains("from 1 to 100000"), "{}", answer.text);
+        assert!(
+            answer.json["detail"].as_str().unwrap().contains("from 1 to 100000"),
+            "{}",
+            answer.text
+        );
     }
-    assert_problem(&server.post("/invoices/send", "application/x-www-form-urlencoded", "count=x"), 400);
+    assert_problem(
+        &server.post("/invoices/send", "application/x-www-form-urlencoded", "count=x"),
+        400,
+    );
     assert_eq!(server.get("/progress").json["count"], 0, "a refused request left a job behind");
 
     let unknown = server.get("/progress/67e55044-10b1-426f-9247-bb680e5fe0c8");

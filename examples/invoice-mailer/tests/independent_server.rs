@@ -32,11 +32,14 @@ impl MailServer {
             .unwrap_or_else(|error| panic!("AIOSMTPD_PYTHON={python} does not start: {error}"));
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").map(|address| format!("smtp://{address}"));
+        let address =
+            line.trim().strip_prefix("listening on ").map(|address| format!("smtp://{address}"));
         let Some(url) = address else {
             let _ = process.kill();
             let ending = process.wait().unwrap();
-            panic!("the independent server did not start ({ending}): is aiosmtpd installed for {python}?");
+            panic!(
+                "the independent server did not start ({ending}): is aiosmtpd installed for {python}?"
+            );
         };
         MailServer { process, url }
     }
@@ -62,7 +65,9 @@ fn refusal(invoice: &Invoice) -> Option<String> {
 #[test]
 fn an_independent_server_gets_as_many_mails_as_the_job_reports_each_once() {
     let Ok(python) = std::env::var("AIOSMTPD_PYTHON") else {
-        println!("NOT RUN: no independent mail server, set AIOSMTPD_PYTHON to a Python that has aiosmtpd");
+        println!(
+            "NOT RUN: no independent mail server, set AIOSMTPD_PYTHON to a Python that has aiosmtpd"
+        );
         assert_ne!(
             std::env::var("CI").as_deref(),
             Ok("true"),
@@ -74,12 +79,16 @@ fn an_independent_server_gets_as_many_mails_as_the_job_reports_each_once() {
     let (data, mails) = (folder.path().join("data"), folder.path().join("mails"));
     let mail_server = MailServer::start(&python, &mails);
     let mut program = Command::new(env!("CARGO_BIN_EXE_invoice-mailer"));
-    program.args(["--listen", "127.0.0.1:0", "--delay-ms", "0", "--in-flight", "8", "--data-dir"]).arg(&data);
+    program
+        .args(["--listen", "127.0.0.1:0", "--delay-ms", "0", "--in-flight", "8", "--data-dir"])
+        .arg(&data);
     program.env_remove("DATABASE_URL").env("SMTP_URL", &mail_server.url).env("RUST_LOG", "error");
     let server = Server::start(&mut program);
 
-    let job = server.post("/invoices/send", "application/json", "{\"count\": 200}").location.unwrap();
-    let record = server.wait_for(&job, Duration::from_secs(120), |record| record["finished"] == true);
+    let job =
+        server.post("/invoices/send", "application/json", "{\"count\": 200}").location.unwrap();
+    let record =
+        server.wait_for(&job, Duration::from_secs(120), |record| record["finished"] == true);
     assert_eq!((&record["status"], &record["processed_items"]), (&json!("completed"), &json!(200)));
 
     let (refused, accepted): (Vec<_>, Vec<_>) =
@@ -110,10 +119,16 @@ fn an_independent_server_gets_as_many_mails_as_the_job_reports_each_once() {
 /// A mail that is one of those expected, with its text and its PDF; gives the name of its PDF.
 fn assert_complete(raw: &[u8], expected: &HashMap<String, Invoice>) -> String {
     let mail = mailparse::parse_mail(raw).unwrap();
-    let [text, document] = mail.subparts.as_slice() else { panic!("other parts than a text and a document") };
+    let [text, document] = mail.subparts.as_slice() else {
+        panic!("other parts than a text and a document")
+    };
     let name = document.get_content_disposition().params.remove("filename").unwrap();
-    let invoice = expected.get(&name).unwrap_or_else(|| panic!("{name} arrived twice or was never sent"));
-    assert_eq!(mail.headers.get_first_value("Subject").unwrap(), format!("Invoice {}", invoice.reference));
+    let invoice =
+        expected.get(&name).unwrap_or_else(|| panic!("{name} arrived twice or was never sent"));
+    assert_eq!(
+        mail.headers.get_first_value("Subject").unwrap(),
+        format!("Invoice {}", invoice.reference)
+    );
     assert!(mail.headers.get_first_value("To").unwrap().contains(&invoice.email));
     assert!(text.get_body().unwrap().contains(&invoice.customer));
     assert_eq!(document.ctype.mimetype, "application/pdf");

@@ -67,7 +67,9 @@ async fn send_and_watch(browser: &Browser, server: &Server, words: &Words) {
     assert_eq!(browser.texts("progress-poller li").await.len() as u64, errors);
     browser.wait_for_text("#invoices [data-state=refused]", |text| text == words.refused).await;
     browser.wait_for_text("#history tr:first-child .tag", |text| text == words.in_history).await;
-    browser.wait_for_text("#history tr:first-child .errors", |text| text == errors.to_string()).await;
+    browser
+        .wait_for_text("#history tr:first-child .errors", |text| text == errors.to_string())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,8 +77,14 @@ async fn the_button_is_pressed_in_english_and_in_french() {
     let Some(browser) = Browser::or_say_so().await else { return };
     let data = tempfile::tempdir().unwrap();
     let folder = data.path().to_str().unwrap();
-    let server =
-        Server::start(&mut program(&["--listen", "127.0.0.1:0", "--data-dir", folder, "--delay-ms", "100"]));
+    let server = Server::start(&mut program(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        folder,
+        "--delay-ms",
+        "100",
+    ]));
     browser.open(server.base()).await;
     send_and_watch(&browser, &server, &ENGLISH).await;
 
@@ -98,8 +106,14 @@ async fn a_job_without_a_bar_is_seen_to_end_in_the_history() {
     let Some(browser) = Browser::or_say_so().await else { return };
     let data = tempfile::tempdir().unwrap();
     let folder = data.path().to_str().unwrap();
-    let server =
-        Server::start(&mut program(&["--listen", "127.0.0.1:0", "--data-dir", folder, "--delay-ms", "400"]));
+    let server = Server::start(&mut program(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        folder,
+        "--delay-ms",
+        "400",
+    ]));
     browser.open(server.base()).await;
     browser.wait_for_text("#no-jobs", |text| !text.is_empty()).await;
     // As another tab would; this one hears of it when it starts a job of its own, which takes longer.
@@ -115,7 +129,8 @@ async fn a_job_without_a_bar_is_seen_to_end_in_the_history() {
 
 /// The pages, in a process of their own.
 fn pages(address: &str, database: &str, mail: &str) -> Server {
-    let roles = ["--role", "web", "--listen", address, "--database-url", database, "--smtp-url", mail];
+    let roles =
+        ["--role", "web", "--listen", address, "--database-url", database, "--smtp-url", mail];
     Server::start(&mut program(&roles))
 }
 
@@ -128,7 +143,8 @@ async fn the_pages_are_lost_and_come_back_while_the_work_goes_on() {
     let mail = catcher.url();
     let server = pages("127.0.0.1:0", &database, &mail);
     let base = server.base().to_owned();
-    let work = ["--role", "worker", "--database-url", &database, "--smtp-url", &mail, "--delay-ms", "150"];
+    let work =
+        ["--role", "worker", "--database-url", &database, "--smtp-url", &mail, "--delay-ms", "150"];
     let worker = Program::start(&mut program(&work));
 
     browser.open(&base).await;

@@ -13,7 +13,11 @@ use invoice_mailer::pdf;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-async fn send_all(mailer: &Mailer, count: u32, in_flight: usize) -> Vec<(Invoice, Result<(), SendError>)> {
+async fn send_all(
+    mailer: &Mailer,
+    count: u32,
+    in_flight: usize,
+) -> Vec<(Invoice, Result<(), SendError>)> {
     futures_util::stream::iter((1..=count).map(Invoice::sample))
         .map(|invoice| async move {
             let outcome = mailer.send(&invoice).await;
@@ -63,8 +67,11 @@ async fn every_mail_arrives_once_or_is_refused_in_the_servers_words() {
     assert_eq!(catcher.total(), 37);
     let mut message_ids = HashSet::new();
     for (invoice, _) in outcomes.iter().filter(|(_, outcome)| outcome.is_ok()) {
-        let caught: Vec<_> =
-            catcher.messages().into_iter().filter(|caught| caught.to == [invoice.email.clone()]).collect();
+        let caught: Vec<_> = catcher
+            .messages()
+            .into_iter()
+            .filter(|caught| caught.to == [invoice.email.clone()])
+            .collect();
         let [caught] = caught.as_slice() else {
             panic!("{} arrived {} times", invoice.reference, caught.len())
         };
@@ -82,7 +89,10 @@ async fn every_mail_arrives_once_or_is_refused_in_the_servers_words() {
         assert_eq!(message.attachment().unwrap(), document);
         assert!(String::from_utf8_lossy(&message.raw).contains("Content-Type: application/pdf"));
         assert_eq!(header(&message.raw, "From"), "Billing <billing@invoices.example>");
-        assert!(header(&message.raw, "To").contains(&invoice.customer) || invoice.customer.contains('&'));
+        assert!(
+            header(&message.raw, "To").contains(&invoice.customer)
+                || invoice.customer.contains('&')
+        );
         assert!(message_ids.insert(header(&message.raw, "Message-ID")));
         assert!(!header(&message.raw, "Date").is_empty());
     }
@@ -92,13 +102,18 @@ async fn every_mail_arrives_once_or_is_refused_in_the_servers_words() {
 async fn an_address_that_is_none_is_an_error_of_that_mail_alone() {
     let catcher = Catcher::start().await.unwrap();
     let mailer = Mailer::new(&format!("smtp://{}", catcher.address()), 1).unwrap();
-    for email in ["", "nobody", "a b@c.example", "a@b.example\r\nRCPT TO:<x@y.example>", "é@c.example"] {
-        let error =
-            mailer.send(&Invoice { email: email.to_owned(), ..Invoice::sample(1) }).await.unwrap_err();
+    for email in
+        ["", "nobody", "a b@c.example", "a@b.example\r\nRCPT TO:<x@y.example>", "é@c.example"]
+    {
+        let error = mailer
+            .send(&Invoice { email: email.to_owned(), ..Invoice::sample(1) })
+            .await
+            .unwrap_err();
         assert!(error.is_permanent() && !error.is_unreachable(), "{email}: {error}");
         assert_eq!(error.to_string().lines().count(), 1);
     }
-    let odd = Invoice { customer: "A \"B\" <c>\r\nBcc: x@y.example".to_owned(), ..Invoice::sample(1) };
+    let odd =
+        Invoice { customer: "A \"B\" <c>\r\nBcc: x@y.example".to_owned(), ..Invoice::sample(1) };
     mailer.send(&odd).await.unwrap();
     assert_eq!(catcher.total(), 1);
     assert_eq!(header(&catcher.message(1).unwrap().raw, "Bcc"), "");
@@ -110,7 +125,9 @@ async fn a_server_that_is_away_is_called_out_of_reach() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let mailer = Mailer::new(&format!("smtp://someone:open-sesame@{address}"), 2).unwrap();
-    for error in [mailer.send(&Invoice::sample(1)).await.unwrap_err(), mailer.check().await.unwrap_err()] {
+    for error in
+        [mailer.send(&Invoice::sample(1)).await.unwrap_err(), mailer.check().await.unwrap_err()]
+    {
         assert_eq!(error.to_string(), "cannot reach the mail server");
         assert!(error.is_unreachable() && error.is_temporary() && !error.is_permanent());
         let cause = error.source().unwrap();
@@ -219,7 +236,8 @@ async fn a_mail_whose_sender_stops_waiting_is_still_sent_whole() {
     while catcher.total() < 6 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let references: HashSet<_> = catcher.messages().into_iter().map(|caught| caught.subject).collect();
+    let references: HashSet<_> =
+        catcher.messages().into_iter().map(|caught| caught.subject).collect();
     assert_eq!((references.len(), catcher.total()), (6, 6));
 }
 
@@ -251,7 +269,10 @@ async fn the_mailer_and_the_catcher_get_through_many_mails() {
     let mailer = Mailer::new(&format!("smtp://{}", catcher.address()), 8).unwrap();
     let start = Instant::now();
     let outcomes = send_all(&mailer, 300, 8).await;
-    println!("300 mails, 8 in flight: {:.0} mails per second", 300.0 / start.elapsed().as_secs_f64());
+    println!(
+        "300 mails, 8 in flight: {:.0} mails per second",
+        300.0 / start.elapsed().as_secs_f64()
+    );
     let sent = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count();
     assert_eq!((sent, catcher.total()), (300 - 12 - 8, 280));
     let kept = catcher.messages();

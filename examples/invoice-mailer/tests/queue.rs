@@ -25,7 +25,11 @@ async fn a_job_that_was_never_queued_is_given_up_and_no_other() {
     let taken = store.create(&NewProgress::new(TASK_TYPE)).await.unwrap().id;
     store.update(taken, &ProgressUpdate::start()).await.unwrap();
 
-    assert_eq!(queue.give_up_forgotten(&*store, Duration::from_secs(60)).await.unwrap(), 0, "too young");
+    assert_eq!(
+        queue.give_up_forgotten(&*store, Duration::from_secs(60)).await.unwrap(),
+        0,
+        "too young"
+    );
     assert_eq!(queue.give_up_forgotten(&*store, Duration::ZERO).await.unwrap(), 1);
     for (job, status) in [
         (forgotten, Status::Failed),

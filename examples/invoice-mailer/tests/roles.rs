@@ -57,7 +57,10 @@ fn a_locked_database_delays_a_job_and_does_not_end_it() {
         tokio::time::sleep(Duration::from_secs(8)).await;
         lock.rollback().await.unwrap();
     });
-    assert!(number(&web.get(&job).json, "processed_items") < 200, "the lock came too late to try anything");
+    assert!(
+        number(&web.get(&job).json, "processed_items") < 200,
+        "the lock came too late to try anything"
+    );
     let record = done(&web, &job);
     assert_eq!(noted(&web, &job, 200), (200, number(&record, "success_count")));
     assert_eq!(caught(&web), number(&record, "success_count"));
@@ -92,7 +95,11 @@ fn what_is_queued_waits_for_a_worker_and_outlives_the_pages(database: &Database)
     let web = web(database);
     for job in [&job, &unwanted] {
         let record = web.get(job).json;
-        assert_eq!((&record["status"], &record["stale"]), (&json!("pending"), &json!(false)), "{record}");
+        assert_eq!(
+            (&record["status"], &record["stale"]),
+            (&json!("pending"), &json!(false)),
+            "{record}"
+        );
     }
     assert_eq!(web.post(&format!("{unwanted}/cancel"), "text/plain", "").status, 200);
 
@@ -129,7 +136,8 @@ fn a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on(database: &Databa
     let web = web(database);
     let doomed = worker(database, &web, "20");
     let job = send(&web, 10_000);
-    let shown = web.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(50));
+    let shown =
+        web.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(50));
     doomed.kill();
     let killed = Instant::now();
     // It is there at once, and leaves the dead one's job alone.
@@ -139,7 +147,10 @@ fn a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on(database: &Databa
 
     let found = web.get(&job).json;
     assert_eq!((&found["status"], &found["stale"]), (&json!("running"), &json!(false)), "{found}");
-    assert!(number(&found, "processed_items") >= number(&shown, "processed_items"), "a count was lost");
+    assert!(
+        number(&found, "processed_items") >= number(&shown, "processed_items"),
+        "a count was lost"
+    );
     let stale = web.wait_for(&job, Duration::from_secs(20), |record| record["stale"] == true);
     let stale_after = killed.elapsed();
     assert_eq!(stale["status"], "running");
@@ -147,13 +158,23 @@ fn a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on(database: &Databa
     let lost_after = killed.elapsed();
     println!("stale after {stale_after:.1?}, lost after {lost_after:.1?}");
     assert!(stale_after <= Duration::from_secs(17) && lost_after <= Duration::from_secs(60));
-    assert_eq!((&lost["status"], &lost["error_message"]), (&json!("failed"), &json!("worker lost")));
-    assert_eq!(lost["processed_items"], found["processed_items"], "the counts are those last flushed");
+    assert_eq!(
+        (&lost["status"], &lost["error_message"]),
+        (&json!("failed"), &json!("worker lost"))
+    );
+    assert_eq!(
+        lost["processed_items"], found["processed_items"],
+        "the counts are those last flushed"
+    );
 
     // Nobody did it again: what arrived beyond what is noted was under way when the worker died, or was not yet noted.
     let (noted, sent) = noted(&web, &job, 10_000);
     assert!(noted >= number(&lost, "processed_items"), "{noted} noted, {lost}");
-    assert!((sent + 9..=sent + 9 + 4).contains(&caught(&web)), "{sent} sent, {} caught", caught(&web));
+    assert!(
+        (sent + 9..=sent + 9 + 4).contains(&caught(&web)),
+        "{sent} sent, {} caught",
+        caught(&web)
+    );
     let last = send(&web, 5);
     done(&web, &last);
     worker.kill();
@@ -176,7 +197,10 @@ fn a_polite_worker_keeps_every_count_and_leaves_the_queue_alone(database: &Datab
     for job in &jobs {
         let record = web.get(job).json;
         assert_eq!(record["status"], "failed");
-        assert!(record["error_message"].as_str().unwrap().starts_with("The program was stopped"), "{record}");
+        assert!(
+            record["error_message"].as_str().unwrap().starts_with("The program was stopped"),
+            "{record}"
+        );
         let (noted, sent) = noted(&web, job, 10_000);
         assert_eq!(number(&record, "processed_items"), noted);
         total += sent;
@@ -203,7 +227,8 @@ fn the_work_goes_on_while_the_pages_are_away(database: &Database) {
     let web_before = web();
     assert_eq!(web_before.get("/outbox/messages").json["built_in"], false);
     let job = send(&web_before, 200);
-    let seen = web_before.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(10));
+    let seen = web_before
+        .wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(10));
     web_before.kill();
     std::thread::sleep(Duration::from_millis(500));
     let web = web();
@@ -221,7 +246,8 @@ fn a_crowd_may_start_at_once(database: &Database) {
         .map(|_| {
             let url = database.url().to_owned();
             std::thread::spawn(move || {
-                let arguments = ["--role", "web", "--listen", "127.0.0.1:0", "--database-url", &url];
+                let arguments =
+                    ["--role", "web", "--listen", "127.0.0.1:0", "--database-url", &url];
                 Server::start(&mut program(&arguments))
             })
         })

@@ -29,7 +29,8 @@ async fn send(store: web::Data<dyn ProgressStore>) -> Result<String, Error> {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let store: Arc<dyn ProgressStore> = Arc::new(SqliteStore::connect("sqlite://progress.db").await?);
+    let store: Arc<dyn ProgressStore> =
+        Arc::new(SqliteStore::connect("sqlite://progress.db").await?);
     rt::spawn(Janitor::new(store.clone()).run()); // fails the jobs of dead workers, deletes what ended 30 days ago
     let api = ProgressApi::new(store.clone()); // made once, shared by all workers of the server
     let server = HttpServer::new(move || {
@@ -43,7 +44,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = server.h1_allow_half_closed(false).on_connect(|connection, _| {
         #[cfg(target_os = "linux")]
         if let Some(stream) = connection.downcast_ref::<rt::net::TcpStream>() {
-            let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(Duration::from_secs(10)));
+            let _ =
+                socket2::SockRef::from(stream).set_tcp_user_timeout(Some(Duration::from_secs(10)));
         }
     });
     let server = server.bind("127.0.0.1:3000")?;

@@ -18,8 +18,8 @@ use self::slots::Slots;
 use self::watch::Driver;
 pub use self::watch::Watch;
 use crate::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore,
-    ProgressUpdate,
+    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
+    ProgressStore, ProgressUpdate,
 };
 
 /// How old an answer may be, unless told otherwise.
@@ -190,7 +190,11 @@ impl ProgressStore for CachedStore {
         Ok(self.read(id).await?.map(Arc::unwrap_or_clone))
     }
 
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         let began = Instant::now();
         let unknown = Unknown { shared: &self.shared, ids: &[id] };
         let outcome = self.shared.store.update(id, update).await;
@@ -203,7 +207,12 @@ impl ProgressStore for CachedStore {
         self.shared.store.list(query).await
     }
 
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
         self.shared.store.entries(id, after, limit).await
     }
 
@@ -221,7 +230,11 @@ impl ProgressStore for CachedStore {
         failed
     }
 
-    async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+    async fn delete_finished(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<u64, ProgressError> {
         let deleted = self.shared.store.delete_finished(older_than, limit).await;
         if !matches!(deleted, Ok(0)) {
             self.shared.slots.forget_all();
@@ -252,11 +265,15 @@ impl ProgressStore for CachedStore {
 
 impl Shared {
     /// Reads those that are not fresh in one call. Two batches that overlap may read a record twice.
-    async fn read_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
+    async fn read_many(
+        &self,
+        ids: &[ProgressId],
+    ) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
         let mut found: Vec<Option<Arc<Progress>>> = Vec::with_capacity(ids.len());
         let mut missing = Vec::new();
         for id in ids {
-            let fresh = self.slots.find(*id).and_then(|slot| slot.fresh(slot.ask(), self.freshness));
+            let fresh =
+                self.slots.find(*id).and_then(|slot| slot.fresh(slot.ask(), self.freshness));
             if fresh.is_none() {
                 missing.push(*id);
             }
@@ -273,7 +290,10 @@ impl Shared {
     }
 
     /// Reads these, fresh or not, and remembers what was found.
-    async fn refresh(&self, ids: &[ProgressId]) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
+    async fn refresh(
+        &self,
+        ids: &[ProgressId],
+    ) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
         let slots: Vec<_> = ids.iter().map(|id| self.slots.of(*id, self.freshness)).collect();
         let began: Vec<_> = slots.iter().map(|slot| slot.begin()).collect();
         let read = self.store.get_many(ids).await?;

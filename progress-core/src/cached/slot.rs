@@ -182,7 +182,12 @@ impl Slot {
     }
 
     /// Keeps the newer of what is known and what was found.
-    fn keep(&self, mut state: MutexGuard<'_, State>, found: Arc<Progress>, began: Instant) -> Arc<Progress> {
+    fn keep(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        found: Arc<Progress>,
+        began: Instant,
+    ) -> Arc<Progress> {
         let version = |progress: &Progress| (progress.created_at, progress.version);
         let mut since = began;
         if let Some(known) = &state.known {

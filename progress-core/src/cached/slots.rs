@@ -70,7 +70,8 @@ impl Slots {
     /// Of those whose read found nothing, only those that are watched are remembered.
     pub(super) fn remove(&self, id: ProgressId, slot: &Arc<Slot>) {
         let mut state = self.state();
-        if state.slots.get(&id).is_some_and(|known| Arc::ptr_eq(known, slot)) && !slot.is_watched() {
+        if state.slots.get(&id).is_some_and(|known| Arc::ptr_eq(known, slot)) && !slot.is_watched()
+        {
             state.slots.remove(&id);
         }
     }

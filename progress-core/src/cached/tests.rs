@@ -115,7 +115,8 @@ async fn a_write_that_is_given_up_is_not_trusted() {
     assert_eq!(stage.version().await, Some(1));
     stage.inside.set(Fault::Silent);
     let start = ProgressUpdate::start();
-    let write = tokio::time::timeout(Duration::from_millis(10), stage.store.update(stage.id, &start));
+    let write =
+        tokio::time::timeout(Duration::from_millis(10), stage.store.update(stage.id, &start));
     write.await.unwrap_err();
     stage.inside.set(Fault::None);
     assert_eq!(stage.inside.reads(), 1);
@@ -152,13 +153,22 @@ impl ProgressStore for SlowStore {
         self.gate.notified().await;
         found
     }
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         self.inside.update(id, update).await
     }
     async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
         self.inside.list(query).await
     }
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
         self.inside.entries(id, after, limit).await
     }
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
@@ -167,7 +177,11 @@ impl ProgressStore for SlowStore {
     async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
         self.inside.fail_stale(silent_for).await
     }
-    async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+    async fn delete_finished(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<u64, ProgressError> {
         self.inside.delete_finished(older_than, limit).await
     }
 }

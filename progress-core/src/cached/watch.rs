@@ -102,7 +102,12 @@ impl Shared {
     fn next_sweep(&self) -> Instant {
         let now = Instant::now();
         // One that has never been read is about to be, by the one who watches it.
-        let due = self.slots.watched().into_iter().filter_map(|(_, slot)| slot.due_at(self.freshness)).min();
+        let due = self
+            .slots
+            .watched()
+            .into_iter()
+            .filter_map(|(_, slot)| slot.due_at(self.freshness))
+            .min();
         let due = due.unwrap_or(now + self.freshness).min(now + self.freshness);
         let last = *self.driver.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.map_or(due, |last| due.max(last + PAUSE))
@@ -116,7 +121,10 @@ impl Shared {
         for ids in due.chunks(MAX_PAGE as usize) {
             // Failure is for those to report who read; those who wait go on waiting.
             if let Ok(Err(error)) = timeout(PATIENCE, self.refresh(ids)).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "watched records cannot be read");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "watched records cannot be read"
+                );
             }
         }
     }

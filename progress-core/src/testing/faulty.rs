@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore,
-    ProgressUpdate,
+    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
+    ProgressStore, ProgressUpdate,
 };
 
 /// How a [`FaultyStore`] misbehaves.
@@ -108,7 +108,11 @@ impl ProgressStore for FaultyStore {
         self.inner.get(id).await
     }
 
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         self.write().await?;
         match self.fault() {
             Fault::ForgetsStamps => self.inner.update(id, &update.clone().without_stamp()).await,
@@ -126,7 +130,12 @@ impl ProgressStore for FaultyStore {
         self.inner.list(query).await
     }
 
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
         self.read().await?;
         self.inner.entries(id, after, limit).await
     }
@@ -141,7 +150,11 @@ impl ProgressStore for FaultyStore {
         self.inner.fail_stale(silent_for).await
     }
 
-    async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+    async fn delete_finished(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<u64, ProgressError> {
         self.write().await?;
         self.inner.delete_finished(older_than, limit).await
     }

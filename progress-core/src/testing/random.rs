@@ -23,7 +23,8 @@ impl Random {
     }
 
     pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        let index = usize::try_from(self.next() % from.len() as u64).expect("an index below a length");
+        let index =
+            usize::try_from(self.next() % from.len() as u64).expect("an index below a length");
         &from[index]
     }
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::timeless;
 use crate::{
-    Completion, DEFAULT_LOG_LIMIT, Delta, NewEntry, NewProgress, Progress, ProgressError, ProgressId,
-    ProgressQuery, ProgressStore, ProgressUpdate, Stamp, Status, WORKER_LOST,
+    Completion, DEFAULT_LOG_LIMIT, Delta, NewEntry, NewProgress, Progress, ProgressError,
+    ProgressId, ProgressQuery, ProgressStore, ProgressUpdate, Stamp, Status, WORKER_LOST,
 };
 
 type Store = Arc<dyn ProgressStore>;
@@ -61,7 +61,9 @@ async fn a_job_is_created_once(store: &Store) {
     assert_eq!(timeless(&read(store, job.id()).await), timeless(&created));
 
     let again = NewProgress::new("other").with_id(job.id());
-    assert!(matches!(store.create(&again).await, Err(ProgressError::AlreadyExists(id)) if id == job.id()));
+    assert!(
+        matches!(store.create(&again).await, Err(ProgressError::AlreadyExists(id)) if id == job.id())
+    );
     assert_eq!(
         read(store, job.id()).await.title.as_deref(),
         Some("first"),
@@ -151,8 +153,8 @@ async fn a_repeated_stamp_changes_nothing_even_after_the_end(store: &Store) {
     let id = running(store).await.id;
     let stamp = |seq| Stamp { writer: Uuid::from_u128(7), seq };
     let counts = one().with_stamp(stamp(1));
-    let ending =
-        ProgressUpdate::complete(Delta::new().with_succeeded(1), Completion::new()).with_stamp(stamp(2));
+    let ending = ProgressUpdate::complete(Delta::new().with_succeeded(1), Completion::new())
+        .with_stamp(stamp(2));
     for update in [&counts, &counts, &ending, &ending, &counts] {
         store.update(id, update).await.expect("applied, or known already");
     }
@@ -180,7 +182,10 @@ async fn pages_hold_every_record_once_and_only_the_owners(store: &Store) {
     for number in 0..7 {
         let job = NewProgress::new(if number % 2 == 0 { "even" } else { "odd" }).with_owner(&owner);
         ids.push(store.create(&job).await.expect("created").id);
-        store.create(&NewProgress::new("even").with_owner(format!("{owner} other"))).await.expect("created");
+        store
+            .create(&NewProgress::new("even").with_owner(format!("{owner} other")))
+            .await
+            .expect("created");
     }
     store.update(ids[0], &ProgressUpdate::request_cancel()).await.expect("cancelled");
     let query = || ProgressQuery::new().with_owner(&owner);
@@ -228,8 +233,9 @@ async fn the_log_keeps_its_newest_entries_and_counts_the_rest(store: &Store) {
         delta = delta.with_entry(NewEntry::info(format!("line {number}")).with_item("item"));
     }
     store.update(id, &ProgressUpdate::advance(delta)).await.expect("logged");
-    let more =
-        Delta::new().with_entry(NewEntry::error("one more")).with_entry(NewEntry::error("and another"));
+    let more = Delta::new()
+        .with_entry(NewEntry::error("one more"))
+        .with_entry(NewEntry::error("and another"));
     store.update(id, &ProgressUpdate::advance(more)).await.expect("logged");
 
     let page = store.entries(id, 0, u32::MAX).await.expect("the log");
@@ -253,7 +259,10 @@ async fn deletion_waits_for_the_end_and_leaves_nothing(store: &Store) {
     let stamp = Stamp { writer: Uuid::from_u128(9), seq: 1 };
     store.update(id, &ProgressUpdate::start().with_stamp(stamp)).await.expect("started");
     let refusal = store.delete(id).await;
-    assert!(matches!(refusal, Err(ProgressError::Refused { status: Status::Running, .. })), "{refusal:?}");
+    assert!(
+        matches!(refusal, Err(ProgressError::Refused { status: Status::Running, .. })),
+        "{refusal:?}"
+    );
     let last = Delta::new().with_entry(NewEntry::info("last"));
     store.update(id, &ProgressUpdate::cancel(last)).await.expect("cancelled");
     store.delete(id).await.expect("deleted");
@@ -261,7 +270,8 @@ async fn deletion_waits_for_the_end_and_leaves_nothing(store: &Store) {
 
     store.create(&job).await.expect("the id is free again");
     assert_eq!(store.entries(id, 0, 10).await.expect("a log").entries, []);
-    let started = store.update(id, &ProgressUpdate::start().with_stamp(stamp)).await.expect("started");
+    let started =
+        store.update(id, &ProgressUpdate::start().with_stamp(stamp)).await.expect("started");
     assert_eq!(started.status, Status::Running, "the old record's stamps were left behind");
 }
 
@@ -269,11 +279,13 @@ async fn several_at_once_are_as_one_by_one(store: &Store) {
     let (first, second) = (running(store).await.id, pending(store).await.id);
     let unknown = ProgressId::new();
     let found = store.get_many(&[second, unknown, first, second]).await.expect("read");
-    let found: Vec<_> = found.into_iter().map(|progress| progress.map(|progress| progress.id)).collect();
+    let found: Vec<_> =
+        found.into_iter().map(|progress| progress.map(|progress| progress.id)).collect();
     assert_eq!(found, [Some(second), None, Some(first), Some(second)]);
 
-    let outcomes =
-        store.update_many(&[(first, one()), (second, one()), (unknown, one()), (first, one())]).await;
+    let outcomes = store
+        .update_many(&[(first, one()), (second, one()), (unknown, one()), (first, one())])
+        .await;
     assert_eq!(outcomes.len(), 4);
     assert_eq!(outcomes[0].as_ref().expect("counted").succeeded, 1);
     assert!(matches!(outcomes[1], Err(ProgressError::Refused { .. })));
@@ -306,9 +318,17 @@ async fn only_the_silent_are_failed(store: &Store) {
     assert_eq!((lost.status, lost.error.as_deref()), (Status::Failed, Some(WORKER_LOST)));
     assert_eq!((lost.version, lost.finished_at), (3, Some(lost.updated_at)));
     assert_eq!(read(store, alive).await.status, Status::Running);
-    assert_eq!(read(store, waiting).await.status, Status::Pending, "nobody owes a pending job a heartbeat");
+    assert_eq!(
+        read(store, waiting).await.status,
+        Status::Pending,
+        "nobody owes a pending job a heartbeat"
+    );
     beat().await;
-    assert_eq!(store.fail_stale(Duration::from_millis(500)).await.expect("swept"), 0, "each is failed once");
+    assert_eq!(
+        store.fail_stale(Duration::from_millis(500)).await.expect("swept"),
+        0,
+        "each is failed once"
+    );
     let refusal = store.update(silent, &one()).await;
     assert!(
         matches!(refusal, Err(ProgressError::Refused { status: Status::Failed, .. })),
@@ -333,7 +353,8 @@ async fn only_the_old_are_deleted(store: &Store) {
         2,
         "no more than asked"
     );
-    let left = store.get_many(&ids).await.expect("read").into_iter().map(|progress| progress.is_some());
+    let left =
+        store.get_many(&ids).await.expect("read").into_iter().map(|progress| progress.is_some());
     assert_eq!(left.collect::<Vec<_>>(), [false, false, true], "the oldest endings first");
     assert_eq!(store.delete_finished(Duration::from_millis(1), 2).await.expect("deleted"), 1);
     assert_eq!(read(store, active).await.status, Status::Running);

@@ -103,7 +103,11 @@ async fn step(
     let id = before.id;
     match (store.update(id, update).await, model.update(update)) {
         (Ok(after), Ok(())) => {
-            assert_eq!(timeless(&after), timeless(&model.progress), "after {update:?}, seed {seed}");
+            assert_eq!(
+                timeless(&after),
+                timeless(&model.progress),
+                "after {update:?}, seed {seed}"
+            );
             assert_times(before, &after, seed);
         }
         (Err(ProgressError::Refused { status, .. }), Err(_)) => {
@@ -123,7 +127,10 @@ fn assert_times(before: &Progress, after: &Progress, seed: u64) {
     assert_eq!(after.created_at, before.created_at, "seed {seed}");
     assert!(after.updated_at >= before.updated_at, "updated_at ran backwards, seed {seed}");
     if after.version == before.version {
-        assert_eq!(after.updated_at, before.updated_at, "the same version at another time, seed {seed}");
+        assert_eq!(
+            after.updated_at, before.updated_at,
+            "the same version at another time, seed {seed}"
+        );
     }
     if before.finished_at.is_some() {
         assert_eq!(after.finished_at, before.finished_at, "a second ending, seed {seed}");
@@ -147,15 +154,21 @@ fn job(random: &mut Random) -> NewProgress {
         job = job.with_owner("owner ü").with_completion_message(*random.pick(&TEXTS));
     }
     if random.once_in(4) {
-        job = job.with_metadata(json!({"text": *random.pick(&TEXTS), "n": [1, null, {"deep": true}]}));
+        job = job
+            .with_metadata(json!({"text": *random.pick(&TEXTS), "n": [1, null, {"deep": true}]}));
     }
     job
 }
 
 fn delta(random: &mut Random) -> Delta {
-    let mut delta = Delta::new().with_succeeded(*random.pick(&COUNTS)).with_failed(*random.pick(&COUNTS));
+    let mut delta =
+        Delta::new().with_succeeded(*random.pick(&COUNTS)).with_failed(*random.pick(&COUNTS));
     if random.once_in(3) {
-        delta = delta.with_message(random.pick(&TEXTS).repeat(if random.once_in(8) { 1_000 } else { 1 }));
+        delta = delta.with_message(random.pick(&TEXTS).repeat(if random.once_in(8) {
+            1_000
+        } else {
+            1
+        }));
     }
     if random.once_in(6) {
         delta = delta.with_total(TotalChange::Set(*random.pick(&TOTALS)));
@@ -164,7 +177,8 @@ fn delta(random: &mut Random) -> Delta {
         delta = delta.with_total(TotalChange::Add(*random.pick(&TOTALS)));
     }
     for _ in 0..(random.next() % 3) {
-        delta = delta.with_entry(NewEntry::error(*random.pick(&TEXTS)).with_item(*random.pick(&TEXTS)));
+        delta =
+            delta.with_entry(NewEntry::error(*random.pick(&TEXTS)).with_item(*random.pick(&TEXTS)));
         delta = delta.with_entry(NewEntry::info(*random.pick(&TEXTS)));
     }
     if random.once_in(8) {
@@ -181,8 +195,9 @@ fn update(random: &mut Random) -> ProgressUpdate {
         4 => ProgressUpdate::cancel(delta(random)),
         5 => ProgressUpdate::fail(delta(random), *random.pick(&TEXTS)),
         6 => {
-            let completion =
-                Completion::new().try_with_result(json!({"text": *random.pick(&TEXTS)})).expect("small");
+            let completion = Completion::new()
+                .try_with_result(json!({"text": *random.pick(&TEXTS)}))
+                .expect("small");
             ProgressUpdate::complete(delta(random), completion.with_message(*random.pick(&TEXTS)))
         }
         7 => ProgressUpdate::complete(delta(random), Completion::new()),

@@ -105,7 +105,10 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure").field("public", &self.public).field("source", &self.source).finish()
+        f.debug_struct("Failure")
+            .field("public", &self.public)
+            .field("source", &self.source)
+            .finish()
     }
 }
 
@@ -119,7 +122,10 @@ mod tests {
 
     #[test]
     fn a_wrapped_request_to_stop_is_still_recognised() {
-        assert_eq!(Failure::from(Stopped::CancelRequested).stopped(), Some(Stopped::CancelRequested));
+        assert_eq!(
+            Failure::from(Stopped::CancelRequested).stopped(),
+            Some(Stopped::CancelRequested)
+        );
         assert_eq!(Failure::from(Wrapped(Stopped::Deleted)).stopped(), Some(Stopped::Deleted));
         assert_eq!(Failure::new("no").stopped(), None);
     }

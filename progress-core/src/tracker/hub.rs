@@ -47,8 +47,11 @@ impl Hub {
             .find(|(a, r, _)| (*a, *r) == (address, runtime))
             .and_then(|(_, _, hub)| hub.upgrade());
         known.unwrap_or_else(|| {
-            let hub =
-                Arc::new(Self { store: Arc::clone(store), queue: Mutex::default(), bell: Notify::new() });
+            let hub = Arc::new(Self {
+                store: Arc::clone(store),
+                queue: Mutex::default(),
+                bell: Notify::new(),
+            });
             hubs.push((address, runtime, Arc::downgrade(&hub)));
             hub
         })
@@ -113,11 +116,14 @@ impl Drop for Running {
 /// here for once, for what is blocked is a shutdown, and not for long.
 fn say_last_words(hub: Arc<Hub>, members: Vec<Member>) {
     let write = move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
         let mut last = Running::new(hub);
         last.members = members;
         last.members.iter().for_each(Member::end_unfinished);
-        let in_time = runtime.block_on(async { tokio::time::timeout(LAST_WORDS, last.run()).await });
+        let in_time =
+            runtime.block_on(async { tokio::time::timeout(LAST_WORDS, last.run()).await });
         last.has_ended = true;
         if in_time.is_err() {
             tracing::warn!("the runtime shut down before the last progress was written");
@@ -128,7 +134,10 @@ fn say_last_words(hub: Arc<Hub>, members: Vec<Member>) {
         // A panic in there has been reported by the panic hook; there is nothing to add.
         Ok(thread) => drop(thread.join()),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the last progress was not written");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the last progress was not written"
+            );
         }
     }
 }
@@ -148,7 +157,8 @@ impl Running {
                 self.settle(senders, answers);
             }
             self.members.retain(|member| !member.is_closed());
-            let wake_at = self.members.iter().map(Member::next_step).min().unwrap_or_else(Instant::now);
+            let wake_at =
+                self.members.iter().map(Member::next_step).min().unwrap_or_else(Instant::now);
             tokio::select! {
                 () = sleep_until(wake_at) => {}
                 () = self.hub.bell.notified() => {}

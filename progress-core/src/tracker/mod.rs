@@ -130,7 +130,10 @@ impl Tracker {
     /// # Errors
     ///
     /// As [`run`](Self::run) when it cannot be started.
-    pub async fn start(store: Arc<dyn ProgressStore>, id: ProgressId) -> Result<Self, ProgressError> {
+    pub async fn start(
+        store: Arc<dyn ProgressStore>,
+        id: ProgressId,
+    ) -> Result<Self, ProgressError> {
         TrackerOptions::new().start(store, id).await
     }
 
@@ -154,8 +157,11 @@ impl Tracker {
         self,
         completion: C,
     ) -> impl Future<Output = Result<Progress, ProgressError>> + Send + use<C> {
-        let kind =
-            if self.auto_complete { EndingKind::Leave } else { EndingKind::Complete(completion.into()) };
+        let kind = if self.auto_complete {
+            EndingKind::Leave
+        } else {
+            EndingKind::Complete(completion.into())
+        };
         self.end(kind)
     }
 
@@ -196,7 +202,9 @@ impl Tracker {
                 Ok(Outcome::Left) => store.get(id).await?.ok_or(ProgressError::NotFound(id)),
                 Ok(Outcome::Refused(status)) => Err(ProgressError::Refused { id, status }),
                 Ok(Outcome::Deleted) => Err(ProgressError::NotFound(id)),
-                Ok(Outcome::Broken) | Err(_) => Err(ProgressError::store("the ending could not be written")),
+                Ok(Outcome::Broken) | Err(_) => {
+                    Err(ProgressError::store("the ending could not be written"))
+                }
             }
         }
     }

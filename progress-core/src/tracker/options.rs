@@ -8,7 +8,9 @@ use super::hub::Hub;
 use super::member::{Member, back_off};
 use super::shared::Shared;
 use super::{Failure, Outcome, Stopped, Tracker, TrackerHandle};
-use crate::{Completion, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Stamp, Status};
+use crate::{
+    Completion, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Stamp, Status,
+};
 
 /// How long a store may stay away before a job that has not begun gives up.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -115,7 +117,9 @@ impl TrackerOptions {
         let mut failures = 0;
         loop {
             let outcome = match store.update(id, &start).await {
-                Err(ProgressError::Refused { status: Status::Running, .. }) if self.joins_running => {
+                Err(ProgressError::Refused { status: Status::Running, .. })
+                    if self.joins_running =>
+                {
                     // Not a read: it renews the lease, and is refused if the job has just ended.
                     store.update(id, &ProgressUpdate::heartbeat()).await
                 }
@@ -159,7 +163,9 @@ impl TrackerOptions {
             Err(failure) => match failure.stopped().and_then(|_| tracker.stopped()) {
                 Some(Stopped::CancelRequested) => tracker.cancel().await,
                 // The ending is refused, and the caller told so; but a job that completed by itself is a success.
-                Some(Stopped::Ended(_) | Stopped::Deleted) => tracker.complete(Completion::new()).await,
+                Some(Stopped::Ended(_) | Stopped::Deleted) => {
+                    tracker.complete(Completion::new()).await
+                }
                 None => {
                     tracing::error!(progress = %id, error = %failure.chain(), "the job failed");
                     tracker.fail(failure.public()).await

@@ -150,7 +150,11 @@ impl Shared {
 
     /// The ending of a worker that left without one; an ending that is known stays.
     pub(super) fn end_unfinished(&self) {
-        let kind = if self.goes_on { EndingKind::Leave } else { EndingKind::Fail(WORKER_STOPPED.to_owned()) };
+        let kind = if self.goes_on {
+            EndingKind::Leave
+        } else {
+            EndingKind::Fail(WORKER_STOPPED.to_owned())
+        };
         self.end(Ending { kind, reply: None });
     }
 

@@ -53,7 +53,10 @@ async fn however_many_items_pass_a_job_is_written_once_per_interval() {
     let writes = u128::from(stage.faulty.writes());
     // The start and the ending come on top.
     assert!(writes <= intervals + 2, "{writes} writes in {intervals} intervals");
-    assert!(writes > intervals / 2, "{writes} writes in {intervals} intervals: the page would stand still");
+    assert!(
+        writes > intervals / 2,
+        "{writes} writes in {intervals} intervals: the page would stand still"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,11 +184,15 @@ async fn a_worker_taken_for_dead_is_told() {
     stage.store.update(stage.id, &ProgressUpdate::fail(Delta::new(), WORKER_LOST)).await.unwrap();
     let lost = stage.read().await;
     tracker.inc(1);
-    let reason = tokio::time::timeout(Duration::from_secs(1), tracker.until_stopped()).await.unwrap();
+    let reason =
+        tokio::time::timeout(Duration::from_secs(1), tracker.until_stopped()).await.unwrap();
     assert_eq!(reason, Stopped::Ended(Status::Failed));
     assert_eq!(tracker.checkpoint().await, Err(Stopped::Ended(Status::Failed)));
     let refusal = tracker.complete(()).await;
-    assert!(matches!(refusal, Err(ProgressError::Refused { status: Status::Failed, .. })), "{refusal:?}");
+    assert!(
+        matches!(refusal, Err(ProgressError::Refused { status: Status::Failed, .. })),
+        "{refusal:?}"
+    );
     assert_eq!(timeless(stage.read().await), timeless(lost));
 }
 
@@ -216,7 +223,10 @@ async fn a_job_that_does_not_start_is_not_worked_on() {
             panic!("work on a job that is not ours")
         })
     };
-    assert!(matches!(run(stage.id).await, Err(ProgressError::Refused { status: Status::Cancelled, .. })));
+    assert!(matches!(
+        run(stage.id).await,
+        Err(ProgressError::Refused { status: Status::Cancelled, .. })
+    ));
     assert!(matches!(run(ProgressId::new()).await, Err(ProgressError::NotFound(_))));
     stage.faulty.set(Fault::Away);
     let begun = Instant::now();
@@ -242,10 +252,17 @@ async fn workers_share_a_job_that_completes_by_itself() {
         Tracker::start(Arc::clone(&stage.store), stage.id).await,
         Err(ProgressError::Refused { status: Status::Running, .. })
     ));
-    let second =
-        TrackerOptions::new().with_joining().start(Arc::clone(&stage.store), stage.id).await.unwrap();
+    let second = TrackerOptions::new()
+        .with_joining()
+        .start(Arc::clone(&stage.store), stage.id)
+        .await
+        .unwrap();
     first.inc(4);
-    assert_eq!(first.complete(()).await.unwrap().status, Status::Running, "the other half is missing");
+    assert_eq!(
+        first.complete(()).await.unwrap().status,
+        Status::Running,
+        "the other half is missing"
+    );
     second.inc(5);
     second.failure("last", "550");
     sleep(AFTER_FLUSH).await;
@@ -294,7 +311,10 @@ async fn the_word_of_another_jobs_tracker_does_not_end_this_one_well() {
             Ok(())
         });
         let ended = outer.await.unwrap();
-        assert_eq!((ended.status, ended.error.as_deref()), (Status::Failed, Some("the job failed")));
+        assert_eq!(
+            (ended.status, ended.error.as_deref()),
+            (Status::Failed, Some("the job failed"))
+        );
     }
 }
 
@@ -315,7 +335,10 @@ async fn a_job_that_ended_while_its_start_was_repeated_is_refused() {
     stage.memory.update(stage.id, &ProgressUpdate::fail(Delta::new(), "meanwhile")).await.unwrap();
     stage.faulty.set(Fault::None);
     let refused = starting.await.unwrap();
-    assert!(matches!(refused, Err(ProgressError::Refused { status: Status::Failed, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ProgressError::Refused { status: Status::Failed, .. })),
+        "{refused:?}"
+    );
 }
 
 /// Real time, for what blocks a thread is no clock of ours.
@@ -329,7 +352,8 @@ async fn a_worker_that_never_waits_is_written_all_the_same() {
             tracker.inc(1);
             tracker.checkpoint().await?;
         }
-        Ok(Completion::new().with_message(memory.get(id).await.unwrap().unwrap().succeeded.to_string()))
+        Ok(Completion::new()
+            .with_message(memory.get(id).await.unwrap().unwrap().succeeded.to_string()))
     };
     let ended = Tracker::run(store, id, work).await.unwrap();
     assert_ne!(ended.completion_message.as_deref(), Some("0"), "nothing was written on the way");
@@ -338,8 +362,9 @@ async fn a_worker_that_never_waits_is_written_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn never_is_a_length_too() {
     let stage = stage(job()).await;
-    let options =
-        TrackerOptions::new().with_flush_interval(Duration::MAX).with_heartbeat_interval(Duration::MAX);
+    let options = TrackerOptions::new()
+        .with_flush_interval(Duration::MAX)
+        .with_heartbeat_interval(Duration::MAX);
     let tracker = options.start(Arc::clone(&stage.store), stage.id).await.unwrap();
     tracker.inc(1);
     assert_eq!(tracker.complete(()).await.unwrap().succeeded, 1);

@@ -3,7 +3,8 @@
 use super::*;
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-const ROUTES: [&str; 8] = ["", "/", "/log", "/log?after=0", "/events", "/cancel", "/other", "?ids=ID"];
+const ROUTES: [&str; 8] =
+    ["", "/", "/log", "/log?after=0", "/events", "/cancel", "/other", "?ids=ID"];
 
 fn viewers() -> [Viewer; 4] {
     [ann(), Viewer::Owner("bob".to_owned()), Viewer::Anyone, Viewer::Admin]
@@ -25,7 +26,9 @@ impl Server {
                 self.update(id, ProgressUpdate::start()).await;
             }
             match state {
-                2 => self.update(id, ProgressUpdate::complete(Delta::new(), Completion::new())).await,
+                2 => {
+                    self.update(id, ProgressUpdate::complete(Delta::new(), Completion::new())).await
+                }
                 3 => self.update(id, ProgressUpdate::fail(Delta::new(), "over")).await,
                 4 => self.update(id, ProgressUpdate::cancel(Delta::new())).await,
                 _ => {}
@@ -73,7 +76,8 @@ async fn what_is_somebody_elses_is_not_there() {
                         shown += u32::from(reply.is_none_or(|reply| reply.status < 400));
                         continue;
                     }
-                    let unknown = server.whole(&viewer, &line(method, route, ProgressId::new())).await;
+                    let unknown =
+                        server.whole(&viewer, &line(method, route, ProgressId::new())).await;
                     assert_eq!(reply, unknown, "{viewer:?}: {}", line(method, route, id));
                     hidden += 1;
                 }
@@ -105,7 +109,10 @@ async fn lists_hold_what_is_ones_own() {
             assert!(!listed.is_empty(), "{viewer:?}: {query}");
             for record in listed {
                 let id = record["job_id"].as_str().unwrap().parse().unwrap();
-                assert!(viewer.may_see(&server.record(id).await.unwrap()), "{viewer:?}: {query}: {record}");
+                assert!(
+                    viewer.may_see(&server.record(id).await.unwrap()),
+                    "{viewer:?}: {query}: {record}"
+                );
             }
         }
     }

@@ -52,7 +52,11 @@ impl ProgressStore for Indiscreet {
         self.fail("get")?;
         self.inner.get(id).await
     }
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         self.fail("update")?;
         self.inner.update(id, update).await
     }
@@ -60,7 +64,12 @@ impl ProgressStore for Indiscreet {
         self.fail("list")?;
         self.inner.list(query).await
     }
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
         self.fail("entries")?;
         self.inner.entries(id, after, limit).await
     }
@@ -71,7 +80,11 @@ impl ProgressStore for Indiscreet {
     async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
         self.inner.fail_stale(silent_for).await
     }
-    async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+    async fn delete_finished(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<u64, ProgressError> {
         self.inner.delete_finished(older_than, limit).await
     }
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
@@ -97,7 +110,8 @@ impl Write for Log {
 async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     // These panics are expected, and no others.
     let report = std::panic::take_hook();
@@ -108,7 +122,8 @@ async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
     }));
 
     let store = Arc::new(Indiscreet { inner: MemoryStore::new(), fault: Mutex::default() });
-    let api = ProgressApi::new(Arc::new(CachedStore::with_freshness(store.clone(), Duration::ZERO)));
+    let api =
+        ProgressApi::new(Arc::new(CachedStore::with_freshness(store.clone(), Duration::ZERO)));
     let id = store.create(&NewProgress::new("test").with_owner("ann")).await.unwrap().id;
     let ended = store.create(&NewProgress::new("test").with_owner("ann")).await.unwrap().id;
     store.update(ended, &ProgressUpdate::fail(Delta::new(), "over")).await.unwrap();

@@ -48,7 +48,12 @@ impl Server {
         }
     }
 
-    async fn events(&self, viewer: &Viewer, line: &str, headers: &[(&str, &str)]) -> (Reply, Events) {
+    async fn events(
+        &self,
+        viewer: &Viewer,
+        line: &str,
+        headers: &[(&str, &str)],
+    ) -> (Reply, Events) {
         match self.answer(viewer, line, headers).await {
             Answer::Whole(reply) => panic!("{reply:?} from {line}"),
             Answer::Events(head, events) => (head, events),
@@ -60,7 +65,10 @@ impl Server {
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let headers = RequestHeaders::collect(|name| {
-            headers.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_bytes())
+            headers
+                .iter()
+                .filter(move |(known, _)| *known == name)
+                .map(|(_, value)| value.as_bytes())
         });
         match self.api.route(&Request { method, path, query, headers }) {
             Route::Answered(reply) => Answer::Whole(reply),
@@ -80,8 +88,10 @@ fn ann() -> Viewer {
 #[tokio::test]
 async fn a_record_reads_as_documented() {
     let server = Server::new();
-    let job =
-        NewProgress::new("email_sending").with_owner("ann").with_total(3).with_title("Sending invoices");
+    let job = NewProgress::new("email_sending")
+        .with_owner("ann")
+        .with_total(3)
+        .with_title("Sending invoices");
     let id = server.create(job.with_metadata(json!({"batch": 7}))).await;
     let reply = server.ask(&ann(), &format!("GET /{id}")).await;
     assert_eq!(document(&reply)["progress_percentage"], 0);
@@ -121,7 +131,8 @@ async fn a_record_reads_as_documented() {
         })
     );
 
-    let done = Completion::new().with_message("3 sent").try_with_result(json!({"sent": 3})).unwrap();
+    let done =
+        Completion::new().with_message("3 sent").try_with_result(json!({"sent": 3})).unwrap();
     server.update(id, ProgressUpdate::complete(Delta::new().with_succeeded(1), done)).await;
     let reply = server.ask(&ann(), &format!("GET /{id}")).await;
     let body = document(&reply);
@@ -166,7 +177,8 @@ async fn silence_shows_although_nothing_is_written() {
     assert_eq!(document(&fresh)["stale_after_ms"], 3_000);
     tokio::time::sleep(Duration::from_millis(3_001)).await;
     let etag = fresh.header("etag").unwrap();
-    let stale = server.ask_with(&Viewer::Anyone, &format!("GET /{id}"), &[("if-none-match", etag)]).await;
+    let stale =
+        server.ask_with(&Viewer::Anyone, &format!("GET /{id}"), &[("if-none-match", etag)]).await;
     assert_eq!(stale.status, 200);
     assert_eq!(
         (document(&fresh)["stale"].clone(), document(&stale)["stale"].clone()),
@@ -179,7 +191,10 @@ async fn what_is_not_for_this_viewer_is_not_there() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t").with_owner("ann")).await;
     let unknown = server.ask(&ann(), &format!("GET /{}", ProgressId::new())).await;
-    assert_eq!((unknown.status, unknown.header("content-type")), (404, Some("application/problem+json")));
+    assert_eq!(
+        (unknown.status, unknown.header("content-type")),
+        (404, Some("application/problem+json"))
+    );
     let bob = Viewer::Owner("bob".to_owned());
     for viewer in [bob, Viewer::Anyone, Viewer::Owner(String::new())] {
         for line in ["GET /ID", "GET /ID/", "DELETE /ID", "POST /ID/cancel", "GET /ID/log"] {
@@ -229,8 +244,9 @@ async fn cancel_and_delete_say_what_became_of_it() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t")).await;
     server.update(id, ProgressUpdate::start()).await;
-    let status =
-        async |line: &str| server.ask(&Viewer::Anyone, &line.replace("ID", &id.to_string())).await.status;
+    let status = async |line: &str| {
+        server.ask(&Viewer::Anyone, &line.replace("ID", &id.to_string())).await.status
+    };
     assert_eq!(status("DELETE /ID").await, 409);
     assert_eq!(status("POST /ID/cancel").await, 202);
     assert_eq!(status("POST /ID/cancel").await, 202);
@@ -253,11 +269,15 @@ async fn other_sites_change_nothing() {
     let id = server.create(NewProgress::new("t")).await;
     for line in [format!("POST /{id}/cancel"), format!("DELETE /{id}")] {
         for forged in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
-            let reply = server.ask_with(&Viewer::Admin, &line, &[("host", "localhost"), forged]).await;
+            let reply =
+                server.ask_with(&Viewer::Admin, &line, &[("host", "localhost"), forged]).await;
             assert_eq!(reply.status, 403);
         }
     }
-    assert_eq!(document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await)["status"], "pending");
+    assert_eq!(
+        document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await)["status"],
+        "pending"
+    );
 }
 
 #[tokio::test]
@@ -280,13 +300,18 @@ async fn lists_are_paged_filtered_and_ones_own() {
         let page = document(&reply);
         assert_eq!(page["count"], page["jobs"].as_array().unwrap().len());
         seen.extend(
-            page["jobs"].as_array().unwrap().iter().map(|job| job["job_id"].as_str().unwrap().to_owned()),
+            page["jobs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|job| job["job_id"].as_str().unwrap().to_owned()),
         );
         let Some(link) = reply.header("link") else {
             assert_eq!(page["next"], Value::Null);
             break;
         };
-        let next = link.strip_prefix("<?").and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
+        let next =
+            link.strip_prefix("<?").and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
         assert!(next.contains(page["next"].as_str().unwrap()));
         target = format!("GET /?{next}");
     }
@@ -348,13 +373,21 @@ async fn a_log_is_read_in_stretches() {
         .with_entry(NewEntry::info("begun"))
         .with_entry(NewEntry::error("550 no such mailbox").with_item("CCT456"));
     server.update(id, ProgressUpdate::advance(delta)).await;
-    let log = document(&server.ask(&Viewer::Anyone, &format!("GET /{id}/log?after=3&limit=1")).await);
+    let log =
+        document(&server.ask(&Viewer::Anyone, &format!("GET /{id}/log?after=3&limit=1")).await);
     assert_eq!((&log["next_after"], &log["dropped"]), (&json!(4), &json!(2)));
     let line = &log["entries"][0];
-    assert_eq!((&line["seq"], &line["level"], &line["item"]), (&json!(4), &json!("error"), &json!("CCT456")));
+    assert_eq!(
+        (&line["seq"], &line["level"], &line["item"]),
+        (&json!(4), &json!("error"), &json!("CCT456"))
+    );
     assert_eq!(line["message"], "550 no such mailbox");
     for bad in ["after=-1", "after=x", "limit=0", "limit=1001"] {
-        assert_eq!(server.ask(&Viewer::Anyone, &format!("GET /{id}/log?{bad}")).await.status, 400, "{bad}");
+        assert_eq!(
+            server.ask(&Viewer::Anyone, &format!("GET /{id}/log?{bad}")).await.status,
+            400,
+            "{bad}"
+        );
     }
 }
 
@@ -369,7 +402,11 @@ async fn a_store_in_trouble_gives_503_and_none_of_its_words() {
         for line in &lines {
             let begun = tokio::time::Instant::now();
             let reply = server.ask(&Viewer::Admin, line).await;
-            assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{fault:?} {line}");
+            assert_eq!(
+                (reply.status, reply.header("retry-after")),
+                (503, Some("1")),
+                "{fault:?} {line}"
+            );
             assert!(begun.elapsed() <= Duration::from_millis(1_200), "{fault:?} {line}");
             assert!(
                 !String::from_utf8_lossy(&reply.body).contains("told"),
@@ -454,8 +491,10 @@ async fn numbers_that_browsers_misread_are_never_sent() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t")).await;
     server.update(id, ProgressUpdate::start()).await;
-    let all =
-        Delta::new().with_succeeded(u64::MAX).with_failed(u64::MAX).with_total(TotalChange::Set(u64::MAX));
+    let all = Delta::new()
+        .with_succeeded(u64::MAX)
+        .with_failed(u64::MAX)
+        .with_total(TotalChange::Set(u64::MAX));
     server.update(id, ProgressUpdate::advance(all)).await;
     let body = document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await);
     for name in ["total_items", "processed_items", "failed_items", "success_count"] {

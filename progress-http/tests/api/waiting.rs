@@ -64,31 +64,50 @@ async fn a_poll_waits_for_the_change() {
             assert_eq!((reply.status, time), (200, Duration::ZERO));
         }
     }
-    assert_eq!(document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await)["success_count"], 2);
+    assert_eq!(
+        document(&server.ask(&Viewer::Anyone, &format!("GET /{id}")).await)["success_count"],
+        2
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_poll_waits_no_longer_than_asked() {
     let server = Server::new();
     let (id, tag) = server.running().await;
-    for (prefer, seconds, applied) in
-        [("wait=2", 2, "wait=2"), ("respond-async, wait=\"3\"", 3, "wait=3"), ("wait=0", 0, "wait=0")]
-    {
+    for (prefer, seconds, applied) in [
+        ("wait=2", 2, "wait=2"),
+        ("respond-async, wait=\"3\"", 3, "wait=3"),
+        ("wait=0", 0, "wait=0"),
+    ] {
         let (reply, time) = server.wait(id, prefer, Some(&tag)).await;
         assert_about(time, Duration::from_secs(seconds));
-        assert_eq!((reply.status, reply.header("preference-applied")), (304, Some(applied)), "{prefer}");
+        assert_eq!(
+            (reply.status, reply.header("preference-applied")),
+            (304, Some(applied)),
+            "{prefer}"
+        );
         assert_eq!(reply.header("etag"), Some(&*tag));
         let (reply, time) = server.wait(id, prefer, None).await;
         assert_about(time, Duration::from_secs(seconds));
-        assert_eq!((reply.status, reply.header("preference-applied")), (200, Some(applied)), "{prefer}");
+        assert_eq!(
+            (reply.status, reply.header("preference-applied")),
+            (200, Some(applied)),
+            "{prefer}"
+        );
     }
     let (reply, time) = server.wait(id, "wait=soon", Some(&tag)).await;
-    assert_eq!((reply.status, time, reply.header("preference-applied")), (304, Duration::ZERO, None));
+    assert_eq!(
+        (reply.status, time, reply.header("preference-applied")),
+        (304, Duration::ZERO, None)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_25_seconds() {
-    let server = Server { api: Server::new().api.with_stale_after(Duration::from_secs(60)), ..Server::new() };
+    let server = Server {
+        api: Server::new().api.with_stale_after(Duration::from_secs(60)),
+        ..Server::new()
+    };
     let id = server.create(NewProgress::new("test")).await;
     let api = ProgressApi::new(server.store.clone());
     let server = Server { api, ..server };
@@ -179,7 +198,10 @@ async fn the_one_too_many_does_not_wait() {
     });
     sleep(MOMENT).await;
     let (reply, time) = server.wait(id, "wait=10", Some(&tag)).await;
-    assert_eq!((reply.status, time, reply.header("preference-applied")), (304, Duration::ZERO, None));
+    assert_eq!(
+        (reply.status, time, reply.header("preference-applied")),
+        (304, Duration::ZERO, None)
+    );
     let (_, events) = server.events(&Viewer::Anyone, &format!("GET /{id}/events"), &[]).await;
     assert_eq!(events.collect::<Vec<_>>().await.len(), 2, "what there is to say, and an end");
     // One who goes away makes room.
@@ -243,12 +265,16 @@ async fn events_tell_of_every_state_and_end_with_the_job() {
     assert_eq!(events.next().await, None);
     assert_eq!(events.next().await, None, "also when asked again, were it ever");
 
-    let resumed = server.ask_with(&Viewer::Anyone, &line, &[("last-event-id", &event_id(&last))]).await;
+    let resumed =
+        server.ask_with(&Viewer::Anyone, &line, &[("last-event-id", &event_id(&last))]).await;
     assert_eq!((resumed.status, resumed.body.len()), (204, 0));
     // Who missed the end is told of it.
     let early = event_id(&pending);
     let (_, events) = server.events(&Viewer::Anyone, &line, &[("last-event-id", &early)]).await;
-    assert_eq!(events.skip(1).map(|event| event_id(&event)).collect::<Vec<_>>().await, [event_id(&last)]);
+    assert_eq!(
+        events.skip(1).map(|event| event_id(&event)).collect::<Vec<_>>().await,
+        [event_id(&last)]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,7 +314,10 @@ async fn events_end_with_the_record_and_with_the_store() {
     server.store.set(Fault::None);
 
     for line in ["GET /nonsense/events".to_owned(), format!("GET /{}/events", ProgressId::new())] {
-        assert_eq!(server.ask(&Viewer::Anyone, &line).await, server.ask(&Viewer::Anyone, "GET /x").await);
+        assert_eq!(
+            server.ask(&Viewer::Anyone, &line).await,
+            server.ask(&Viewer::Anyone, "GET /x").await
+        );
     }
     let theirs = server.create(NewProgress::new("test").with_owner("bob")).await;
     assert_eq!(server.ask(&ann(), &format!("GET /{theirs}/events")).await.status, 404);

@@ -56,11 +56,18 @@ impl MySqlStore {
         let mut connection = self.body.pools.writer().acquire().await.map_err(classify)?;
         // The lock is the connection's: closed, it cannot keep it, whatever happens below.
         connection.close_on_drop();
-        let locked =
-            MySql::fetch(&mut connection, statements::LOCK_SCHEMA, Vec::new()).await.map_err(classify)?;
-        let locked = locked.first().map(|row| MySql::integer(row, "locked")).transpose().map_err(classify)?;
+        let locked = MySql::fetch(&mut connection, statements::LOCK_SCHEMA, Vec::new())
+            .await
+            .map_err(classify)?;
+        let locked = locked
+            .first()
+            .map(|row| MySql::integer(row, "locked"))
+            .transpose()
+            .map_err(classify)?;
         if locked.flatten() != Some(1) {
-            return Err(ProgressError::unavailable("somebody else has been migrating the tables for 30 s"));
+            return Err(ProgressError::unavailable(
+                "somebody else has been migrating the tables for 30 s",
+            ));
         }
         let steps = migrate::run::<MySql>(&mut connection).await.map_err(classify)?;
         migrate::report(steps);
@@ -87,8 +94,12 @@ mod tests {
 
     #[test]
     fn addresses_are_explained_and_never_repeated() {
-        for url in ["", "canary", "postgres://canary@host/canary", "mysql://canary:canary@host:canary/canary"]
-        {
+        for url in [
+            "",
+            "canary",
+            "postgres://canary@host/canary",
+            "mysql://canary:canary@host:canary/canary",
+        ] {
             let Err(error @ ProgressError::Invalid(_)) = address(url).map(|_| ()) else {
                 panic!("{url} was taken for an address");
             };

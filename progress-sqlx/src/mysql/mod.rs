@@ -48,7 +48,8 @@ impl Dialect for MySql {
     const STATEMENTS: &'static Statements = &statements::STATEMENTS;
     /// Five round trips for each: a tenth of a second on a near server, half a second on a far one.
     const BATCH: u32 = 100;
-    const DEADLINES: Deadlines = Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
+    const DEADLINES: Deadlines =
+        Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
     const NEEDS_ITS_RUNTIME: bool = true;
     type Shared = ();
     type Guard = ();
@@ -72,7 +73,9 @@ impl Dialect for MySql {
         values: Vec<Value>,
     ) -> Result<Option<MySqlRow>, sqlx::Error> {
         let Some(Value::Text(id)) = values.first() else {
-            return Err(sqlx::Error::Protocol("a change begins with the id of its record".to_owned()));
+            return Err(sqlx::Error::Protocol(
+                "a change begins with the id of its record".to_owned(),
+            ));
         };
         let id = id.clone();
         if !unless_taken(Self::execute(connection, statement, values).await)? {
@@ -83,7 +86,10 @@ impl Dialect for MySql {
     }
 
     /// Two statements here as well: the count of rows of `ON DUPLICATE KEY UPDATE` does not tell "new" from "as it was".
-    async fn stamp(connection: &mut MySqlConnection, values: Vec<Value>) -> Result<bool, sqlx::Error> {
+    async fn stamp(
+        connection: &mut MySqlConnection,
+        values: Vec<Value>,
+    ) -> Result<bool, sqlx::Error> {
         Ok(Self::execute(connection, Self::STATEMENTS.stamp, values.clone()).await? > 0
             || unless_taken(Self::execute(connection, statements::FIRST_STAMP, values.clone()).await)?
             // Taken, but since when? The number may have come with a transaction that has ended meanwhile.
@@ -102,7 +108,10 @@ fn unless_taken(outcome: Result<u64, sqlx::Error>) -> Result<bool, sqlx::Error> 
 
 /// A query with its parameters, for a database that knows them by their places alone: a value for each, as often as it is
 /// mentioned.
-#[allow(clippy::needless_pass_by_value, reason = "as the other dialects have it, which consume them")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "as the other dialects have it, which consume them"
+)]
 fn bind(statement: &'static str, values: Vec<Value>) -> Query<'static, MySql, MySqlArguments> {
     let (text, mentioned) = by_place(statement);
     // Safe: a literal of this crate, in which placeholders were renamed.
@@ -151,7 +160,8 @@ mod tests {
             "UPDATE progress_writers SET seq = ? WHERE progress_id = ? AND writer = ? AND seq < ?"
         );
         assert_eq!(mentioned, [2, 0, 1, 2]);
-        let mut query = bind(statements::STATEMENTS.stamp, values!["id".to_owned(), "writer".to_owned(), 7]);
+        let mut query =
+            bind(statements::STATEMENTS.stamp, values!["id".to_owned(), "writer".to_owned(), 7]);
         assert_eq!(query.take_arguments().unwrap().unwrap().len(), 4);
     }
 

@@ -52,7 +52,8 @@ pub(super) const FIRST_STAMP: &str =
 
 /// One migration at a time in a database. The name is the server's, so it holds the database's; at most 64 characters are
 /// taken. The lock ends with its connection.
-pub(super) const LOCK_SCHEMA: &str = "SELECT get_lock(concat('progress.', sha1(database())), 30) AS locked";
+pub(super) const LOCK_SCHEMA: &str =
+    "SELECT get_lock(concat('progress.', sha1(database())), 30) AS locked";
 
 /// How long the server keeps a connection from which it hears nothing, and the locks of its transaction. The next statement of
 /// a transaction follows within milliseconds, or the network has dropped the connection. Locks are waited for less long, so that of many that wait for a dropped one none

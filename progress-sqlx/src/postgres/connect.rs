@@ -33,8 +33,8 @@ impl PostgresStore {
     /// [`Invalid`](ProgressError::Invalid) when the address cannot be understood; otherwise as
     /// [`migrate`](Self::migrate).
     pub async fn connect(url: &str) -> Result<Self, ProgressError> {
-        let options =
-            address(url)?.options([("lock_timeout", LOCK), ("idle_in_transaction_session_timeout", IDLE)]);
+        let options = address(url)?
+            .options([("lock_timeout", LOCK), ("idle_in_transaction_session_timeout", IDLE)]);
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
         let pool = pool.connect_with(options).await.map_err(classify)?;
         let store = Self { body: Body::on(Pools::new(pool.clone(), pool, Origin::Server)) };
@@ -56,7 +56,8 @@ impl PostgresStore {
     }
 
     async fn migrate_together(&self) -> Result<usize, sqlx::Error> {
-        let mut transaction = self.body.pools.writer().begin_with(statements::STATEMENTS.begin).await?;
+        let mut transaction =
+            self.body.pools.writer().begin_with(statements::STATEMENTS.begin).await?;
         sqlx::raw_sql(statements::LOCK_SCHEMA).execute(&mut *transaction).await?;
         let steps = migrate::run::<Postgres>(&mut transaction).await?;
         transaction.commit().await?;
@@ -83,8 +84,12 @@ mod tests {
 
     #[test]
     fn addresses_are_explained_and_never_repeated() {
-        for url in ["", "canary", "mysql://canary@host/canary", "postgres://canary:canary@host:canary/canary"]
-        {
+        for url in [
+            "",
+            "canary",
+            "mysql://canary@host/canary",
+            "postgres://canary:canary@host:canary/canary",
+        ] {
             let Err(error @ ProgressError::Invalid(_)) = address(url).map(|_| ()) else {
                 panic!("{url} was taken for an address");
             };

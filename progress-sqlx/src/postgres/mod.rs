@@ -44,13 +44,15 @@ impl Dialect for Postgres {
     const STATEMENTS: &'static Statements = &statements::STATEMENTS;
     /// Four round trips for each: a tenth of a second on a near server, half a second on a far one.
     const BATCH: u32 = 100;
-    const DEADLINES: Deadlines = Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
+    const DEADLINES: Deadlines =
+        Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
     const NEEDS_ITS_RUNTIME: bool = true;
     type Shared = ();
     type Guard = ();
 
     async fn begin(body: &Body<Self>) -> Result<Turn<Self>, ProgressError> {
-        let transaction = body.pools.writer().begin_with(Self::STATEMENTS.begin).await.map_err(classify)?;
+        let transaction =
+            body.pools.writer().begin_with(Self::STATEMENTS.begin).await.map_err(classify)?;
         Ok(Turn { transaction, guard: () })
     }
 

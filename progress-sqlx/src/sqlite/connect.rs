@@ -63,7 +63,9 @@ impl Address {
         let mode = parameters.split('&').find_map(|parameter| parameter.strip_prefix("mode="));
         let is_in_memory = file == ":memory:" || mode == Some("memory");
         if file.is_empty() && !is_in_memory {
-            return Err(ProgressError::invalid("an SQLite address names a file, as in sqlite://progress.db"));
+            return Err(ProgressError::invalid(
+                "an SQLite address names a file, as in sqlite://progress.db",
+            ));
         }
         let options = SqliteConnectOptions::from_str(url).map_err(|_| {
             ProgressError::invalid(
@@ -71,7 +73,9 @@ impl Address {
             )
         })?;
         let folder = options.get_filename().parent();
-        if !is_in_memory && folder.is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        if !is_in_memory
+            && folder.is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        {
             return Err(ProgressError::invalid("the folder of the SQLite file does not exist"));
         }
         let options = options

@@ -27,7 +27,8 @@ impl SqliteStore {
     }
 
     async fn try_to_migrate(&self) -> Result<usize, sqlx::Error> {
-        let mut transaction = self.body.pools.writer().begin_with(statements::STATEMENTS.begin).await?;
+        let mut transaction =
+            self.body.pools.writer().begin_with(statements::STATEMENTS.begin).await?;
         let steps = migrate::run::<Sqlite>(&mut transaction).await?;
         transaction.commit().await?;
         Ok(steps)

@@ -55,7 +55,8 @@ impl Dialect for Sqlite {
     const STATEMENTS: &'static Statements = &statements::STATEMENTS;
     const BATCH: u32 = 500;
     /// What a store waits for by itself ends first: its turn, other processes.
-    const DEADLINES: Deadlines = Deadlines { read: Duration::from_secs(6), write: Duration::from_secs(36) };
+    const DEADLINES: Deadlines =
+        Deadlines { read: Duration::from_secs(6), write: Duration::from_secs(36) };
     /// They are threads of their own, and a database in memory is in one of them.
     const NEEDS_ITS_RUNTIME: bool = false;
     type Shared = Turns;

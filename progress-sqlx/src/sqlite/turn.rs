@@ -34,7 +34,8 @@ pub(crate) struct Turns {
 pub(super) async fn begin(body: &Body<Sqlite>) -> Result<Turn<Sqlite>, ProgressError> {
     let turns = &body.shared;
     let turn = tokio::time::timeout(TURN_TIMEOUT, turns.turn.clone().lock_owned()).await;
-    let guard = turn.map_err(|_| ProgressError::unavailable("too many updates wait for their turn"))?;
+    let guard =
+        turn.map_err(|_| ProgressError::unavailable("too many updates wait for their turn"))?;
     let writer = body.pools.writer();
     let started = Instant::now();
     loop {

@@ -46,7 +46,9 @@ impl Watch {
         let seen = running.map(|job| {
             let since = match self.seen.get(&job.id) {
                 Some(heartbeat) if heartbeat.at == job.heartbeat_at => heartbeat.since,
-                _ => now.checked_sub(job.age()).map_or(self.looked_at, |since| since.max(self.looked_at)),
+                _ => now
+                    .checked_sub(job.age())
+                    .map_or(self.looked_at, |since| since.max(self.looked_at)),
             };
             (job.id, Heartbeat { at: job.heartbeat_at, since })
         });
@@ -56,7 +58,8 @@ impl Watch {
 
     /// Those of the last look that had been silent for longer than this.
     pub(super) fn silent_for(&self, time: Duration) -> impl Iterator<Item = &String> {
-        let is_silent = move |heartbeat: &Heartbeat| self.looked_at.duration_since(heartbeat.since) > time;
+        let is_silent =
+            move |heartbeat: &Heartbeat| self.looked_at.duration_since(heartbeat.since) > time;
         self.seen.iter().filter(move |(_, heartbeat)| is_silent(heartbeat)).map(|(id, _)| id)
     }
 }
@@ -132,7 +135,10 @@ mod tests {
     fn with_clocks_that_agree_ages_are_exact() {
         let mut scene = Scene::new();
         assert!(!scene.finds(10, seconds(7), seconds(10)));
-        assert!(!scene.finds(52, seconds(7), seconds(52)), "45 s of silence are not more than 45 s");
+        assert!(
+            !scene.finds(52, seconds(7), seconds(52)),
+            "45 s of silence are not more than 45 s"
+        );
         assert!(scene.finds(53, seconds(7), seconds(53)));
         let is_silent_for = |millis| scene.watch.silent_for(Duration::from_millis(millis)).count();
         assert_eq!((is_silent_for(45_999), is_silent_for(46_000)), (1, 0));
@@ -151,7 +157,10 @@ mod tests {
     #[test]
     fn workers_that_died_before_the_start_are_lost_one_lease_after_it() {
         let mut scene = Scene::new();
-        assert!(!scene.finds(0, seconds(0) - HOUR, seconds(0)), "who knows what this clock is worth");
+        assert!(
+            !scene.finds(0, seconds(0) - HOUR, seconds(0)),
+            "who knows what this clock is worth"
+        );
         assert!(!scene.finds(LEASE, seconds(0) - HOUR, seconds(LEASE)));
         assert!(scene.finds(LEASE + 1, seconds(0) - HOUR, seconds(LEASE + 1)));
     }
@@ -183,7 +192,9 @@ mod tests {
 
     #[test]
     fn times_beyond_reason_are_only_numbers() {
-        for (heartbeat_at, observed_at) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (i64::MIN, 0)] {
+        for (heartbeat_at, observed_at) in
+            [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (i64::MIN, 0)]
+        {
             let mut scene = Scene::new();
             assert!(!scene.finds(0, heartbeat_at, observed_at));
             assert!(scene.finds(LEASE + 1, heartbeat_at, observed_at));

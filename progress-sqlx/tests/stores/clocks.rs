@@ -9,12 +9,14 @@ use crate::{Database, running, spin};
 
 /// As another process would write it whose clock is an hour behind, or ahead.
 async fn beat(pool: &SqlitePool, id: ProgressId, hours: i64) {
-    sqlx::query("UPDATE progress_records SET heartbeat_at = heartbeat_at + 3600000 * $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(hours)
-        .execute(pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "UPDATE progress_records SET heartbeat_at = heartbeat_at + 3600000 * $2 WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .bind(hours)
+    .execute(pool)
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -37,7 +39,11 @@ async fn a_dead_worker_whose_clock_was_ahead_is_not_taken_for_alive() {
     beat(&pool, job, 1).await;
     let lease = Duration::from_millis(20);
     // Clones are the same store: what one has seen, all have.
-    assert_eq!(store.clone().fail_stale(lease).await.unwrap(), 0, "it came this moment, for all one knows");
+    assert_eq!(
+        store.clone().fail_stale(lease).await.unwrap(),
+        0,
+        "it came this moment, for all one knows"
+    );
     spin(2 * lease).await;
     assert_eq!(store.fail_stale(lease).await.unwrap(), 1);
     let lost = store.get(job).await.unwrap().unwrap();

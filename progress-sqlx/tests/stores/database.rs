@@ -54,7 +54,8 @@ impl Database {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI runs every test");
             return None;
         };
-        let name = format!("progress_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("progress_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         Pool::open(kind, &server).await.execute(&format!("CREATE DATABASE {name}")).await;
         let (address, _) = server.rsplit_once('/').unwrap();
         Some(Self { kind, url: format!("{address}/{name}"), _folder: None })

@@ -58,8 +58,8 @@ async fn a_full_database_is_unavailable_and_comes_back() {
 
     let large = |count| {
         let entry = NewEntry::info("x".repeat(500));
-        let delta =
-            (0..100).fold(Delta::new().with_succeeded(count), |delta, _| delta.with_entry(entry.clone()));
+        let delta = (0..100)
+            .fold(Delta::new().with_succeeded(count), |delta, _| delta.with_entry(entry.clone()));
         ProgressUpdate::advance(delta)
     };
     let metadata = serde_json::json!("x".repeat(16_000));
@@ -110,8 +110,11 @@ async fn a_closed_pool_is_unavailable_and_a_missing_table_is_not() {
 #[tokio::test]
 async fn what_is_no_database_is_an_error() {
     let database = Database::new();
-    std::fs::write(database.path(), "this is a letter and not a database, however long one looks at it")
-        .unwrap();
+    std::fs::write(
+        database.path(),
+        "this is a letter and not a database, however long one looks at it",
+    )
+    .unwrap();
     let outcome = SqliteStore::connect(&database.url()).await;
     assert!(matches!(outcome, Err(ProgressError::Store(_))), "{outcome:?}");
     let folder = format!("sqlite://{}", database.folder.path().display());

@@ -20,7 +20,8 @@ async fn a_careless_program_loses_counts() {
         let (pool, id) = (pool.clone(), id.to_string());
         tasks.spawn(async move {
             for _ in 0..EACH {
-                let read = sqlx::query("SELECT failed FROM progress_records WHERE id = $1").bind(&id);
+                let read =
+                    sqlx::query("SELECT failed FROM progress_records WHERE id = $1").bind(&id);
                 let failed: i64 = read.fetch_one(&pool).await.unwrap().get(0);
                 let write = "UPDATE progress_records SET failed = $2 WHERE id = $1";
                 while sqlx::query(write).bind(&id).bind(failed + 1).execute(&pool).await.is_err() {}

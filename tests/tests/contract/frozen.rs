@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use progress_core::{
-    Entry, EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-    ProgressStore, ProgressUpdate,
+    Entry, EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
 /// A store whose clock stands still until it is told to go on: two of them that were told the same hold the same, to the
@@ -57,7 +57,11 @@ impl ProgressStore for FrozenStore {
         Ok(self.content().snapshot(id))
     }
 
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         let mut content = self.content();
         let now = content.now;
         let (progress, log) = content.records.get_mut(&id).ok_or(ProgressError::NotFound(id))?;
@@ -78,11 +82,17 @@ impl ProgressStore for FrozenStore {
         let content = self.content();
         let snapshots = content.records.keys().filter_map(|id| content.snapshot(*id));
         let mut items: Vec<_> = snapshots.filter(|progress| query.matches(progress)).collect();
-        items.sort_unstable_by_key(|progress| std::cmp::Reverse((progress.created_at, progress.id)));
+        items
+            .sort_unstable_by_key(|progress| std::cmp::Reverse((progress.created_at, progress.id)));
         Ok(ProgressPage::from_one_more(items, query.limit()))
     }
 
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
         let content = self.content();
         let (_, log) = content.records.get(&id).ok_or(ProgressError::NotFound(id))?;
         let entries: Vec<_> =

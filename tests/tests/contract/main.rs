@@ -1,5 +1,9 @@
 //! One table of requests, asked of both frameworks over real sockets: status, headers and body agree to the byte.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what is wrong by panicking"
+)]
 
 mod frozen;
 mod rows;
@@ -19,7 +23,8 @@ use crate::wire::Connection;
 async fn complaints(both: &Both, mount: Mount, rows: &[Row]) -> Vec<String> {
     let mut complaints = Vec::new();
     for row in rows {
-        let mut complain = |row: &Row, what: String| complaints.push(format!("{}: {what}", row.name()));
+        let mut complain =
+            |row: &Row, what: String| complaints.push(format!("{}: {what}", row.name()));
         let (axum, actix) = both.ask(&row.request(mount, "close")).await;
         if let Some(difference) = axum.difference(&actix) {
             complain(row, format!("axum and actix differ: {difference}"));
@@ -55,7 +60,11 @@ async fn both_frameworks_give_the_same_bytes() {
     let both = Both::start(Mount::Plain).await;
     assert_none(&complaints(&both, Mount::Plain, &rows).await);
     let (axum, actix) = (&both.axum.store, &both.actix.store);
-    assert_eq!((axum.reads(), axum.writes()), (actix.reads(), actix.writes()), "and cost the store the same");
+    assert_eq!(
+        (axum.reads(), axum.writes()),
+        (actix.reads(), actix.writes()),
+        "and cost the store the same"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,8 +83,9 @@ async fn also_under_a_path_with_a_parameter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn also_one_after_the_other_on_one_connection() {
     let both = Both::start(Mount::Plain).await;
-    let open =
-        async || (Connection::open(both.axum.address).await, Connection::open(both.actix.address).await);
+    let open = async || {
+        (Connection::open(both.axum.address).await, Connection::open(both.actix.address).await)
+    };
     let (mut axum, mut actix) = open().await;
     for row in rows::rows() {
         let request = row.request(Mount::Plain, "keep-alive");
@@ -85,7 +95,8 @@ async fn also_one_after_the_other_on_one_connection() {
             // What becomes of a body that nobody reads is the server's own affair: hyper takes it off the connection, actix
             // closes the connection and says so. It is the one header in which the two differ, and only here.
             (axum, actix) = open().await;
-            answers = (answers.0.without_header("connection"), answers.1.without_header("connection"));
+            answers =
+                (answers.0.without_header("connection"), answers.1.without_header("connection"));
         }
         assert_eq!(answers.0.difference(&answers.1), None, "{}", row.name());
         assert_eq!(row.complaints(&answers.1), Vec::<String>::new(), "{}", row.name());
@@ -125,7 +136,8 @@ async fn a_difference_is_noticed() {
     assert!(found.iter().any(|complaint| complaint.contains("differ: bodies")), "{found:?}");
 
     assert_eq!(axum.difference(&axum), None);
-    let other_status = wire::Answer { status_line: "HTTP/1.1 201 Created".to_owned(), ..axum.clone() };
+    let other_status =
+        wire::Answer { status_line: "HTTP/1.1 201 Created".to_owned(), ..axum.clone() };
     assert!(axum.difference(&other_status).is_some());
     assert!(!rows[0].complaints(&other_status).is_empty());
     assert!(axum.difference(&axum.clone().without_header("etag")).is_some());

@@ -5,8 +5,8 @@ use flate2::read::GzDecoder;
 use progress_http::{ProgressApi, Request, RequestHeaders, Route};
 
 use crate::servers::{
-    BEGAN, CANCELLED, COMPLETED, FAILED, Mount, PENDING, PENDING_TO_CANCEL, RUNNING, STALE, THEIRS, UNKNOWN,
-    UNOWNED,
+    BEGAN, CANCELLED, COMPLETED, FAILED, Mount, PENDING, PENDING_TO_CANCEL, RUNNING, STALE, THEIRS,
+    UNKNOWN, UNOWNED,
 };
 use crate::wire::{Answer, text};
 
@@ -39,7 +39,13 @@ enum Body {
 fn row(method: &'static str, path: impl AsRef<[u8]>, status: u16) -> Row {
     let target = [b"{mount}", path.as_ref()].concat();
     let headers = vec![b"x-viewer: owner:ann".to_vec()];
-    Row { method, target, headers, body: "", expected: Expected { status, headers: vec![], body: Body::Any } }
+    Row {
+        method,
+        target,
+        headers,
+        body: "",
+        expected: Expected { status, headers: vec![], body: Body::Any },
+    }
 }
 
 fn get(path: impl AsRef<[u8]>, status: u16) -> Row {
@@ -49,7 +55,10 @@ fn get(path: impl AsRef<[u8]>, status: u16) -> Row {
 /// One and the same answer, whatever the reason.
 fn not_found(method: &'static str, path: impl AsRef<[u8]>) -> Row {
     let row = row(method, path, 404).has("content-type", "application/problem+json").lacks("etag");
-    let row = row.has("cache-control", "no-store").has("x-content-type-options", "nosniff").lacks("allow");
+    let row = row
+        .has("cache-control", "no-store")
+        .has("x-content-type-options", "nosniff")
+        .lacks("allow");
     if method == "HEAD" {
         row.empty()
     } else {
@@ -141,7 +150,8 @@ impl Row {
 
     /// The same, asked with HEAD.
     pub(crate) fn head(&self) -> Self {
-        let expected = Expected { status: self.expected.status, headers: vec![], body: Body::Empty };
+        let expected =
+            Expected { status: self.expected.status, headers: vec![], body: Body::Empty };
         let (target, headers) = (self.target.clone(), self.headers.clone());
         Self { method: "HEAD", target, headers, body: self.body, expected }
     }
@@ -150,7 +160,8 @@ impl Row {
     pub(crate) fn complaints(&self, answer: &Answer) -> Vec<String> {
         let mut complaints = Vec::new();
         if answer.status() != self.expected.status {
-            complaints.push(format!("status {} and not {}", answer.status_line, self.expected.status));
+            complaints
+                .push(format!("status {} and not {}", answer.status_line, self.expected.status));
         }
         for (name, value) in &self.expected.headers {
             if answer.header(name) != value.as_deref() {
@@ -164,7 +175,8 @@ impl Row {
             Body::Contains(part) => String::from_utf8_lossy(&answer.body).contains(part.as_str()),
             Body::Gzipped(content) => {
                 let mut decoded = String::new();
-                GzDecoder::new(&*answer.body).read_to_string(&mut decoded).is_ok() && decoded == *content
+                GzDecoder::new(&*answer.body).read_to_string(&mut decoded).is_ok()
+                    && decoded == *content
             }
             Body::NotFound => {
                 body == r#"{"detail":"there is no such job","status":404,"title":"Not Found","type":"about:blank"}"#
@@ -178,7 +190,11 @@ impl Row {
             && !matches!(answer.status(), 204 | 304)
             && answer.header("transfer-encoding").is_none();
         if is_whole && answer.announced() != answer.body.len() {
-            complaints.push(format!("{} bytes announced, {} sent", answer.announced(), answer.body.len()));
+            complaints.push(format!(
+                "{} bytes announced, {} sent",
+                answer.announced(),
+                answer.body.len()
+            ));
         }
         complaints
     }
@@ -229,8 +245,12 @@ fn polls() -> Vec<Row> {
         active(get("", 200).target(format!("http://shop.example.com{{mount}}/{RUNNING}"))),
         active(get(format!("/{RUNNING}#not-for-servers"), 200)),
         active(get(format!("/{RUNNING}?{}", "a".repeat(30_000)), 200)),
-        active(get(format!("/{RUNNING}"), 200).with("range: bytes=0-3\r\naccept-encoding: gzip, br")),
-        active(get(format!("/{PENDING}"), 200)).has("etag", tag(60, "1")).says("\"status\":\"pending\""),
+        active(
+            get(format!("/{RUNNING}"), 200).with("range: bytes=0-3\r\naccept-encoding: gzip, br"),
+        ),
+        active(get(format!("/{PENDING}"), 200))
+            .has("etag", tag(60, "1"))
+            .says("\"status\":\"pending\""),
         // Silent for a minute: the version is as it was, and the tag is another.
         active(get(format!("/{STALE}"), 200)).has("etag", tag(0, "2-stale")).says("\"stale\":true"),
         get(format!("/{STALE}"), 200).with(format!("if-none-match: {}", tag(0, "2"))),
@@ -254,7 +274,9 @@ fn polls() -> Vec<Row> {
         format!("{running}, \u{e9}"),
     ] {
         let row = get(format!("/{RUNNING}"), 304).with(format!("if-none-match: {matching}"));
-        rows.push(active(row.has("etag", &running).lacks("content-type").lacks("content-length").empty()));
+        rows.push(active(
+            row.has("etag", &running).lacks("content-type").lacks("content-length").empty(),
+        ));
     }
     let others: [&[u8]; 12] = [
         b"\"a\"",
@@ -282,13 +304,18 @@ fn polls() -> Vec<Row> {
 }
 
 fn waiting() -> Vec<Row> {
-    let waits =
-        |path: &str, prefer: &str, status| get(format!("/{path}"), status).with(format!("prefer: {prefer}"));
+    let waits = |path: &str, prefer: &str, status| {
+        get(format!("/{path}"), status).with(format!("prefer: {prefer}"))
+    };
     let running = format!("if-none-match: {}", tag(61, "3"));
     vec![
         // What the client knows is not what there is, so there is nothing to wait for.
-        waits(RUNNING, "wait=20", 200).with("if-none-match: \"a\"").has("preference-applied", "wait=20"),
-        waits(RUNNING, "wait=3600", 200).with("if-none-match: \"a\"").has("preference-applied", "wait=25"),
+        waits(RUNNING, "wait=20", 200)
+            .with("if-none-match: \"a\"")
+            .has("preference-applied", "wait=20"),
+        waits(RUNNING, "wait=3600", 200)
+            .with("if-none-match: \"a\"")
+            .has("preference-applied", "wait=25"),
         waits(RUNNING, "respond-async, Wait=\"20\"; x", 200)
             .with("if-none-match: \"a\"")
             .has("preference-applied", "wait=20"),
@@ -325,7 +352,9 @@ fn events() -> Vec<Row> {
             .says(format!("id: {last}\ndata: {{\"job_id\":\"{COMPLETED}\"")),
         stream(&format!("{COMPLETED}/events/")).says("\"finished\":true"),
         stream(&format!("{FAILED}/events")).with("last-event-id: 1").says("\"status\":\"failed\""),
-        stream(&format!("{CANCELLED}/events")).with("last-event-id: ").says("\"status\":\"cancelled\""),
+        stream(&format!("{CANCELLED}/events"))
+            .with("last-event-id: ")
+            .says("\"status\":\"cancelled\""),
         get(format!("/{COMPLETED}/events"), 204).with(format!("last-event-id: {last}")).empty(),
         not_found("GET", format!("/{THEIRS}/events")),
         not_found("GET", format!("/{UNKNOWN}/events")),
@@ -338,19 +367,36 @@ fn events() -> Vec<Row> {
 /// Whether there is such a job or not: who cannot read the answer is told so first.
 fn clients_that_cannot_read() -> Vec<Row> {
     let mut rows = Vec::new();
-    for path in
-        ["", "/", "/active", &format!("/{RUNNING}"), &format!("/{THEIRS}"), "/x", &format!("/{RUNNING}/log")]
-    {
-        for accept in
-            ["text/html", "application/json;q=0, */*", "text/event-stream", "x", "application/xml, image/*"]
-        {
+    for path in [
+        "",
+        "/",
+        "/active",
+        &format!("/{RUNNING}"),
+        &format!("/{THEIRS}"),
+        "/x",
+        &format!("/{RUNNING}/log"),
+    ] {
+        for accept in [
+            "text/html",
+            "application/json;q=0, */*",
+            "text/event-stream",
+            "x",
+            "application/xml, image/*",
+        ] {
             let row = get(path, 406).with(format!("accept: {accept}")).lacks("etag");
-            rows.push(row.has("content-type", "application/problem+json").says("answers application/json"));
+            rows.push(
+                row.has("content-type", "application/problem+json")
+                    .says("answers application/json"),
+            );
         }
         let found = if path.contains(THEIRS) || path == "/x" { 404 } else { 200 };
-        for accept in
-            ["", "*/*", "application/*", "text/html\r\naccept: application/json;q=0.1", "\u{e9}, */*;q=0.1"]
-        {
+        for accept in [
+            "",
+            "*/*",
+            "application/*",
+            "text/html\r\naccept: application/json;q=0.1",
+            "\u{e9}, */*;q=0.1",
+        ] {
             rows.push(get(path, found).with(format!("accept: {accept}")));
         }
     }
@@ -363,7 +409,9 @@ fn clients_that_cannot_read() -> Vec<Row> {
 }
 
 fn lists_and_logs() -> Vec<Row> {
-    let page = |path: &str, count: usize| get(path, 200).says(format!("{{\"count\":{count},")).lacks("etag");
+    let page = |path: &str, count: usize| {
+        get(path, 200).says(format!("{{\"count\":{count},")).lacks("etag")
+    };
     // Seven of Ann's, newest first: the four of one moment by id, the two pending ones, the stale one.
     let after_two = format!("{}.{CANCELLED}", BEGAN + 61_000);
     let mut rows = vec![
@@ -376,8 +424,10 @@ fn lists_and_logs() -> Vec<Row> {
         page("?limit=2", 2).has("link", format!("<?limit=2&cursor={after_two}>; rel=\"next\"")),
         page("/?limit=2", 2).has("link", format!("<?limit=2&cursor={after_two}>; rel=\"next\"")),
         page(&format!("?limit=2&cursor={after_two}"), 2),
-        page("?limit=2&limit=0&own=%C3%A9+%zz", 2)
-            .has("link", format!("<?limit=2&limit=0&own=%C3%A9+%25zz&cursor={after_two}>; rel=\"next\"")),
+        page("?limit=2&limit=0&own=%C3%A9+%zz", 2).has(
+            "link",
+            format!("<?limit=2&limit=0&own=%C3%A9+%25zz&cursor={after_two}>; rel=\"next\""),
+        ),
         page("?%6Cimit=2", 2),
         page("/active", 4),
         page("/active/", 4),
@@ -537,15 +587,21 @@ fn methods() -> Vec<Row> {
         rows.push(row("OPTIONS", path, 204).has("allow", *allow).lacks("content-length").empty());
         rows.push(row("OPTIONS", path, 204).has("allow", *allow).by_nobody());
         for method in [
-            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY", "FOO", "get",
-            "Delete", "M-SEARCH", "PRI",
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY", "FOO",
+            "get", "Delete", "M-SEARCH", "PRI",
         ] {
             if !allow.split(", ").any(|allowed| allowed == method) {
                 let row = row(method, path, 405).has("allow", *allow).lacks("retry-after");
-                rows.push(if method == "HEAD" { row.empty() } else { row.says("this address takes") });
+                rows.push(if method == "HEAD" {
+                    row.empty()
+                } else {
+                    row.says("this address takes")
+                });
             }
         }
-        rows.push(row("PUT", path, 405).has("allow", *allow).with_body("{\"status\": \"completed\"}"));
+        rows.push(
+            row("PUT", path, 405).has("allow", *allow).with_body("{\"status\": \"completed\"}"),
+        );
     }
     rows.push(row("OPTIONS", "/a/b/c", 404));
     rows
@@ -556,8 +612,10 @@ fn files() -> Vec<Row> {
     let names = progress_http::widget::FILES.into_iter();
     for (file, name) in names.flat_map(|file| [(file, file.name), (file, file.hashed_name())]) {
         let path = format!("/{name}");
-        let cached = if name == file.name { "no-cache" } else { "public, max-age=31536000, immutable" };
-        let ask = |status| get(&path, status).has("cache-control", cached).has("vary", "accept-encoding");
+        let cached =
+            if name == file.name { "no-cache" } else { "public, max-age=31536000, immutable" };
+        let ask =
+            |status| get(&path, status).has("cache-control", cached).has("vary", "accept-encoding");
         let fresh = || ask(200).has("content-type", file.content_type);
         let plain = || fresh().lacks("content-encoding").says(file.content);
         let known = |tag: &str| {
@@ -574,14 +632,18 @@ fn files() -> Vec<Row> {
         for none in ["", "identity", "br, zstd", "gzip;q=0, *", "*;q=0", "gzip;q=x", "\u{e9}"] {
             rows.push(plain().with(format!("accept-encoding: {none}")));
         }
-        for gzip in ["gzip", "gzip, deflate, br, zstd", "*", "br;q=1.0\r\naccept-encoding: x-gzip;q=0.5"] {
+        for gzip in
+            ["gzip", "gzip, deflate, br, zstd", "*", "br;q=1.0\r\naccept-encoding: x-gzip;q=0.5"]
+        {
             rows.push(fresh().gzipped(file.content).with(format!("accept-encoding: {gzip}")));
         }
         // Each coding has a tag of its own, and only that of what would be sent is known.
         let tag_of_plain = format!("\"{}\"", file.integrity().replace("sha384-", ""));
         let tag_of_gzip = etag(&path, "gzip");
         rows.push(plain().has("etag", &tag_of_plain));
-        rows.push(fresh().gzipped(file.content).with("accept-encoding: gzip").has("etag", &tag_of_gzip));
+        rows.push(
+            fresh().gzipped(file.content).with("accept-encoding: gzip").has("etag", &tag_of_gzip),
+        );
         rows.push(known(&tag_of_plain).has("etag", &tag_of_plain));
         rows.push(known(&tag_of_gzip).with("accept-encoding: gzip").has("etag", &tag_of_gzip));
         rows.push(known("*").with("accept-encoding: gzip").has("etag", &tag_of_gzip));
@@ -594,8 +656,9 @@ fn files() -> Vec<Row> {
 
 /// The tag that the routes give to a file in this coding.
 fn etag(path: &str, accept_encoding: &str) -> String {
-    let headers =
-        RequestHeaders::collect(|name| (name == "accept-encoding").then_some(accept_encoding.as_bytes()));
+    let headers = RequestHeaders::collect(|name| {
+        (name == "accept-encoding").then_some(accept_encoding.as_bytes())
+    });
     let api = ProgressApi::new(Arc::new(progress_core::MemoryStore::new()));
     match api.route(&Request { method: "GET", path, headers, ..Request::default() }) {
         Route::Answered(reply) => reply.header("etag").unwrap().to_owned(),
@@ -627,7 +690,9 @@ fn viewers() -> Vec<Row> {
 
 fn forged_requests() -> Vec<Row> {
     let mut rows = Vec::new();
-    for (method, path) in [("POST", format!("/{RUNNING}/cancel")), ("DELETE", format!("/{COMPLETED}"))] {
+    for (method, path) in
+        [("POST", format!("/{RUNNING}/cancel")), ("DELETE", format!("/{COMPLETED}"))]
+    {
         for forged in [
             "sec-fetch-site: cross-site",
             "sec-fetch-site: same-site",
@@ -657,7 +722,10 @@ fn changes() -> Vec<Row> {
         delete(PENDING, 409),
         cancel(RUNNING, 202).says("\"cancel_requested\":true").lacks("etag"),
         cancel(RUNNING, 202).with_body("{}"),
-        Row { body: "2\r\n{}\r\n0\r\n\r\n", ..cancel(RUNNING, 202).with("transfer-encoding: chunked") },
+        Row {
+            body: "2\r\n{}\r\n0\r\n\r\n",
+            ..cancel(RUNNING, 202).with("transfer-encoding: chunked")
+        },
         row("POST", format!("/{RUNNING}/cancel/"), 202).with("sec-fetch-site: same-origin"),
         cancel(RUNNING, 202).with("origin: https://shop.example.com"),
         cancel(RUNNING, 202).with("origin: https://app.example.com\r\nsec-fetch-site: cross-site"),
@@ -692,7 +760,9 @@ pub(crate) fn troubled() -> Vec<Row> {
         row("DELETE", format!("/{COMPLETED}"), 503),
     ]
     .map(|row| {
-        row.has("retry-after", "1").has("content-type", "application/problem+json").says("please try again")
+        row.has("retry-after", "1")
+            .has("content-type", "application/problem+json")
+            .says("please try again")
     })
     .into()
 }

@@ -7,7 +7,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use chrono::DateTime;
 use progress_core::testing::{Fault, FaultyStore};
-use progress_core::{Completion, Delta, NewEntry, NewProgress, ProgressId, ProgressStore, ProgressUpdate};
+use progress_core::{
+    Completion, Delta, NewEntry, NewProgress, ProgressId, ProgressStore, ProgressUpdate,
+};
 use progress_http::{ProgressApi, Viewer};
 
 use crate::frozen::FrozenStore;
@@ -44,7 +46,9 @@ impl Member {
         match value? {
             "admin" => Some(Self(Viewer::Admin)),
             "anyone" => Some(Self(Viewer::Anyone)),
-            value => value.strip_prefix("owner:").map(|owner| Self(Viewer::Owner(owner.to_owned()))),
+            value => {
+                value.strip_prefix("owner:").map(|owner| Self(Viewer::Owner(owner.to_owned())))
+            }
         }
     }
 }
@@ -59,11 +63,12 @@ impl<S: Sync> FromRequestParts<S> for Member {
     type Rejection = (axum::http::StatusCode, [(&'static str, &'static str); 1], &'static str);
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Self::from_header(parts.headers.get("x-viewer").and_then(|value| value.to_str().ok())).ok_or((
-            axum::http::StatusCode::UNAUTHORIZED,
-            [("www-authenticate", "Cookie")],
-            Self::UNKNOWN,
-        ))
+        Self::from_header(parts.headers.get("x-viewer").and_then(|value| value.to_str().ok()))
+            .ok_or((
+                axum::http::StatusCode::UNAUTHORIZED,
+                [("www-authenticate", "Cookie")],
+                Self::UNKNOWN,
+            ))
     }
 }
 
@@ -75,7 +80,9 @@ impl FromRequest for Member {
         let viewer = request.headers().get("x-viewer").and_then(|value| value.to_str().ok());
         ready(Self::from_header(viewer).ok_or_else(|| {
             let mut response = HttpResponse::Unauthorized();
-            response.content_type("text/plain; charset=utf-8").insert_header(("www-authenticate", "Cookie"));
+            response
+                .content_type("text/plain; charset=utf-8")
+                .insert_header(("www-authenticate", "Cookie"));
             let response = response.body(Self::UNKNOWN);
             actix_web::error::InternalError::from_response("nobody", response).into()
         }))
@@ -116,7 +123,11 @@ impl Server {
                 Some(owner) => job.with_owner(owner),
                 None => job,
             };
-            self.store.create(&job.with_metadata(serde_json::json!({"a": [1, "é\u{0}"]}))).await.unwrap().id
+            self.store
+                .create(&job.with_metadata(serde_json::json!({"a": [1, "é\u{0}"]})))
+                .await
+                .unwrap()
+                .id
         };
         let update = async |id: ProgressId, update: ProgressUpdate| {
             self.store.update(id, &update).await.unwrap();
@@ -178,7 +189,10 @@ impl Both {
     }
 
     /// For showing that a difference would be noticed.
-    pub(crate) async fn with_actix_changed(mount: Mount, change: fn(ProgressApi) -> ProgressApi) -> Self {
+    pub(crate) async fn with_actix_changed(
+        mount: Mount,
+        change: fn(ProgressApi) -> ProgressApi,
+    ) -> Self {
         Self {
             axum: Server::new(async |api| serve_axum(mount, api).await, |api| api).await,
             actix: Server::new(async |api| serve_actix(mount, api), change).await,

@@ -26,7 +26,13 @@ impl TestServer {
         Self { server, address }
     }
 
-    async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value, Vec<u8>) {
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> (u16, Value, Vec<u8>) {
         let length = body.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
@@ -66,12 +72,17 @@ async fn walk(framework: &str, store: &str) {
 
     let (status, counts) = server.get("/test/counts", "").await;
     assert_eq!(status, 200);
-    let (reads, writes) = (counts["store_reads"].as_u64().unwrap(), counts["store_writes"].as_u64().unwrap());
+    let (reads, writes) =
+        (counts["store_reads"].as_u64().unwrap(), counts["store_writes"].as_u64().unwrap());
     assert!(reads > 0 && writes > 0, "{counts}");
     assert_eq!(server.get("/test/counts", "").await.1, counts, "counting is not asking");
     let (status, bare, bytes) = server.ask("GET", "/bare", "", "").await;
     assert_eq!((status, bare["status"].as_str()), (200, Some("running")));
-    assert!((600..1_200).contains(&bytes.len()), "{} bytes are not the size of a poll", bytes.len());
+    assert!(
+        (600..1_200).contains(&bytes.len()),
+        "{} bytes are not the size of a poll",
+        bytes.len()
+    );
     assert_eq!(server.get("/test/nothing", "").await.0, 404);
     assert_eq!(server.get("/test/jobs", "").await.0, 405);
 
@@ -111,9 +122,13 @@ async fn making_jobs(server: &TestServer) {
     let record = server.update(ID, json!({"succeeded": 2, "failed": 1}), 200).await;
     assert_eq!(record["status"], "completed", "by itself");
 
-    for body in
-        [json!({"id": "no id"}), json!({"owner": ""}), json!({"colour": "blue"}), json!([1]), json!("")]
-    {
+    for body in [
+        json!({"id": "no id"}),
+        json!({"owner": ""}),
+        json!({"colour": "blue"}),
+        json!([1]),
+        json!(""),
+    ] {
         server.post("/test/jobs", &body, 400).await;
     }
     assert_eq!(server.ask("POST", "/test/jobs", "", "{").await.0, 400);
@@ -124,7 +139,10 @@ async fn changing_jobs(server: &TestServer) {
     let id = server.create(json!({"total": 2})).await;
     server.update(&id, json!({"succeeded": 1}), 409).await;
     let started = server.update(&id, json!({"transition": "start"}), 200).await;
-    assert_eq!((started["status"].as_str(), started["version"].as_u64()), (Some("running"), Some(2)));
+    assert_eq!(
+        (started["status"].as_str(), started["version"].as_u64()),
+        (Some("running"), Some(2))
+    );
     let alive = server.update(&id, json!({"transition": "heartbeat"}), 200).await;
     assert_eq!(alive["version"], 2, "a heartbeat is no change");
     let advance = json!({
@@ -152,15 +170,19 @@ async fn changing_jobs(server: &TestServer) {
 
     let id = server.create(Value::Null).await;
     server.update(&id, json!({"transition": "start", "message": "begun"}), 200).await;
-    let failed =
-        server.update(&id, json!({"transition": "fail", "error": "disk full", "failed": 1}), 200).await;
+    let failed = server
+        .update(&id, json!({"transition": "fail", "error": "disk full", "failed": 1}), 200)
+        .await;
     assert_eq!(
         (failed["status"].as_str(), failed["error_message"].as_str()),
         (Some("failed"), Some("disk full"))
     );
     let id = server.create(Value::Null).await;
     server.update(&id, json!({"transition": "start"}), 200).await;
-    assert_eq!(server.update(&id, json!({"transition": "cancel"}), 200).await["status"], "cancelled");
+    assert_eq!(
+        server.update(&id, json!({"transition": "cancel"}), 200).await["status"],
+        "cancelled"
+    );
 
     for unknown in [UNKNOWN, "no-id"] {
         server.update(unknown, json!({"transition": "start"}), 404).await;
@@ -173,7 +195,10 @@ async fn running_jobs(server: &TestServer) {
     let run = format!("/test/jobs/{id}/run");
     server.post(&run, &json!({"items": 1, "colour": "blue"}), 400).await;
     let begun = Instant::now();
-    assert_eq!(server.post(&run, &json!({"delay_us": 2_500, "fail_every": 10}), 202).await["job_id"], id);
+    assert_eq!(
+        server.post(&run, &json!({"delay_us": 2_500, "fail_every": 10}), 202).await["job_id"],
+        id
+    );
     server.post(&run, &json!({"items": 1}), 409).await;
     let path = format!("/progress/{id}");
     loop {
@@ -190,7 +215,9 @@ async fn running_jobs(server: &TestServer) {
     assert!(begun.elapsed() >= Duration::from_millis(250), "100 items of 2.5 ms each");
 
     let id = server.create(Value::Null).await;
-    server.post(&format!("/test/jobs/{id}/run"), &json!({"items": 1_000_000, "delay_us": 1_000}), 202).await;
+    server
+        .post(&format!("/test/jobs/{id}/run"), &json!({"items": 1_000_000, "delay_us": 1_000}), 202)
+        .await;
     assert_eq!(server.ask("POST", &format!("/progress/{id}/cancel"), "", "").await.0, 202);
     let path = format!("/progress/{id}");
     let begun = Instant::now();

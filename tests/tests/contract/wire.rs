@@ -124,7 +124,12 @@ impl Connection {
             }
             let more = self.stream.read_buf(&mut self.read);
             let more = tokio::time::timeout(Duration::from_secs(10), more).await;
-            assert_ne!(more.expect("an answer in time").unwrap(), 0, "closed after {:?}", text(&self.read));
+            assert_ne!(
+                more.expect("an answer in time").unwrap(),
+                0,
+                "closed after {:?}",
+                text(&self.read)
+            );
         }
     }
 }

@@ -34,7 +34,10 @@ async fn a_breach_of_the_policy_and_a_script_that_fails_are_noticed() {
     assert_eq!(browser.mistakes().await, [""; 0]);
     for (cause, effect) in [
         ("document.body.setAttribute('style', 'color: red')", "style-src-attr"),
-        ("(() => { try { document.body.innerHTML = '<p>' } catch {} })()", "require-trusted-types-for"),
+        (
+            "(() => { try { document.body.innerHTML = '<p>' } catch {} })()",
+            "require-trusted-types-for",
+        ),
         // Which one, a browser does not tell of scripts from elsewhere.
         ("setTimeout(() => missing())", "Script error"),
     ] {

@@ -60,7 +60,11 @@ fn a_page_that_was_hidden_asks_less_and_catches_up() {
         let shown = browser.shown().await;
         let caught_up =
             shown.iter().find(|shown| shown.bar.percent >= Some(80)).expect("what was waited for");
-        assert!(caught_up.at - seen <= 1_000.0, "{} ms after the page was seen again", caught_up.at - seen);
+        assert!(
+            caught_up.at - seen <= 1_000.0,
+            "{} ms after the page was seen again",
+            caught_up.at - seen
+        );
 
         site.let_go_to(TOTAL);
         browser.wait_for_bars(|bar| bar.state == "completed").await;
@@ -77,7 +81,10 @@ fn a_lost_server_is_told_and_its_return_is_noticed() {
 
         site.lose();
         let bars = browser.wait_for_bars(|bar| bar.state == "reconnecting").await;
-        assert!(bars.iter().all(|bar| bar.percent >= Some(30)), "what is known is still shown: {bars:?}");
+        assert!(
+            bars.iter().all(|bar| bar.percent >= Some(30)),
+            "what is known is still shown: {bars:?}"
+        );
         site.let_go_to(70);
         // Long enough for an attempt that fails as well.
         sleep(Duration::from_secs(1)).await;

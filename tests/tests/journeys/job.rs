@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use progress_core::{Failure, NewProgress, ProgressId, ProgressStore, TrackerHandle, TrackerOptions};
+use progress_core::{
+    Failure, NewProgress, ProgressId, ProgressStore, TrackerHandle, TrackerOptions,
+};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -56,7 +58,11 @@ impl Jobs {
     }
 }
 
-async fn work(tracker: &TrackerHandle, plan: Plan, mut limit: watch::Receiver<u64>) -> Result<(), Failure> {
+async fn work(
+    tracker: &TrackerHandle,
+    plan: Plan,
+    mut limit: watch::Receiver<u64>,
+) -> Result<(), Failure> {
     for item in 1..=TOTAL {
         tokio::select! {
             _ = limit.wait_for(|limit| *limit >= item) => {}

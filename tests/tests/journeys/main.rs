@@ -1,7 +1,11 @@
 //! What people do with a page that has bars, in a real browser, on both frameworks: click, run, refresh, look elsewhere,
 //! lose the server, get it back, cancel, finish. The pages have the strictest policy there is, and whatever happens, no bar
 //! goes back and nothing breaks the policy. The invoice mailer has such journeys of its own.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what is wrong by panicking"
+)]
 
 mod controls;
 mod interrupted;

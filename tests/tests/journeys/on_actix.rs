@@ -31,7 +31,8 @@ pub(crate) fn serve(listener: TcpListener, served: Served, stop: oneshot::Receiv
                 })
                 .service(site)
         };
-        let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap().run();
+        let server =
+            HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap().run();
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         let _ = stop.await;

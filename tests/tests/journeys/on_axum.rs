@@ -14,7 +14,8 @@ use crate::served::{POLICY, SCRIPT, Served};
 
 /// Serves until it is told to stop; then the runtime goes, and every connection with it.
 pub(crate) fn serve(listener: TcpListener, served: Served, stop: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();

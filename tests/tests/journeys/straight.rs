@@ -27,7 +27,10 @@ async fn click_run_finish(browser: &Browser, site: &mut Site) {
     assert_eq!((bars.len(), bars[0].percent), (1, Some(100)));
     browser.wait_for_text(MESSAGE, |text| text.starts_with("Completed (")).await;
     let shown = browser.shown().await;
-    assert!(shown.iter().any(|shown| shown.bar.percent.is_some_and(|percent| percent < 100)), "{shown:?}");
+    assert!(
+        shown.iter().any(|shown| shown.bar.percent.is_some_and(|percent| percent < 100)),
+        "{shown:?}"
+    );
 }
 
 #[test]
@@ -40,7 +43,10 @@ fn click_run_finish_under_a_path() {
     on_both_under("/shop/office", Plan::Complete, async |browser, site| {
         click_run_finish(browser, site).await;
         let asked = site.take_asked();
-        assert!(asked.iter().all(|target| target.starts_with("/shop/office/progress/")), "{asked:?}");
+        assert!(
+            asked.iter().all(|target| target.starts_with("/shop/office/progress/")),
+            "{asked:?}"
+        );
     });
 }
 
@@ -52,7 +58,9 @@ fn items_that_fail_are_told_beside_the_end() {
         site.let_go_to(TOTAL);
         browser.wait_for_bars(|bar| bar.state == "completed").await;
         browser.wait_for_text(MESSAGE, |text| text.ends_with("10 errors")).await;
-        browser.wait_for_text("progress-poller li:last-child", |text| text.contains("item 100")).await;
+        browser
+            .wait_for_text("progress-poller li:last-child", |text| text.contains("item 100"))
+            .await;
         assert_eq!(browser.texts("progress-poller li").await.len(), 10);
     });
 }
@@ -76,6 +84,10 @@ fn the_button_cancels_the_job() {
         let bars = browser.wait_for_bars(|bar| bar.state == "cancelled").await;
         assert_eq!(bars[0].percent, Some(40), "the job did not stop");
         let asked = site.take_asked();
-        assert_eq!(asked.iter().filter(|target| target.ends_with("/cancel")).count(), 1, "{asked:?}");
+        assert_eq!(
+            asked.iter().filter(|target| target.ends_with("/cancel")).count(),
+            1,
+            "{asked:?}"
+        );
     });
 }

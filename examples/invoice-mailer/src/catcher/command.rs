@@ -42,7 +42,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, &'static str> {
         "VRFY" if !rest.is_empty() => Ok(Command::Verify),
         "VRFY" => Err("501 5.5.4 VRFY needs a name"),
         "HELP" => Ok(Command::Help),
-        "EXPN" | "TURN" | "STARTTLS" | "AUTH" | "BDAT" | "ETRN" => Err("502 5.5.1 not implemented here"),
+        "EXPN" | "TURN" | "STARTTLS" | "AUTH" | "BDAT" | "ETRN" => {
+            Err("502 5.5.1 not implemented here")
+        }
         _ => Err("500 5.5.2 unknown command"),
     }
 }
@@ -78,13 +80,18 @@ fn recipient(rest: &str) -> Result<Command, &'static str> {
     if !has_both_parts(&to) && !to.eq_ignore_ascii_case("postmaster") {
         return Err("501 5.1.3 not a recipient address");
     }
-    if parameters.is_empty() { Ok(Command::Recipient(to)) } else { Err("555 5.5.4 unknown parameter") }
+    if parameters.is_empty() {
+        Ok(Command::Recipient(to))
+    } else {
+        Err("555 5.5.4 unknown parameter")
+    }
 }
 
 /// Takes `FROM:<address> parameters` apart; a route before the address is dropped, as RFC 5321 asks.
 fn path<'a>(rest: &'a str, keyword: &str) -> Option<(String, &'a str)> {
     let (start, rest) = rest.split_at_checked(keyword.len())?;
-    let inside = rest.trim_start().strip_prefix('<').filter(|_| start.eq_ignore_ascii_case(keyword))?;
+    let inside =
+        rest.trim_start().strip_prefix('<').filter(|_| start.eq_ignore_ascii_case(keyword))?;
     let end = unquoted(inside, '>')?;
     let (address, parameters) = (&inside[..end], &inside[end + 1..]);
     if address.len() > LONGEST_ADDRESS || !(parameters.is_empty() || parameters.starts_with(' ')) {
@@ -133,7 +140,11 @@ mod tests {
             (r#"RCPT TO:<"odd >\" name"@b.example>"#, r#""odd >\" name"@b.example"#),
             ("RCPT TO:<Postmaster>", "Postmaster"),
         ] {
-            assert_eq!(parse(line.as_bytes()), Ok(Command::Recipient(address.to_owned())), "{line}");
+            assert_eq!(
+                parse(line.as_bytes()),
+                Ok(Command::Recipient(address.to_owned())),
+                "{line}"
+            );
         }
         let bounce = Command::Mail { from: String::new(), size: Some(12) };
         assert_eq!(parse(b"MAIL FROM:<> SIZE=12 BODY=8bitmime"), Ok(bounce));

@@ -127,7 +127,8 @@ fn summarize(from: String, to: Vec<String>, raw: &[u8]) -> Caught {
     if let Some(mail) = taken_apart(raw) {
         summary.attachment = first_attachment(&mail)
             .map(|(name, content)| Attachment { name: cut(name, 200), bytes: content.len() });
-        let text = mail.parts().find(|part| part.ctype.mimetype == "text/plain" && !is_attached(part));
+        let text =
+            mail.parts().find(|part| part.ctype.mimetype == "text/plain" && !is_attached(part));
         summary.text = cut(text.and_then(|part| part.get_body().ok()).unwrap_or_default(), 10_000);
     }
     summary
@@ -176,7 +177,9 @@ mod tests {
         for _ in 0..5 {
             keep(&mailbox, &[b'x'; 10]);
         }
-        let ids = |mailbox: &Mailbox| mailbox.messages().iter().map(|caught| caught.id).collect::<Vec<_>>();
+        let ids = |mailbox: &Mailbox| {
+            mailbox.messages().iter().map(|caught| caught.id).collect::<Vec<_>>()
+        };
         assert_eq!(ids(&mailbox), [5, 4, 3]);
         keep(&mailbox, &[b'x'; 85]);
         assert_eq!(ids(&mailbox), [6, 5]);
@@ -198,17 +201,24 @@ mod tests {
         let message = mailbox.message(id).unwrap();
         assert_eq!(message.summary.subject, "\u{c9}t\u{e9}");
         assert_eq!(message.summary.text, "Bonjour \u{e9}t\u{e9}");
-        assert_eq!(message.summary.attachment, Some(Attachment { name: "a b.pdf".to_owned(), bytes: 4 }));
+        assert_eq!(
+            message.summary.attachment,
+            Some(Attachment { name: "a b.pdf".to_owned(), bytes: 4 })
+        );
         assert_eq!(message.attachment().unwrap(), b"%PDF");
     }
 
     #[test]
     fn a_large_message_is_not_taken_apart() {
         let mailbox = Mailbox::new(3, 10 << 20);
-        let mut raw = b"Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n".to_vec();
+        let mut raw =
+            b"Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n".to_vec();
         raw.extend(b"--b\r\n".repeat(MOST_PARSED_BYTES / 5));
         let message = mailbox.message(keep(&mailbox, &raw)).unwrap();
-        assert_eq!((message.summary.subject.as_str(), message.summary.text.as_str()), ("large", ""));
+        assert_eq!(
+            (message.summary.subject.as_str(), message.summary.text.as_str()),
+            ("large", "")
+        );
         assert!(message.attachment().is_none());
     }
 

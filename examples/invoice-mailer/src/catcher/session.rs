@@ -109,7 +109,9 @@ impl Session {
             }
             Command::Noop => "250 2.0.0 still here".to_owned(),
             Command::Verify => "252 2.5.0 try it and see".to_owned(),
-            Command::Help => "214 2.0.0 this server speaks RFC 5321 and delivers nothing".to_owned(),
+            Command::Help => {
+                "214 2.0.0 this server speaks RFC 5321 and delivers nothing".to_owned()
+            }
             // The caller needs the connection for these and answers them itself.
             Command::Data | Command::Quit => "503 5.5.1 not now".to_owned(),
         }
@@ -119,7 +121,9 @@ impl Session {
         match &self.stage {
             Stage::Connected => "503 5.5.1 say EHLO first",
             Stage::Addressing { .. } => "503 5.5.1 one mail at a time",
-            Stage::Greeted if size.is_some_and(|size| size > self.limits.message_bytes as u64) => TOO_BIG,
+            Stage::Greeted if size.is_some_and(|size| size > self.limits.message_bytes as u64) => {
+                TOO_BIG
+            }
             Stage::Greeted => {
                 self.stage = Stage::Addressing { from, to: Vec::new() };
                 "250 2.1.0 sender noted"
@@ -146,7 +150,9 @@ impl Session {
     /// Takes the message in; says whether the dialogue goes on.
     async fn data(&mut self) -> io::Result<bool> {
         let (from, to) = match &mut self.stage {
-            Stage::Addressing { from, to } if !to.is_empty() => (std::mem::take(from), std::mem::take(to)),
+            Stage::Addressing { from, to } if !to.is_empty() => {
+                (std::mem::take(from), std::mem::take(to))
+            }
             Stage::Addressing { .. } => {
                 self.reply("554 5.5.1 no valid recipients");
                 return Ok(true);

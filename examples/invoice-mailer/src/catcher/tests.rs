@@ -78,8 +78,14 @@ async fn a_whole_dialogue_goes_as_the_standard_says() {
         ("MAIL FROM:<a@b.example> SIZE=100 BODY=8BITMIME", "250"),
         ("MAIL FROM:<a@b.example>", "503"),
         ("DATA", "554"),
-        ("RCPT TO:<gone.fishing@d.example>", "550 5.1.1 <gone.fishing@d.example>: no such mailbox here\r\n"),
-        ("RCPT TO:<Later@d.example>", "451 4.2.1 <Later@d.example>: mailbox busy, try again later\r\n"),
+        (
+            "RCPT TO:<gone.fishing@d.example>",
+            "550 5.1.1 <gone.fishing@d.example>: no such mailbox here\r\n",
+        ),
+        (
+            "RCPT TO:<Later@d.example>",
+            "451 4.2.1 <Later@d.example>: mailbox busy, try again later\r\n",
+        ),
         ("RCPT TO:<c@d.example>", "250"),
         ("RCPT TO:<postmaster>", "250"),
         ("NOOP whatever", "250"),

@@ -115,10 +115,15 @@ impl From<smtp::Error> for SendError {
         }
         let described = if error.is_client() {
             let french = "il manque au serveur de messagerie ce que ce courriel exige";
-            SendError::new("the mail server lacks something that this mail needs", french, Meaning::Never)
+            SendError::new(
+                "the mail server lacks something that this mail needs",
+                french,
+                Meaning::Never,
+            )
         } else if error.is_tls() {
             let english = "cannot set up an encrypted connection to the mail server";
-            let french = "impossible d’établir une connexion chiffrée avec le serveur de messagerie";
+            let french =
+                "impossible d’établir une connexion chiffrée avec le serveur de messagerie";
             SendError::new(english, french, Meaning::NoAnswer)
         } else if error.is_response() || was_connected(&error) {
             SendError::interrupted()

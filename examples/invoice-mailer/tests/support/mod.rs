@@ -11,7 +11,8 @@ pub(crate) use self::program::{is_finished, number, program};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn send(server: &Server, count: u32) -> String {
-    let answer = server.post("/invoices/send", "application/json", &format!("{{\"count\": {count}}}"));
+    let answer =
+        server.post("/invoices/send", "application/json", &format!("{{\"count\": {count}}}"));
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(answer.json["success"], true);
     let location = answer.location.unwrap();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_core::{
-    Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressUpdate, Stamp, Status, WORKER_LOST,
+    Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressUpdate, Stamp, Status,
+    WORKER_LOST,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -89,12 +90,17 @@ async fn a_start_and_what_follows_it_may_meet(database: Database) {
                     // Cancelled before its start, it may have been deleted by another already.
                     Ok(_) | Err(ProgressError::NotFound(_)) => {}
                     Err(ProgressError::Refused { status, .. }) => {
-                        assert!(!update.transition().accepted_in(status), "{update:?} refused by {status}");
+                        assert!(
+                            !update.transition().accepted_in(status),
+                            "{update:?} refused by {status}"
+                        );
                     }
                     Err(error) => panic!("{error:?}"),
                 }
                 match store.delete(id).await {
-                    Err(ProgressError::Refused { status, .. }) => assert!(status.is_active(), "{status}"),
+                    Err(ProgressError::Refused { status, .. }) => {
+                        assert!(status.is_active(), "{status}")
+                    }
                     Ok(()) | Err(ProgressError::NotFound(_)) => {}
                     Err(error) => panic!("{error:?}"),
                 }
@@ -161,20 +167,27 @@ async fn janitors_at_once_sweep_every_record_once(database: Database) {
         }
     });
     let swept =
-        together(&janitors, |store| async move { store.fail_stale(Duration::from_secs(600)).await }).await;
+        together(
+            &janitors,
+            |store| async move { store.fail_stale(Duration::from_secs(600)).await },
+        )
+        .await;
     assert_eq!(swept, 0);
     let failed =
-        together(&janitors, |store| async move { store.fail_stale(Duration::from_secs(2)).await }).await;
+        together(&janitors, |store| async move { store.fail_stale(Duration::from_secs(2)).await })
+            .await;
     assert_eq!(store.get(alive).await.unwrap().unwrap().status, Status::Running);
     assert_eq!(failed, JOBS);
     beating.abort();
     tokio::time::sleep(Duration::from_millis(5)).await;
-    let deleted =
-        together(&janitors, |store| async move { store.delete_finished(Duration::ZERO, u32::MAX).await })
-            .await;
+    let deleted = together(&janitors, |store| async move {
+        store.delete_finished(Duration::ZERO, u32::MAX).await
+    })
+    .await;
     assert_eq!(deleted, JOBS);
     let pool = database.pool().await;
-    for (table, left) in [("progress_records", 1), ("progress_entries", 0), ("progress_writers", 0)] {
+    for (table, left) in [("progress_records", 1), ("progress_entries", 0), ("progress_writers", 0)]
+    {
         assert_eq!(pool.integer(&format!("SELECT count(*) FROM {table}")).await, left, "{table}");
     }
 }

@@ -26,10 +26,16 @@ fn address(kind: Kind, url: &str, demand: Demand) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (_, server) = rest.split_once('@').unwrap();
     let (variable, modes, authority) = match kind {
-        Kind::Postgres => {
-            ("PROGRESS_TEST_POSTGRES_AUTHORITY", ["sslmode=verify-full", "sslmode=disable"], "sslrootcert")
-        }
-        _ => ("PROGRESS_TEST_MYSQL_AUTHORITY", ["ssl-mode=VERIFY_IDENTITY", "ssl-mode=DISABLED"], "ssl-ca"),
+        Kind::Postgres => (
+            "PROGRESS_TEST_POSTGRES_AUTHORITY",
+            ["sslmode=verify-full", "sslmode=disable"],
+            "sslrootcert",
+        ),
+        _ => (
+            "PROGRESS_TEST_MYSQL_AUTHORITY",
+            ["ssl-mode=VERIFY_IDENTITY", "ssl-mode=DISABLED"],
+            "ssl-ca",
+        ),
     };
     let [verified, open] = modes;
     let demand = match demand {
@@ -46,7 +52,10 @@ async fn it_conforms(database: Database) {
 }
 
 async fn it_heals(database: Database) {
-    silence::connections_are_replaced(&database, |url| address(database.kind(), url, Demand::Trust)).await;
+    silence::connections_are_replaced(&database, |url| {
+        address(database.kind(), url, Demand::Trust)
+    })
+    .await;
 }
 
 async fn strangers_and_the_open_are_refused(database: Database) {

@@ -53,13 +53,14 @@ async fn a_refused_update_leaves_nothing_behind(database: Database) {
     let stamped = one().with_stamp(Stamp { writer: Uuid::new_v4(), seq: 1 });
     let refused = store.update(job.id, &stamped).await;
     assert!(matches!(refused, Err(ProgressError::Refused { .. })), "{refused:?}");
-    let together = store.update_many(&[(job.id, stamped.clone()), (job.id, ProgressUpdate::start())]).await;
+    let together =
+        store.update_many(&[(job.id, stamped.clone()), (job.id, ProgressUpdate::start())]).await;
     assert!(together[0].is_err() && together[1].is_ok(), "{together:?}");
     let seen = store.update(job.id, &stamped).await.unwrap();
     assert_eq!(seen.succeeded, 1, "no stamp was left by the refusals");
 
-    let ending =
-        ProgressUpdate::fail(Delta::new(), "over").with_stamp(Stamp { writer: Uuid::new_v4(), seq: 7 });
+    let ending = ProgressUpdate::fail(Delta::new(), "over")
+        .with_stamp(Stamp { writer: Uuid::new_v4(), seq: 7 });
     let ended = store.update(job.id, &ending).await.unwrap();
     for update in [&stamped, &ending] {
         let again = store.update(job.id, update).await.unwrap();

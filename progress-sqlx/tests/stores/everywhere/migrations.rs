@@ -51,7 +51,8 @@ async fn newer_tables_are_refused_in_words_and_left_alone(database: Database) {
     let error = progress_sqlx::connect_any(database.url()).await.unwrap_err();
     assert!(matches!(error, ProgressError::Store(_)));
     let text = error.source().unwrap().to_string();
-    let wanted = "the progress tables have version 2, this program knows up to 1; upgrade the program";
+    let wanted =
+        "the progress tables have version 2, this program knows up to 1; upgrade the program";
     assert!(text.contains(wanted), "{text}");
 }
 

@@ -28,7 +28,8 @@ fn again(test: &str, address: &str, job: Option<(ProgressId, u64)>) -> Child {
 
 fn assert_success(child: Child) {
     let output = child.wait_with_output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
 }
 
@@ -86,7 +87,8 @@ async fn two_processes_lose_no_count(database: Database) {
     let job = running(&store).await;
     let started = Instant::now();
     let test = "everywhere::processes::counts_of_a_process_of_its_own";
-    let children = [(); 2].map(|()| again(test, database.url(), Some((job.id, each(database.kind())))));
+    let children =
+        [(); 2].map(|()| again(test, database.url(), Some((job.id, each(database.kind())))));
     children.into_iter().for_each(assert_success);
     let updates = 2 * TASKS * each(database.kind());
     println!("{updates} updates by two processes in {:.1} s", started.elapsed().as_secs_f64());

@@ -16,7 +16,9 @@ async fn sessions_that_keep_to_reading_are_replaced(database: Database) {
     let operator = database.pool().await;
     let name = database.url().rsplit_once('/').unwrap().1;
     let set = |value| {
-        format!("BEGIN READ WRITE; ALTER DATABASE {name} SET default_transaction_read_only = {value}; COMMIT")
+        format!(
+            "BEGIN READ WRITE; ALTER DATABASE {name} SET default_transaction_read_only = {value}; COMMIT"
+        )
     };
     operator.execute(&set("on")).await;
     operator
@@ -27,7 +29,10 @@ async fn sessions_that_keep_to_reading_are_replaced(database: Database) {
         .await;
     for _ in 0..5 {
         let refused = store.update(id, &one()).await;
-        assert!(refused.as_ref().is_err_and(progress_core::ProgressError::is_transient), "{refused:?}");
+        assert!(
+            refused.as_ref().is_err_and(progress_core::ProgressError::is_transient),
+            "{refused:?}"
+        );
         assert!(store.get(id).await.is_ok(), "what can be read is read");
     }
     operator.execute(&set("off")).await;

@@ -18,7 +18,10 @@ async fn dropped_connections_are_replaced(database: Database) {
 }
 
 /// However the client connects: by what `address` makes of that of the network.
-pub(super) async fn connections_are_replaced(database: &Database, address: impl Fn(&str) -> String) {
+pub(super) async fn connections_are_replaced(
+    database: &Database,
+    address: impl Fn(&str) -> String,
+) {
     let network = Network::before(database.url()).await;
     let store = progress_sqlx::connect_any(&address(network.url())).await.unwrap();
     // Enough to have every connection in the middle of something.
@@ -33,11 +36,16 @@ pub(super) async fn connections_are_replaced(database: &Database, address: impl 
                 let outcome = store.update(job, &one()).await;
                 let dropped_at: Option<&Instant> = dropped_at.get();
                 match (outcome, dropped_at) {
-                    (Ok(_), Some(dropped_at)) if begun > *dropped_at => return dropped_at.elapsed(),
+                    (Ok(_), Some(dropped_at)) if begun > *dropped_at => {
+                        return dropped_at.elapsed();
+                    }
                     (Ok(_), _) => {}
                     (Err(error), Some(dropped_at)) => {
                         assert!(error.is_transient(), "{error:?}");
-                        assert!(dropped_at.elapsed() < Duration::from_secs(30), "the pool did not heal");
+                        assert!(
+                            dropped_at.elapsed() < Duration::from_secs(30),
+                            "the pool did not heal"
+                        );
                     }
                     (Err(error), None) => panic!("{error:?}"),
                 }

@@ -38,7 +38,10 @@ async fn counts_stop_at_the_largest_exact_integer(database: Database) {
         .with_dropped_entries(u64::MAX);
     for _ in 0..2 {
         let seen = store.update(job.id, &ProgressUpdate::advance(most.clone())).await.unwrap();
-        assert_eq!((seen.succeeded, seen.failed, seen.last_entry), (MAX_COUNT, MAX_COUNT, MAX_COUNT));
+        assert_eq!(
+            (seen.succeeded, seen.failed, seen.last_entry),
+            (MAX_COUNT, MAX_COUNT, MAX_COUNT)
+        );
     }
     // Where counting has stopped the log still takes its newest entry.
     for text in ["last", "very last"] {
@@ -72,17 +75,27 @@ async fn text_and_json_come_back_as_they_were(database: Database) {
         "'; DROP TABLE progress_records; -- $1 ?1 %s \\ \"",
     ];
     for text in texts {
-        let metadata = json!({ text: [text, "a\0b", 0.1 + 0.2, 1e-308, u64::MAX, i64::MIN, null, true] });
-        let job = NewProgress::new(text).with_owner(text).with_title(text).with_metadata(metadata.clone());
+        let metadata =
+            json!({ text: [text, "a\0b", 0.1 + 0.2, 1e-308, u64::MAX, i64::MIN, null, true] });
+        let job = NewProgress::new(text)
+            .with_owner(text)
+            .with_title(text)
+            .with_metadata(metadata.clone());
         let job = store.create(&job).await.unwrap();
         store.update(job.id, &ProgressUpdate::start()).await.unwrap();
-        let delta = Delta::new().with_message(text).with_entry(NewEntry::error(text).with_item(text));
-        let completion = Completion::new().with_message(text).try_with_result(metadata.clone()).unwrap();
+        let delta =
+            Delta::new().with_message(text).with_entry(NewEntry::error(text).with_item(text));
+        let completion =
+            Completion::new().with_message(text).try_with_result(metadata.clone()).unwrap();
         store.update(job.id, &ProgressUpdate::complete(delta, completion)).await.unwrap();
 
-        let seen = store.list(&ProgressQuery::new().with_owner(text).with_task_type(text)).await.unwrap();
+        let seen =
+            store.list(&ProgressQuery::new().with_owner(text).with_task_type(text)).await.unwrap();
         let seen = &seen.items[0];
-        assert_eq!((seen.metadata.as_ref(), seen.result.as_ref()), (Some(&metadata), Some(&metadata)));
+        assert_eq!(
+            (seen.metadata.as_ref(), seen.result.as_ref()),
+            (Some(&metadata), Some(&metadata))
+        );
         assert_eq!((seen.title.as_deref(), seen.message.as_deref()), (Some(text), Some(text)));
         let entry = &store.entries(job.id, 0, 10).await.unwrap().entries[0];
         assert_eq!(
@@ -94,7 +107,8 @@ async fn text_and_json_come_back_as_they_were(database: Database) {
     assert_eq!(seen.task_type, "a\u{FFFD}b");
     let largest = json!("\"".repeat(8 * 1024 - 1));
     assert_eq!(largest.to_string().len(), 16 * 1024);
-    let seen = store.create(&NewProgress::new("test").with_metadata(largest.clone())).await.unwrap();
+    let seen =
+        store.create(&NewProgress::new("test").with_metadata(largest.clone())).await.unwrap();
     assert_eq!(seen.metadata, Some(largest));
 }
 
@@ -151,7 +165,8 @@ async fn the_oldest_endings_go_first_with_all_that_is_theirs(database: Database)
     let pool = database.pool().await;
     // Spread the endings over time, the last record first.
     for (age, id) in ids.iter().rev().enumerate() {
-        pool.execute(&format!("UPDATE progress_records SET finished_at = {age} WHERE id = '{id}'")).await;
+        pool.execute(&format!("UPDATE progress_records SET finished_at = {age} WHERE id = '{id}'"))
+            .await;
     }
     assert_eq!(store.delete_finished(Duration::from_secs(60), 70).await.unwrap(), 70, "two chunks");
     let left = store.get_many(&ids).await.unwrap();
@@ -164,19 +179,35 @@ async fn the_oldest_endings_go_first_with_all_that_is_theirs(database: Database)
 
 async fn owners_and_kinds_are_compared_byte_by_byte(database: Database) {
     let store = database.store().await;
-    let texts =
-        ["ann", "Ann", "ann ", " ann", "änn", "a\u{308}nn", "ann\u{200b}", "ann\n", "%", "_nn", "ß", "ss"];
+    let texts = [
+        "ann",
+        "Ann",
+        "ann ",
+        " ann",
+        "änn",
+        "a\u{308}nn",
+        "ann\u{200b}",
+        "ann\n",
+        "%",
+        "_nn",
+        "ß",
+        "ss",
+    ];
     for text in texts {
         store.create(&NewProgress::new(text).with_owner(text)).await.unwrap();
     }
     for text in texts {
-        for query in [ProgressQuery::new().with_owner(text), ProgressQuery::new().with_task_type(text)] {
+        for query in
+            [ProgressQuery::new().with_owner(text), ProgressQuery::new().with_task_type(text)]
+        {
             let page = store.list(&query).await.unwrap();
             let found: Vec<_> = page.items.iter().map(|job| job.owner.as_deref()).collect();
             assert_eq!(found, [Some(text)]);
         }
     }
-    for query in [ProgressQuery::new().with_owner("ann\0"), ProgressQuery::new().with_task_type("a\0nn")] {
+    for query in
+        [ProgressQuery::new().with_owner("ann\0"), ProgressQuery::new().with_task_type("a\0nn")]
+    {
         assert_eq!(store.list(&query).await.unwrap().items, [], "no record holds a NUL");
     }
 }
@@ -185,7 +216,8 @@ async fn the_longest_text_fits(database: Database) {
     let store = database.store().await;
     let text = "💡".repeat(3_000);
     let owner = "💡".repeat(200);
-    let job = NewProgress::new(&text).with_owner(&owner).with_title(&text).with_completion_message(&text);
+    let job =
+        NewProgress::new(&text).with_owner(&owner).with_title(&text).with_completion_message(&text);
     let job = store.create(&job.with_metadata(json!("💡".repeat(4_000)))).await.unwrap();
     store.update(job.id, &ProgressUpdate::start()).await.unwrap();
     let entry = NewEntry::error(&text).with_item(&text);
@@ -195,5 +227,8 @@ async fn the_longest_text_fits(database: Database) {
     let seen = &store.list(&ProgressQuery::new().with_owner(owner)).await.unwrap().items[0];
     assert_eq!((seen.title.as_deref(), &seen.metadata), (job.title.as_deref(), &job.metadata));
     let entry = &store.entries(job.id, 0, 1).await.unwrap().entries[0];
-    assert_eq!((entry.message.chars().count(), entry.item.as_ref().unwrap().chars().count()), (500, 200));
+    assert_eq!(
+        (entry.message.chars().count(), entry.item.as_ref().unwrap().chars().count()),
+        (500, 200)
+    );
 }

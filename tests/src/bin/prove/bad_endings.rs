@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use progress_core::{
-    Delta, Failure, NewProgress, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Status,
-    Tracker, TrackerHandle,
+    Delta, Failure, NewProgress, Progress, ProgressError, ProgressId, ProgressStore,
+    ProgressUpdate, Status, Tracker, TrackerHandle,
 };
 
 use crate::place::{Place, runtime};
@@ -85,7 +85,11 @@ const ENDINGS: [(&str, Ending); 5] = [
 ];
 
 /// Runs a job that counts and then goes wrong, on a runtime of its own.
-fn work(store: &Store, job: ProgressId, goes_wrong: impl AsyncFnOnce(TrackerHandle) -> Result<(), Failure>) {
+fn work(
+    store: &Store,
+    job: ProgressId,
+    goes_wrong: impl AsyncFnOnce(TrackerHandle) -> Result<(), Failure>,
+) {
     let runtime = runtime();
     let run = Tracker::run(Arc::clone(store), job, async move |tracker| {
         tracker.inc(COUNTS);
@@ -125,7 +129,10 @@ async fn wait_for_end(store: &Store, job: ProgressId) -> Progress {
 fn judge(ended: &Progress, after: Duration, counts: u64) -> Finding {
     Finding::new(
         ended.status == Status::Failed && ended.succeeded == counts && after <= LIMIT,
-        format_args!("{} after {after:.2?} with {} of {counts} counts", ended.status, ended.succeeded),
+        format_args!(
+            "{} after {after:.2?} with {} of {counts} counts",
+            ended.status, ended.succeeded
+        ),
         format_args!("failed after {LIMIT:?} with all"),
     )
 }
@@ -140,11 +147,15 @@ fn abort(place: &Place) -> Finding {
     assert!(!is_well, "it aborts");
     let before = runtime.block_on(store.get(job)).unwrap().unwrap();
     std::thread::sleep(Duration::from_millis(50));
-    let failed: Result<u64, ProgressError> = runtime.block_on(store.fail_stale(Duration::from_millis(20)));
+    let failed: Result<u64, ProgressError> =
+        runtime.block_on(store.fail_stale(Duration::from_millis(20)));
     let after = runtime.block_on(store.get(job)).unwrap().unwrap();
     Finding::new(
         before.status == Status::Running && failed.unwrap() == 1 && after.succeeded == 5,
-        format_args!("{} with {} of 5 counts, then {}", before.status, before.succeeded, after.status),
+        format_args!(
+            "{} with {} of 5 counts, then {}",
+            before.status, before.succeeded, after.status
+        ),
         "running with all that was flushed, then failed as lost",
     )
 }

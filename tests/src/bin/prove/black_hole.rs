@@ -100,7 +100,8 @@ async fn lock_all(database: &str, url: String) {
     tokio::time::sleep(ALL_IS_WELL / 2).await;
     if database == "postgres" {
         let mut connection = PgConnection::connect(&url).await.unwrap();
-        let script = "BEGIN; SELECT id FROM progress_records FOR UPDATE; SELECT pg_sleep(0.5); COMMIT";
+        let script =
+            "BEGIN; SELECT id FROM progress_records FOR UPDATE; SELECT pg_sleep(0.5); COMMIT";
         sqlx::raw_sql(script).execute(&mut connection).await.unwrap();
     } else {
         let mut connection = MySqlConnection::connect(&url).await.unwrap();
@@ -114,11 +115,14 @@ async fn bare_pool(place: &Place, patience: Duration) -> Finding {
     const CONNECTIONS: u32 = 10;
     let network = Network::before(place.url()).await;
     let client = if place.name == "postgres" {
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(Duration::from_secs(5));
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(5));
         Client::Postgres(pool.connect(network.url()).await.unwrap())
     } else {
-        let pool =
-            MySqlPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(Duration::from_secs(5));
+        let pool = MySqlPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(5));
         Client::MySql(pool.connect(network.url()).await.unwrap())
     };
     let clients = vec![client; CLIENTS];
@@ -150,12 +154,15 @@ impl Client {
         match self {
             Self::Reader(store, job) => store.get(*job).await.is_ok(),
             Self::Writer { store, job, stamp } => {
-                let one = ProgressUpdate::advance(Delta::new().with_succeeded(1)).with_stamp(*stamp);
+                let one =
+                    ProgressUpdate::advance(Delta::new().with_succeeded(1)).with_stamp(*stamp);
                 let is_fine = store.update(*job, &one).await.is_ok();
                 stamp.seq += u64::from(is_fine);
                 is_fine
             }
-            Self::Postgres(pool) => in_time(sqlx::query("SELECT pg_sleep(0.1)").execute(&*pool)).await,
+            Self::Postgres(pool) => {
+                in_time(sqlx::query("SELECT pg_sleep(0.1)").execute(&*pool)).await
+            }
             Self::MySql(pool) => in_time(sqlx::query("SELECT sleep(0.1)").execute(&*pool)).await,
         }
     }
@@ -233,7 +240,10 @@ impl Course {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let fine: Option<Vec<_>> = self.fine.lock().unwrap().iter().copied().collect();
             let Some(fine) = fine else { continue };
-            if fine.iter().all(|(first, last)| first.elapsed() >= A_WHILE && last.elapsed() <= STUCK) {
+            if fine
+                .iter()
+                .all(|(first, last)| first.elapsed() >= A_WHILE && last.elapsed() <= STUCK)
+            {
                 return fine.into_iter().map(|(first, _)| first - healed).max();
             }
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use progress_core::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore,
-    ProgressUpdate, WORKER_LOST,
+    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
+    ProgressStore, ProgressUpdate, WORKER_LOST,
 };
 use sqlx::SqlitePool;
 
@@ -102,7 +102,11 @@ impl ProgressStore for Careless {
         Ok(found)
     }
 
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         match self.bug {
             Bug::SavesCopies => self.update_a_copy(id, update).await,
             Bug::TrustsTheClock | Bug::CutsBytes => self.inner.update(id, update).await,
@@ -113,7 +117,12 @@ impl ProgressStore for Careless {
         self.inner.list(query).await
     }
 
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
         self.inner.entries(id, after, limit).await
     }
 
@@ -128,7 +137,11 @@ impl ProgressStore for Careless {
         }
     }
 
-    async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+    async fn delete_finished(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<u64, ProgressError> {
         self.inner.delete_finished(older_than, limit).await
     }
 }

@@ -33,7 +33,12 @@ impl Client {
         Ok(Self { stream, read: Vec::new() })
     }
 
-    pub(crate) async fn get(&mut self, path: &str, etag: Option<&str>, more: &str) -> Result<Answer> {
+    pub(crate) async fn get(
+        &mut self,
+        path: &str,
+        etag: Option<&str>,
+        more: &str,
+    ) -> Result<Answer> {
         let condition = etag.map(|etag| format!("if-none-match: {etag}\r\n")).unwrap_or_default();
         let request = format!("GET {path} HTTP/1.1\r\nhost: prove\r\n{condition}{more}\r\n");
         self.ask(request.as_bytes()).await
@@ -42,8 +47,9 @@ impl Client {
     pub(crate) async fn post(&mut self, path: &str, body: &serde_json::Value) -> Result<Answer> {
         let body = body.to_string();
         let length = body.len();
-        let request =
-            format!("POST {path} HTTP/1.1\r\nhost: prove\r\ncontent-length: {length}\r\n\r\n{body}");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: prove\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
         self.ask(request.as_bytes()).await
     }
 
@@ -70,20 +76,24 @@ impl Client {
         };
         let malformed = || Error::new(ErrorKind::InvalidData, "not HTTP/1.1");
         let head = std::str::from_utf8(&self.read[..end]).map_err(|_| malformed())?;
-        let status = head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
+        let status =
+            head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
         let header = |wanted: &str| {
             let mut headers = head.lines().filter_map(|line| line.split_once(": "));
             headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
         };
         let length = match status {
             204 | 304 => 0,
-            _ => header("content-length").and_then(|length| length.parse().ok()).ok_or_else(malformed)?,
+            _ => header("content-length")
+                .and_then(|length| length.parse().ok())
+                .ok_or_else(malformed)?,
         };
         let size = end + 4 + length;
         if self.read.len() < size {
             return Ok(None);
         }
-        let (etag, says_when_to_retry) = (header("etag").map(str::to_owned), header("retry-after").is_some());
+        let (etag, says_when_to_retry) =
+            (header("etag").map(str::to_owned), header("retry-after").is_some());
         let body = self.read[end + 4..size].to_vec();
         self.read.drain(..size);
         Ok(Some(Answer { status, etag, says_when_to_retry, size, body }))

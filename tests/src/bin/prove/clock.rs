@@ -86,7 +86,11 @@ pub(crate) fn run(report: &mut Report) {
     let pace = if report.rounds(1, 0) == 1 { FULL } else { QUICK };
     let scene = |place, workers, janitor, bug| -> Waiting {
         let scene = Scene { place, pace, library: library.clone(), workers, janitor, bug };
-        if bug.is_some() { Box::new(|| scene.play().must_fail()) } else { Box::new(|| scene.play()) }
+        if bug.is_some() {
+            Box::new(|| scene.play().must_fail())
+        } else {
+            Box::new(|| scene.play())
+        }
     };
     let wrong = WRONG.map(|(_, clock)| clock).to_vec();
     let mut checks = Vec::new();
@@ -95,7 +99,10 @@ pub(crate) fn run(report: &mut Report) {
             let part = format!("{}-janitor-{name}", place.name);
             checks.push((part, scene(place.another(), vec![Clock::Right], clock, None)));
         }
-        checks.push((format!("{}-workers", place.name), scene(place, wrong.clone(), Clock::Right, None)));
+        checks.push((
+            format!("{}-workers", place.name),
+            scene(place, wrong.clone(), Clock::Right, None),
+        ));
     }
     let control = scene(Place::sqlite(), wrong, Clock::Right, Some(Bug::TrustsTheClock));
     checks.push(("control".to_owned(), control));
@@ -132,9 +139,12 @@ impl Scene {
         let (mut alive, mut dead): (Vec<_>, Vec<_>) = self
             .workers
             .iter()
-            .map(|clock| [(); 2].map(|()| self.start_worker(&runtime, &*store, *clock, &turns)).into())
+            .map(|clock| {
+                [(); 2].map(|()| self.start_worker(&runtime, &*store, *clock, &turns)).into()
+            })
             .unzip();
-        let mut page = Page { runtime: &runtime, api: ProgressApi::new(Arc::clone(&store)), impossible: 0 };
+        let mut page =
+            Page { runtime: &runtime, api: ProgressApi::new(Arc::clone(&store)), impossible: 0 };
         let every = |alive: &mut [Job], dead: &mut [Job], page: &mut Page<'_>, time| {
             page.watch(&mut alive.iter_mut().chain(dead).collect::<Vec<_>>(), time);
         };
@@ -171,7 +181,13 @@ impl Scene {
         None
     }
 
-    fn start_worker(&self, runtime: &Runtime, store: &dyn ProgressStore, clock: Clock, turns: &Turns) -> Job {
+    fn start_worker(
+        &self,
+        runtime: &Runtime,
+        store: &dyn ProgressStore,
+        clock: Clock,
+        turns: &Turns,
+    ) -> Job {
         let job = NewProgress::new("prove").with_total(1_000);
         let id = runtime.block_on(store.create(&job)).unwrap().id;
         let arguments = ["beat", self.place.url(), &id.to_string(), &millis(self.pace.heartbeat)];
@@ -203,7 +219,11 @@ impl Page<'_> {
         let begun = Instant::now();
         while begun.elapsed() < time && !jobs.iter().all(|job| job.record["finished"] == true) {
             for job in &mut *jobs {
-                let reply = self.runtime.block_on(self.api.poll(&Viewer::Anyone, &job.id.to_string(), None));
+                let reply = self.runtime.block_on(self.api.poll(
+                    &Viewer::Anyone,
+                    &job.id.to_string(),
+                    None,
+                ));
                 job.record = serde_json::from_slice(&reply.body).unwrap();
                 self.impossible += u32::from(!is_possible(&job.record));
                 if let Some(killed_at) = job.killed_at.filter(|_| job.is(Status::Failed)) {
@@ -253,8 +273,11 @@ impl Clock {
             Self::Ahead => ("FAKETIME", "+1h".to_owned()),
             Self::BackAndForth => ("FAKETIME_TIMESTAMP_FILE", turns.file().display().to_string()),
         };
-        let always =
-            [("LD_PRELOAD", library), ("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("FAKETIME_NO_CACHE", "1")];
+        let always = [
+            ("LD_PRELOAD", library),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("FAKETIME_NO_CACHE", "1"),
+        ];
         always.map(|(name, value)| (name, value.to_owned())).into_iter().chain([time]).collect()
     }
 }

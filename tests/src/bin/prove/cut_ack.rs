@@ -33,7 +33,9 @@ pub(crate) fn run(report: &mut Report) {
             let doubled = kept - expected;
             Finding::new(
                 doubled == i128::from(cuts),
-                format_args!("without stamps {doubled} of {expected} are counted twice, in {cuts} cuts"),
+                format_args!(
+                    "without stamps {doubled} of {expected} are counted twice, in {cuts} cuts"
+                ),
                 "every one that was cut",
             )
         });
@@ -117,7 +119,12 @@ async fn track(store: Arc<dyn ProgressStore>, job: ProgressId, scissors: &Scisso
 }
 
 /// Counts one by one.
-async fn count(store: &dyn ProgressStore, job: ProgressId, has_stamp: bool, scissors: &Scissors) -> u64 {
+async fn count(
+    store: &dyn ProgressStore,
+    job: ProgressId,
+    has_stamp: bool,
+    scissors: &Scissors,
+) -> u64 {
     let writer = Uuid::new_v4();
     let mut counted = 0;
     while !scissors.are_done() {
@@ -151,7 +158,13 @@ impl Scissors {
             "mysql" => (b"\x07\0\0\0\x03COMMIT", b"\x07\0\0\x01\0\0\0"),
             other => panic!("nobody knows how {other} is told to commit"),
         };
-        Self { commit, committed, wanted, commits: AtomicU32::new(0), cuts: AtomicU32::new(u32::MAX) }
+        Self {
+            commit,
+            committed,
+            wanted,
+            commits: AtomicU32::new(0),
+            cuts: AtomicU32::new(u32::MAX),
+        }
     }
 
     fn open(&self) {
@@ -226,8 +239,11 @@ impl Search {
         self.heard.extend_from_slice(said);
         let found = self.heard.windows(self.phrase.len()).any(|heard| heard == self.phrase);
         // What may be the beginning of the phrase.
-        let surplus =
-            if found { self.heard.len() } else { self.heard.len().saturating_sub(self.phrase.len() - 1) };
+        let surplus = if found {
+            self.heard.len()
+        } else {
+            self.heard.len().saturating_sub(self.phrase.len() - 1)
+        };
         self.heard.drain(..surplus);
         found
     }

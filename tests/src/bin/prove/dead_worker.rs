@@ -39,7 +39,8 @@ pub(crate) fn run(report: &mut Report) {
         ));
     }
     // Nobody looks. Much less time will do to see that.
-    let short = Promise { stale_after: Duration::from_secs(6), failed_within: Duration::from_secs(6) };
+    let short =
+        Promise { stale_after: Duration::from_secs(6), failed_within: Duration::from_secs(6) };
     checks.push((
         "control-dead".to_owned(),
         Box::new(move || dead(&Place::sqlite(), 1, short, |_| None).must_fail()),
@@ -53,12 +54,16 @@ pub(crate) fn run(report: &mut Report) {
     };
     let mut checks: Vec<(String, Waiting)> = Vec::new();
     for place in Place::all() {
-        checks
-            .push((format!("{}-alive", place.name), Box::new(move || alive(&place, trouble, Janitor::new))));
+        checks.push((
+            format!("{}-alive", place.name),
+            Box::new(move || alive(&place, trouble, Janitor::new)),
+        ));
     }
     // A lease that is shorter than the time between two heartbeats.
     let hasty = |store| {
-        Janitor::new(store).with_lease(Duration::from_secs(2)).with_sweep_interval(Duration::from_secs(1))
+        Janitor::new(store)
+            .with_lease(Duration::from_secs(2))
+            .with_sweep_interval(Duration::from_secs(1))
     };
     let second = Duration::from_secs(1);
     let trouble = Trouble { time: 8 * second, before: second, outage: second };
@@ -119,7 +124,10 @@ fn dead(
             seconds(stale_at),
             seconds(failed_at)
         ),
-        format_args!("{:?} and {:?}, looked at every 0.1 s", promise.stale_after, promise.failed_within),
+        format_args!(
+            "{:?} and {:?}, looked at every 0.1 s",
+            promise.stale_after, promise.failed_within
+        ),
     )
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn run(report: &mut Report) {
                     tokio::join!(count(&store, job, each), count(&store, job, each));
                 } else {
                     let (id, each) = (job.to_string(), each.to_string());
-                    let mut workers = [(); 2].map(|()| Worker::start(&["count", place.url(), &id, &each]));
+                    let mut workers =
+                        [(); 2].map(|()| Worker::start(&["count", place.url(), &id, &each]));
                     for worker in &mut workers {
                         assert!(worker.wait(Duration::from_secs(600)).1, "a worker met an error");
                     }
@@ -65,9 +66,11 @@ pub(crate) async fn count(store: &Arc<dyn ProgressStore>, job: ProgressId, each:
 /// The bug that the stores are built against: a count that is read, added to in the program, and written back.
 async fn careless() -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
-    let options =
-        SqliteConnectOptions::new().filename(folder.path().join("careless.db")).create_if_missing(true);
-    let pool = SqlitePool::connect_with(options.journal_mode(SqliteJournalMode::Wal)).await.unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(folder.path().join("careless.db"))
+        .create_if_missing(true);
+    let pool =
+        SqlitePool::connect_with(options.journal_mode(SqliteJournalMode::Wal)).await.unwrap();
     sqlx::query("CREATE TABLE counter (count INTEGER)").execute(&pool).await.unwrap();
     sqlx::query("INSERT INTO counter VALUES (0)").execute(&pool).await.unwrap();
     let mut tasks = JoinSet::new();
@@ -83,6 +86,7 @@ async fn careless() -> (u64, u64) {
         });
     }
     join_all(tasks).await;
-    let counted: i64 = sqlx::query_scalar("SELECT count FROM counter").fetch_one(&pool).await.unwrap();
+    let counted: i64 =
+        sqlx::query_scalar("SELECT count FROM counter").fetch_one(&pool).await.unwrap();
     (800, counted.unsigned_abs())
 }

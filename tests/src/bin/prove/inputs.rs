@@ -31,7 +31,8 @@ fn texts(megabytes: usize) -> Vec<String> {
 
 pub(crate) fn run(report: &mut Report) {
     let megabytes = usize::try_from(report.rounds(64, 4)).unwrap();
-    let model: Vec<_> = runtime().block_on(ask(&*runtime().block_on(Place::memory().open()), megabytes));
+    let model: Vec<_> =
+        runtime().block_on(ask(&*runtime().block_on(Place::memory().open()), megabytes));
     for place in Place::all() {
         report.check(place.name, || {
             let runtime = runtime();
@@ -66,15 +67,18 @@ async fn ask(store: &dyn ProgressStore, megabytes: usize) -> Vec<Progress> {
         for total in NUMBERS {
             let id = store.create(&NewProgress::new("numbers").with_total(total)).await.unwrap().id;
             store.update(id, &ProgressUpdate::start()).await.unwrap();
-            let delta =
-                Delta::new().with_succeeded(number).with_failed(number).with_total(TotalChange::Add(number));
+            let delta = Delta::new()
+                .with_succeeded(number)
+                .with_failed(number)
+                .with_total(TotalChange::Add(number));
             store.update(id, &ProgressUpdate::advance(delta)).await.unwrap();
             records.push(read(store, id).await);
         }
     }
     for text in texts(megabytes) {
-        let job =
-            NewProgress::new(text.clone()).with_title(text.clone()).with_completion_message(text.clone());
+        let job = NewProgress::new(text.clone())
+            .with_title(text.clone())
+            .with_completion_message(text.clone());
         let short: String = text.chars().take(100).collect();
         let id = store
             .create(&job.with_metadata(json!({short.clone(): [short.clone(), null, 1.5]})))
@@ -89,8 +93,10 @@ async fn ask(store: &dyn ProgressStore, megabytes: usize) -> Vec<Progress> {
         let ending = if text.len() % 2 == 0 {
             ProgressUpdate::fail(Delta::new(), text.clone())
         } else {
-            let completion =
-                Completion::new().with_message(text.clone()).try_with_result(json!([short])).unwrap();
+            let completion = Completion::new()
+                .with_message(text.clone())
+                .try_with_result(json!([short]))
+                .unwrap();
             ProgressUpdate::complete(Delta::new(), completion)
         };
         store.update(id, &ending).await.unwrap();
@@ -107,7 +113,8 @@ async fn read(store: &dyn ProgressStore, id: ProgressId) -> Progress {
 }
 
 fn is_bounded(progress: &Progress) -> bool {
-    let fits = |text: &Option<String>, max| text.as_ref().is_none_or(|text| text.chars().count() <= max);
+    let fits =
+        |text: &Option<String>, max| text.as_ref().is_none_or(|text| text.chars().count() <= max);
     [progress.succeeded, progress.failed, progress.processed(), progress.total.unwrap_or(0)]
         .iter()
         .all(|count| *count <= MAX_COUNT)

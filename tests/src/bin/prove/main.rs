@@ -74,7 +74,8 @@ fn main() -> ExitCode {
         worker::run(&arguments[1..]);
         return ExitCode::SUCCESS;
     }
-    let scale = if arguments.iter().any(|word| word == "--quick") { Scale::Quick } else { Scale::Full };
+    let scale =
+        if arguments.iter().any(|word| word == "--quick") { Scale::Quick } else { Scale::Full };
     arguments.retain(|word| word != "--quick");
     let unknown = arguments.iter().find(|name| !CHECKS.iter().any(|(known, _)| known == name));
     if let Some(unknown) = unknown {

@@ -22,7 +22,8 @@ pub(crate) fn run(report: &mut Report) {
         report.check(&format!("{}-beside", kind.name), || {
             runtime().block_on(beside([kind.another(), kind.another()]))
         });
-        report.check(&format!("{}-newer", kind.name), || runtime().block_on(newer(&kind.another())));
+        report
+            .check(&format!("{}-newer", kind.name), || runtime().block_on(newer(&kind.another())));
         if kind.name != "postgres" {
             // sqlx's migrator, whose lock is none on these two.
             report.check(&format!("{}-control", kind.name), || {
@@ -46,11 +47,16 @@ fn starts(kind: &Place, role: &str, rounds: u32) -> Finding {
         for worker in &mut workers {
             failures += u32::from(!worker.wait(Duration::from_secs(60)).1);
         }
-        let made = runtime()
-            .block_on(async { place.open().await.list(&ProgressQuery::new()).await.unwrap().items.len() });
+        let made = runtime().block_on(async {
+            place.open().await.list(&ProgressQuery::new()).await.unwrap().items.len()
+        });
         failures += u32::from(made != PROCESSES);
     }
-    Finding::new(failures == 0, format_args!("{failures} failures in {rounds} × {PROCESSES} starts"), "0")
+    Finding::new(
+        failures == 0,
+        format_args!("{failures} failures in {rounds} × {PROCESSES} starts"),
+        "0",
+    )
 }
 
 /// What one of those does that start at once.
@@ -111,8 +117,12 @@ async fn newer(place: &Place) -> Finding {
     start(place.url()).await;
     let url = place.url();
     let done = match place.name {
-        "sqlite" => sqlx::query(TOMORROW).execute(&SqlitePool::connect(url).await.unwrap()).await.map(drop),
-        "postgres" => sqlx::query(TOMORROW).execute(&PgPool::connect(url).await.unwrap()).await.map(drop),
+        "sqlite" => {
+            sqlx::query(TOMORROW).execute(&SqlitePool::connect(url).await.unwrap()).await.map(drop)
+        }
+        "postgres" => {
+            sqlx::query(TOMORROW).execute(&PgPool::connect(url).await.unwrap()).await.map(drop)
+        }
         _ => sqlx::query(TOMORROW).execute(&MySqlPool::connect(url).await.unwrap()).await.map(drop),
     };
     done.unwrap();

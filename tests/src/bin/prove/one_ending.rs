@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_core::{
-    Completion, Delta, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, WORKER_LOST,
+    Completion, Delta, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate,
+    WORKER_LOST,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -19,11 +20,14 @@ const CONTENDERS: usize = 8;
 pub(crate) fn run(report: &mut Report) {
     let count = report.rounds(1_000, 50);
     for place in Place::all() {
-        report.check(place.name, || runtime().block_on(async { rounds(&place.open().await, count).await }));
+        report.check(place.name, || {
+            runtime().block_on(async { rounds(&place.open().await, count).await })
+        });
     }
     report.check("control", || {
         let place = Place::sqlite();
-        let careless = async { rounds(&Careless::open(place.url(), Bug::SavesCopies).await, 20).await };
+        let careless =
+            async { rounds(&Careless::open(place.url(), Bug::SavesCopies).await, 20).await };
         runtime().block_on(careless).must_fail()
     });
 }

@@ -24,7 +24,12 @@ pub(crate) fn run(report: &mut Report) {
     for framework in FRAMEWORKS {
         report.check(&format!("{framework}-schemathesis"), || {
             let server = stage(framework);
-            test(tester, &server, &format!("http://{}/progress/openapi.json", server.address), examples)
+            test(
+                tester,
+                &server,
+                &format!("http://{}/progress/openapi.json", server.address),
+                examples,
+            )
         });
         report.check(&format!("{framework}-curl"), || follow(&stage(framework)));
     }
@@ -33,7 +38,8 @@ pub(crate) fn run(report: &mut Report) {
         let folder = tempfile::tempdir().unwrap();
         let description = folder.path().join("openapi.json");
         let mut document = curl(&server, "/progress/openapi.json", &[]).1;
-        let schema = &mut document["components"]["schemas"]["Record"]["properties"]["version"]["type"];
+        let schema =
+            &mut document["components"]["schemas"]["Record"]["properties"]["version"]["type"];
         assert_eq!(schema.take(), "integer");
         *schema = json!("string");
         std::fs::write(&description, document.to_string()).unwrap();
@@ -53,10 +59,15 @@ fn stage(framework: &'static str) -> TestServer {
             server.post(&update, &json!({"transition": "start"})).await;
             let entries = json!([{"level": "error", "item": "i", "message": "é"}]);
             server
-                .post(&update, &json!({"succeeded": 2, "failed": 1, "message": "m", "entries": entries}))
+                .post(
+                    &update,
+                    &json!({"succeeded": 2, "failed": 1, "message": "m", "entries": entries}),
+                )
                 .await;
         }
-        server.post(&format!("/test/jobs/{COMPLETED}/update"), &json!({"transition": "complete"})).await;
+        server
+            .post(&format!("/test/jobs/{COMPLETED}/update"), &json!({"transition": "complete"}))
+            .await;
     });
     server
 }
@@ -70,13 +81,27 @@ fn test(tester: &Path, server: &TestServer, description: &str, examples: u32) ->
     );
     std::fs::write(&settings, format!("[parameters]\nid = \"{RUNNING}\"\n\n{events}")).unwrap();
     let mut command = Command::new(tester);
-    command.current_dir(folder.path()).arg("--config-file").arg(&settings).args(["run", description]);
-    command.args(["--url", &format!("http://{}/progress", server.address), "-H", "x-viewer: admin"]);
+    command
+        .current_dir(folder.path())
+        .arg("--config-file")
+        .arg(&settings)
+        .args(["run", description]);
+    command.args([
+        "--url",
+        &format!("http://{}/progress", server.address),
+        "-H",
+        "x-viewer: admin",
+    ]);
     command.args(["--request-timeout", "40", "--no-color", "--generation-deterministic"]);
     let output = command.args(["--max-examples", &examples.to_string()]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let cases = text.lines().map(str::trim).find(|line| line.contains(" generated, ")).unwrap_or("no cases");
-    let failures: Vec<_> = text.lines().map(str::trim).filter(|line| line.starts_with('❌')).collect();
+    let cases = text
+        .lines()
+        .map(str::trim)
+        .find(|line| line.contains(" generated, "))
+        .unwrap_or("no cases");
+    let failures: Vec<_> =
+        text.lines().map(str::trim).filter(|line| line.starts_with('❌')).collect();
     let is_well = output.status.success() && cases != "no cases";
     Finding::new(is_well, format_args!("{cases} {}", failures.join(" ")), "all passed")
 }
@@ -91,7 +116,15 @@ fn curl(server: &TestServer, path: &str, arguments: &[&str]) -> (String, Value) 
 
 fn curl_command(server: &TestServer, path: &str, arguments: &[&str]) -> Command {
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--no-buffer", "--include", "--max-time", "30", "-H", "x-viewer: owner:ann"]);
+    curl.args([
+        "--silent",
+        "--no-buffer",
+        "--include",
+        "--max-time",
+        "30",
+        "-H",
+        "x-viewer: owner:ann",
+    ]);
     curl.args(arguments).arg(format!("http://{}{path}", server.address));
     curl
 }
@@ -105,18 +138,24 @@ fn follow(server: &TestServer) -> Finding {
     let change = Duration::from_secs(1);
     let update = format!("/test/jobs/{RUNNING}/update");
     let (head, _) = curl(server, &path(RUNNING), &[]);
-    let tag = head.lines().find(|line| line.starts_with("etag:")).unwrap().replace("etag", "if-none-match");
+    let tag = head
+        .lines()
+        .find(|line| line.starts_with("etag:"))
+        .unwrap()
+        .replace("etag", "if-none-match");
 
     let begun = Instant::now();
     let (answered, polled) = std::thread::scope(|scope| {
-        let poll = scope.spawn(|| curl(server, &path(RUNNING), &["-H", "prefer: wait=20", "-H", &tag]));
+        let poll =
+            scope.spawn(|| curl(server, &path(RUNNING), &["-H", "prefer: wait=20", "-H", &tag]));
         std::thread::sleep(change);
         block_on(server.post(&update, &json!({"succeeded": 1})));
         let answer = poll.join().unwrap();
         (begun.elapsed(), answer)
     });
     let is_held = answered >= change && answered < change + Duration::from_millis(500);
-    let is_polled = polled.0.contains("preference-applied: wait=20") && polled.1["success_count"] == 3;
+    let is_polled =
+        polled.0.contains("preference-applied: wait=20") && polled.1["success_count"] == 3;
 
     let events = format!("{}/events", path(RUNNING));
     let stream = std::thread::scope(|scope| {
@@ -129,8 +168,10 @@ fn follow(server: &TestServer) -> Finding {
     });
     let states = stream.lines().filter_map(|line| line.strip_prefix("data: "));
     let states: Vec<Value> = states.map(|state| serde_json::from_str(state).unwrap()).collect();
-    let counts: Vec<_> = states.iter().filter_map(|state| state["success_count"].as_u64()).collect();
-    let is_followed = counts == [3, 4, 4] && states.last().is_some_and(|state| state["finished"] == true);
+    let counts: Vec<_> =
+        states.iter().filter_map(|state| state["success_count"].as_u64()).collect();
+    let is_followed =
+        counts == [3, 4, 4] && states.last().is_some_and(|state| state["finished"] == true);
     let last = stream.lines().rev().find_map(|line| line.strip_prefix("id: ")).unwrap_or_default();
     let (resumed, _) = curl(server, &events, &["-H", &format!("last-event-id: {last}")]);
     Finding::new(

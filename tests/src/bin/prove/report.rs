@@ -76,9 +76,13 @@ impl Report {
     /// Runs one check on one store and prints its line. A panic is a FAIL.
     pub(crate) fn check(&mut self, part: &str, check: impl FnOnce() -> Finding) {
         let finding = std::panic::catch_unwind(AssertUnwindSafe(check));
-        let finding = finding.unwrap_or_else(|_| Finding::new(false, "it panicked, see above", "no panic"));
+        let finding =
+            finding.unwrap_or_else(|_| Finding::new(false, "it panicked, see above", "no panic"));
         let word = if finding.passes { "PASS" } else { "FAIL" };
-        println!("CHECK {}/{part} {word} figure={} limit={}", self.check, finding.figure, finding.limit);
+        println!(
+            "CHECK {}/{part} {word} figure={} limit={}",
+            self.check, finding.figure, finding.limit
+        );
         if finding.passes {
             self.passed += 1;
         } else {
@@ -88,7 +92,8 @@ impl Report {
 
     /// Runs several checks at the same time, because all that takes them long is waiting.
     pub(crate) fn at_once(&mut self, checks: impl IntoIterator<Item = (String, Waiting)>) {
-        let running: Vec<_> = checks.into_iter().map(|(part, check)| (part, thread::spawn(check))).collect();
+        let running: Vec<_> =
+            checks.into_iter().map(|(part, check)| (part, thread::spawn(check))).collect();
         for (part, thread) in running {
             self.check(&part, || thread.join().unwrap());
         }
@@ -101,7 +106,10 @@ impl Report {
     }
 
     pub(crate) fn finish(self) -> ExitCode {
-        println!("checks: {} passed, {} failed, {} skipped", self.passed, self.failed, self.not_run);
+        println!(
+            "checks: {} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.not_run
+        );
         let must_run_all = std::env::var("CI").is_ok_and(|value| value == "true");
         let is_well = self.failed == 0 && (self.not_run == 0 || !must_run_all);
         if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -23,7 +23,9 @@ pub(crate) fn run(report: &mut Report) {
     // A thousand for each store: half of them of a worker that writes each count, half of one that flushes.
     let kills = report.rounds(1_000, 50) / 2;
     for place in Place::shared() {
-        report.check(&format!("{}-acknowledged", place.name), || acknowledged(&place, "acknowledge", kills));
+        report.check(&format!("{}-acknowledged", place.name), || {
+            acknowledged(&place, "acknowledge", kills)
+        });
         report.check(&format!("{}-ticks", place.name), || ticks(&place, "tick", kills));
     }
     // A worker that says what it has counted before anything is written, and one that writes once a minute.
@@ -153,8 +155,10 @@ fn in_words(integrity: Option<bool>) -> &'static str {
 /// Reads until the worker has said so much.
 fn last_after(worker: &mut Worker, count: u64) -> u64 {
     loop {
-        let said =
-            worker.line().and_then(|line| line.parse().ok()).expect("a worker counts until it is killed");
+        let said = worker
+            .line()
+            .and_then(|line| line.parse().ok())
+            .expect("a worker counts until it is killed");
         if said >= count {
             return said;
         }

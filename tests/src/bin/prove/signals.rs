@@ -34,7 +34,10 @@ impl Worker {
 
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success(), "kill {name} {id}");
+        assert!(
+            Command::new("kill").args([name, &id]).status().unwrap().success(),
+            "kill {name} {id}"
+        );
     }
 
     /// Kills it (SIGKILL) and gives the lines that it had printed and nobody had read.

@@ -46,14 +46,18 @@ fn control() -> Finding {
     let place = Place::sqlite();
     let runtime = runtime();
     let store = runtime.block_on(place.open());
-    let job = runtime.block_on(async { store.create(&NewProgress::new("prove")).await.unwrap().id });
+    let job =
+        runtime.block_on(async { store.create(&NewProgress::new("prove")).await.unwrap().id });
     let mut worker = Worker::start(&["buffer", place.url(), &job.to_string()]);
     assert_eq!(worker.line().as_deref(), Some("ready"));
     worker.kill();
     let left = runtime.block_on(store.get(job)).unwrap().unwrap();
     Finding::new(
         left.succeeded == 0 && left.status == Status::Running,
-        format_args!("a worker that is killed loses {} of {COUNTS} counts", COUNTS - left.succeeded),
+        format_args!(
+            "a worker that is killed loses {} of {COUNTS} counts",
+            COUNTS - left.succeeded
+        ),
         "all lost",
     )
 }

@@ -26,7 +26,8 @@ pub(crate) fn run(report: &mut Report) {
         let half_sent = Half::ALL.map(|half| half_sent(framework, clients / 5, half, slowest, &[]));
         let unread = Deaf::ALL.map(|deaf| unread(framework, clients / 2, deaf, slowest, &[]));
         // At the same time, each on a server of its own: most of it is waiting.
-        let (half_sent, unread) = block_on(async { tokio::join!(join_all(half_sent), join_all(unread)) });
+        let (half_sent, unread) =
+            block_on(async { tokio::join!(join_all(half_sent), join_all(unread)) });
         for (half, finding) in Half::ALL.iter().zip(half_sent) {
             report.check(&format!("{framework}-{}", half.name()), || finding);
         }
@@ -98,7 +99,11 @@ async fn half_sent(
     let are_served = slow <= slowest && errors == 0;
     if let ("actix", Half::SecondHead) = (framework, half) {
         // Its time-out is for the first head on a connection; the next may take for ever, and no setting helps.
-        return Finding::new(are_served, figure, format_args!("none in actix-web 4.18, {slowest:?}, 0"));
+        return Finding::new(
+            are_served,
+            figure,
+            format_args!("none in actix-web 4.18, {slowest:?}, 0"),
+        );
     }
     Finding::new(
         open == 0 && longest <= PATIENCE && are_served,
@@ -187,7 +192,8 @@ async fn unread(
         Deaf::Events => format!("GET {}/events HTTP/1.1\r\nhost: prove\r\n\r\n", path(&job)),
     };
     let before = server.sockets();
-    let honest = tokio::spawn(honest(server.address, path(&server.create(&json!({})).await), LONGEST));
+    let honest =
+        tokio::spawn(honest(server.address, path(&server.create(&json!({})).await), LONGEST));
     let mut kept = Vec::new();
     for _ in 0..clients {
         let stream = connect_deaf(server.address).await;

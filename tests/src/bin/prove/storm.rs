@@ -22,8 +22,9 @@ pub(crate) fn run(report: &mut Report) {
     let time = Duration::from_secs(report.rounds(60, 6).into());
     let slowest = report.at_most(SLOWEST);
     in_both(report, clients.into(), |report, framework| {
-        report
-            .check(&format!("{framework}-one-job"), || block_on(one_job(framework, clients, time, slowest)));
+        report.check(&format!("{framework}-one-job"), || {
+            block_on(one_job(framework, clients, time, slowest))
+        });
         report.check(&format!("{framework}-a-job-each"), || {
             block_on(a_job_each(framework, clients, time, slowest))
         });
@@ -66,7 +67,12 @@ impl std::fmt::Display for Found {
     }
 }
 
-async fn one_job(framework: &'static str, clients: u32, time: Duration, slowest: Duration) -> Finding {
+async fn one_job(
+    framework: &'static str,
+    clients: u32,
+    time: Duration,
+    slowest: Duration,
+) -> Finding {
     let found = storm_on_one_job(framework, clients, time, &[]).await;
     Finding::new(
         found.is_well(slowest) && found.reads <= MOST_READS,
@@ -75,14 +81,24 @@ async fn one_job(framework: &'static str, clients: u32, time: Duration, slowest:
     )
 }
 
-async fn storm_on_one_job(framework: &'static str, clients: u32, time: Duration, more: &[&str]) -> Found {
+async fn storm_on_one_job(
+    framework: &'static str,
+    clients: u32,
+    time: Duration,
+    more: &[&str],
+) -> Found {
     let server = TestServer::start(framework, more);
     let jobs = server.create_many(20).await;
     let watched = (0..clients).map(|_| path(&jobs[0])).collect();
     storm(&server, &jobs, watched, time).await
 }
 
-async fn a_job_each(framework: &'static str, clients: u32, time: Duration, slowest: Duration) -> Finding {
+async fn a_job_each(
+    framework: &'static str,
+    clients: u32,
+    time: Duration,
+    slowest: Duration,
+) -> Finding {
     let server = TestServer::start(framework, &[]);
     let jobs = server.create_many(clients).await;
     let watched = jobs.iter().map(|id| path(id)).collect();
@@ -91,7 +107,12 @@ async fn a_job_each(framework: &'static str, clients: u32, time: Duration, slowe
 }
 
 /// Each client polls a path of its own, while there is work on some jobs.
-async fn storm(server: &TestServer, running: &[String], watched: Vec<String>, time: Duration) -> Found {
+async fn storm(
+    server: &TestServer,
+    running: &[String],
+    watched: Vec<String>,
+    time: Duration,
+) -> Found {
     for job in running {
         server.run(job, Duration::from_millis(10)).await;
     }
@@ -153,7 +174,8 @@ async fn ratio(framework: &'static str, time: Duration) -> Finding {
     server.run(&job, Duration::from_millis(10)).await;
     let idle = server.create(&json!({"total": 1_000_000, "title": "Sending invoices"})).await;
     let idle = path(&idle);
-    let known = Client::connect(server.address).await.unwrap().get(&idle, None, "").await.unwrap().etag;
+    let known =
+        Client::connect(server.address).await.unwrap().get(&idle, None, "").await.unwrap().etag;
     let (mut bare, mut whole, mut same) = (0, 0, 0);
     for _ in 0..TURNS {
         bare += closed_loop(server.address, "/bare", None, CONNECTIONS, time).await;

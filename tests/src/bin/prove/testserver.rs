@@ -29,7 +29,12 @@ impl TestServer {
         Self::start_on(framework, "127.0.0.1:0", Arc::new(tempfile::tempdir().unwrap()), more)
     }
 
-    fn start_on(framework: &'static str, listen: &str, folder: Arc<TempDir>, more: &[&str]) -> Self {
+    fn start_on(
+        framework: &'static str,
+        listen: &str,
+        folder: Arc<TempDir>,
+        more: &[&str],
+    ) -> Self {
         let program = std::env::current_exe().unwrap().with_file_name("testserver");
         let mut command = Command::new(program);
         let store = format!("sqlite:{}", folder.path().join("progress.db").display());
@@ -54,7 +59,12 @@ impl TestServer {
     async fn ask(&self, asking: impl AsyncFnOnce(&mut Client) -> std::io::Result<Answer>) -> Value {
         // A connection for this alone, closed after it: so it is in nobody's count.
         let answer = asking(&mut Client::connect(self.address).await.unwrap()).await.unwrap();
-        assert!(answer.status < 300, "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        assert!(
+            answer.status < 300,
+            "{}: {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        );
         serde_json::from_slice(&answer.body).unwrap()
     }
 
@@ -80,7 +90,8 @@ impl TestServer {
 
     /// A job that a tracker works on, an item each `delay`, for as long as the server lives.
     pub(crate) async fn run(&self, id: &str, delay: Duration) {
-        let run = json!({"items": 1_000_000_000, "delay_us": u64::try_from(delay.as_micros()).unwrap()});
+        let run =
+            json!({"items": 1_000_000_000, "delay_us": u64::try_from(delay.as_micros()).unwrap()});
         self.post(&format!("/test/jobs/{id}/run"), &run).await;
     }
 
@@ -137,7 +148,11 @@ pub(crate) fn path(id: &str) -> String {
 }
 
 /// Makes a check in each framework, where there may be enough connections, in this process and in the server.
-pub(crate) fn in_both(report: &mut Report, connections: u64, check: impl Fn(&mut Report, &'static str)) {
+pub(crate) fn in_both(
+    report: &mut Report,
+    connections: u64,
+    check: impl Fn(&mut Report, &'static str),
+) {
     let wanted = connections + 100;
     let limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|maximum| maximum < wanted) {
@@ -146,7 +161,8 @@ pub(crate) fn in_both(report: &mut Report, connections: u64, check: impl Fn(&mut
     }
     if limit.current.is_some_and(|current| current < wanted) {
         // The server inherits it.
-        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }).unwrap();
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })
+            .unwrap();
     }
     for framework in FRAMEWORKS {
         check(report, framework);

@@ -15,7 +15,8 @@ pub(crate) fn run(report: &mut Report) {
     let pause = Duration::from_millis(report.rounds(200, 20).into());
     in_both(report, 10, |report, framework| {
         report.check(framework, || {
-            let (unchanged, largest) = block_on(poll(framework, pause, &json!({"transition": "heartbeat"})));
+            let (unchanged, largest) =
+                block_on(poll(framework, pause, &json!({"transition": "heartbeat"})));
             Finding::new(
                 unchanged >= 99 && largest <= LARGEST,
                 format_args!("{unchanged} of {POLLS} are 304, of at most {largest} bytes"),
@@ -24,14 +25,23 @@ pub(crate) fn run(report: &mut Report) {
         });
     });
     report.check("control", || {
-        let (unchanged, _) = block_on(poll("axum", Duration::from_millis(20), &json!({"succeeded": 1})));
-        Finding::new(unchanged <= 95, format_args!("{unchanged} of {POLLS} are 304 when there is work"), "95")
+        let (unchanged, _) =
+            block_on(poll("axum", Duration::from_millis(20), &json!({"succeeded": 1})));
+        Finding::new(
+            unchanged <= 95,
+            format_args!("{unchanged} of {POLLS} are 304 when there is work"),
+            "95",
+        )
     });
 }
 
 /// Polls a running job, to which something happens now and then: how many answers were 304, and the size of the largest of
 /// these.
-async fn poll(framework: &'static str, pause: Duration, happens: &serde_json::Value) -> (u32, usize) {
+async fn poll(
+    framework: &'static str,
+    pause: Duration,
+    happens: &serde_json::Value,
+) -> (u32, usize) {
     let server = TestServer::start(framework, &[]);
     let id = server.create(&json!({"total": 1_000})).await;
     let update = format!("/test/jobs/{id}/update");

@@ -69,8 +69,8 @@ async fn acknowledge(url: &str, job: ProgressId) {
     store.update(job, &ProgressUpdate::start()).await.unwrap();
     let writer = Uuid::new_v4();
     for seq in 1.. {
-        let update =
-            ProgressUpdate::advance(Delta::new().with_succeeded(1)).with_stamp(Stamp { writer, seq });
+        let update = ProgressUpdate::advance(Delta::new().with_succeeded(1))
+            .with_stamp(Stamp { writer, seq });
         store.update(job, &update).await.unwrap();
         say(seq);
     }
@@ -113,7 +113,10 @@ async fn work(store: Arc<dyn ProgressStore>, job: ProgressId, options: TrackerOp
     let tracker = options.start(store, job).await.unwrap();
     say("ready");
     say(busy(&tracker).await);
-    say(tracker.complete(()).await.map_or_else(|error| error.to_string(), |ended| ended.status.to_string()));
+    say(tracker
+        .complete(())
+        .await
+        .map_or_else(|error| error.to_string(), |ended| ended.status.to_string()));
 }
 
 /// Counts so seldom that it lives by its heartbeats, until it is told to stop.

@@ -1,8 +1,8 @@
 //! What the test routes are sent, and what it means to the core, which decides everything.
 
 use progress_core::{
-    Completion, Delta, EntryLevel, NewEntry, NewProgress, ProgressError, ProgressId, ProgressUpdate,
-    TotalChange,
+    Completion, Delta, EntryLevel, NewEntry, NewProgress, ProgressError, ProgressId,
+    ProgressUpdate, TotalChange,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -112,17 +112,22 @@ impl Update {
         }
         Ok(match self.transition {
             Some(Transition::Start) if delta.is_empty() => vec![ProgressUpdate::start()],
-            Some(Transition::Start) => vec![ProgressUpdate::start(), ProgressUpdate::advance(delta)],
+            Some(Transition::Start) => {
+                vec![ProgressUpdate::start(), ProgressUpdate::advance(delta)]
+            }
             // A heartbeat is an advance with nothing in it.
             None | Some(Transition::Heartbeat) => vec![ProgressUpdate::advance(delta)],
             Some(Transition::Complete) => {
-                let mut completion = Completion::new().try_with_result(self.result.unwrap_or_default())?;
+                let mut completion =
+                    Completion::new().try_with_result(self.result.unwrap_or_default())?;
                 if let Some(message) = message {
                     completion = completion.with_message(message);
                 }
                 vec![ProgressUpdate::complete(delta, completion)]
             }
-            Some(Transition::Fail) => vec![ProgressUpdate::fail(delta, self.error.unwrap_or_default())],
+            Some(Transition::Fail) => {
+                vec![ProgressUpdate::fail(delta, self.error.unwrap_or_default())]
+            }
             Some(Transition::Cancel) => vec![ProgressUpdate::cancel(delta)],
         })
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use progress_core::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore,
-    ProgressUpdate,
+    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
+    ProgressStore, ProgressUpdate,
 };
 
 /// A store around a store that counts the calls it gets: one for one record, and one for a hundred in one call.
@@ -50,7 +50,11 @@ impl ProgressStore for CountingStore {
         self.read().get(id).await
     }
 
-    async fn update(&self, id: ProgressId, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
         self.write().update(id, update).await
     }
 
@@ -58,7 +62,12 @@ impl ProgressStore for CountingStore {
         self.read().list(query).await
     }
 
-    async fn entries(&self, id: ProgressId, after: u64, limit: u32) -> Result<EntryPage, ProgressError> {
+    async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
         self.read().entries(id, after, limit).await
     }
 
@@ -70,7 +79,11 @@ impl ProgressStore for CountingStore {
         self.write().fail_stale(silent_for).await
     }
 
-    async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+    async fn delete_finished(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<u64, ProgressError> {
         self.write().delete_finished(older_than, limit).await
     }
 

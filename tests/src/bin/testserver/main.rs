@@ -45,12 +45,17 @@ async fn main() -> ExitCode {
     let settings = Settings::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     // Stdout is for the address, which tests read.
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
     match run(settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let causes =
-                std::iter::successors(Some(&*error as &dyn std::error::Error), |error| error.source());
+            let causes = std::iter::successors(Some(&*error as &dyn std::error::Error), |error| {
+                error.source()
+            });
             let causes: Vec<_> = causes.map(ToString::to_string).collect();
             eprintln!("testserver: {}", causes.join(": "));
             ExitCode::from(2)

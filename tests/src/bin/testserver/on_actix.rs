@@ -59,7 +59,9 @@ async fn bare(routes: Data<TestRoutes>) -> HttpResponse {
 
 async fn test(routes: Data<TestRoutes>, request: HttpRequest, body: Payload) -> HttpResponse {
     let answer = match timeout(BODY, body.to_bytes_limited(BODY_SIZE)).await {
-        Ok(Ok(Ok(body))) => routes.answer(request.method().as_str(), request.uri().path(), &body).await,
+        Ok(Ok(Ok(body))) => {
+            routes.answer(request.method().as_str(), request.uri().path(), &body).await
+        }
         Ok(_) => Answer::problem(400, "the body is too large, or was cut off"),
         Err(_) => Answer::problem(408, "the body takes too long"),
     };

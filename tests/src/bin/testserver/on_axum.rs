@@ -21,7 +21,10 @@ pub(crate) async fn serve(
     let app = Router::new()
         .merge(progress_axum::router::<Named, _>("/progress", routes.api.clone()))
         .route("/bare", get(async move || ([(CONTENT_TYPE, "application/json")], bare)))
-        .route("/test/{*rest}", any(async move |request: Request| response(test(&routes, request).await)));
+        .route(
+            "/test/{*rest}",
+            any(async move |request: Request| response(test(&routes, request).await)),
+        );
     if is_limited {
         crate::serve::serve(listener, app, stop).await;
         return Ok(());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use progress_core::{
-    CachedStore, Delta, MemoryStore, NewProgress, ProgressError, ProgressId, ProgressStore, ProgressUpdate,
-    Tracker, TrackerHandle,
+    CachedStore, Delta, MemoryStore, NewProgress, ProgressError, ProgressId, ProgressStore,
+    ProgressUpdate, Tracker, TrackerHandle,
 };
 use progress_http::{ProgressApi, Viewer};
 use serde::Deserialize;
@@ -100,7 +100,8 @@ impl TestRoutes {
             self.store.update(id, &step).await?;
         }
         let reply = self.api.poll(&Viewer::Admin, &id.to_string(), None).await;
-        let content_type = if reply.status == 200 { "application/json" } else { "application/problem+json" };
+        let content_type =
+            if reply.status == 200 { "application/json" } else { "application/problem+json" };
         Ok(Answer { status: reply.status, content_type, body: reply.body.into_owned() })
     }
 

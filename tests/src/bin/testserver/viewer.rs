@@ -16,7 +16,9 @@ impl Named {
         let Some(value) = value else { return Some(Self(Viewer::Anyone)) };
         match std::str::from_utf8(value).ok()? {
             "admin" => Some(Self(Viewer::Admin)),
-            value => value.strip_prefix("owner:").map(|owner| Self(Viewer::Owner(owner.to_owned()))),
+            value => {
+                value.strip_prefix("owner:").map(|owner| Self(Viewer::Owner(owner.to_owned())))
+            }
         }
     }
 }
@@ -43,8 +45,12 @@ impl FromRequest for Named {
     type Error = actix_web::Error;
     type Future = Ready<Result<Self, Self::Error>>;
 
-    fn from_request(request: &actix_web::HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
-        let value = request.headers().get(HEADER).map(actix_web::http::header::HeaderValue::as_bytes);
+    fn from_request(
+        request: &actix_web::HttpRequest,
+        _: &mut actix_web::dev::Payload,
+    ) -> Self::Future {
+        let value =
+            request.headers().get(HEADER).map(actix_web::http::header::HeaderValue::as_bytes);
         ready(Self::from_header(value).ok_or_else(|| actix_web::error::ErrorBadRequest(UNKNOWN)))
     }
 }

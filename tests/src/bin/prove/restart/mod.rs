@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use progress_core::{
-    Delta, NewProgress, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, TrackerOptions,
+    Delta, NewProgress, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate,
+    TrackerOptions,
 };
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -35,9 +36,13 @@ pub(crate) fn run(report: &mut Report) {
         match Server::of(name) {
             // Most of it is waiting, so both kinds wait at the same time.
             Some(server) => {
-                restarting.push((name, std::thread::spawn(move || restart(&place, &server, rounds, pages))));
+                restarting.push((
+                    name,
+                    std::thread::spawn(move || restart(&place, &server, rounds, pages)),
+                ));
             }
-            None => report.not_run(name, "nobody says how to restart this server, as cargo xtask prove does"),
+            None => report
+                .not_run(name, "nobody says how to restart this server, as cargo xtask prove does"),
         }
     }
     for (name, thread) in restarting {
@@ -113,8 +118,8 @@ impl Slowest {
             std::thread::sleep(Duration::from_millis(20));
         }
         // One that was answered may have been refused afterwards.
-        let answered =
-            answered.map(|answered| answered.max(pages.last_refused().saturating_duration_since(back)));
+        let answered = answered
+            .map(|answered| answered.max(pages.last_refused().saturating_duration_since(back)));
         self.answered = self.answered.max(answered.unwrap_or(PATIENCE));
         self.written = self.written.max(written.unwrap_or(PATIENCE));
     }
@@ -147,7 +152,12 @@ impl Work {
                 work.jobs.push(job);
                 work.trackers.spawn(track(place.open().await, job, Arc::clone(&work.is_over)));
                 let (store, is_over) = (Arc::clone(store), Arc::clone(&work.is_over));
-                work.careless.spawn(count(store, work.careless_job, is_over, Arc::clone(&work.attempts)));
+                work.careless.spawn(count(
+                    store,
+                    work.careless_job,
+                    is_over,
+                    Arc::clone(&work.attempts),
+                ));
             }
             work
         })

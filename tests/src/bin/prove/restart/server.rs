@@ -57,7 +57,13 @@ fn pg_ctl(control: &[String], how: &str) -> bool {
 }
 
 fn run(command: &mut Command) -> bool {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap()
+        .success()
 }
 
 /// The number of the process; `None` while there is none.

@@ -36,7 +36,9 @@ pub(crate) fn run(report: &mut Report) {
     for (name, obstacle) in obstacles {
         match obstacle {
             // Most of it is waiting, so all wait at the same time.
-            Ok(mut obstacle) => running.push((name, std::thread::spawn(move || outage(&mut *obstacle)))),
+            Ok(mut obstacle) => {
+                running.push((name, std::thread::spawn(move || outage(&mut *obstacle))))
+            }
             Err(reason) => report.not_run(name, reason),
         }
     }
@@ -85,7 +87,8 @@ fn outage(obstacle: &mut dyn Obstacle) -> (Finding, i128) {
     let watched = Arc::new(Watched::default());
     let watching = runtime.spawn(watch(Arc::clone(&store), job, Arc::clone(&watched)));
     let careless_job = runtime.block_on(running(&store));
-    let careless = runtime.spawn(drop_failures(Arc::clone(&store), careless_job, Arc::clone(&watched)));
+    let careless =
+        runtime.spawn(drop_failures(Arc::clone(&store), careless_job, Arc::clone(&watched)));
 
     let mut counted = 0;
     let mut work = |time: Duration| {
@@ -102,23 +105,29 @@ fn outage(obstacle: &mut dyn Obstacle) -> (Finding, i128) {
     let before = runtime.block_on(store.get(job)).unwrap().unwrap().succeeded;
     obstacle.end();
     let healed = Instant::now();
-    while runtime.block_on(store.get(job)).unwrap().unwrap().succeeded == before && healed.elapsed() < OUTAGE
+    while runtime.block_on(store.get(job)).unwrap().unwrap().succeeded == before
+        && healed.elapsed() < OUTAGE
     {
         work(Duration::from_millis(20));
     }
     let resumed = healed.elapsed();
     // One that never comes back has lost what it did not write.
-    let ended = runtime.block_on(async { tokio::time::timeout(OUTAGE, tracker.complete(())).await });
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(OUTAGE, tracker.complete(())).await });
     let kept = ended.map_or(before, |ended| ended.unwrap().succeeded);
     watched.is_over.store(true, Ordering::Relaxed);
     runtime.block_on(watching).unwrap();
     let attempts = runtime.block_on(careless).unwrap();
     let careless = runtime.block_on(store.get(careless_job)).unwrap().unwrap().succeeded;
-    let [polls, refused, backwards] =
-        [&watched.polls, &watched.refused, &watched.backwards].map(|count| count.load(Ordering::Relaxed));
+    let [polls, refused, backwards] = [&watched.polls, &watched.refused, &watched.backwards]
+        .map(|count| count.load(Ordering::Relaxed));
     let lost = counted - kept;
     let finding = Finding::new(
-        lost == 0 && refused == 0 && backwards == 0 && resumed <= RESUMES_WITHIN && before < counted,
+        lost == 0
+            && refused == 0
+            && backwards == 0
+            && resumed <= RESUMES_WITHIN
+            && before < counted,
         format_args!(
             "{lost} of {counted} counts lost, resumed after {resumed:.1?}, {refused} of {polls} polls not answered, {backwards} backwards"
         ),
@@ -128,7 +137,11 @@ fn outage(obstacle: &mut dyn Obstacle) -> (Finding, i128) {
 }
 
 /// Counts, has no time to wait, and takes no notice of what the store says.
-async fn drop_failures(store: Arc<dyn ProgressStore>, job: ProgressId, watched: Arc<Watched>) -> u64 {
+async fn drop_failures(
+    store: Arc<dyn ProgressStore>,
+    job: ProgressId,
+    watched: Arc<Watched>,
+) -> u64 {
     let mut attempts = 0;
     while !watched.is_over.load(Ordering::Relaxed) {
         let one = ProgressUpdate::advance(Delta::new().with_succeeded(1));

@@ -143,7 +143,8 @@ impl ReadOnly {
         }
         // Those who may do everything may also write.
         let (_, host) = server.rsplit_once('@').expect("a user");
-        let (operator, url) = (place.url().to_owned(), format!("mysql://{database}@{host}/{database}"));
+        let (operator, url) =
+            (place.url().to_owned(), format!("mysql://{database}@{host}/{database}"));
         let user = format!("{database}@127.0.0.1");
         let read_only = Self { operator, url, place };
         let database = read_only.database();
