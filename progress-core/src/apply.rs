@@ -2,13 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{Progress, ProgressError, ProgressUpdate, Status, Transition, limits};
+use crate::{
+    Delta, ITEMS_MISSING, Progress, ProgressError, ProgressUpdate, Status, Transition, WORKER_LOST,
+    WORKER_STOPPED, limits, pace,
+};
 
 impl Progress {
     /// Applies an update, or refuses it and changes nothing. `now` is the store's clock.
     ///
-    /// This is the one place that decides what an update does; a store that writes SQL is tested for agreement with
-    /// it. Stamps are the store's affair: an update that was applied before must not come here again.
+    /// This is the one place that decides what an update does. A store calls it through
+    /// [`Record::update`](crate::Record::update), which knows what was applied before.
     ///
     /// # Errors
     ///
@@ -36,42 +39,59 @@ impl Progress {
         if !transition.accepted_in(self.status) {
             return Err(ProgressError::Refused { id: self.id, status: self.status });
         }
+        if let Transition::Probe { heartbeat_at } | Transition::Lose { heartbeat_at } = transition
+            && self.heartbeat_at != Some(*heartbeat_at)
+        {
+            return Err(ProgressError::Refused { id: self.id, status: self.status });
+        }
         let clock = limits::time(now);
         self.observed_at = clock;
-        if matches!(transition, Transition::Start | Transition::Advance) {
-            // The clock as it is: a lease that was renewed while the clock ran ahead must not outlive its correction.
+        if matches!(transition, Transition::Start | Transition::Join | Transition::Advance) {
+            // The clock as it is: a lease that was renewed while the clock ran ahead must not outlive
+            // its correction.
             self.heartbeat_at = Some(clock);
         }
-        let asks_again = *transition == Transition::RequestCancel && self.cancel_requested;
-        if update.is_heartbeat() || asks_again {
+        if *transition == Transition::Join {
+            self.workers = self.workers.saturating_add(1);
+        }
+        let is_invisible = match transition {
+            Transition::Join | Transition::Probe { .. } => true,
+            Transition::RequestCancel => self.cancel_requested,
+            _ => update.is_heartbeat(),
+        };
+        if is_invisible {
             return Ok(());
         }
 
         self.version += 1;
-        self.updated_at = clock.max(self.updated_at);
-        self.add(update);
+        self.add(update.delta(), clock.max(self.updated_at));
         match transition {
             Transition::Start => {
                 self.status = Status::Running;
                 self.started_at = Some(self.updated_at);
-                self.complete_if_all_is_done();
+                self.workers = 1;
             }
-            Transition::Advance => self.complete_if_all_is_done(),
+            Transition::Join | Transition::Probe { .. } | Transition::Advance => {}
             Transition::Complete(completion) => {
                 if let Some(message) = completion.message() {
                     self.completion_message = Some(message.to_owned());
                 }
-                self.result = completion.result().cloned();
-                self.finish(Status::Completed);
+                if let Some(result) = completion.result() {
+                    self.result = Some(result.clone());
+                }
+                self.leave(Status::Completed);
             }
             Transition::Fail(error) => {
                 self.error = Some(error.clone());
-                self.finish(Status::Failed);
+                self.leave(Status::Failed);
             }
-            Transition::Cancel => self.finish(Status::Cancelled),
+            Transition::Cancel => self.leave(Status::Cancelled),
+            Transition::Abandon => self.abandon(),
+            Transition::Lose { .. } => self.lose(),
             Transition::RequestCancel => {
                 self.cancel_requested = true;
-                if self.status == Status::Pending {
+                // Nobody is at it who would have to obey.
+                if self.workers == 0 {
                     self.finish(Status::Cancelled);
                 }
             }
@@ -79,8 +99,10 @@ impl Progress {
         Ok(())
     }
 
-    fn add(&mut self, update: &ProgressUpdate) {
-        let delta = update.delta();
+    fn add(&mut self, delta: &Delta, now: DateTime<Utc>) {
+        let elapsed = (now - self.updated_at).to_std().unwrap_or_default();
+        self.pace = pace::after(self.pace, delta.succeeded.saturating_add(delta.failed), elapsed);
+        self.updated_at = now;
         self.succeeded = limits::sum(self.succeeded, delta.succeeded);
         self.failed = limits::sum(self.failed, delta.failed);
         self.total = delta.total.applied_to(self.total);
@@ -90,22 +112,65 @@ impl Progress {
         }
     }
 
-    /// The rule of [`auto_complete`](Self::auto_complete): whether the job, running, has nothing left to do.
-    #[must_use]
-    pub fn is_due_to_complete(&self) -> bool {
-        self.auto_complete
-            && self.status == Status::Running
-            && self.total.is_some_and(|total| self.processed() >= total)
+    /// Whether every item of a job is processed that completes by itself.
+    fn has_all_items(&self) -> bool {
+        self.total.is_some_and(|total| self.processed() >= total)
     }
 
-    fn complete_if_all_is_done(&mut self) {
-        if self.is_due_to_complete() {
+    /// A worker ends the job; one that is shared only loses a worker, until the last one leaves.
+    fn leave(&mut self, status: Status) {
+        if !self.auto_complete {
+            return self.finish(status);
+        }
+        self.workers = self.workers.saturating_sub(1);
+        if self.workers > 0 {
+            return;
+        }
+        if self.error.is_some() {
+            self.finish(Status::Failed);
+        } else if self.has_all_items() {
+            self.finish(Status::Completed);
+        } else if self.cancel_requested {
+            self.finish(Status::Cancelled);
+        } else if self.total.is_none() {
+            self.finish(status);
+        }
+        // Otherwise items are missing, and another worker may bring them.
+    }
+
+    fn abandon(&mut self) {
+        if self.auto_complete {
+            self.workers = self.workers.saturating_sub(1);
+            if self.workers == 0 && self.has_all_items() {
+                self.finish(Status::Completed);
+            }
+        } else {
+            self.error = Some(WORKER_STOPPED.to_owned());
+            self.finish(Status::Failed);
+        }
+    }
+
+    fn lose(&mut self) {
+        if self.auto_complete && self.error.is_none() && self.has_all_items() {
+            return self.finish(Status::Completed);
+        }
+        let nobody_left = self.auto_complete && self.workers == 0;
+        let error = if nobody_left { ITEMS_MISSING } else { WORKER_LOST };
+        self.error.get_or_insert_with(|| error.to_owned());
+        self.finish(Status::Failed);
+    }
+
+    /// A job without items that completes by itself has nothing to wait for.
+    pub(crate) fn complete_if_empty(&mut self) {
+        if self.auto_complete && self.total == Some(0) {
+            self.started_at = Some(self.created_at);
             self.finish(Status::Completed);
         }
     }
 
     fn finish(&mut self, status: Status) {
         self.status = status;
+        self.workers = 0;
         self.finished_at = Some(self.updated_at);
     }
 }
@@ -158,6 +223,10 @@ mod tests {
             ),
             (ProgressUpdate::request_cancel(), vec![(Pending, Cancelled), (Running, Running)]),
             (ProgressUpdate::cancel(Delta::new()), vec![(Running, Cancelled)]),
+            (ProgressUpdate::join(), vec![(Running, Running)]),
+            (ProgressUpdate::abandon(Delta::new()), vec![(Running, Failed)]),
+            (ProgressUpdate::lose(EPOCH), vec![(Running, Failed)]),
+            (ProgressUpdate::probe(EPOCH), vec![(Running, Running)]),
         ];
         for (update, edges) in table {
             for status in Status::ALL {
@@ -215,23 +284,127 @@ mod tests {
         assert_eq!(progress.result, Some(serde_json::json!({"n": 7})));
     }
 
-    #[test]
-    fn auto_complete_waits_for_the_last_item() {
-        let mut progress =
-            Progress::new(&NewProgress::new("t").with_total(3).with_auto_complete(), EPOCH)
-                .unwrap();
+    fn shared(total: Option<u64>, workers: u32) -> Progress {
+        let job = NewProgress::new("t").with_auto_complete();
+        let job = total.map_or(job.clone(), |total| job.with_total(total));
+        let mut progress = Progress::new(&job, EPOCH).unwrap();
         progress.apply(&ProgressUpdate::start(), EPOCH).unwrap();
-        progress.apply(&ProgressUpdate::advance(Delta::new().with_succeeded(2)), EPOCH).unwrap();
-        assert_eq!(progress.status, Status::Running);
-        let version = progress.version;
-        progress.apply(&ProgressUpdate::advance(Delta::new().with_failed(1)), EPOCH).unwrap();
-        assert_eq!((progress.status, progress.version), (Status::Completed, version + 1));
+        for _ in 1..workers {
+            progress.apply(&ProgressUpdate::join(), EPOCH).unwrap();
+        }
+        assert_eq!(progress.workers, workers);
+        progress
+    }
 
-        let mut empty =
-            Progress::new(&NewProgress::new("t").with_total(0).with_auto_complete(), EPOCH)
-                .unwrap();
-        empty.apply(&ProgressUpdate::start(), EPOCH).unwrap();
-        assert_eq!(empty.status, Status::Completed);
+    fn items(count: u64) -> Delta {
+        Delta::new().with_succeeded(count)
+    }
+
+    fn done(count: u64) -> ProgressUpdate {
+        ProgressUpdate::complete(items(count), Completion::new())
+    }
+
+    #[test]
+    fn a_shared_job_completes_with_its_last_item_and_its_last_worker() {
+        let mut progress = shared(Some(3), 2);
+        progress.apply(&done(2), EPOCH).unwrap();
+        assert_eq!((progress.status, progress.workers), (Status::Running, 1));
+        let version = progress.version;
+        let completion = Completion::new().with_message("all sent");
+        progress.apply(&ProgressUpdate::complete(items(1), completion), EPOCH).unwrap();
+        assert_eq!((progress.status, progress.version), (Status::Completed, version + 1));
+        assert_eq!(progress.completion_message.as_deref(), Some("all sent"));
+    }
+
+    #[test]
+    fn a_shared_job_may_grow_while_a_worker_is_at_it() {
+        let mut progress = shared(Some(1), 2);
+        progress.apply(&done(1), EPOCH).unwrap();
+        assert_eq!(progress.status, Status::Running, "the producer is still looking for items");
+        let page = Delta::new().with_total(TotalChange::Add(1));
+        progress.apply(&ProgressUpdate::advance(page), EPOCH).unwrap();
+        progress.apply(&done(0), EPOCH).unwrap();
+        assert_eq!((progress.status, progress.workers), (Status::Running, 0));
+        progress.apply(&ProgressUpdate::join(), EPOCH).unwrap();
+        progress.apply(&done(1), EPOCH).unwrap();
+        assert_eq!(progress.status, Status::Completed);
+    }
+
+    #[test]
+    fn a_shared_job_without_a_total_completes_with_its_last_worker() {
+        let mut progress = shared(None, 2);
+        progress.apply(&done(3), EPOCH).unwrap();
+        assert_eq!(progress.status, Status::Running);
+        progress.apply(&done(4), EPOCH).unwrap();
+        assert_eq!((progress.status, progress.succeeded), (Status::Completed, 7));
+    }
+
+    #[test]
+    fn an_empty_shared_job_is_complete_when_it_is_made() {
+        let job = NewProgress::new("t").with_total(0).with_auto_complete();
+        let empty = Progress::new(&job, EPOCH).unwrap();
+        assert_eq!((empty.status, empty.percentage()), (Status::Completed, Some(100)));
+        assert_eq!(empty.finished_at, Some(empty.created_at));
+    }
+
+    #[test]
+    fn the_others_counts_are_kept_when_a_worker_of_a_shared_job_gives_up() {
+        for (update, ending) in [
+            (ProgressUpdate::fail(items(1), "broken"), Status::Failed),
+            (ProgressUpdate::cancel(items(1)), Status::Cancelled),
+        ] {
+            let mut progress = shared(Some(30), 2);
+            progress.apply(&ProgressUpdate::request_cancel(), EPOCH).unwrap();
+            progress.apply(&update, EPOCH).unwrap();
+            assert_eq!(progress.status, Status::Running);
+            progress.apply(&done(20), EPOCH).unwrap();
+            assert_eq!((progress.status, progress.succeeded), (ending, 21));
+        }
+    }
+
+    #[test]
+    fn a_worker_that_vanishes_leaves_a_shared_job_to_the_others() {
+        let mut progress = shared(Some(3), 2);
+        progress.apply(&ProgressUpdate::abandon(items(1)), EPOCH).unwrap();
+        assert_eq!((progress.status, progress.workers), (Status::Running, 1));
+        progress.apply(&ProgressUpdate::abandon(items(2)), EPOCH).unwrap();
+        assert_eq!(progress.status, Status::Completed, "nothing is missing");
+
+        let mut progress = pending();
+        progress.apply(&ProgressUpdate::start(), EPOCH).unwrap();
+        progress.apply(&ProgressUpdate::abandon(items(1)), EPOCH).unwrap();
+        assert_eq!(progress.status, Status::Failed);
+        assert_eq!(progress.error.as_deref(), Some(WORKER_STOPPED));
+    }
+
+    #[test]
+    fn a_lost_worker_is_told_apart_from_missing_items() {
+        for (done_items, abandon, ending) in [
+            (1, false, (Status::Failed, Some(WORKER_LOST))),
+            (1, true, (Status::Failed, Some(ITEMS_MISSING))),
+            (3, false, (Status::Completed, None)),
+        ] {
+            let mut progress = shared(Some(3), 1);
+            let counts = ProgressUpdate::advance(items(done_items));
+            progress.apply(&counts, EPOCH).unwrap();
+            if abandon {
+                progress.apply(&ProgressUpdate::abandon(Delta::new()), EPOCH).unwrap();
+            }
+            let seen = progress.heartbeat_at.unwrap();
+            let early = progress.apply(&ProgressUpdate::lose(seen - TimeDelta::seconds(1)), EPOCH);
+            assert!(early.is_err(), "there was another heartbeat than that");
+            progress.apply(&ProgressUpdate::lose(seen), EPOCH).unwrap();
+            assert_eq!((progress.status, progress.error.as_deref()), ending);
+        }
+    }
+
+    #[test]
+    fn a_shared_job_that_nobody_is_at_is_cancelled_at_once() {
+        let mut progress = shared(Some(3), 1);
+        progress.apply(&done(1), EPOCH).unwrap();
+        assert_eq!(progress.workers, 0);
+        progress.apply(&ProgressUpdate::request_cancel(), EPOCH).unwrap();
+        assert_eq!(progress.status, Status::Cancelled);
     }
 
     #[test]

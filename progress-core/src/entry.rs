@@ -77,7 +77,7 @@ impl NewEntry {
 }
 
 /// One line of a job's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its number within the log: from 1, growing, with a gap where entries were dropped.
     pub seq: u64,
@@ -100,4 +100,22 @@ pub struct EntryPage {
     pub next_after: u64,
     /// How many entries of this log are no longer kept, or never arrived.
     pub dropped: u64,
+}
+
+impl EntryPage {
+    /// The page of a log whose kept entries are at hand, oldest first, and whose newest entry ever had
+    /// the number `newest`: for stores that keep a log as a list.
+    #[must_use]
+    pub fn from_log<'a>(
+        log: impl ExactSizeIterator<Item = &'a Entry>,
+        newest: u64,
+        after: u64,
+        limit: u32,
+    ) -> Self {
+        let dropped = newest.saturating_sub(log.len() as u64);
+        let entries: Vec<_> =
+            log.filter(|entry| entry.seq > after).take(limit as usize).cloned().collect();
+        let next_after = entries.last().map_or(after, |entry| entry.seq);
+        Self { entries, next_after, dropped }
+    }
 }

@@ -34,7 +34,11 @@ pub enum ProgressError {
     /// have happened: only a stamped update can be repeated blindly.
     #[error("the progress store is unavailable")]
     Unavailable(#[source] BoxError),
-    /// The store failed in a way that repeating will not mend: a missing table, an unreadable row.
+    /// The store is not set up: its tables are missing, its address is malformed. The text says what to
+    /// do and repeats no password.
+    #[error("{0}")]
+    Setup(Cow<'static, str>),
+    /// The store failed in a way that repeating will not mend: an unreadable row, a missing privilege.
     #[error("the progress store failed")]
     Store(#[source] BoxError),
 }
@@ -50,6 +54,12 @@ impl ProgressError {
     #[must_use]
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
         Self::Unavailable(source.into())
+    }
+
+    /// [`Setup`](Self::Setup), with what to do about it.
+    #[must_use]
+    pub fn setup(instruction: impl Into<Cow<'static, str>>) -> Self {
+        Self::Setup(instruction.into())
     }
 
     /// [`Store`](Self::Store), with its cause.

@@ -1,5 +1,7 @@
 //! The bounds of what a record holds, applied before any store sees it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::ProgressError;
@@ -46,6 +48,13 @@ pub(crate) const fn sum(left: u64, right: u64) -> u64 {
 /// Whole milliseconds: what every database and every browser keeps exactly.
 pub(crate) fn time(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(3)
+}
+
+/// A span of whole milliseconds, from 1 ms to 365 days: what every store keeps exactly.
+pub(crate) fn span(span: Duration) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+    let millis = span.clamp(Duration::from_millis(1), LONGEST).as_millis();
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// Refuses JSON that is too large or too deep: half a document would be worse than none.

@@ -5,11 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::{
-    Delta, Entry, EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
-    ProgressQuery, ProgressStore, ProgressUpdate, WORKER_LOST,
+    Entry, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, ProgressUpdate, Record,
 };
 
 /// A store in the process's memory: for tests, and for programs that need not remember.
@@ -18,17 +17,16 @@ use crate::{
 /// system's time: it never jumps, and under tokio's paused time it stands still with everything else.
 #[derive(Debug)]
 pub struct MemoryStore {
-    records: Mutex<HashMap<ProgressId, Record>>,
+    records: Mutex<HashMap<ProgressId, Stored>>,
     log_limit: usize,
     started_at: DateTime<Utc>,
     started: Instant,
 }
 
+/// A record, and its log beside it.
 #[derive(Debug)]
-struct Record {
-    progress: Progress,
-    /// The highest number applied, of each writer.
-    writers: HashMap<Uuid, u64>,
+struct Stored {
+    record: Record,
     log: VecDeque<Entry>,
 }
 
@@ -61,68 +59,28 @@ impl MemoryStore {
         crate::limits::time(self.started_at + self.started.elapsed())
     }
 
-    fn records(&self) -> MutexGuard<'_, HashMap<ProgressId, Record>> {
+    fn records(&self) -> MutexGuard<'_, HashMap<ProgressId, Stored>> {
         // Every change below is complete before anything can panic, so a poisoned map is still a sound one.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Record {
-    fn snapshot(&self, now: DateTime<Utc>) -> Progress {
-        Progress { observed_at: now, ..self.progress.clone() }
-    }
-
-    fn update(
-        &mut self,
-        update: &ProgressUpdate,
-        now: DateTime<Utc>,
-        log_limit: usize,
-    ) -> Result<(), ProgressError> {
-        if let Some(stamp) = update.stamp()
-            && self.writers.get(&stamp.writer).is_some_and(|applied| *applied >= stamp.seq)
-        {
-            return Ok(());
-        }
-        self.progress.apply(update, now)?;
-        if let Some(stamp) = update.stamp() {
-            self.writers.insert(stamp.writer, stamp.seq);
-        }
-        self.append(update.delta(), now, log_limit);
-        Ok(())
-    }
-
-    fn append(&mut self, delta: &Delta, now: DateTime<Utc>, limit: usize) {
-        let first = self.progress.last_entry + 1 - delta.entries().len() as u64;
-        let numbered = (first..).zip(delta.entries()).map(|(seq, entry)| Entry {
-            seq,
-            at: now,
-            level: entry.level(),
-            item: entry.item().map(str::to_owned),
-            message: entry.message().to_owned(),
-        });
-        self.log.extend(numbered);
-        let surplus = self.log.len().saturating_sub(limit);
-        self.log.drain(..surplus);
     }
 }
 
 #[async_trait]
 impl ProgressStore for MemoryStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
-        let progress = Progress::new(job, self.now())?;
+        let record = Record::new(job, self.now())?;
+        let progress = record.progress.clone();
         let mut records = self.records();
         if records.contains_key(&progress.id) {
             return Err(ProgressError::AlreadyExists(progress.id));
         }
-        let record =
-            Record { progress: progress.clone(), writers: HashMap::new(), log: VecDeque::new() };
-        records.insert(progress.id, record);
+        records.insert(progress.id, Stored { record, log: VecDeque::new() });
         Ok(progress)
     }
 
     async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {
         let now = self.now();
-        Ok(self.records().get(&id).map(|record| record.snapshot(now)))
+        Ok(self.records().get(&id).map(|stored| stored.record.snapshot(now)))
     }
 
     async fn update(
@@ -130,11 +88,11 @@ impl ProgressStore for MemoryStore {
         id: ProgressId,
         update: &ProgressUpdate,
     ) -> Result<Progress, ProgressError> {
-        let now = self.now();
         let mut records = self.records();
-        let record = records.get_mut(&id).ok_or(ProgressError::NotFound(id))?;
-        record.update(update, now, self.log_limit)?;
-        Ok(record.snapshot(now))
+        let Stored { record, log } = records.get_mut(&id).ok_or(ProgressError::NotFound(id))?;
+        log.extend(record.update(update, self.now())?.entries);
+        log.drain(..log.len().saturating_sub(self.log_limit));
+        Ok(record.progress.clone())
     }
 
     async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
@@ -142,8 +100,8 @@ impl ProgressStore for MemoryStore {
         let mut items: Vec<_> = self
             .records()
             .values()
-            .filter(|record| query.matches(&record.progress))
-            .map(|record| record.snapshot(now))
+            .filter(|stored| query.matches(&stored.record.progress))
+            .map(|stored| stored.record.snapshot(now))
             .collect();
         items
             .sort_unstable_by_key(|progress| std::cmp::Reverse((progress.created_at, progress.id)));
@@ -158,25 +116,14 @@ impl ProgressStore for MemoryStore {
         limit: u32,
     ) -> Result<EntryPage, ProgressError> {
         let records = self.records();
-        let record = records.get(&id).ok_or(ProgressError::NotFound(id))?;
-        let entries: Vec<_> = record
-            .log
-            .iter()
-            .filter(|entry| entry.seq > after)
-            .take(limit as usize)
-            .cloned()
-            .collect();
-        let next_after = entries.last().map_or(after, |entry| entry.seq);
-        Ok(EntryPage {
-            entries,
-            next_after,
-            dropped: record.progress.last_entry - record.log.len() as u64,
-        })
+        let Stored { record, log } = records.get(&id).ok_or(ProgressError::NotFound(id))?;
+        Ok(EntryPage::from_log(log.iter(), record.progress.last_entry, after, limit))
     }
 
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
         let mut records = self.records();
-        let status = records.get(&id).ok_or(ProgressError::NotFound(id))?.progress.status;
+        let stored = records.get(&id).ok_or(ProgressError::NotFound(id))?;
+        let status = stored.record.progress.status;
         if status.is_active() {
             return Err(ProgressError::Refused { id, status });
         }
@@ -184,18 +131,9 @@ impl ProgressStore for MemoryStore {
         Ok(())
     }
 
-    async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
-        let now = self.now();
-        let lost = ProgressUpdate::fail(Delta::new(), WORKER_LOST);
-        let mut failed = 0;
-        for record in self.records().values_mut() {
-            record.progress.observed_at = now;
-            if record.progress.is_stale(silent_for) {
-                record.progress.apply(&lost, now)?;
-                failed += 1;
-            }
-        }
-        Ok(failed)
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        let records = self.records();
+        Ok(records.values().filter_map(|stored| Heartbeat::of(&stored.record.progress)).collect())
     }
 
     async fn delete_finished(
@@ -209,8 +147,8 @@ impl ProgressStore for MemoryStore {
         };
         let mut records = self.records();
         let mut old: Vec<_> = records
-            .values()
-            .filter_map(|record| Some((record.progress.finished_at?, record.progress.id)))
+            .iter()
+            .filter_map(|(id, stored)| Some((stored.record.progress.finished_at?, *id)))
             .filter(|(finished_at, _)| *finished_at < deadline)
             .collect();
         old.sort_unstable();

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::{ProgressError, ProgressId, limits};
@@ -30,6 +32,8 @@ pub struct NewProgress {
     pub(crate) completion_message: Option<String>,
     pub(crate) metadata: Option<Value>,
     pub(crate) auto_complete: bool,
+    pub(crate) lease: Duration,
+    pub(crate) stall_after: Option<Duration>,
 }
 
 impl NewProgress {
@@ -45,6 +49,8 @@ impl NewProgress {
             completion_message: None,
             metadata: None,
             auto_complete: false,
+            lease: crate::DEFAULT_LEASE,
+            stall_after: None,
         }
     }
 
@@ -104,11 +110,40 @@ impl NewProgress {
         self
     }
 
-    /// Completes the job by itself when the processed items reach the total, for jobs shared by several workers of
-    /// which none knows that it is the last. Items that failed count as processed.
+    /// Completes the job by itself, for jobs shared by several workers of which none knows that it is
+    /// the last. Items that failed count as processed. Such a job
+    ///
+    /// - completes when the processed items have reached the total and every worker has left it. A
+    ///   producer that adds to the total while it finds items therefore works on the job for so long,
+    ///   as any other worker does. An empty one (total 0) is complete when it is created;
+    /// - completes without a known total when its last worker has completed;
+    /// - goes on without a worker that fails or obeys a cancel request until the others have left:
+    ///   they are told to stop, and their counts are kept;
+    /// - fails when no worker has been at it for as long as its lease and items are missing.
+    ///
+    /// The counts are the workers' word. If a queue hands the same part of the job out twice, its
+    /// items are counted twice.
     #[must_use]
     pub fn with_auto_complete(mut self) -> Self {
         self.auto_complete = true;
+        self
+    }
+
+    /// For how long a worker may be silent before a janitor declares it lost; 45 s unless told
+    /// otherwise, at least 1 ms, at most 365 days. A tracker sends a heartbeat at least three times
+    /// within it.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = limits::span(lease);
+        self
+    }
+
+    /// Shows the job as stalled when it is running and there has been no count, message or entry for
+    /// so long, although its worker sends heartbeats: work that hangs. Off unless set. It changes
+    /// nothing else.
+    #[must_use]
+    pub fn with_stall_after(mut self, silence: Duration) -> Self {
+        self.stall_after = Some(limits::span(silence));
         self
     }
 

@@ -1,20 +1,23 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{NewProgress, ProgressError, ProgressId, Status, limits};
+use crate::{NewProgress, ProgressError, ProgressId, Status, limits, pace};
 
-/// The record of one job, as it was when it was read.
+/// The progress of one job, as it was when it was read.
 ///
 /// Fields are facts; everything that follows from them is a method. [`Progress::apply`] is the only state machine: a
 /// store makes it atomic and durable, nothing else changes a record.
 ///
+/// Its serde form is for stores that keep documents. Do not send it to a browser: it names the owner.
+///
 /// All times are whole milliseconds of the store's clock, so that every store and every browser keeps them exactly.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The record's name.
+    /// Unique id of the job.
     pub id: ProgressId,
     /// Whose job it is; `None` is a job that anyone who knows the id may see. Never shown to a browser.
     pub owner: Option<String>,
@@ -44,6 +47,18 @@ pub struct Progress {
     pub cancel_requested: bool,
     /// Whether the job completes by itself when the processed items reach the total.
     pub auto_complete: bool,
+    /// For how long a worker may be silent before a janitor declares it lost.
+    #[serde(with = "millis")]
+    pub lease: Duration,
+    /// After how long without a change a running job is shown as stalled; `None` is never.
+    #[serde(with = "optional_millis")]
+    pub stall_after: Option<Duration>,
+    /// How many workers are at it: 0 before the start and after the end, and while a job that
+    /// [completes by itself](crate::NewProgress::with_auto_complete) waits for its next worker.
+    pub workers: u32,
+    /// Items processed lately, in millionths: a sum in which older items count less and less (see
+    /// [`rate`](Self::rate)).
+    pub pace: u64,
     /// The number of the newest log entry, 0 before the first. Entries that were dropped on the way are counted too.
     pub last_entry: u64,
     /// Grows with every change that a viewer can see, by one, from 1; heartbeats leave it alone. One version of one
@@ -74,7 +89,7 @@ impl Progress {
     pub fn new(job: &NewProgress, now: DateTime<Utc>) -> Result<Self, ProgressError> {
         job.check()?;
         let now = limits::time(now);
-        Ok(Self {
+        let mut progress = Self {
             id: job.id,
             owner: job.owner.clone(),
             task_type: job.task_type.clone(),
@@ -90,6 +105,10 @@ impl Progress {
             result: None,
             cancel_requested: false,
             auto_complete: job.auto_complete,
+            lease: job.lease,
+            stall_after: job.stall_after,
+            workers: 0,
+            pace: 0,
             last_entry: 0,
             version: 1,
             created_at: now,
@@ -98,7 +117,9 @@ impl Progress {
             heartbeat_at: None,
             finished_at: None,
             observed_at: now,
-        })
+        };
+        progress.complete_if_empty();
+        Ok(progress)
     }
 
     /// Items that are done with: `succeeded + failed`, stopped at [`MAX_COUNT`](limits::MAX_COUNT).
@@ -116,8 +137,10 @@ impl Progress {
     /// How far the job has come, 0 to 100, rounded down. 100 means completed and nothing else does: all items processed
     /// but not yet completed is 99.
     ///
-    /// `None` when nobody can say: the total is unknown, zero, or overrun (more processed than announced). A bar then
-    /// shows activity, not a number.
+    /// It falls only when the total grows: 90 of 100 items are 90 %, and 9 % when 900 more are found.
+    ///
+    /// `None` when it cannot be known: the total is unknown, zero, or overrun (more processed than
+    /// announced). A bar then shows activity, not a number.
     ///
     /// ```
     /// # use progress_core::{NewProgress, Progress, ProgressUpdate, Delta};
@@ -159,30 +182,67 @@ impl Progress {
         (end - self.started_at?).to_std().ok()
     }
 
-    /// Items processed per second of [`duration`](Self::duration); `None` before there is something to divide.
+    /// Items processed per second: of late while the job runs, over its whole
+    /// [`duration`](Self::duration) once it has ended. `None` before there is something to divide.
+    ///
+    /// "Of late" is an exponentially weighted mean with a time constant of 20 s, up to the last
+    /// change of the record.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "counts stay below 2^53, where f64 is exact")]
     pub fn rate(&self) -> Option<f64> {
         let seconds = self.duration()?.as_secs_f64();
-        (seconds > 0.0 && self.processed() > 0).then(|| self.processed() as f64 / seconds)
+        if seconds <= 0.0 || self.processed() == 0 {
+            return None;
+        }
+        Some(match self.status {
+            Status::Running => pace::rate(self.pace, seconds),
+            _ => self.processed() as f64 / seconds,
+        })
     }
 
-    /// How long the rest will take at the average [`rate`](Self::rate) so far; `None` unless the job runs and both the
-    /// rate and the remaining items are known.
+    /// How long the rest will take at the present [`rate`](Self::rate). `None` unless the job runs and
+    /// both the rate and the remaining items are known, and when nothing has changed for so long that
+    /// a number would be a guess (see [`is_quiet`](Self::is_quiet)).
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "counts stay below 2^53, where f64 is exact")]
     pub fn estimated_remaining(&self) -> Option<Duration> {
-        if self.status != Status::Running {
+        if self.status != Status::Running || self.is_quiet() {
             return None;
         }
-        let seconds = self.remaining()? as f64 / self.rate()?;
-        Duration::try_from_secs_f64(seconds).ok()
+        let rate = self.rate().filter(|rate| *rate > 0.0)?;
+        Duration::try_from_secs_f64(self.remaining()? as f64 / rate).ok()
     }
 
-    /// How long the running job's worker had given no sign of life when this snapshot was taken; `None` unless running.
+    /// Whether the running job has not changed for longer than its pace allows: for 15 s, and for as
+    /// long as three items usually take. Heartbeats are no change.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        const PATIENCE: Duration = Duration::from_secs(15);
+        let three_items = self.rate().map_or(Duration::ZERO, |rate| {
+            Duration::try_from_secs_f64(3.0 / rate).unwrap_or(Duration::MAX)
+        });
+        self.unchanged_for().is_some_and(|silence| silence > PATIENCE.max(three_items))
+    }
+
+    /// Whether the running job has not changed for longer than its
+    /// [`stall_after`](Self::stall_after) allows.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        let Some(allowed) = self.stall_after else { return false };
+        self.unchanged_for().is_some_and(|silence| silence > allowed)
+    }
+
+    /// For how long the running job had shown no change when this snapshot was taken.
+    fn unchanged_for(&self) -> Option<Duration> {
+        let is_running = self.status == Status::Running;
+        is_running.then(|| (self.observed_at - self.updated_at).to_std().unwrap_or_default())
+    }
+
+    /// How long the running job's worker had given no sign of life when this snapshot was taken. `None`
+    /// unless running, and while no worker is at it.
     #[must_use]
     pub fn silent_for(&self) -> Option<Duration> {
-        if self.status != Status::Running {
+        if self.status != Status::Running || self.workers == 0 {
             return None;
         }
         // A clock set back makes a negative span: the heartbeat is then as fresh as can be.
@@ -196,11 +256,51 @@ impl Progress {
     }
 }
 
+/// A span as whole milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}
+
+/// The same for one that may be missing.
+mod optional_millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::ref_option, reason = "the signature that serde calls")]
+    pub(super) fn serialize<S: Serializer>(
+        span: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match span {
+            Some(span) => super::millis::serialize(span, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::{Delta, ProgressUpdate};
 
     fn progress(total: Option<u64>, succeeded: u64, failed: u64, status: Status) -> Progress {
         let mut progress = Progress::new(&NewProgress::new("test"), DateTime::UNIX_EPOCH).unwrap();
@@ -246,22 +346,83 @@ mod tests {
         progress.started_at = Some(progress.created_at);
         progress.updated_at += TimeDelta::seconds(10);
         assert_eq!(progress.duration(), Some(Duration::from_secs(10)));
-        assert_eq!(progress.rate(), Some(2.5));
-        assert_eq!(progress.estimated_remaining(), Some(Duration::from_secs(30)));
         progress.status = Status::Failed;
+        assert_eq!(progress.rate(), Some(2.5));
         assert_eq!(progress.estimated_remaining(), None);
+    }
+
+    /// One that reports so many items in each of so many steps, each so many milliseconds long.
+    fn reporting(steps: &[(u64, u32, i64)]) -> Progress {
+        let mut now = DateTime::UNIX_EPOCH;
+        let mut progress = Progress::new(&NewProgress::new("t").with_total(1_000), now).unwrap();
+        progress.apply(&ProgressUpdate::start(), now).unwrap();
+        for (items, times, millis) in steps {
+            for _ in 0..*times {
+                now += TimeDelta::milliseconds(*millis);
+                let update = ProgressUpdate::advance(Delta::new().with_succeeded(*items));
+                progress.apply(&update, now).unwrap();
+            }
+        }
+        progress
+    }
+
+    fn assert_rate(progress: &Progress, expected: f64) {
+        let rate = progress.rate().unwrap();
+        assert!((rate / expected - 1.0).abs() < 0.02, "{rate} instead of {expected}");
+    }
+
+    #[test]
+    fn the_rate_is_that_of_late() {
+        assert_rate(&reporting(&[(1, 100, 250)]), 4.0);
+        assert_rate(&reporting(&[(1, 3, 60_000)]), 1.0 / 60.0);
+        assert_rate(&reporting(&[(1, 1, 3_600_000)]), 1.0 / 3_600.0);
+        // Ten minutes of 1 a second, then two minutes of 4 a second.
+        let faster = reporting(&[(1, 400, 1_000), (1, 400, 250)]);
+        assert_rate(&faster, 4.0);
+        let left = faster.estimated_remaining().unwrap();
+        assert!((49..=51).contains(&left.as_secs()), "{left:?}");
+    }
+
+    #[test]
+    fn after_silence_the_estimate_is_unknown() {
+        let mut quick = reporting(&[(1, 100, 250)]);
+        assert!(!quick.is_quiet() && quick.estimated_remaining().is_some());
+        quick.observed_at += TimeDelta::seconds(16);
+        assert!(quick.is_quiet() && quick.estimated_remaining().is_none());
+        assert!(quick.rate().is_some(), "what was measured stays known");
+        // Where an item takes a minute, a minute without one says nothing.
+        let mut slow = reporting(&[(1, 5, 60_000)]);
+        slow.observed_at += TimeDelta::seconds(170);
+        assert!(!slow.is_quiet() && slow.estimated_remaining().is_some());
+        slow.observed_at += TimeDelta::seconds(20);
+        assert!(slow.is_quiet() && slow.estimated_remaining().is_none());
+    }
+
+    #[test]
+    fn a_job_is_stalled_when_it_was_asked_to_watch_for_that() {
+        let mut progress = reporting(&[(1, 1, 250)]);
+        progress.observed_at += TimeDelta::seconds(61);
+        assert!(!progress.is_stalled());
+        progress.stall_after = Some(Duration::from_secs(60));
+        assert!(progress.is_stalled());
+        progress.status = Status::Completed;
+        assert!(!progress.is_stalled());
     }
 
     #[test]
     fn silence_is_measured_by_the_clock_that_took_the_snapshot() {
         let mut progress = progress(None, 0, 0, Status::Running);
         progress.heartbeat_at = Some(progress.created_at);
+        progress.workers = 1;
         progress.observed_at += TimeDelta::seconds(15);
         assert!(!progress.is_stale(Duration::from_secs(15)));
         progress.observed_at += TimeDelta::milliseconds(1);
         assert!(progress.is_stale(Duration::from_secs(15)));
         progress.observed_at -= TimeDelta::hours(1);
         assert_eq!(progress.silent_for(), Some(Duration::ZERO));
+        progress.workers = 0;
+        assert_eq!(progress.silent_for(), None, "nobody owes a heartbeat");
+        progress.workers = 1;
         progress.status = Status::Pending;
         assert_eq!(progress.silent_for(), None);
     }

@@ -1,31 +1,170 @@
-use std::any::Any;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-    ProgressUpdate,
+    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressUpdate,
 };
 
-/// Where records live.
+/// Where records live: the implementers' side. Applications use [`Jobs`](crate::Jobs).
 ///
-/// The contract, in one sentence: a store does what [`Progress::apply`] does, atomically and durably, for any number of
-/// concurrent callers and processes. `progress_core::testing` (feature `testing`) holds a store to it.
+/// A store makes [`Record::update`](crate::Record::update) atomic and durable, for any number of
+/// concurrent callers and processes. `progress_core::testing` (feature `testing`) holds a store to
+/// this contract.
 ///
-/// - **Clock.** Times are the store's own (the database's where there is one): machines disagree about the time, and a
-///   lease compared with a foreign clock kills live workers or keeps dead ones. A store that has only the clocks of its
-///   callers watches heartbeats change instead.
+/// - **Clock.** Times are the store's own (the database's where there is one), because machines
+///   disagree about the time.
 /// - **Errors.** [`Unavailable`](ProgressError::Unavailable) when the same call may succeed later,
 ///   [`Store`](ProgressError::Store) when it will not. A refusal changes nothing.
 /// - **Reading never writes.**
+/// - **Any runtime, any thread.** Calls come from the flush thread of [`Jobs`](crate::Jobs) as well as
+///   from the application's runtimes, and a call may be dropped before it has ended. A store whose
+///   connections belong to one runtime runs its calls there.
 ///
-/// A store is used as `Arc<dyn ProgressStore>`. [`MemoryStore`](crate::MemoryStore) is a complete small one to start
-/// from: it locks a map, calls `apply`, and keeps stamps and log beside the record.
+/// # A store of your own
+///
+/// Load the record, let it decide, write it back if nobody else has changed it meanwhile. This store
+/// keeps JSON documents and compares versions, as one would with a document database:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use std::time::Duration;
+///
+/// use async_trait::async_trait;
+/// use chrono::{DateTime, TimeDelta, Utc};
+/// use progress_core::{
+///     DEFAULT_LOG_LIMIT, Entry, EntryPage, Heartbeat, NewProgress, Progress, ProgressError,
+///     ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Record, Status,
+/// };
+///
+/// /// A revision, a document, and the log beside it.
+/// type Stored = (u64, String, Vec<Entry>);
+///
+/// #[derive(Debug, Default)]
+/// struct DocumentStore(Mutex<HashMap<ProgressId, Stored>>);
+///
+/// fn record(document: &str) -> Result<Record, ProgressError> {
+///     serde_json::from_str(document).map_err(ProgressError::store)
+/// }
+///
+/// impl DocumentStore {
+///     fn documents(&self) -> std::sync::MutexGuard<'_, HashMap<ProgressId, Stored>> {
+///         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+///     }
+///
+///     fn load(&self, id: ProgressId) -> Result<Stored, ProgressError> {
+///         self.documents().get(&id).cloned().ok_or(ProgressError::NotFound(id))
+///     }
+///
+///     fn all(&self) -> Result<Vec<Progress>, ProgressError> {
+///         let now = Utc::now();
+///         self.documents().values().map(|stored| Ok(record(&stored.1)?.snapshot(now))).collect()
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl ProgressStore for DocumentStore {
+///     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
+///         let record = Record::new(job, Utc::now())?;
+///         let document = serde_json::to_string(&record).map_err(ProgressError::store)?;
+///         match self.documents().entry(job.id()) {
+///             std::collections::hash_map::Entry::Occupied(_) => {
+///                 return Err(ProgressError::AlreadyExists(job.id()));
+///             }
+///             free => free.or_insert((0, document, Vec::new())),
+///         };
+///         Ok(record.progress)
+///     }
+///
+///     async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {
+///         match self.load(id) {
+///             Ok((_, document, _)) => Ok(Some(record(&document)?.snapshot(Utc::now()))),
+///             Err(ProgressError::NotFound(_)) => Ok(None),
+///             Err(error) => Err(error),
+///         }
+///     }
+///
+///     async fn update(
+///         &self,
+///         id: ProgressId,
+///         update: &ProgressUpdate,
+///     ) -> Result<Progress, ProgressError> {
+///         loop {
+///             let (revision, document, mut log) = self.load(id)?;
+///             let mut record = record(&document)?;
+///             log.extend(record.update(update, Utc::now())?.entries);
+///             log.drain(..log.len().saturating_sub(DEFAULT_LOG_LIMIT as usize));
+///             let document = serde_json::to_string(&record).map_err(ProgressError::store)?;
+///             // The compare-and-set that the database would do.
+///             match self.documents().get_mut(&id) {
+///                 Some(stored) if stored.0 == revision => *stored = (revision + 1, document, log),
+///                 _ => continue,
+///             }
+///             return Ok(record.progress);
+///         }
+///     }
+///
+///     async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
+///         let mut found = self.all()?;
+///         found.retain(|progress| query.matches(progress));
+///         found.sort_by_key(|progress| std::cmp::Reverse((progress.created_at, progress.id)));
+///         Ok(ProgressPage::from_one_more(found, query.limit()))
+///     }
+///
+///     async fn entries(
+///         &self,
+///         id: ProgressId,
+///         after: u64,
+///         limit: u32,
+///     ) -> Result<EntryPage, ProgressError> {
+///         let (_, document, log) = self.load(id)?;
+///         let newest = record(&document)?.progress.last_entry;
+///         Ok(EntryPage::from_log(log.iter(), newest, after, limit))
+///     }
+///
+///     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
+///         let mut documents = self.documents();
+///         let stored = documents.get(&id).ok_or(ProgressError::NotFound(id))?;
+///         let status = record(&stored.1)?.progress.status;
+///         if status.is_active() {
+///             return Err(ProgressError::Refused { id, status });
+///         }
+///         documents.remove(&id);
+///         Ok(())
+///     }
+///
+///     async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+///         Ok(self.all()?.iter().filter_map(Heartbeat::of).collect())
+///     }
+///
+///     async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+///         let age = TimeDelta::from_std(older_than).unwrap_or(TimeDelta::MAX);
+///         let before = Utc::now().checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC);
+///         let mut old: Vec<_> = self.all()?;
+///         old.retain(|progress| progress.finished_at.is_some_and(|at| at < before));
+///         old.sort_by_key(|progress| (progress.finished_at, progress.id));
+///         old.truncate(limit as usize);
+///         old.iter().for_each(|progress| drop(self.documents().remove(&progress.id)));
+///         Ok(old.len() as u64)
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let jobs = progress_core::Jobs::new(DocumentStore::default());
+/// let job = jobs.create(NewProgress::new("import")).await?;
+/// let ended = jobs.run(job.id, async |_| Ok(())).await?;
+/// assert_eq!(ended.status, Status::Completed);
+/// # progress_core::testing::conformance(std::sync::Arc::new(DocumentStore::default()), 100).await;
+/// # Ok::<(), progress_core::ProgressError>(())
+/// # }).unwrap();
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
-pub trait ProgressStore: Any + Debug + Send + Sync {
+pub trait ProgressStore: Debug + Send + Sync + 'static {
     /// Makes the record of a new job, pending, and returns it as stored. The record's times come from the store's
     /// clock, which is why a store is given a [`NewProgress`] and not a finished record.
     ///
@@ -87,15 +226,13 @@ pub trait ProgressStore: Any + Debug + Send + Sync {
     /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) while the job is active.
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError>;
 
-    /// Fails every running job whose worker gave no sign of life for longer than `silent_for`, with the public error
-    /// [`WORKER_LOST`](crate::WORKER_LOST), and returns how many. Any number of processes may call it at once: each job
-    /// is failed once, and never one whose heartbeat arrives first. A store that has to watch for itself may count a
-    /// silence from its opening only.
+    /// Lists the last heartbeat of every running job. A janitor watches them change, and declares the
+    /// worker of one that does not lost by [`ProgressUpdate::lose`](crate::ProgressUpdate::lose).
     ///
     /// # Errors
     ///
     /// Only those of the store itself.
-    async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError>;
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError>;
 
     /// Deletes at most `limit` records that ended longer than `older_than` ago, with their logs and stamps, oldest
     /// endings first, and returns how many. "Ago" is by the store's clock: one that jumps ahead makes all records older.
@@ -132,3 +269,74 @@ pub trait ProgressStore: Any + Debug + Send + Sync {
         outcomes
     }
 }
+
+/// A pointer to a store is that store.
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
+        #[async_trait]
+        impl<T: ProgressStore + ?Sized> ProgressStore for $pointer<T> {
+            async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
+                (**self).create(job).await
+            }
+
+            async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {
+                (**self).get(id).await
+            }
+
+            async fn update(
+                &self,
+                id: ProgressId,
+                update: &ProgressUpdate,
+            ) -> Result<Progress, ProgressError> {
+                (**self).update(id, update).await
+            }
+
+            async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
+                (**self).list(query).await
+            }
+
+            async fn entries(
+                &self,
+                id: ProgressId,
+                after: u64,
+                limit: u32,
+            ) -> Result<EntryPage, ProgressError> {
+                (**self).entries(id, after, limit).await
+            }
+
+            async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
+                (**self).delete(id).await
+            }
+
+            async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+                (**self).heartbeats().await
+            }
+
+            async fn delete_finished(
+                &self,
+                older_than: Duration,
+                limit: u32,
+            ) -> Result<u64, ProgressError> {
+                (**self).delete_finished(older_than, limit).await
+            }
+
+            async fn get_many(
+                &self,
+                ids: &[ProgressId],
+            ) -> Result<Vec<Option<Progress>>, ProgressError> {
+                (**self).get_many(ids).await
+            }
+
+            async fn update_many(
+                &self,
+                updates: &[(ProgressId, ProgressUpdate)],
+            ) -> Vec<Result<Progress, ProgressError>> {
+                (**self).update_many(updates).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);

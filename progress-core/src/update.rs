@@ -1,3 +1,5 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -62,7 +64,7 @@ impl From<()> for Completion {
 ///
 /// A writer numbers its updates 1, 2, 3, … and sends the next only when it knows what became of the last. A store keeps
 /// each writer's highest number beside the record, in the same transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// Who writes: fresh for every tracker.
     pub writer: Uuid,
@@ -73,8 +75,10 @@ pub struct Stamp {
 /// One step of the state machine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
-    /// A worker takes the job.
+    /// A worker takes the pending job.
     Start,
+    /// One more worker joins a running job.
+    Join,
     /// The work goes on.
     Advance,
     /// The worker reached the end.
@@ -83,8 +87,23 @@ pub enum Transition {
     Fail(String),
     /// The worker obeyed a request to cancel.
     Cancel,
+    /// The worker stopped without an ending: a panic, an aborted task.
+    Abandon,
     /// A viewer asks to cancel.
     RequestCancel,
+    /// A janitor makes sure that the record can be written, before it declares a silent worker lost.
+    /// It changes nothing, and a store writes the record all the same. Refused if there has been
+    /// another heartbeat than the one that the janitor saw.
+    Probe {
+        /// The heartbeat that the janitor saw.
+        heartbeat_at: DateTime<Utc>,
+    },
+    /// A janitor found the worker silent for longer than the job's lease. Refused if there has been
+    /// another heartbeat than the one that the janitor saw.
+    Lose {
+        /// The heartbeat that the janitor saw.
+        heartbeat_at: DateTime<Utc>,
+    },
 }
 
 impl Transition {
@@ -93,7 +112,13 @@ impl Transition {
     pub const fn accepted_in(&self, status: Status) -> bool {
         match self {
             Self::Start => matches!(status, Status::Pending),
-            Self::Advance | Self::Complete(_) | Self::Cancel => matches!(status, Status::Running),
+            Self::Join
+            | Self::Advance
+            | Self::Complete(_)
+            | Self::Cancel
+            | Self::Abandon
+            | Self::Probe { .. }
+            | Self::Lose { .. } => matches!(status, Status::Running),
             Self::Fail(_) | Self::RequestCancel => status.is_active(),
         }
     }
@@ -118,6 +143,12 @@ impl ProgressUpdate {
     #[must_use]
     pub fn start() -> Self {
         Self::of(Transition::Start, Delta::new())
+    }
+
+    /// One more worker joins a running job. Like a start, it renews the lease.
+    #[must_use]
+    pub fn join() -> Self {
+        Self::of(Transition::Join, Delta::new())
     }
 
     /// The work goes on.
@@ -150,6 +181,25 @@ impl ProgressUpdate {
     #[must_use]
     pub fn cancel(delta: Delta) -> Self {
         Self::of(Transition::Cancel, delta)
+    }
+
+    /// The worker stopped without an ending; `delta` holds the last counts.
+    #[must_use]
+    pub fn abandon(delta: Delta) -> Self {
+        Self::of(Transition::Abandon, delta)
+    }
+
+    /// A janitor makes sure that the record can be written whose last heartbeat it saw at
+    /// `heartbeat_at`.
+    #[must_use]
+    pub fn probe(heartbeat_at: DateTime<Utc>) -> Self {
+        Self::of(Transition::Probe { heartbeat_at }, Delta::new())
+    }
+
+    /// A janitor declares the worker lost whose last heartbeat it saw at `heartbeat_at`.
+    #[must_use]
+    pub fn lose(heartbeat_at: DateTime<Utc>) -> Self {
+        Self::of(Transition::Lose { heartbeat_at }, Delta::new())
     }
 
     /// A viewer asks to cancel: a pending job is cancelled at once, a running one is asked to stop.
@@ -187,6 +237,19 @@ impl ProgressUpdate {
     #[must_use]
     pub const fn stamp(&self) -> Option<Stamp> {
         self.stamp
+    }
+
+    /// Whether this is how a worker leaves the job: no later update of the same worker follows.
+    #[must_use]
+    pub const fn is_ending(&self) -> bool {
+        matches!(
+            self.transition,
+            Transition::Complete(_)
+                | Transition::Fail(_)
+                | Transition::Cancel
+                | Transition::Abandon
+                | Transition::Lose { .. }
+        )
     }
 
     /// Whether it only says that the worker is alive.
