@@ -1,25 +1,23 @@
 //! Many readers, few reads.
 
-mod registry;
 mod slot;
 mod slots;
 mod watch;
 
-use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-pub(crate) use self::registry::tell;
 use self::slot::Meanwhile;
 use self::slots::Slots;
 use self::watch::Driver;
 pub use self::watch::Watch;
 use crate::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-    ProgressStore, ProgressUpdate,
+    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
 /// How old an answer may be, unless told otherwise.
@@ -28,12 +26,12 @@ const FRESHNESS: Duration = Duration::from_millis(250);
 /// A store around a store, for many readers of few records: reads of one record at the same time are one read, and a record
 /// read less than 250 ms ago is answered from memory.
 ///
-/// What an answer may be is simple to say: the record as it was 250 ms before the question, or later; and never older than what
-/// was written through this very store, through one of its clones, or by a [`Tracker`](crate::Tracker) of this process on the
-/// store inside. Lists and logs are read each time. A record that is not there is looked for each time, so that guessing ids
-/// fills no memory; what is remembered is what was read in the last moment, and what is [watched](Self::watch).
+/// An answer is the record as it was at most 250 ms before the question. It is never older than what
+/// was written through this store or one of its clones. Lists and logs are read each time. A record
+/// that does not exist is looked for each time, so that guessed ids fill no memory. What is kept is
+/// what was read in the last moment, and what is [watched](Self::watch).
 ///
-/// Cheap to clone. The routers of `progress-axum` and `progress-actix` put one around the store that they are given.
+/// Cheap to clone; clones share what is kept. [`Jobs`](crate::Jobs) reads and writes through one.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -68,23 +66,19 @@ struct Shared {
 }
 
 impl CachedStore {
-    /// The store around this one: always the same, so that all who read through it read once. A store that is a
-    /// `CachedStore` already stays what it is.
+    /// A cache of its own around this store.
     #[must_use]
     pub fn new(store: Arc<dyn ProgressStore>) -> Self {
         Self::with_freshness(store, FRESHNESS)
     }
 
-    /// The same with another freshness than 250 ms: how old an answer may be, a day at most. Zero asks the store inside each
-    /// time that nobody else is asking.
+    /// The same with another freshness than 250 ms: how old an answer may be, a day at most. Zero asks
+    /// the inner store for each question that no read under way can answer.
     #[must_use]
     pub fn with_freshness(store: Arc<dyn ProgressStore>, freshness: Duration) -> Self {
-        let known: &dyn Any = &*store;
-        if let Some(cached) = known.downcast_ref::<Self>() {
-            return cached.clone();
-        }
-        // Clocks end somewhere, and a day is for ever.
-        Self { shared: registry::find_or_add(store, freshness.min(Duration::from_secs(86_400))) }
+        // Upper bound; keeps `Instant` arithmetic from overflowing.
+        let freshness = freshness.min(Duration::from_secs(86_400));
+        Self { shared: Arc::new(Shared::new(store, freshness)) }
     }
 
     /// What [`get`](ProgressStore::get) gives, without a copy of it.
@@ -119,7 +113,7 @@ impl Shared {
         match slot.meanwhile(asked, self.freshness) {
             Meanwhile::Read(found) => return Ok(found),
             Meanwhile::Failed => {
-                return Err(ProgressError::unavailable("the read that this one waited for failed"));
+                return Err(failed_read());
             }
             Meanwhile::Nothing => {}
         }
@@ -128,12 +122,11 @@ impl Shared {
             let outcome = self.store.get(id).await;
             match outcome {
                 Ok(found) => {
-                    let found = found.map(Arc::new);
-                    if found.is_none() {
-                        self.slots.remove(id, &slot);
-                    }
                     // Otherwise something was written of which this read may know nothing.
-                    if let Some(found) = slot.learn_read(found, began) {
+                    if let Some(found) = slot.learn_read(found.map(Arc::new), began) {
+                        if found.is_none() {
+                            self.slots.remove(id, &slot);
+                        }
                         return Ok(found);
                     }
                 }
@@ -180,10 +173,29 @@ impl Unknown<'_> {
     }
 }
 
+/// Forgets all records unless nothing happened to any.
+struct UnknownAll<'a> {
+    shared: &'a Shared,
+}
+
+impl Drop for UnknownAll<'_> {
+    fn drop(&mut self) {
+        self.shared.slots.forget_all();
+    }
+}
+
+#[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
 #[async_trait]
 impl ProgressStore for CachedStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
-        self.shared.store.create(job).await
+        let began = Instant::now();
+        let ids = [job.id()];
+        let unknown = Unknown { shared: &self.shared, ids: &ids };
+        let outcome = self.shared.store.create(job).await;
+        unknown.settle();
+        // A read that is under way may have found nothing yet.
+        self.shared.learn(job.id(), began, &outcome);
+        outcome
     }
 
     async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {
@@ -222,12 +234,8 @@ impl ProgressStore for CachedStore {
         self.shared.store.delete(id).await
     }
 
-    async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
-        let failed = self.shared.store.fail_stale(silent_for).await;
-        if !matches!(failed, Ok(0)) {
-            self.shared.slots.forget_all();
-        }
-        failed
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        self.shared.store.heartbeats().await
     }
 
     async fn delete_finished(
@@ -235,9 +243,11 @@ impl ProgressStore for CachedStore {
         older_than: Duration,
         limit: u32,
     ) -> Result<u64, ProgressError> {
+        // Which records go is not known, and a call that is given up may have deleted some.
+        let all = UnknownAll { shared: &self.shared };
         let deleted = self.shared.store.delete_finished(older_than, limit).await;
-        if !matches!(deleted, Ok(0)) {
-            self.shared.slots.forget_all();
+        if matches!(deleted, Ok(0)) {
+            std::mem::forget(all);
         }
         deleted
     }
@@ -264,29 +274,41 @@ impl ProgressStore for CachedStore {
 }
 
 impl Shared {
-    /// Reads those that are not fresh in one call. Two batches that overlap may read a record twice.
+    /// Reads those that are not fresh in one call. Calls at the same time read each record once.
     async fn read_many(
         &self,
         ids: &[ProgressId],
     ) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
-        let mut found: Vec<Option<Arc<Progress>>> = Vec::with_capacity(ids.len());
-        let mut missing = Vec::new();
+        let mut found = HashMap::with_capacity(ids.len());
+        let mut wanted = Vec::new();
         for id in ids {
-            let fresh =
-                self.slots.find(*id).and_then(|slot| slot.fresh(slot.ask(), self.freshness));
-            if fresh.is_none() {
-                missing.push(*id);
+            match self.slots.find(*id).and_then(|slot| slot.fresh(slot.ask(), self.freshness)) {
+                Some(fresh) => drop(found.insert(*id, Some(fresh))),
+                None => wanted.push(*id),
             }
-            found.push(fresh);
         }
-        if missing.is_empty() {
-            return Ok(found);
+        // In one order, so that of two calls neither waits for a turn that the other has.
+        wanted.sort_unstable();
+        wanted.dedup();
+        let slots: Vec<_> = wanted.iter().map(|id| self.slots.of(*id, self.freshness)).collect();
+        let asked: Vec<_> = slots.iter().map(|slot| slot.ask()).collect();
+        let mut turns = Vec::with_capacity(slots.len());
+        for slot in &slots {
+            turns.push(slot.reading.lock().await);
         }
-        let mut read = self.refresh(&missing).await?.into_iter();
-        for slot in found.iter_mut().filter(|slot| slot.is_none()) {
-            *slot = read.next().flatten();
+        let mut missing = Vec::new();
+        for ((id, slot), asked) in wanted.into_iter().zip(&slots).zip(asked) {
+            match slot.meanwhile(asked, self.freshness) {
+                Meanwhile::Read(read) => drop(found.insert(id, read)),
+                Meanwhile::Failed => return Err(failed_read()),
+                Meanwhile::Nothing => missing.push(id),
+            }
         }
-        Ok(found)
+        if !missing.is_empty() {
+            let read = self.refresh(&missing).await?;
+            found.extend(missing.into_iter().zip(read));
+        }
+        Ok(ids.iter().map(|id| found.get(id).cloned().flatten()).collect())
     }
 
     /// Reads these, fresh or not, and remembers what was found.
@@ -296,18 +318,30 @@ impl Shared {
     ) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
         let slots: Vec<_> = ids.iter().map(|id| self.slots.of(*id, self.freshness)).collect();
         let began: Vec<_> = slots.iter().map(|slot| slot.begin()).collect();
-        let read = self.store.get_many(ids).await?;
+        let read = match self.store.get_many(ids).await {
+            Ok(read) => read,
+            Err(error) => {
+                slots.iter().zip(began).for_each(|(slot, began)| slot.learn_failure(began));
+                return Err(error);
+            }
+        };
         let mut found = Vec::with_capacity(ids.len());
         for (((id, slot), began), read) in ids.iter().zip(&slots).zip(began).zip(read) {
             let read = read.map(Arc::new);
-            if read.is_none() {
+            // Where something was written meanwhile, this answer is still right for the question, if
+            // not to be kept.
+            let newest = slot.learn_read(read.clone(), began).unwrap_or(read);
+            if newest.is_none() {
                 self.slots.remove(*id, slot);
             }
-            // Where something was written meanwhile, this answer is still right for the question, if not to be kept.
-            found.push(slot.learn_read(read.clone(), began).unwrap_or(read));
+            found.push(newest);
         }
         Ok(found)
     }
+}
+
+fn failed_read() -> ProgressError {
+    ProgressError::unavailable("the read that this one waited for failed")
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::*;
+use crate::flush::RunsOn;
 use crate::testing::{Fault, FaultyStore, conformance};
-use crate::{Delta, MemoryStore, Status, Tracker};
+use crate::{Delta, Jobs, MemoryStore, Status};
 
 struct Stage {
     inside: Arc<FaultyStore>,
@@ -64,22 +65,19 @@ async fn own_writes_are_seen_at_once() {
     assert_eq!(stage.version().await, Some(4));
     assert_eq!(stage.inside.reads(), 1, "and without a read");
 
-    let again = CachedStore::new(stage.inside.clone());
-    assert_eq!(again.get(stage.id).await.unwrap().unwrap().version, 4);
-    assert_eq!(CachedStore::new(Arc::new(again)).read(stage.id).await.unwrap().unwrap().version, 4);
-    assert_eq!(stage.inside.reads(), 1, "there is one cache around a store");
-
     stage.store.update(stage.id, &ProgressUpdate::fail(Delta::new(), "over")).await.unwrap();
     stage.store.delete(stage.id).await.unwrap();
     assert_eq!(stage.version().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tracker_on_the_store_inside_refreshes_it() {
+async fn a_tracker_of_the_same_jobs_refreshes_it() {
     let stage = stage().await;
-    let tracker = Tracker::start(stage.inside.clone(), stage.id).await.unwrap();
-    assert_eq!(stage.version().await, Some(2));
-    tracker.inc(5);
+    let jobs = Jobs::on(stage.store.clone(), RunsOn::Task);
+    assert_eq!(stage.version().await, Some(1));
+    let tracker = jobs.tracker(stage.id).await.unwrap();
+    assert_eq!(stage.version().await, Some(2), "the start is seen at once");
+    tracker.handle().inc(5);
     sleep(Duration::from_millis(300)).await;
     // Not read for 300 ms, and yet fresh: the tracker wrote 50 ms ago.
     assert_eq!(stage.store.get(stage.id).await.unwrap().unwrap().succeeded, 5);
@@ -124,16 +122,6 @@ async fn a_write_that_is_given_up_is_not_trusted() {
     assert_eq!(stage.inside.reads(), 2);
 }
 
-#[tokio::test(start_paused = true)]
-async fn jobs_that_are_swept_are_seen_at_once() {
-    let stage = stage().await;
-    stage.store.update(stage.id, &ProgressUpdate::start()).await.unwrap();
-    assert_eq!(stage.version().await, Some(2));
-    sleep(Duration::from_millis(10)).await;
-    assert_eq!(stage.store.fail_stale(Duration::ZERO).await.unwrap(), 1);
-    assert_eq!(stage.version().await, Some(3));
-}
-
 /// A store whose reads wait to be let through, and know then what they had found before.
 #[derive(Debug)]
 struct SlowStore {
@@ -174,8 +162,8 @@ impl ProgressStore for SlowStore {
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
         self.inside.delete(id).await
     }
-    async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
-        self.inside.fail_stale(silent_for).await
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        self.inside.heartbeats().await
     }
     async fn delete_finished(
         &self,
@@ -212,6 +200,59 @@ async fn reads_at_the_same_time_are_one() {
         assert!(readers.join_all().await.iter().all(|found| found.is_none_or(|found| found == id)));
     }
     assert_eq!(slow.reads.load(Ordering::Relaxed), 2, "also of what is not there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_at_the_same_time_read_each_record_once() {
+    let stage = stage().await;
+    let mut ids = vec![stage.id];
+    for _ in 0..2 {
+        ids.push(stage.inside.create(&NewProgress::new("test")).await.unwrap().id);
+    }
+    let mut readers = JoinSet::new();
+    for number in 0..1_000 {
+        let store = stage.store.clone();
+        // In any order, and overlapping.
+        let ids = [ids[number % 3], ids[(number + 1) % 3]];
+        readers.spawn(async move {
+            let found = store.get_many(&ids).await.unwrap();
+            assert!(found.iter().zip(ids).all(|(found, id)| found.as_ref().unwrap().id == id));
+        });
+    }
+    readers.join_all().await;
+    let reads = stage.inside.reads();
+    assert!(reads <= 3, "{reads} reads of three records");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_made_during_a_read_is_found() {
+    let inside = Arc::new(MemoryStore::new());
+    let slow = Arc::new(SlowStore { inside, gate: Notify::new(), reads: AtomicU64::new(0) });
+    let store = CachedStore::new(slow.clone());
+    let job = NewProgress::new("test");
+    let early = tokio::spawn({
+        let (store, id) = (store.clone(), job.id());
+        async move { store.get(id).await.unwrap() }
+    });
+    breathe().await;
+    store.create(&job).await.unwrap();
+    slow.gate.notify_one();
+    assert!(early.await.unwrap().is_some());
+    assert!(store.get(job.id()).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_is_given_up_is_not_trusted() {
+    let stage = stage().await;
+    stage.inside.update(stage.id, &ProgressUpdate::fail(Delta::new(), "over")).await.unwrap();
+    assert_eq!(stage.version().await, Some(2));
+    stage.inside.set(Fault::Silent);
+    let moment = Duration::from_millis(10);
+    let deletion = stage.store.delete_finished(Duration::ZERO, 10);
+    tokio::time::timeout(moment, deletion).await.unwrap_err();
+    stage.inside.set(Fault::None);
+    assert_eq!(stage.version().await, Some(2));
+    assert_eq!(stage.inside.reads(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -349,11 +390,12 @@ async fn however_many_watch_one_reads() {
 #[tokio::test(start_paused = true)]
 async fn a_change_of_this_process_is_told_at_once() {
     let stage = stage().await;
-    let tracker = Tracker::start(stage.inside.clone(), stage.id).await.unwrap();
+    let jobs = Jobs::on(stage.store.clone(), RunsOn::Task);
+    let tracker = jobs.tracker(stage.id).await.unwrap();
     let mut watch = stage.store.watch(stage.id);
     watch.read().await.unwrap();
     sleep(Duration::from_millis(250)).await;
-    tracker.inc(1);
+    tracker.handle().inc(1);
     let began = Instant::now();
     watch.changed().await;
     assert_eq!(watch.read().await.unwrap().unwrap().succeeded, 1);

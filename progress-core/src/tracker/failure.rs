@@ -4,11 +4,12 @@ use std::fmt;
 use crate::{BoxError, Status};
 
 /// What viewers read of a job that failed without words meant for them.
-pub(super) const DEFAULT_ERROR: &str = "the job failed";
+const DEFAULT_ERROR: &str = "the job failed";
 
 /// Why a worker should stop: what [`TrackerHandle::checkpoint`](super::TrackerHandle::checkpoint) says.
 ///
-/// Pass it on with `?`: [`Tracker::run`](super::Tracker::run) knows it and ends the job as it should.
+/// Return it with `?`, alone or wrapped in any other error: [`Jobs::run`](crate::Jobs::run) knows what
+/// it told the worker, and ends the job as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Stopped {
@@ -19,6 +20,9 @@ pub enum Stopped {
     /// Nothing this worker reports is taken any more.
     #[error("the job has already ended: {0}")]
     Ended(Status),
+    /// Another worker of this shared job has failed. Stop where it is safe to; what is done is counted.
+    #[error("another worker of the job has failed")]
+    OtherWorkerFailed,
     /// The record is gone.
     #[error("the job's progress was deleted")]
     Deleted,
@@ -72,14 +76,8 @@ impl Failure {
         self.source.as_deref()
     }
 
-    /// The [`Stopped`] at the bottom of it, however deep the application's own errors have wrapped it.
-    pub(super) fn stopped(&self) -> Option<Stopped> {
-        let source = self.source.as_deref()?;
-        causes(source).find_map(|error| error.downcast_ref::<Stopped>().copied())
-    }
-
     /// The causes in one line, for a log.
-    pub(super) fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         match self.source.as_deref() {
             Some(source) => format!("{}: {}", self.public, chain(source)),
             None => self.public.clone(),
@@ -115,20 +113,6 @@ impl fmt::Debug for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("sending stopped")]
-    struct Wrapped(#[source] Stopped);
-
-    #[test]
-    fn a_wrapped_request_to_stop_is_still_recognised() {
-        assert_eq!(
-            Failure::from(Stopped::CancelRequested).stopped(),
-            Some(Stopped::CancelRequested)
-        );
-        assert_eq!(Failure::from(Wrapped(Stopped::Deleted)).stopped(), Some(Stopped::Deleted));
-        assert_eq!(Failure::new("no").stopped(), None);
-    }
 
     #[test]
     fn the_words_of_an_error_are_for_the_log_only() {

@@ -1,38 +1,39 @@
 use std::sync::Arc;
 
 use super::Stopped;
-use super::shared::Shared;
+use super::reports::Reports;
 use crate::{NewEntry, ProgressId, TotalChange};
 
 /// A worker's way to report on one job; clones report on the same one.
 ///
-/// Nothing here waits, fails or writes: reports gather in memory, and one loop per store writes them, at most once per
-/// flush interval and job. What is reported after the job's ending is lost, for an ending is final.
+/// Nothing here waits, fails or writes: reports gather in memory, and one flush loop writes them, at
+/// most once per flush interval and job. What is reported after the job's ending is lost, because an
+/// ending is final.
 #[derive(Debug, Clone)]
 pub struct TrackerHandle {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) reports: Arc<Reports>,
 }
 
 impl TrackerHandle {
     /// The job.
     #[must_use]
     pub fn id(&self) -> ProgressId {
-        self.shared.id
+        self.reports.id
     }
 
     /// Counts items done well: one relaxed atomic addition.
     pub fn inc(&self, items: u64) {
-        self.shared.add_succeeded(items);
+        self.reports.add_succeeded(items);
     }
 
     /// Counts items given up: one relaxed atomic addition.
     pub fn inc_failed(&self, items: u64) {
-        self.shared.add_failed(items);
+        self.reports.add_failed(items);
     }
 
     /// Says what is going on; the latest message is the one shown. At most 500 characters are kept.
     pub fn message(&self, message: impl Into<String>) {
-        self.shared.set_message(message.into());
+        self.reports.set_message(message.into());
     }
 
     /// One item done well, and what to say about it.
@@ -49,32 +50,32 @@ impl TrackerHandle {
 
     /// Adds a line to the job's log.
     pub fn entry(&self, entry: NewEntry) {
-        self.shared.push_entry(entry);
+        self.reports.push_entry(entry);
     }
 
     /// Says how many items there are, once that is known.
     pub fn set_total(&self, total: u64) {
-        self.shared.change_total(TotalChange::Set(total));
+        self.reports.change_total(TotalChange::Set(total));
     }
 
     /// Says that there are more items than announced.
     pub fn add_total(&self, items: u64) {
-        self.shared.change_total(TotalChange::Add(items));
+        self.reports.change_total(TotalChange::Add(items));
     }
 
-    /// Asks whether to go on; call it between items. Gives way to other tasks, and to the loop that writes what is reported,
-    /// when the last time was 10 ms ago or the task's budget is used up: a loop that never waits for anything starves
-    /// nobody, as long as its single items are short. An item that blocks its thread for seconds belongs into
-    /// [`spawn_blocking`](tokio::task::spawn_blocking).
+    /// Checks whether the job should stop; call it between items. Also yields to the runtime at least
+    /// every 10 ms, so that a loop that never waits does not starve other tasks. Run items that block
+    /// for longer in [`spawn_blocking`](tokio::task::spawn_blocking).
     ///
-    /// News comes with the answers of the store: a flush interval late while the job reports, a heartbeat interval late
-    /// while it is silent.
+    /// The worker learns of a request to stop from the store's answers: a flush interval late while the
+    /// job reports, a heartbeat interval late while it is silent.
     ///
     /// # Errors
     ///
-    /// [`Stopped`], with the reason. Once it has said so it stays with it.
+    /// [`Stopped`], with the reason. Every later call returns it as well. An error that the work
+    /// returns after that is taken as its way to stop, whatever its type.
     pub async fn checkpoint(&self) -> Result<(), Stopped> {
-        if self.shared.is_time_to_give_way() {
+        if self.reports.is_time_to_yield() {
             tokio::task::yield_now().await;
         } else {
             tokio::task::coop::consume_budget().await;
@@ -85,15 +86,17 @@ impl TrackerHandle {
     /// The same question without a pause.
     #[must_use]
     pub fn stopped(&self) -> Option<Stopped> {
-        self.shared.stopped()
+        self.reports.stopped()
     }
 
     /// Waits until there is a reason to stop, for `tokio::select!` beside a long item; for ever when none comes.
     pub async fn until_stopped(&self) -> Stopped {
-        let mut news = self.shared.subscribe();
-        match news.wait_for(Option::is_some).await.ok().and_then(|stopped| *stopped) {
+        let mut news = self.reports.subscribe();
+        // The result borrows the channel, so it is dropped before the reason is read.
+        let is_told = news.wait_for(Option::is_some).await.is_ok();
+        match self.stopped().filter(|_| is_told) {
             Some(stopped) => stopped,
-            // The sender lives in `self.shared`, which we hold: there is no such end.
+            // The sender lives in `self.reports`, which we hold: there is no such end.
             None => std::future::pending().await,
         }
     }

@@ -11,12 +11,11 @@ pub trait TrackIterator: Iterator + Sized {
     /// turn ended in `break`, `return` or `?` is not counted.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use progress_core::{MemoryStore, NewProgress, ProgressStore, Tracker, TrackIterator};
+    /// # use progress_core::{Jobs, MemoryStore, NewProgress, TrackIterator};
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// # let store: Arc<dyn ProgressStore> = Arc::new(MemoryStore::new());
-    /// # let id = store.create(&NewProgress::new("import").with_total(3)).await?.id;
-    /// let ended = Tracker::run(store, id, async |tracker| {
+    /// # let jobs = Jobs::new(MemoryStore::new());
+    /// # let id = jobs.create(NewProgress::new("import").with_total(3)).await?.id;
+    /// let ended = jobs.run(id, async |tracker| {
     ///     for line in ["a", "b", "c"].iter().track(&tracker) {
     ///         assert_eq!(line.len(), 1);
     ///     }

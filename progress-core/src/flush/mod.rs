@@ -1,0 +1,123 @@
+//! The flush loop: one for all jobs of a [`Jobs`](crate::Jobs), however many this process runs.
+//!
+//! A loop per job would be simpler; ten thousand jobs would then make ten thousand timers and as many
+//! separate writes. The loop has a thread of its own, so that no worker can block it. It starts with
+//! the first job and ends with the last.
+
+mod driver;
+mod runtime_guard;
+#[cfg(test)]
+mod tests;
+mod tracked_job;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use self::driver::Driver;
+use self::runtime_guard::RuntimeGuards;
+pub(crate) use self::tracked_job::TrackedJob;
+use crate::CachedStore;
+
+/// Where the loop runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunsOn {
+    /// A thread of its own, which no worker can block.
+    Thread,
+    /// A task of the current runtime, which follows a test's paused time.
+    #[cfg(any(test, feature = "testing"))]
+    Task,
+}
+
+#[derive(Debug)]
+pub(crate) struct FlushLoop {
+    store: CachedStore,
+    runs_on: RunsOn,
+    queue: Mutex<Queue>,
+    wake: Notify,
+    keys: AtomicU64,
+    guards: RuntimeGuards,
+    /// How many runtimes wait to shut down until their jobs are written.
+    hurrying: AtomicUsize,
+    /// When a janitor of this process last swept; before the first, when the loop was made.
+    swept: Mutex<Instant>,
+    has_warned_of_no_janitor: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    arrivals: Vec<TrackedJob>,
+    /// Jobs that have something to say that should not wait: a start, an ending.
+    urgent: Vec<u64>,
+    is_running: bool,
+}
+
+impl FlushLoop {
+    pub(crate) fn new(store: CachedStore, runs_on: RunsOn) -> Self {
+        Self {
+            store,
+            runs_on,
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            keys: AtomicU64::new(0),
+            guards: RuntimeGuards::default(),
+            hurrying: AtomicUsize::new(0),
+            swept: Mutex::new(Instant::now()),
+            has_warned_of_no_janitor: AtomicBool::new(false),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Every change below is complete before anything can panic.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for one more tracked job.
+    pub(crate) fn next_key(&self) -> u64 {
+        self.keys.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Has this job looked at before all others.
+    pub(crate) fn hasten(&self, key: u64) {
+        self.queue().urgent.push(key);
+        self.wake.notify_one();
+    }
+
+    /// Takes in a job that is about to start, and starts the loop if need be.
+    ///
+    /// Nothing is spawned under a lock: a runtime that shuts down drops what is spawned in place, and
+    /// what is dropped may come back here.
+    pub(crate) fn join(self: &Arc<Self>, mut job: TrackedJob) {
+        let mut new_guard = None;
+        if self.runs_on == RunsOn::Thread
+            && let Some((place, new)) = self.guards.enter(self, job.reports())
+        {
+            job.guard = Some(place);
+            new_guard = new;
+        }
+        let must_start = {
+            let mut queue = self.queue();
+            queue.urgent.push(job.reports().key);
+            queue.arrivals.push(job);
+            !std::mem::replace(&mut queue.is_running, true)
+        };
+        if must_start {
+            Driver::new(Arc::clone(self)).start();
+        }
+        self.wake.notify_one();
+        if let Some(guard) = new_guard {
+            guard.start();
+        }
+    }
+
+    /// Notes that a janitor of this process has swept.
+    pub(crate) fn note_sweep(&self) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last_sweep(&self) -> Instant {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,167 @@
+//! Holds up a runtime that shuts down until the reports of its jobs are written.
+//!
+//! When a runtime shuts down its tasks are dropped, and soon after that the process is often gone. So
+//! a small task in each runtime that runs jobs waits for their end. Dropped before, it knows that the
+//! runtime shuts down: it ends the jobs like dropped trackers and waits for the flush thread, 2 s at
+//! most. Blocking is right here for once, because what is blocked is a shutdown.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::{Handle, Id};
+use tokio::sync::Notify;
+
+use super::FlushLoop;
+use crate::tracker::Reports;
+
+/// For how long a runtime that shuts down is held up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The guards of the runtimes in use.
+#[derive(Debug, Default)]
+pub(super) struct RuntimeGuards(Mutex<Vec<(Id, Arc<RuntimeGuard>)>>);
+
+/// One runtime's jobs that are not written to their end yet.
+#[derive(Debug)]
+pub(crate) struct RuntimeGuard {
+    jobs: Mutex<OpenJobs>,
+    /// Tells the guard's task, and a shutdown that waits.
+    all_closed: (Notify, Condvar),
+    flush: Weak<FlushLoop>,
+}
+
+#[derive(Debug, Default)]
+struct OpenJobs {
+    reports: HashMap<u64, Arc<Reports>>,
+    /// Set when the guard's task has ended: a job that comes later needs another guard.
+    is_over: bool,
+}
+
+/// A job's place in its runtime's guard, given up when the job is closed.
+#[derive(Debug)]
+pub(crate) struct GuardPlace {
+    guard: Arc<RuntimeGuard>,
+    key: u64,
+}
+
+impl Drop for GuardPlace {
+    fn drop(&mut self) {
+        let mut jobs = self.guard.jobs();
+        jobs.reports.remove(&self.key);
+        if jobs.reports.is_empty() {
+            self.guard.all_closed.0.notify_one();
+            self.guard.all_closed.1.notify_all();
+        }
+    }
+}
+
+impl RuntimeGuards {
+    /// A place for a job in the guard of the current runtime; `None` outside of any. A guard that is new
+    /// is [started](NewGuard::start) by the caller, once the flush loop has the job.
+    pub(super) fn enter(
+        &self,
+        flush: &Arc<FlushLoop>,
+        reports: &Arc<Reports>,
+    ) -> Option<(GuardPlace, Option<NewGuard>)> {
+        let runtime = Handle::try_current().ok()?;
+        let (guard, is_new) = {
+            let mut guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            guards.retain(|(_, guard)| !guard.jobs().is_over);
+            let known = guards.iter().find(|(id, _)| *id == runtime.id());
+            // A guard that has ended since the line above does not take the job.
+            match known.filter(|(_, guard)| guard.add(reports)) {
+                Some((_, guard)) => (Arc::clone(guard), false),
+                None => {
+                    let guard = Arc::new(RuntimeGuard {
+                        jobs: Mutex::default(),
+                        all_closed: (Notify::new(), Condvar::new()),
+                        flush: Arc::downgrade(flush),
+                    });
+                    guard.add(reports);
+                    guards.push((runtime.id(), Arc::clone(&guard)));
+                    (guard, true)
+                }
+            }
+        };
+        let new = is_new.then(|| NewGuard { runtime, guard: Arc::clone(&guard) });
+        Some((GuardPlace { guard, key: reports.key }, new))
+    }
+}
+
+/// A guard whose task does not run yet.
+#[must_use]
+pub(super) struct NewGuard {
+    runtime: Handle,
+    guard: Arc<RuntimeGuard>,
+}
+
+impl NewGuard {
+    /// On a runtime that shuts down already, this waits until the jobs are written: so the flush loop
+    /// must have them.
+    pub(super) fn start(self) {
+        self.runtime.spawn(OnShutdown(self.guard).wait_for_jobs());
+    }
+}
+
+impl RuntimeGuard {
+    fn jobs(&self) -> MutexGuard<'_, OpenJobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a job in, unless the guard's task has ended.
+    fn add(&self, reports: &Arc<Reports>) -> bool {
+        let mut jobs = self.jobs();
+        if !jobs.is_over {
+            jobs.reports.insert(reports.key, Arc::clone(reports));
+        }
+        !jobs.is_over
+    }
+}
+
+/// Dropped at the end of the guard's task: all jobs are closed, or the runtime shuts down.
+struct OnShutdown(Arc<RuntimeGuard>);
+
+impl OnShutdown {
+    async fn wait_for_jobs(self) {
+        loop {
+            self.0.all_closed.0.notified().await;
+            let mut jobs = self.0.jobs();
+            if jobs.reports.is_empty() {
+                jobs.is_over = true;
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for OnShutdown {
+    fn drop(&mut self) {
+        let open: Vec<_> = {
+            let mut jobs = self.0.jobs();
+            if std::mem::replace(&mut jobs.is_over, true) {
+                return;
+            }
+            jobs.reports.values().map(Arc::clone).collect()
+        };
+        let Some(flush) = self.0.flush.upgrade() else { return };
+        open.iter().for_each(|reports| reports.abandon());
+        drop(open);
+        flush.hurrying.fetch_add(1, Ordering::Relaxed);
+        flush.wake.notify_one();
+        let (jobs, waited) = self
+            .0
+            .all_closed
+            .1
+            .wait_timeout_while(self.0.jobs(), PATIENCE, |jobs| !jobs.reports.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        flush.hurrying.fetch_sub(1, Ordering::Relaxed);
+        if waited.timed_out() {
+            tracing::warn!(
+                jobs = jobs.reports.len(),
+                "the runtime shut down before the last progress was written"
+            );
+        }
+    }
+}

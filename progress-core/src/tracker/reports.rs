@@ -1,0 +1,296 @@
+//! What a worker and the flush loop share about one job.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::{Outcome, Stopped};
+use crate::flush::FlushLoop;
+use crate::{
+    Completion, Delta, NewEntry, Progress, ProgressId, ProgressUpdate, TotalChange, limits,
+};
+
+/// Entries that wait for the next flush. More than that push the oldest out, and the log says how
+/// many.
+const ENTRY_BUFFER: usize = 1_000;
+
+/// Milliseconds for which a worker may keep its thread between two checkpoints.
+const TURN: u64 = 10;
+
+/// What a worker has reported and the flush loop has not taken yet, and what the worker is told.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    pub(crate) id: ProgressId,
+    /// The job's number in its flush loop. An id alone may be tracked twice.
+    pub(crate) key: u64,
+    /// Counts since the last flush took them.
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+    pending: Mutex<Pending>,
+    stopped: watch::Sender<Option<Stopped>>,
+    /// Whether the worker has asked, and was told to stop.
+    was_told: AtomicBool,
+    begun: Instant,
+    /// Milliseconds from `begun` to when the worker last yielded.
+    yielded: AtomicU64,
+    flush: Arc<FlushLoop>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    delta: Delta,
+    ending: Ending,
+    outcome: Option<Outcome>,
+}
+
+/// How the worker left, remembered until the store has it.
+#[derive(Debug, Default)]
+enum Ending {
+    #[default]
+    None,
+    /// Called for, and not sent yet.
+    Called(EndingKind, Option<oneshot::Sender<Outcome>>),
+    /// Sent by the flush loop.
+    Sent(Option<oneshot::Sender<Outcome>>),
+}
+
+/// The ways in which a worker leaves its job.
+#[derive(Debug)]
+pub(crate) enum EndingKind {
+    Complete(Completion),
+    Fail(String),
+    Cancel,
+    Abandon,
+}
+
+impl EndingKind {
+    fn update(self, delta: Delta) -> ProgressUpdate {
+        match self {
+            Self::Complete(completion) => ProgressUpdate::complete(delta, completion),
+            Self::Fail(error) => ProgressUpdate::fail(delta, error),
+            Self::Cancel => ProgressUpdate::cancel(delta),
+            Self::Abandon => ProgressUpdate::abandon(delta),
+        }
+    }
+}
+
+impl Reports {
+    pub(crate) fn new(id: ProgressId, flush: Arc<FlushLoop>) -> Self {
+        Self {
+            id,
+            key: flush.next_key(),
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            pending: Mutex::default(),
+            stopped: watch::Sender::new(None),
+            was_told: AtomicBool::new(false),
+            begun: Instant::now(),
+            yielded: AtomicU64::new(0),
+            flush,
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        // Nothing panics between two changes that belong together, so a poisoned lock guards sound
+        // data.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add_succeeded(&self, items: u64) {
+        self.succeeded.fetch_add(limits::count(items), Ordering::Relaxed);
+    }
+
+    pub(super) fn add_failed(&self, items: u64) {
+        self.failed.fetch_add(limits::count(items), Ordering::Relaxed);
+    }
+
+    pub(super) fn set_message(&self, message: String) {
+        let message = limits::text(message, limits::MAX_MESSAGE);
+        self.pending().delta.message = Some(message);
+    }
+
+    pub(super) fn change_total(&self, change: TotalChange) {
+        let mut pending = self.pending();
+        pending.delta.total = pending.delta.total.then(change);
+    }
+
+    pub(super) fn push_entry(&self, entry: NewEntry) {
+        let mut pending = self.pending();
+        let delta = &mut pending.delta;
+        if delta.entries.len() == ENTRY_BUFFER {
+            // A tenth at a time, so that a flood does not move the whole buffer for each entry.
+            let surplus = ENTRY_BUFFER / 10;
+            delta.entries.drain(..surplus);
+            delta.dropped_entries += surplus as u64;
+        }
+        delta.entries.push(entry);
+    }
+
+    /// Takes everything reported since the last time.
+    ///
+    /// The counters come first. A total that was announced before items were counted is then in the
+    /// same delta as those counts, or in an earlier one: the worker takes the lock for the total and
+    /// counts after that, and an addition that this swap sees happened before the lock below.
+    pub(crate) fn take(&self) -> Delta {
+        let succeeded = limits::count(self.succeeded.swap(0, Ordering::Relaxed));
+        let failed = limits::count(self.failed.swap(0, Ordering::Relaxed));
+        let delta = std::mem::take(&mut self.pending().delta);
+        Delta { succeeded, failed, ..delta }
+    }
+
+    /// Takes the ending together with everything that was reported before it; `None` when the worker
+    /// has not left, or the ending was taken already.
+    pub(crate) fn take_ending(&self) -> Option<ProgressUpdate> {
+        let kind = {
+            let mut pending = self.pending();
+            match std::mem::take(&mut pending.ending) {
+                Ending::Called(kind, reply) => {
+                    pending.ending = Ending::Sent(reply);
+                    kind
+                }
+                other => {
+                    pending.ending = other;
+                    return None;
+                }
+            }
+        };
+        // After the ending, which the worker called for after its last report.
+        Some(kind.update(self.take()))
+    }
+
+    /// Remembers the ending and wakes the loop. The first ending stays; one that comes after the
+    /// outcome is known gets it at once.
+    pub(super) fn end(&self, kind: EndingKind, reply: Option<oneshot::Sender<Outcome>>) {
+        let mut pending = self.pending();
+        if let Some(outcome) = &pending.outcome {
+            if let Some(reply) = reply {
+                // A receiver that no longer listens has lost interest, which is its right.
+                let _ = reply.send(outcome.clone());
+            }
+        } else if matches!(pending.ending, Ending::None) {
+            pending.ending = Ending::Called(kind, reply);
+            drop(pending);
+            self.flush.hasten(self.key);
+        }
+    }
+
+    /// The ending of a worker that left without one; an ending that is known stays.
+    pub(crate) fn abandon(&self) {
+        self.end(EndingKind::Abandon, None);
+    }
+
+    /// Whether the worker has kept its thread for so long that others wait; asked with the intention
+    /// to yield.
+    pub(super) fn is_time_to_yield(&self) -> bool {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let is_time = now - self.yielded.load(Ordering::Relaxed).min(now) >= TURN;
+        if is_time {
+            self.yielded.store(now, Ordering::Relaxed);
+        }
+        is_time
+    }
+
+    /// Marks the job as closed: no further flushes; resolves the pending ending.
+    pub(crate) fn close(&self, outcome: Outcome) {
+        let stopped = match &outcome {
+            Outcome::Ended(progress) if progress.status.is_active() => None,
+            Outcome::Ended(progress) => Some(Stopped::Ended(progress.status)),
+            Outcome::Refused(status) => Some(Stopped::Ended(*status)),
+            Outcome::Deleted => Some(Stopped::Deleted),
+            // The store is broken for good; the job itself is not, and may go on unwatched.
+            Outcome::Broken => None,
+        };
+        if stopped.is_some() {
+            self.stopped.send_replace(stopped);
+        }
+        let mut pending = self.pending();
+        let ending = std::mem::take(&mut pending.ending);
+        pending.outcome = Some(outcome.clone());
+        drop(pending);
+        if let Ending::Called(_, Some(reply)) | Ending::Sent(Some(reply)) = ending {
+            let _ = reply.send(outcome);
+        }
+    }
+
+    /// Tells the worker what the record asks of it.
+    pub(crate) fn learn(&self, progress: &Progress) {
+        // A running job has an error when another of its workers has failed.
+        let reason = match (&progress.error, progress.cancel_requested) {
+            (Some(_), _) => Stopped::OtherWorkerFailed,
+            (None, true) => Stopped::CancelRequested,
+            (None, false) => return,
+        };
+        self.stopped.send_if_modified(|stopped| {
+            let is_first = stopped.is_none();
+            stopped.get_or_insert(reason);
+            is_first
+        });
+    }
+
+    /// Why the worker should stop. It counts as told when there is a reason.
+    pub(super) fn stopped(&self) -> Option<Stopped> {
+        let stopped = *self.stopped.borrow();
+        if stopped.is_some() {
+            self.was_told.store(true, Ordering::Relaxed);
+        }
+        stopped
+    }
+
+    /// The reason to stop that the worker was told.
+    pub(crate) fn told(&self) -> Option<Stopped> {
+        if self.was_told.load(Ordering::Relaxed) { *self.stopped.borrow() } else { None }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Option<Stopped>> {
+        self.stopped.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flush::RunsOn;
+    use crate::{CachedStore, MemoryStore};
+
+    fn reports() -> Reports {
+        let store = CachedStore::new(Arc::new(MemoryStore::new()));
+        let flush = Arc::new(FlushLoop::new(store, RunsOn::Thread));
+        Reports::new(ProgressId::new(), flush)
+    }
+
+    #[test]
+    fn no_item_is_taken_before_the_total_that_announced_it() {
+        const ITEMS: u64 = 200_000;
+        let reports = Arc::new(reports());
+        let worker = std::thread::spawn({
+            let reports = Arc::clone(&reports);
+            move || {
+                for _ in 0..ITEMS {
+                    reports.change_total(TotalChange::Add(1));
+                    reports.add_succeeded(1);
+                }
+            }
+        });
+        let (mut announced, mut counted) = (Some(0), 0);
+        while counted < ITEMS {
+            let delta = reports.take();
+            announced = delta.total.applied_to(announced);
+            counted += delta.succeeded;
+            assert!(Some(counted) <= announced, "{counted} of {announced:?}");
+        }
+        worker.join().unwrap();
+    }
+
+    #[test]
+    fn an_ending_is_taken_once_and_with_all_that_was_reported_before() {
+        let reports = reports();
+        reports.add_succeeded(3);
+        reports.end(EndingKind::Fail("first".to_owned()), None);
+        reports.abandon();
+        let update = reports.take_ending().unwrap();
+        assert_eq!(update, ProgressUpdate::fail(Delta::new().with_succeeded(3), "first"));
+        assert_eq!(reports.take_ending(), None);
+    }
+}
