@@ -3,15 +3,13 @@
 
 use std::sync::Arc;
 
-use progress_core::testing::{Fault, FaultyStore, conformance};
-use progress_core::{
-    MemoryStore, MockProgressStore, NewProgress, ProgressError, ProgressStore, Tracker,
-};
+use progress_core::testing::{Fault, FaultyStore, Suite, conformance};
+use progress_core::{Jobs, MemoryStore, MockProgressStore, NewProgress, ProgressError};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn conforms() {
-    conformance(Arc::new(MemoryStore::new()), 10_000).await;
-}
+progress_core::conformance_tests!(conforms, 10_000, async || {
+    tokio::time::pause();
+    Suite::new(Arc::new(MemoryStore::new())).with_clock(tokio::time::advance)
+});
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_forgets_stamps_does_not_conform() {
@@ -29,8 +27,10 @@ async fn a_store_that_forgets_stamps_does_not_conform() {
 #[tokio::test]
 async fn the_mock_stands_in_for_a_store() {
     let mut mock = MockProgressStore::new();
-    mock.expect_update().times(1).returning(|id, _| Err(ProgressError::NotFound(id)));
-    let store: Arc<dyn ProgressStore> = Arc::new(mock);
+    mock.expect_update_many().times(1).returning(|updates| {
+        updates.iter().map(|(id, _)| Err(ProgressError::NotFound(*id))).collect()
+    });
     let job = NewProgress::new("mocked");
-    assert!(matches!(Tracker::start(store, job.id()).await, Err(ProgressError::NotFound(_))));
+    let refused = Jobs::new(mock).tracker(job.id()).await;
+    assert!(matches!(refused, Err(ProgressError::NotFound(_))));
 }

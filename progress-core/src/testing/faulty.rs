@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-    ProgressStore, ProgressUpdate,
+    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
 /// How a [`FaultyStore`] misbehaves.
@@ -18,6 +18,9 @@ pub enum Fault {
     None,
     /// Nothing happens and every call says [`Unavailable`](ProgressError::Unavailable).
     Away,
+    /// Reading and deletion work; creations and updates say
+    /// [`Unavailable`](ProgressError::Unavailable): a full disk.
+    Full,
     /// Updates happen, and say [`Unavailable`](ProgressError::Unavailable): their acknowledgement is lost.
     LosesAnswers,
     /// Nothing happens and every call says [`Store`](ProgressError::Store).
@@ -77,6 +80,15 @@ impl FaultyStore {
         self.fail().await
     }
 
+    /// Of a call that adds something to the store.
+    async fn add(&self) -> Result<(), ProgressError> {
+        self.write().await?;
+        if self.fault() == Fault::Full {
+            return Err(ProgressError::unavailable("the store was told to be full"));
+        }
+        Ok(())
+    }
+
     async fn write(&self) -> Result<(), ProgressError> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.fail().await
@@ -91,15 +103,16 @@ impl FaultyStore {
             Fault::Away => Err(ProgressError::unavailable("the store was told to be away")),
             Fault::Broken => Err(ProgressError::store("the store was told to be broken")),
             Fault::Silent => std::future::pending().await,
-            Fault::None | Fault::LosesAnswers | Fault::ForgetsStamps => Ok(()),
+            Fault::None | Fault::Full | Fault::LosesAnswers | Fault::ForgetsStamps => Ok(()),
         }
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
 #[async_trait]
 impl ProgressStore for FaultyStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
-        self.write().await?;
+        self.add().await?;
         self.inner.create(job).await
     }
 
@@ -113,13 +126,13 @@ impl ProgressStore for FaultyStore {
         id: ProgressId,
         update: &ProgressUpdate,
     ) -> Result<Progress, ProgressError> {
-        self.write().await?;
+        self.add().await?;
         match self.fault() {
             Fault::ForgetsStamps => self.inner.update(id, &update.clone().without_stamp()).await,
             Fault::LosesAnswers => {
                 // What came of it, even a refusal, never arrives.
                 let _ = self.inner.update(id, update).await;
-                Err(ProgressError::unavailable("the answer was lost, as told"))
+                Err(lost_answer())
             }
             _ => self.inner.update(id, update).await,
         }
@@ -145,9 +158,9 @@ impl ProgressStore for FaultyStore {
         self.inner.delete(id).await
     }
 
-    async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
-        self.write().await?;
-        self.inner.fail_stale(silent_for).await
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        self.read().await?;
+        self.inner.heartbeats().await
     }
 
     async fn delete_finished(
@@ -163,4 +176,41 @@ impl ProgressStore for FaultyStore {
         self.read().await?;
         self.inner.get_many(ids).await
     }
+
+    async fn update_many(
+        &self,
+        updates: &[(ProgressId, ProgressUpdate)],
+    ) -> Vec<Result<Progress, ProgressError>> {
+        if let Err(error) = self.add().await {
+            return for_each(&error, updates.len());
+        }
+        match self.fault() {
+            Fault::ForgetsStamps => {
+                let unstamped: Vec<_> = updates
+                    .iter()
+                    .map(|(id, update)| (*id, update.clone().without_stamp()))
+                    .collect();
+                self.inner.update_many(&unstamped).await
+            }
+            Fault::LosesAnswers => {
+                // What came of it, even a refusal, never arrives.
+                let _ = self.inner.update_many(updates).await;
+                for_each(&lost_answer(), updates.len())
+            }
+            _ => self.inner.update_many(updates).await,
+        }
+    }
+}
+
+fn lost_answer() -> ProgressError {
+    ProgressError::unavailable("the answer was lost, as told")
+}
+
+/// One error for each of several calls that failed together.
+fn for_each(error: &ProgressError, calls: usize) -> Vec<Result<Progress, ProgressError>> {
+    let copy = || match error {
+        ProgressError::Unavailable(source) => ProgressError::unavailable(source.to_string()),
+        error => ProgressError::store(error.to_string()),
+    };
+    (0..calls).map(|_| Err(copy())).collect()
 }

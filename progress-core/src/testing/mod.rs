@@ -8,8 +8,9 @@
 //! # });
 //! ```
 //!
-//! Its heart makes random sequences of updates and compares the store with [`Progress::apply`] after each; around it
-//! stand named rules for what a single value cannot show: concurrency, stamps, pages, the log, leases.
+//! It makes random sequences of updates and compares the store with [`Record`](crate::Record) after
+//! each. Named rules check what a single value cannot show: concurrency, stamps, pages, the log,
+//! heartbeats, deletion. [`conformance_tests!`](crate::conformance_tests) makes a test of each.
 //!
 //! [`FaultyStore`] is the other half: a store that misbehaves on demand, for tests of what stands on one.
 #![allow(
@@ -22,29 +23,54 @@ mod faulty;
 mod random;
 mod rules;
 mod sequences;
+mod suite;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 pub use self::faulty::{Fault, FaultyStore};
-use crate::{Progress, ProgressStore};
+pub use self::suite::Suite;
+use crate::flush::RunsOn;
+use crate::{CachedStore, Jobs, Progress, ProgressStore};
 
-/// Runs the whole suite on a store of its own (it fails stale jobs and deletes finished ones, whoever made them), with
-/// this many generated sequences; 1,000 find what there is to find. The store must keep the
-/// default number of log entries.
+/// Checks all rules and this many random sequences, on a store of its own: see [`Suite`].
 ///
 /// # Panics
 ///
-/// At the first difference, with the rule's name or the sequence's seed, from which the same sequence is made again.
+/// At the first rule that the store breaks.
 pub async fn conformance(store: Arc<dyn ProgressStore>, sequences: u32) {
-    for seed in 0..sequences {
-        sequences::compare(&*store, u64::from(seed)).await;
+    let suite = Suite::new(store);
+    suite.compare_sequences(sequences).await;
+    for rule in Suite::rules() {
+        suite.check(rule).await;
     }
-    rules::all(&store).await;
 }
 
-/// The record without what no model can foresee: the values of its times. Which times there are stays.
+/// Makes a suite and runs a test on it, in a runtime of its own.
+///
+/// # Panics
+///
+/// When the test does, or the runtime cannot be made.
+pub fn run<T, U>(suite: impl FnOnce() -> T, test: impl FnOnce(Suite) -> U)
+where
+    T: Future<Output = Suite>,
+    U: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async { test(suite().await).await });
+}
+
+/// Jobs whose flush loop is a task of the current runtime and not a thread: it follows the paused time
+/// of a test. A worker that blocks its thread stops the loop then, and a runtime that shuts down takes
+/// it along.
+#[must_use]
+pub fn jobs(store: impl ProgressStore) -> Jobs {
+    Jobs::on(CachedStore::new(Arc::new(store)), RunsOn::Task)
+}
+
+/// The record without what no model can foresee: the values of its times, and the pace
+/// that follows from them. Which times there are stays.
 #[must_use]
 pub fn timeless(progress: &Progress) -> Progress {
     const NEVER: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -55,6 +81,7 @@ pub fn timeless(progress: &Progress) -> Progress {
         heartbeat_at: progress.heartbeat_at.map(|_| NEVER),
         finished_at: progress.finished_at.map(|_| NEVER),
         observed_at: NEVER,
+        pace: 0,
         ..progress.clone()
     }
 }

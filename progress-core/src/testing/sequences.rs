@@ -1,6 +1,6 @@
 //! Random sequences of updates: whatever `Progress::apply` makes of them, the store must make of them too.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::json;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use super::timeless;
 use crate::limits::MAX_COUNT;
 use crate::{
     Completion, Delta, EntryLevel, NewEntry, NewProgress, Progress, ProgressError, ProgressStore,
-    ProgressUpdate, Stamp, TotalChange,
+    ProgressUpdate, Record, Stamp, TotalChange,
 };
 
 const TEXTS: [&str; 12] = [
@@ -32,27 +32,19 @@ const TOTALS: [u64; 6] = [0, 1, 3, 10, MAX_COUNT, u64::MAX];
 
 /// What the store should hold.
 struct Model {
-    progress: Progress,
-    writers: HashMap<Uuid, u64>,
+    record: Record,
     log: Vec<(u64, EntryLevel, Option<String>, String)>,
 }
 
 impl Model {
     fn update(&mut self, update: &ProgressUpdate) -> Result<(), ProgressError> {
-        if let Some(stamp) = update.stamp()
-            && self.writers.get(&stamp.writer).is_some_and(|applied| *applied >= stamp.seq)
-        {
-            return Ok(());
-        }
-        self.progress.apply(update, self.progress.updated_at)?;
-        if let Some(stamp) = update.stamp() {
-            self.writers.insert(stamp.writer, stamp.seq);
-        }
-        let entries = update.delta().entries();
-        let first = self.progress.last_entry + 1 - entries.len() as u64;
-        self.log.extend((first..).zip(entries).map(|(seq, entry)| {
-            (seq, entry.level(), entry.item().map(str::to_owned), entry.message().to_owned())
-        }));
+        let applied = self.record.update(update, self.record.progress.updated_at)?;
+        self.log.extend(
+            applied
+                .entries
+                .into_iter()
+                .map(|entry| (entry.seq, entry.level, entry.item, entry.message)),
+        );
         Ok(())
     }
 }
@@ -61,7 +53,8 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
     let mut random = Random::new(seed);
     let created = store.create(&job(&mut random)).await.expect("a new job is taken");
     let id = created.id;
-    let mut model = Model { progress: created.clone(), writers: HashMap::new(), log: Vec::new() };
+    let record = Record { progress: created.clone(), stamps: BTreeMap::new() };
+    let mut model = Model { record, log: Vec::new() };
     let writers = [Uuid::from_u128(1), Uuid::from_u128(2)];
     let mut before = created;
     // Most sequences start, or there would be little but refusals to see.
@@ -72,7 +65,7 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
         let mut update = update(&mut random);
         if !random.once_in(4) {
             let writer = *random.pick(&writers);
-            let last = model.writers.get(&writer).copied().unwrap_or(0);
+            let last = model.record.stamps.get(&writer).copied().unwrap_or(0);
             // Some come a second time, as after a lost acknowledgement.
             let seq = if random.once_in(4) { last.max(1) } else { last + 1 };
             update = update.with_stamp(Stamp { writer, seq });
@@ -88,7 +81,7 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
     assert_eq!(kept, model.log, "the log differs, seed {seed}");
     assert_eq!(
         log.dropped,
-        model.progress.last_entry - model.log.len() as u64,
+        model.record.progress.last_entry - model.log.len() as u64,
         "dropped entries, seed {seed}"
     );
 }
@@ -105,21 +98,25 @@ async fn step(
         (Ok(after), Ok(())) => {
             assert_eq!(
                 timeless(&after),
-                timeless(&model.progress),
+                timeless(&model.record.progress),
                 "after {update:?}, seed {seed}"
             );
             assert_times(before, &after, seed);
         }
         (Err(ProgressError::Refused { status, .. }), Err(_)) => {
             assert_eq!(
-                status, model.progress.status,
+                status, model.record.progress.status,
                 "the refusal of {update:?} names the wrong status, seed {seed}"
             );
         }
         (theirs, ours) => panic!("{update:?} gave {theirs:?} instead of {ours:?}, seed {seed}"),
     }
     let read = store.get(id).await.expect("readable").expect("still there");
-    assert_eq!(timeless(&read), timeless(&model.progress), "read after {update:?}, seed {seed}");
+    assert_eq!(
+        timeless(&read),
+        timeless(&model.record.progress),
+        "read after {update:?}, seed {seed}"
+    );
     read
 }
 
@@ -188,8 +185,10 @@ fn delta(random: &mut Random) -> Delta {
 }
 
 fn update(random: &mut Random) -> ProgressUpdate {
-    match random.next() % 24 {
+    match random.next() % 26 {
         0 => ProgressUpdate::start(),
+        8 => ProgressUpdate::join(),
+        9 => ProgressUpdate::abandon(delta(random)),
         1 | 2 => ProgressUpdate::heartbeat(),
         3 => ProgressUpdate::request_cancel(),
         4 => ProgressUpdate::cancel(delta(random)),
