@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use progress_core::{ProgressError, ProgressStore};
 
-/// Opens whatever database an address names by its scheme, and migrates it: so that the choice can be left to an
-/// application's configuration.
+/// Opens the database that an address names by its scheme, and migrates it, so that an
+/// application's configuration can choose.
 ///
 /// ```
 /// # #[cfg(feature = "_sqlite")]
@@ -22,8 +22,9 @@ use progress_core::{ProgressError, ProgressStore};
 ///
 /// # Errors
 ///
-/// [`Invalid`](ProgressError::Invalid) when the scheme is none of these, or its feature is not turned on; the text names the
-/// feature, and never repeats the address. Otherwise as the `connect` of that store.
+/// [`Setup`](ProgressError::Setup) when the scheme is none of these, or its feature is not turned
+/// on. The text names the feature, and never repeats the address. Otherwise as the `connect` of that
+/// store.
 pub async fn connect_any(url: &str) -> Result<Arc<dyn ProgressStore>, ProgressError> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         #[cfg(feature = "_sqlite")]
@@ -38,7 +39,7 @@ pub async fn connect_any(url: &str) -> Result<Arc<dyn ProgressStore>, ProgressEr
         Some("mysql" | "mariadb") => Ok(Arc::new(crate::MySqlStore::connect(url).await?)),
         #[cfg(not(feature = "mysql"))]
         Some("mysql" | "mariadb") => missing("mysql"),
-        _ => Err(ProgressError::invalid(
+        _ => Err(ProgressError::setup(
             "a database address begins with sqlite:, postgres:, postgresql:, mysql: or mariadb:",
         )),
     }
@@ -46,7 +47,8 @@ pub async fn connect_any(url: &str) -> Result<Arc<dyn ProgressStore>, ProgressEr
 
 #[cfg(not(all(feature = "_sqlite", feature = "postgres", feature = "mysql")))]
 fn missing<T>(feature: &str) -> Result<T, ProgressError> {
-    Err(ProgressError::invalid(format!(
-        "this program was built without that database; turn on the feature {feature} of progress-sqlx"
+    Err(ProgressError::setup(format!(
+        "this program was built without that database: turn on the feature {feature} of \
+         progress-sqlx"
     )))
 }

@@ -1,127 +1,165 @@
-//! What the errors of a driver mean to a caller: try again, or do not.
+//! Error classification: what an error of a driver means to a caller.
 
+use std::fmt;
 use std::time::Duration;
 
 use progress_core::{BoxError, ProgressError};
 use sqlx::error::DatabaseError;
 
-/// Sorts an error into "the same call may succeed later" and "it will not".
+/// What can be done about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql")),
+    allow(dead_code, reason = "files have no logins, and no two transactions that write")
+)]
+pub(crate) enum Kind {
+    /// The same call may succeed later.
+    Transient,
+    /// The transaction lost against another one and was undone: repeat it at once.
+    Conflict,
+    /// Another session holds a lock for longer than a call waits.
+    Locked,
+    /// The session can only read. A new session may write.
+    ReadOnly,
+    /// This connection is of no use any more. Another one is.
+    Connection,
+    /// The login was refused: a password may be rotating.
+    Login,
+    /// A table is missing.
+    NoTables,
+    /// Repeating will not help.
+    Permanent,
+}
+
+const TABLES_MISSING: &str = "the progress tables are missing: \
+    call `migrate()` on the store, or run its `migrations_sql()`";
+
+/// Turns an error of the driver into one of the store.
 pub(crate) fn classify(error: sqlx::Error) -> ProgressError {
-    if is_passing(&error) { ProgressError::unavailable(error) } else { ProgressError::store(error) }
+    match kind(&error) {
+        Kind::NoTables => ProgressError::setup(TABLES_MISSING),
+        Kind::Permanent => ProgressError::store(error),
+        _ => ProgressError::unavailable(error),
+    }
 }
 
-fn is_passing(error: &sqlx::Error) -> bool {
+/// The kind of an error of the driver.
+pub(crate) fn kind(error: &sqlx::Error) -> Kind {
     match error {
-        sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
+        sqlx::Error::PoolTimedOut => Kind::Transient,
+        // A pool that was replaced is closed, and its successor is open.
+        sqlx::Error::PoolClosed
         | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::WorkerCrashed
-        // The connection and its database disagree about whether there is a transaction; the next call gets another one.
+        // The connection and its database disagree about whether there is a transaction.
         | sqlx::Error::InvalidSavePointStatement
-        | sqlx::Error::BeginFailed => true,
-        sqlx::Error::Database(error) => is_passing_answer(&**error),
-        _ => false,
+        | sqlx::Error::BeginFailed => Kind::Connection,
+        sqlx::Error::Database(error) => kind_of_answer(&**error),
+        _ => Kind::Permanent,
     }
 }
 
-/// What a database says that it will not say for ever.
-fn is_passing_answer(error: &dyn DatabaseError) -> bool {
+fn kind_of_answer(error: &dyn DatabaseError) -> Kind {
     #[cfg(feature = "_sqlite")]
     if let Some(error) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
-        return error.code().is_some_and(|code| crate::sqlite::codes::is_passing(&code));
+        return crate::sqlite::codes::kind(&error.code().unwrap_or_default(), error.message());
     }
     #[cfg(feature = "postgres")]
     if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-        return crate::postgres::codes::is_passing(error.code());
+        return crate::postgres::codes::kind(error.code(), error.routine());
     }
     #[cfg(feature = "mysql")]
     if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return crate::mysql::codes::is_passing(error.number());
+        return crate::mysql::codes::kind(error.number());
     }
     let _ = error;
-    false
+    Kind::Permanent
 }
 
-/// Whether the database undid the transaction because of somebody else's, so that it did not happen, and may be repeated
-/// at once.
-fn is_conflict(source: &BoxError) -> bool {
-    let Some(error) = answer(source) else { return false };
-    #[cfg(feature = "postgres")]
-    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-        return crate::postgres::codes::is_conflict(error.code());
-    }
-    #[cfg(feature = "mysql")]
-    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return crate::mysql::codes::is_conflict(error.number());
-    }
-    let _ = error;
-    false
+/// The kind of the driver's error in one of the store's; `None` when there is none.
+pub(crate) fn kind_of(error: &ProgressError) -> Option<Kind> {
+    let ProgressError::Unavailable(source) = error else { return None };
+    source.downcast_ref().map(kind)
 }
 
-/// Whether the database can only be read, as far as the connection knows that was asked.
-pub(crate) fn is_read_only(source: &BoxError) -> bool {
-    let Some(error) = answer(source) else { return false };
-    #[cfg(feature = "_sqlite")]
-    if let Some(error) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
-        return error.code().is_some_and(|code| crate::sqlite::codes::is_read_only(&code));
+/// The connection was lost while it committed, so it is unknown whether the transaction happened.
+/// Only the caller knows whether repeating is harmless.
+#[derive(Debug)]
+struct CommitUnknown(sqlx::Error);
+
+impl fmt::Display for CommitUnknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the database did not acknowledge the commit")
     }
-    #[cfg(feature = "postgres")]
-    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-        return crate::postgres::codes::is_read_only(error.code());
-    }
-    #[cfg(feature = "mysql")]
-    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return crate::mysql::codes::is_read_only(error.number());
-    }
-    let _ = error;
-    false
 }
 
-/// What the database said, if it is the cause.
-fn answer(source: &BoxError) -> Option<&dyn DatabaseError> {
-    source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error)
+impl std::error::Error for CommitUnknown {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
 }
 
-/// Lets a transaction be repeated that lost against others, a few times; and once one that met a connection which can only
-/// read, for the next one is new.
+/// As [`classify`], for a commit.
+pub(crate) fn classify_commit(error: sqlx::Error) -> ProgressError {
+    match kind(&error) {
+        Kind::Connection => ProgressError::unavailable(CommitUnknown(error)),
+        _ => classify(error),
+    }
+}
+
+/// Decides whether a call is repeated at once.
+#[derive(Debug, Default)]
 pub(crate) struct Attempts {
-    left: u32,
-    has_met_read_only: bool,
+    conflicts: u32,
+    renewals: u32,
 }
 
 impl Attempts {
-    pub(crate) fn new() -> Self {
-        Self { left: 5, has_met_read_only: false }
-    }
+    /// Two transactions meet again with ever smaller odds, so a handful of repetitions is enough.
+    const CONFLICTS: u32 = 5;
+    /// The winner of a conflict is done within a few round trips.
+    const PAUSE: Duration = Duration::from_millis(5);
 
-    /// Returns after a pause, true when there should be another attempt.
+    /// Returns true, after a pause, when there should be another attempt.
     pub(crate) async fn again(&mut self, error: &ProgressError) -> bool {
-        // The winner is done within a few round trips.
-        const PAUSE: Duration = Duration::from_millis(5);
-        let ProgressError::Unavailable(source) = error else { return false };
-        let is_first_read_only = is_read_only(source) && !self.has_met_read_only;
-        self.has_met_read_only |= is_first_read_only;
-        if self.left == 0 || !(is_first_read_only || is_conflict(source)) {
-            return false;
+        match kind_of(error) {
+            Some(Kind::Conflict) if self.conflicts < Self::CONFLICTS => self.conflicts += 1,
+            // Once: the next attempt gets a new connection.
+            Some(Kind::ReadOnly | Kind::Connection | Kind::Login) if self.renewals == 0 => {
+                self.renewals += 1;
+                return true;
+            }
+            _ => return false,
         }
-        self.left -= 1;
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(Self::PAUSE).await;
         true
     }
 }
 
-/// One error for each of several calls that failed together.
-pub(crate) fn for_each(error: ProgressError, calls: usize) -> impl Iterator<Item = ProgressError> {
-    let is_transient = error.is_transient();
+/// One error for each of several updates that failed together.
+pub(crate) fn for_each(error: ProgressError, updates: usize) -> Vec<ProgressError> {
+    if updates == 1 {
+        return vec![error];
+    }
+    let repeat: fn(Shared) -> ProgressError = match &error {
+        ProgressError::Unavailable(_) => ProgressError::unavailable,
+        _ => ProgressError::store,
+    };
     let cause: BoxError = match error {
+        ProgressError::Setup(text) => {
+            return std::iter::repeat_with(|| ProgressError::Setup(text.clone()))
+                .take(updates)
+                .collect();
+        }
         ProgressError::Unavailable(source) | ProgressError::Store(source) => source,
         other => other.into(),
     };
-    let cause: std::sync::Arc<dyn std::error::Error + Send + Sync> = cause.into();
-    std::iter::repeat_n(cause, calls).map(move |cause| {
-        if is_transient { ProgressError::unavailable(cause) } else { ProgressError::store(cause) }
-    })
+    std::iter::repeat_n(Shared::from(cause), updates).map(repeat).collect()
 }
+
+type Shared = std::sync::Arc<dyn std::error::Error + Send + Sync>;
 
 #[cfg(test)]
 mod tests {
@@ -129,9 +167,38 @@ mod tests {
 
     #[test]
     fn a_common_cause_is_told_to_each() {
-        let errors: Vec<_> = for_each(classify(sqlx::Error::PoolTimedOut), 3).collect();
+        let errors = for_each(classify(sqlx::Error::PoolTimedOut), 3);
         assert_eq!(errors.len(), 3);
         assert!(errors.iter().all(ProgressError::is_transient));
-        assert!(for_each(classify(sqlx::Error::RowNotFound), 1).all(|error| !error.is_transient()));
+        let errors = for_each(classify(sqlx::Error::RowNotFound), 2);
+        assert!(errors.iter().all(|error| matches!(error, ProgressError::Store(_))));
+        let errors = for_each(ProgressError::setup(TABLES_MISSING), 2);
+        assert!(errors.iter().all(|error| error.to_string() == TABLES_MISSING));
+    }
+
+    #[test]
+    fn errors_of_a_connection_are_never_final() {
+        let io = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        for error in [
+            io(),
+            sqlx::Error::Tls("certificate expired".into()),
+            sqlx::Error::Protocol("unexpected packet".to_owned()),
+            sqlx::Error::BeginFailed,
+            sqlx::Error::PoolClosed,
+        ] {
+            assert_eq!(kind(&error), Kind::Connection, "{error:?}");
+            assert!(classify(error).is_transient());
+        }
+        assert!(classify_commit(io()).is_transient());
+    }
+
+    #[tokio::test]
+    async fn what_may_have_happened_is_not_repeated() {
+        let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        let mut attempts = Attempts::default();
+        assert!(!attempts.again(&classify_commit(lost())).await);
+        assert!(attempts.again(&classify(lost())).await);
+        assert!(!attempts.again(&classify(lost())).await, "once");
+        assert!(!attempts.again(&classify(sqlx::Error::PoolTimedOut)).await);
     }
 }

@@ -1,111 +1,175 @@
-//! Deadlines, and a pool that heals: connections that a network has dropped in silence look sound to sqlx for ever, so a
-//! pool that yields nothing but time-outs is replaced by a new one. Nor does a connection always learn that it may write again.
+//! Pools that heal. A connection that a network has dropped in silence never looks broken to sqlx,
+//! so a pool that yields nothing but time-outs is replaced. So is one whose sessions can
+//! only read, and one with a broken connection, because its other connections usually share the
+//! reason.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use progress_core::ProgressError;
 use sqlx::Pool;
-use tokio::runtime::{Handle, Id};
+use sqlx::pool::PoolOptions;
 
 use crate::dialect::Dialect;
-use crate::error::is_read_only;
+use crate::error::{Kind, kind_of};
 
-/// How long a pool may be silent before it is replaced. Longer than a server takes that is merely busy, and than two writes
-/// may take.
+/// How long a pool may be silent before it is replaced: longer than a busy server takes, and than
+/// two writes may take.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How often pools are replaced, at most, while a database takes no writes: many may be told so at once.
+/// How often a pool is replaced at most for what an error says: many calls meet the same error.
 const RENEWAL: Duration = Duration::from_secs(1);
 
-/// Whose pools they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The application's, which counts on these very pools: they stay.
-    Application,
-    /// Made by `connect`, of a file: it may be read-only for a while, and is never silent.
-    File,
-    /// Made by `connect`, of a server.
-    Server,
+type ConnectOptions<D> = <<D as sqlx::Database>::Connection as sqlx::Connection>::Options;
+
+/// A pool that is opened when it is first used, and can be opened again.
+pub(crate) struct Source<D: Dialect> {
+    options: PoolOptions<D>,
+    connect: ConnectOptions<D>,
+    /// The application's pool, where it was given one: its password may change.
+    application: Option<Pool<D>>,
+    pool: Option<Pool<D>>,
 }
 
-/// The pools of a store and of its clones.
-#[derive(Debug)]
+impl<D: Dialect> Source<D> {
+    pub(crate) fn new(options: PoolOptions<D>, connect: ConnectOptions<D>) -> Self {
+        Self { options, connect, application: None, pool: None }
+    }
+
+    /// Connections of our own, opened as the application's pool opens its own.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn like(application: Pool<D>, options: PoolOptions<D>) -> Self {
+        let connect = (*application.connect_options()).clone();
+        Self { options, connect, application: Some(application), pool: None }
+    }
+
+    fn pool(&mut self) -> Pool<D> {
+        if let Some(application) = self.application.as_ref().filter(|pool| pool.is_closed()) {
+            // Closed for us as well.
+            self.pool = Some(application.clone());
+        }
+        let Self { options, connect, pool, .. } = self;
+        pool.get_or_insert_with(|| options.clone().connect_lazy_with(connect.clone())).clone()
+    }
+
+    /// Lets the next call open a new pool.
+    fn renew(&mut self) -> Option<Pool<D>> {
+        if let Some(application) = &self.application {
+            self.connect = (*application.connect_options()).clone();
+        }
+        self.pool.take()
+    }
+}
+
+/// The pools of a store.
+enum Origin<D: Dialect> {
+    /// The application's, as it is: it may hold a database in memory.
+    #[cfg(feature = "_sqlite")]
+    Application(Pool<D>),
+    /// Of a file: the one that writes is replaced, those that read have nothing to complain about.
+    #[cfg(feature = "_sqlite")]
+    File { writer: Box<Source<D>>, readers: Box<Source<D>> },
+    /// Of a server.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    Server(Source<D>),
+}
+
 pub(crate) struct Pools<D: Dialect> {
-    state: Arc<Mutex<State<D>>>,
+    state: Mutex<State<D>>,
 }
 
-#[derive(Debug)]
 struct State<D: Dialect> {
-    writer: Pool<D>,
-    reader: Pool<D>,
-    /// The runtime that drives the connections; unknown when the pools were made outside of one.
-    home: Option<Id>,
-    /// The pool of another runtime, the last that came by.
-    guest: Option<(Id, Pool<D>)>,
-    origin: Origin,
+    origin: Origin<D>,
     /// Since when there have been time-outs and nothing else.
     silent_since: Option<Instant>,
-    /// When the first of those calls began that the pools left without an answer.
+    /// When the first of those calls began that the present pool left without an answer.
     unanswered_since: Option<Instant>,
-    /// When the pools were new. Calls from before say nothing about them.
-    new_since: Instant,
+    /// When the pool was opened. Calls from before say nothing about it.
+    new_since: Option<Instant>,
 }
 
-// Not derived: that would ask for databases that can be cloned.
-impl<D: Dialect> Clone for Pools<D> {
-    fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state) }
+/// Without the addresses, which may hold a password.
+impl<D: Dialect> fmt::Debug for Pools<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pools").finish_non_exhaustive()
     }
 }
 
 impl<D: Dialect> Pools<D> {
-    pub(crate) fn new(writer: Pool<D>, reader: Pool<D>, origin: Origin) -> Self {
-        let state = State {
-            writer,
-            reader,
-            home: Handle::try_current().ok().map(|runtime| runtime.id()),
-            guest: None,
-            origin,
-            silent_since: None,
-            unanswered_since: None,
-            new_since: Instant::now(),
-        };
-        Self { state: Arc::new(Mutex::new(state)) }
+    #[cfg(feature = "_sqlite")]
+    pub(crate) fn of_application(pool: Pool<D>) -> Self {
+        Self::of(Origin::Application(pool))
+    }
+
+    #[cfg(feature = "_sqlite")]
+    pub(crate) fn of_file(writer: Source<D>, readers: Source<D>) -> Self {
+        Self::of(Origin::File { writer: Box::new(writer), readers: Box::new(readers) })
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn of_server(source: Source<D>) -> Self {
+        Self::of(Origin::Server(source))
+    }
+
+    fn of(origin: Origin<D>) -> Self {
+        let state = State { origin, silent_since: None, unanswered_since: None, new_since: None };
+        Self { state: Mutex::new(state) }
     }
 
     pub(crate) fn writer(&self) -> Pool<D> {
-        self.with(|state| state.guest().unwrap_or_else(|| state.writer.clone()))
+        self.with(|state| match &mut state.origin {
+            #[cfg(feature = "_sqlite")]
+            Origin::Application(pool) => pool.clone(),
+            #[cfg(feature = "_sqlite")]
+            Origin::File { writer, .. } => writer.pool(),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            Origin::Server(source) => source.pool(),
+        })
     }
 
     pub(crate) fn reader(&self) -> Pool<D> {
-        self.with(|state| state.guest().unwrap_or_else(|| state.reader.clone()))
+        self.with(|state| match &mut state.origin {
+            #[cfg(feature = "_sqlite")]
+            Origin::Application(pool) => pool.clone(),
+            #[cfg(feature = "_sqlite")]
+            Origin::File { readers, .. } => readers.pool(),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            Origin::Server(source) => source.pool(),
+        })
     }
 
-    /// The outcome of a call, or that it took too long.
-    pub(crate) async fn within<T>(
-        &self,
-        deadline: Duration,
-        call: impl Future<Output = Result<T, ProgressError>>,
-    ) -> Result<T, ProgressError> {
-        let begun = Instant::now();
-        let outcome = tokio::time::timeout(deadline, call).await;
-        let outcome = outcome.unwrap_or_else(|elapsed| Err(ProgressError::unavailable(elapsed)));
-        match &outcome {
-            Err(ProgressError::Unavailable(source)) => {
-                let is_silence = source.is::<tokio::time::error::Elapsed>()
-                    || matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut));
-                // What else is unavailable has said so, and is neither silence nor the end of it.
-                if is_silence {
-                    self.with(|state| state.was_silent(begun));
-                } else if is_read_only(source) {
-                    self.with(|state| state.was_read_only(begun));
-                }
+    /// Closes the connections that are the store's own.
+    pub(crate) fn close(&self) -> impl Future<Output = ()> + Send + 'static {
+        let pool: Option<Pool<D>> = self.with(|state| match &mut state.origin {
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            Origin::Server(source) => source.pool.take(),
+            #[cfg(feature = "_sqlite")]
+            Origin::Application(_) | Origin::File { .. } => None,
+        });
+        async move {
+            if let Some(pool) = pool {
+                pool.close().await;
             }
-            // A refusal, say, is an answer like any other.
-            _ => self.with(State::answered),
         }
-        outcome
+    }
+
+    /// Takes note of how an attempt ended that began at this time.
+    pub(crate) fn note<T>(&self, begun: Instant, outcome: &Result<T, ProgressError>) {
+        let Err(ProgressError::Unavailable(source)) = outcome else {
+            // A refusal, say, is an answer like any other.
+            return self.with(State::answered);
+        };
+        let is_silence = source.is::<tokio::time::error::Elapsed>()
+            || matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut));
+        // What else is unavailable has said so, and is neither silence nor the end of it.
+        if is_silence {
+            self.with(|state| state.was_silent(begun));
+        } else if let Err(error) = outcome
+            && matches!(kind_of(error), Some(Kind::ReadOnly | Kind::Connection | Kind::Login))
+        {
+            self.with(|state| state.was_broken(begun));
+        }
     }
 
     fn with<T>(&self, see: impl FnOnce(&mut State<D>) -> T) -> T {
@@ -115,33 +179,11 @@ impl<D: Dialect> Pools<D> {
 }
 
 impl<D: Dialect> State<D> {
-    /// The pool of the runtime that asks, when that is not the one whose pool this is: a connection answers only for as long
-    /// as its own runtime drives it. The last words of a job are written by another, when its own shuts down.
-    fn guest(&mut self) -> Option<Pool<D>> {
-        if !D::NEEDS_ITS_RUNTIME {
-            return None;
-        }
-        let here = Handle::try_current().ok()?.id();
-        if self.home.is_none_or(|home| home == here) {
-            return None;
-        }
-        match &self.guest {
-            Some((runtime, pool)) if *runtime == here => Some(pool.clone()),
-            _ => {
-                let pool = again(&self.writer);
-                self.guest = Some((here, pool.clone()));
-                Some(pool)
-            }
-        }
-    }
-
     fn answered(&mut self) {
         self.unanswered_since = None;
         if let Some(since) = self.silent_since.take() {
-            tracing::info!(
-                seconds = since.elapsed().as_secs(),
-                "the progress database answers again"
-            );
+            let seconds = since.elapsed().as_secs();
+            tracing::info!(seconds, "the progress database answers again");
         }
     }
 
@@ -150,52 +192,90 @@ impl<D: Dialect> State<D> {
             self.silent_since = Some(begun);
             tracing::warn!("the progress database does not answer in time");
         }
-        if self.origin != Origin::Server || begun < self.new_since {
+        // Files are never silent, and the application's pool is its own business.
+        if !D::NEEDS_RUNTIME || self.is_older(begun) {
             return;
         }
         let unanswered_since = *self.unanswered_since.get_or_insert(begun);
         if unanswered_since.elapsed() >= SILENCE {
-            tracing::warn!(
-                "nothing but time-outs: the connections to the progress database are replaced"
-            );
+            tracing::warn!("replacing the connections to the progress database: only time-outs");
             self.unanswered_since = None;
-            // Those that wait for a connection are told at once; nobody waits until the last one is closed.
-            drop(self.renew().close());
+            self.renew();
         }
     }
 
-    /// A connection may keep to what it found when it was made: SQLite opens a file that cannot be written as one that can only
-    /// be read, PostgreSQL's sessions keep their defaults, and a primary may have become a standby. So the next write gets a
-    /// connection that is new. Those who have one, or wait for one, go on with the old pool, whose end comes with the last of
-    /// them.
-    fn was_read_only(&mut self, begun: Instant) {
-        if self.origin != Origin::Application
-            && begun >= self.new_since
-            && self.new_since.elapsed() >= RENEWAL
-        {
-            tracing::debug!("the progress database takes no writes: its connections are replaced");
-            drop(self.renew());
+    /// A connection keeps what it found when it was opened. SQLite opens a file that cannot be
+    /// written as one that can only be read, a primary may have become a standby, and statements
+    /// are prepared for tables as they were.
+    fn was_broken(&mut self, begun: Instant) {
+        let is_recent = self.new_since.is_some_and(|since| since.elapsed() < RENEWAL);
+        if !self.is_older(begun) && !is_recent {
+            tracing::debug!("replacing the connections to the progress database");
+            self.renew();
         }
     }
 
-    /// Puts a new pool in the place of the one that writes, which it returns.
-    fn renew(&mut self) -> Pool<D> {
-        self.new_since = Instant::now();
-        let writer = again(&self.writer);
-        // The readers of a file are others, and have nothing to complain about.
-        if self.origin != Origin::File {
-            self.reader = writer.clone();
+    fn is_older(&self, begun: Instant) -> bool {
+        self.new_since.is_some_and(|since| begun < since)
+    }
+
+    fn renew(&mut self) {
+        let old = match &mut self.origin {
+            #[cfg(feature = "_sqlite")]
+            Origin::Application(_) => return,
+            #[cfg(feature = "_sqlite")]
+            Origin::File { writer, .. } => writer.renew(),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            Origin::Server(source) => source.renew(),
+        };
+        self.new_since = Some(Instant::now());
+        // Calls that wait for a connection are told at once and repeated on the new pool. Those
+        // that have one go on with it.
+        if let Some(old) = old {
+            tokio::spawn(async move { old.close().await });
         }
-        std::mem::replace(&mut self.writer, writer)
     }
 }
 
-/// A pool like this one, without its connections.
-fn again<D: Dialect>(pool: &Pool<D>) -> Pool<D> {
-    pool.options().clone().connect_lazy_with((*pool.connect_options()).clone())
+/// A connection that goes back to its pool only if it may. One that was left in the middle of a
+/// statement is closed, because its next answer may belong to that statement.
+pub(crate) struct Lease<D: Dialect> {
+    connection: Option<sqlx::pool::PoolConnection<D>>,
+}
+
+impl<D: Dialect> Lease<D> {
+    pub(crate) fn new(connection: sqlx::pool::PoolConnection<D>) -> Self {
+        Self { connection: Some(connection) }
+    }
+
+    pub(crate) fn connection(&mut self) -> Result<&mut D::Connection, sqlx::Error> {
+        self.connection.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
+    }
+
+    /// Gives the connection back, or closes it if it is the reason of the error.
+    pub(crate) fn end(mut self, error: Option<Kind>) {
+        if let Some(mut connection) = self.connection.take()
+            && matches!(error, Some(Kind::Connection))
+        {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl<D: Dialect> Drop for Lease<D> {
+    fn drop(&mut self) {
+        // SQLite's driver cleans up after a dropped call, and a database in memory must not be
+        // closed.
+        if let Some(connection) = &mut self.connection
+            && D::NEEDS_RUNTIME
+        {
+            connection.close_on_drop();
+        }
+    }
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "postgres", feature = "_sqlite"))]
 mod tests {
     use sqlx::postgres::{PgConnectOptions, PgPoolOptions, Postgres};
     use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqlitePoolOptions};
@@ -204,11 +284,10 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(1);
 
-    /// Pools that nobody has asked for a connection yet, a minute old: there is no server.
-    fn pools(origin: Origin) -> Pools<Postgres> {
-        let pool = PgPoolOptions::new().connect_lazy_with(PgConnectOptions::new());
-        let pools = Pools::new(pool.clone(), pool, origin);
-        pools.with(|state| state.new_since = ago(Duration::from_secs(60)));
+    /// Pools from which no connection was asked yet, a minute old: there is no server.
+    fn pools() -> Pools<Postgres> {
+        let pools = Pools::of_server(Source::new(PgPoolOptions::new(), PgConnectOptions::new()));
+        pools.with(|state| state.new_since = Some(ago(Duration::from_secs(60))));
         pools
     }
 
@@ -216,118 +295,91 @@ mod tests {
         Instant::now().checked_sub(time).unwrap()
     }
 
-    /// Whether a call that began so long ago, and timed out now, has the pools replaced.
-    fn replaces(pools: &Pools<Postgres>, begun: Instant) -> bool {
-        let (writer, reader) = (pools.writer(), pools.reader());
-        pools.with(|state| state.was_silent(begun));
-        let is_replaced = writer.is_closed();
-        assert_eq!(reader.is_closed(), is_replaced, "both or none");
-        assert!(
-            !pools.writer().is_closed() && !pools.reader().is_closed(),
-            "what is in use is open"
-        );
-        is_replaced
+    /// Whether the pool is replaced when this is seen.
+    async fn replaces(pools: &Pools<Postgres>, see: impl FnOnce(&mut State<Postgres>)) -> bool {
+        let pool = pools.writer();
+        pools.with(see);
+        // The old one is closed by a task.
+        tokio::task::yield_now().await;
+        assert!(!pools.writer().is_closed() && !pools.reader().is_closed());
+        pool.is_closed()
     }
 
     #[tokio::test]
-    async fn ten_seconds_of_nothing_but_time_outs_replace_the_pools() {
-        let pools = pools(Origin::Server);
-        assert!(!replaces(&pools, ago(SILENCE - Duration::from_secs(1))));
+    async fn ten_seconds_of_nothing_but_time_outs_replace_the_pool() {
+        let pools = pools();
+        let since = ago(SILENCE - Duration::from_secs(1));
+        assert!(!replaces(&pools, |state| state.was_silent(since)).await);
         // The first silence counts, however short the next one is.
         pools.with(|state| state.unanswered_since = Some(ago(SILENCE)));
-        assert!(replaces(&pools, ago(MOMENT)));
+        assert!(replaces(&pools, |state| state.was_silent(ago(MOMENT))).await);
+        let before = ago(SILENCE);
+        let is_replaced = replaces(&pools, |state| state.was_silent(before)).await;
+        assert!(!is_replaced, "that call began with the old pool");
     }
 
     #[tokio::test]
     async fn an_answer_ends_the_silence() {
-        let pools = pools(Origin::Server);
-        assert!(!replaces(&pools, ago(SILENCE / 2)));
-        pools.with(|state| {
-            assert!(state.silent_since.is_some() && state.unanswered_since.is_some());
-            state.answered();
-            assert!(state.silent_since.is_none() && state.unanswered_since.is_none());
-        });
-        assert!(!replaces(&pools, ago(MOMENT)));
-    }
-
-    #[tokio::test]
-    async fn calls_from_before_say_nothing_about_new_pools() {
-        let pools = pools(Origin::Server);
-        assert!(replaces(&pools, ago(SILENCE)));
-        assert!(!replaces(&pools, ago(SILENCE)), "it began with the old ones");
-        pools.with(|state| assert!(state.unanswered_since.is_none()));
-        assert!(!replaces(&pools, Instant::now()));
-        pools.with(|state| {
-            assert!(state.unanswered_since.is_some(), "a call of today counts again")
-        });
-    }
-
-    #[tokio::test]
-    async fn the_pool_of_an_application_is_left_alone() {
-        let pools = pools(Origin::Application);
-        assert!(!replaces(&pools, ago(2 * SILENCE)));
-        pools.with(|state| assert!(state.silent_since.is_some(), "it is said all the same"));
-    }
-
-    #[tokio::test]
-    async fn pools_that_may_only_read_are_replaced_once_a_second_and_end_by_themselves() {
-        for (origin, (writes, reads)) in [
-            (Origin::Application, (false, false)),
-            (Origin::File, (true, false)),
-            (Origin::Server, (true, true)),
-        ] {
-            let pools = pools(origin);
-            let old = pools.writer();
-            pools.with(|state| state.was_read_only(Instant::now()));
-            assert!(!old.is_closed(), "there may be calls under way");
-            // Tells it from the new one.
-            drop(old.close());
-            assert_eq!(pools.writer().is_closed(), !writes, "{origin:?}");
-            assert_eq!(pools.reader().is_closed(), !reads, "{origin:?}");
-            let new = pools.writer();
-            pools.with(|state| state.was_read_only(Instant::now()));
-            drop(new.close());
-            assert!(pools.writer().is_closed(), "not twice in a second");
-        }
+        let pools = pools();
+        assert!(!replaces(&pools, |state| state.was_silent(ago(SILENCE / 2))).await);
+        pools.note(Instant::now(), &Err::<(), _>(ProgressError::invalid("a refusal")));
+        pools.with(|state| assert!(state.silent_since.is_none()));
+        assert!(!replaces(&pools, |state| state.was_silent(ago(MOMENT))).await);
     }
 
     #[tokio::test]
     async fn only_silence_is_silence() {
-        let pools = pools(Origin::Server);
-        let is_silent_after = async |outcome| {
-            let outcome: Result<(), ProgressError> = pools.within(SILENCE, async { outcome }).await;
-            drop(outcome);
+        let pools = pools();
+        let is_silent_after = |error| {
+            pools.note(Instant::now(), &Err::<(), _>(ProgressError::unavailable(error)));
             pools.with(|state| state.silent_since.is_some())
         };
-        assert!(
-            !is_silent_after(Err(ProgressError::unavailable(sqlx::Error::WorkerCrashed))).await
-        );
-        assert!(is_silent_after(Err(ProgressError::unavailable(sqlx::Error::PoolTimedOut))).await);
-        assert!(is_silent_after(Err(ProgressError::unavailable(sqlx::Error::WorkerCrashed))).await);
-        assert!(!is_silent_after(Err(ProgressError::invalid("a refusal is an answer"))).await);
-        let late = pools.within(MOMENT, std::future::pending::<Result<(), _>>()).await;
-        assert!(matches!(late, Err(ProgressError::Unavailable(_))));
-        pools.with(|state| assert!(state.silent_since.is_some()));
+        assert!(!is_silent_after(sqlx::Error::WorkerCrashed));
+        assert!(is_silent_after(sqlx::Error::PoolTimedOut));
+        assert!(is_silent_after(sqlx::Error::WorkerCrashed));
     }
 
-    #[test]
-    fn every_runtime_gets_a_pool_of_its_own_where_connections_need_theirs() {
-        let runtime =
-            || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (home, other) = (runtime(), runtime());
-        let _inside = home.enter();
-        let pools = pools(Origin::Server);
-        let is_guest = || pools.with(|state| state.guest().is_some());
-        assert!(!is_guest());
-        other.block_on(async {
-            assert!(is_guest());
-            drop(pools.writer().close());
-            assert!(pools.reader().is_closed(), "one pool for this runtime, not one for each call");
-        });
-        assert!(!pools.writer().is_closed());
+    #[tokio::test]
+    async fn a_broken_connection_replaces_the_pool_once_a_second() {
+        let pools = pools();
+        assert!(replaces(&pools, |state| state.was_broken(Instant::now())).await);
+        let now = Instant::now();
+        assert!(!replaces(&pools, |state| state.was_broken(now)).await, "not twice in a second");
+    }
+
+    #[tokio::test]
+    async fn a_file_keeps_its_readers_and_an_application_its_pool() {
+        let source =
+            || Source::<Sqlite>::new(SqlitePoolOptions::new(), SqliteConnectOptions::new());
+        let file = Pools::of_file(source(), source());
+        let (writer, reader) = (file.writer(), file.reader());
+        file.with(|state| state.was_broken(Instant::now()));
+        tokio::task::yield_now().await;
+        assert!(writer.is_closed() && !reader.is_closed() && !file.writer().is_closed());
 
         let pool = SqlitePoolOptions::new().connect_lazy_with(SqliteConnectOptions::new());
-        let file: Pools<Sqlite> = Pools::new(pool.clone(), pool, Origin::File);
-        other.block_on(async { assert!(file.with(State::guest).is_none()) });
+        let application = Pools::of_application(pool.clone());
+        application.with(|state| state.was_broken(Instant::now()));
+        tokio::task::yield_now().await;
+        assert!(!pool.is_closed());
+    }
+
+    #[tokio::test]
+    async fn connections_beside_a_pool_follow_its_password_and_its_end() {
+        let options = |password| PgConnectOptions::new_without_pgpass().password(password);
+        let application = PgPoolOptions::new().connect_lazy_with(options("old"));
+        let pools =
+            Pools::of_server(Source::like(application.clone(), application.options().clone()));
+        let password = |pools: &Pools<Postgres>| {
+            sqlx::ConnectOptions::to_url_lossy(&*pools.writer().connect_options())
+                .password()
+                .map(str::to_owned)
+        };
+        assert_eq!(password(&pools).as_deref(), Some("old"));
+        application.set_connect_options(options("new"));
+        pools.with(|state| state.was_broken(Instant::now()));
+        assert_eq!(password(&pools).as_deref(), Some("new"));
+        drop(application.close());
+        assert!(pools.writer().is_closed());
     }
 }

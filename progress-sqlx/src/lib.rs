@@ -21,25 +21,28 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Jobs are usually driven by `progress_core::Tracker`, which writes at most once per flush interval; the store is what it
-//! writes to.
+//! Applications use `progress_core::Jobs`, which writes at most once per flush interval; the store is
+//! what it writes to.
 //!
 //! # What a store does
 //!
-//! - Every update is one short transaction whose guard is in its `WHERE` clause: nothing is read, changed in Rust and
-//!   written back, so any number of tasks and processes may report on one job and no count is lost.
+//! - An update is one short transaction: it locks the record, lets `progress_core::Record` decide,
+//!   and writes back what changed. No SQL restates the state machine. A batch of any size takes
+//!   five or six round trips.
 //! - The stamp of an update is kept in the same transaction, so a repeated update changes nothing.
-//! - Every call has a deadline. A pool that `connect` made, and that yields nothing but time-outs for 10 s, is replaced:
-//!   what a network has dropped in silence never comes back by itself. So are connections that may only read, which may
-//!   have been made before the database could be written again.
-//! - Times are the database's, in whole milliseconds UTC. Ids and JSON are text, so no feature of sqlx is turned on that
-//!   would change the types of an application's own queries.
-//! - The tables are `progress_records`, `progress_entries`, `progress_writers` and `progress_schema`. They may live in the
-//!   application's own database; its `_sqlx_migrations` is never touched.
-//!
-//! Make one `Arc<dyn ProgressStore>` of it and clone that: what a process gathers, the writes of its jobs and the reads of its
-//! viewers, is gathered by that `Arc`. A second one around a clone of the store is correct, writes for itself, and hears of the
-//! first one's news up to 250 ms later.
+//! - A record that another session holds is reported as unavailable after at most half a second
+//!   (one second on MySQL). The other records of its batch are written first.
+//! - Every call has a deadline. Broken connections are replaced, and a call that met one is
+//!   repeated unless it may have happened.
+//! - On PostgreSQL and MySQL all calls run on one thread of the store with connections of its own.
+//!   They work from any runtime, beside blocked threads, and after the application's runtime has
+//!   ended.
+//! - Times are the database's, in whole milliseconds UTC. Ids and JSON are text, so no feature of
+//!   sqlx is turned on that would change the types of an application's own queries.
+//! - The tables are `progress_records`, `progress_entries`, `progress_writers` and
+//!   `progress_schema`. They may live in the application's own database; its `_sqlx_migrations` is
+//!   never touched. Tables of version N serve programs of version N - 1, so a deployment can be
+//!   rolled back by one version.
 //!
 //! # Features
 //!
@@ -48,29 +51,34 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `sqlite` | `SqliteStore`, with SQLite compiled in |
-//! | `sqlite-unbundled` | `SqliteStore`, with the system's SQLite library (3.38 or later); to build it takes its headers and libclang |
+//! | `sqlite-unbundled` | `SqliteStore`, with the system's SQLite library (3.38 or later); the build needs its headers and libclang |
 //! | `postgres` | `PostgresStore`, for PostgreSQL 12 or later |
 //! | `mysql` | `MySqlStore`, for MySQL 8.0 or MariaDB 10.6, or later |
 //!
-//! [`connect_any`] chooses among those that are turned on by the scheme of an address. Encrypted connections are a feature
-//! of sqlx (`tls-…`), which the application turns on.
+//! [`connect_any`] chooses among those that are turned on by the scheme of an address. Encrypted
+//! connections are a feature of sqlx (`tls-…`), which the application turns on.
 //!
 //! # What this is not
 //!
-//! A connection to whatever sqlx can reach: the SQL is written for each database, and there is no `Any`. It is tested on
-//! SQLite, PostgreSQL 15 and MariaDB 10.11; **on MySQL itself nobody has run the tests yet**.
+//! A connection to every database that sqlx can reach: the SQL is written for each database, and
+//! there is no `Any`. It is tested on SQLite, PostgreSQL 15 and MariaDB 10.11; **no MySQL server
+//! has run the tests yet**.
 
 mod any;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod connect;
 #[cfg(feature = "_sql")]
-mod convert;
+mod delete;
 #[cfg(feature = "_sql")]
 mod dialect;
 #[cfg(feature = "_sql")]
 mod error;
 #[cfg(feature = "_sql")]
-mod facade;
-#[cfg(feature = "_sql")]
 mod health;
+#[cfg(feature = "_sql")]
+mod home;
+#[cfg(feature = "_sql")]
+mod impl_store;
 #[cfg(feature = "_sql")]
 mod migrate;
 #[cfg(feature = "mysql")]
@@ -78,7 +86,11 @@ mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "_sql")]
+mod read;
+#[cfg(feature = "_sql")]
 mod row;
+#[cfg(feature = "_sql")]
+mod rows;
 #[cfg(feature = "_sqlite")]
 mod sqlite;
 #[cfg(feature = "_sql")]
@@ -86,9 +98,11 @@ mod statements;
 #[cfg(feature = "_sql")]
 mod store;
 #[cfg(feature = "_sql")]
-mod sweep;
+mod transaction;
 #[cfg(feature = "_sql")]
 mod update;
+#[cfg(feature = "_sql")]
+mod value;
 
 pub use crate::any::connect_any;
 #[cfg(feature = "mysql")]

@@ -1,36 +1,65 @@
-//! The library's own migrations. sqlx's would share `_sqlx_migrations` with the application's, and do not lock as they
-//! should on any of the three databases.
+//! The library's own migrations. sqlx's would share `_sqlx_migrations` with the application's, and
+//! do not lock as they should on any of the three databases.
+//!
+//! Each script records two numbers: the version that the tables then have, and the oldest version
+//! whose programs they still serve. A released migration adds columns with defaults, so tables of
+//! version N serve programs of version N - 1, and a deployment can be rolled back by one version.
+
+use progress_core::ProgressError;
 
 use crate::dialect::Dialect;
+use crate::row;
+use crate::store::Session;
 
-/// Runs the scripts that are missing and returns how many. The caller sees to it that nobody else does so meanwhile.
-pub(crate) async fn run<D: Dialect>(connection: &mut D::Connection) -> Result<usize, sqlx::Error> {
+/// Runs the scripts that are missing. The caller sees to it that no other session does so
+/// meanwhile.
+pub(crate) async fn run<D: Dialect>(session: &mut Session<'_, D>) -> Result<(), ProgressError> {
     let statements = D::STATEMENTS;
-    let found = if D::fetch(connection, statements.has_schema, Vec::new()).await?.is_empty() {
-        0
-    } else {
-        let versions = D::fetch(connection, statements.schema_version, Vec::new()).await?;
-        let version = versions.first().map(|row| D::integer(row, "version")).transpose()?;
-        version.flatten().unwrap_or(0)
-    };
-    let missing = missing(found, statements.migrations)?;
-    for script in missing {
-        D::script(connection, script).await?;
+    let (mut version, mut serves) = (0, 0);
+    if !session.fetch(statements.has_schema, Vec::new()).await?.is_empty() {
+        let found = session.fetch(statements.schema_version, Vec::new()).await?;
+        if let Some(found) = found.first() {
+            [version, serves] = row::integers::<2, D>(found)?.map(Option::unwrap_or_default);
+        }
     }
-    Ok(missing.len())
+    let missing = missing(version, serves, statements.migrations)?;
+    for script in missing {
+        session.script(script).await?;
+    }
+    if !missing.is_empty() {
+        tracing::info!(steps = missing.len(), "progress tables migrated");
+    }
+    Ok(())
 }
 
-fn missing<'a>(found: i64, scripts: &'a [&'static str]) -> Result<&'a [&'static str], sqlx::Error> {
+fn missing<'a>(
+    version: i64,
+    serves: i64,
+    scripts: &'a [&'static str],
+) -> Result<&'a [&'static str], ProgressError> {
     let known = scripts.len();
-    usize::try_from(found).ok().and_then(|found| scripts.get(found..)).ok_or_else(|| {
-        sqlx::Error::Protocol(format!(
-            "the progress tables have version {found}, this program knows up to {known}; upgrade the program"
-        ))
-    })
+    if i64::try_from(known).is_ok_and(|known| serves > known) {
+        return Err(ProgressError::setup(format!(
+            "the progress tables have version {version} and serve programs of version {serves} or \
+             later, this program has version {known}: upgrade the program"
+        )));
+    }
+    let done = usize::try_from(version).unwrap_or(0).min(known);
+    Ok(&scripts[done..])
 }
 
-pub(crate) fn report(steps: usize) {
-    if steps > 0 {
-        tracing::info!(steps, "progress tables migrated");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_serve_the_programs_that_they_name() {
+        let scripts = ["one", "two"];
+        assert_eq!(missing(0, 0, &scripts).unwrap(), scripts);
+        assert_eq!(missing(1, 1, &scripts).unwrap(), ["two"]);
+        assert!(missing(2, 1, &scripts).unwrap().is_empty());
+        assert!(missing(3, 2, &scripts).unwrap().is_empty(), "newer, and content with us");
+        let error = missing(4, 3, &scripts).unwrap_err();
+        assert!(error.to_string().contains("upgrade the program"), "{error}");
     }
 }

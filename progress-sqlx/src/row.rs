@@ -1,132 +1,199 @@
-//! From rows to values. Whatever a row holds, the answer is a record or an error: other hands may have been at it.
+//! Rows on their way from a database. Other programs may have written to it, so each row is a value
+//! or an error.
 
 use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use progress_core::limits::MAX_COUNT;
+use progress_core::{
+    Entry, EntryLevel, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, Record, Stamp,
+};
 
 use crate::dialect::Dialect;
 use crate::error::classify;
-use chrono::{DateTime, Utc};
-use progress_core::limits::MAX_COUNT;
-use progress_core::{Entry, EntryLevel, NewProgress, Progress, ProgressError};
+use crate::value::from_ordered;
+
+/// A record as it was read: the progress, its time of reading, and the last stamp.
+pub(crate) struct Stored {
+    pub(crate) record: Record,
+    /// The stamp of the writer that wrote last. Those of earlier writers are in a table of their
+    /// own.
+    pub(crate) stamp: Option<Stamp>,
+}
+
+/// Reads the columns of `columns!`, and the clock.
+pub(crate) fn record<D: Dialect>(row: &D::Row) -> Result<Stored, ProgressError> {
+    let mut row = Columns::<D>::of(row);
+    // The record's own constructor is the only way to make one; every field is then the row's.
+    let job = NewProgress::new("").with_id(row.word()?);
+    let mut record = Record::new(&job, DateTime::UNIX_EPOCH)?;
+    let progress = &mut record.progress;
+    progress.owner = row.optional_string()?;
+    progress.task_type = row.text()?.to_owned();
+    progress.status = row.word()?;
+    progress.total = row.optional_count()?;
+    progress.succeeded = row.count()?;
+    progress.failed = row.count()?;
+    progress.message = row.optional_string()?;
+    progress.error = row.optional_string()?;
+    progress.title = row.optional_string()?;
+    progress.completion_message = row.optional_string()?;
+    progress.metadata = row.json()?;
+    progress.result = row.json()?;
+    progress.cancel_requested = row.flag()?;
+    progress.auto_complete = row.flag()?;
+    progress.lease = Duration::from_millis(row.count()?);
+    progress.stall_after = row.optional_count()?.map(Duration::from_millis);
+    progress.workers = u32::try_from(row.count()?).map_err(|_| row.unreadable())?;
+    progress.pace = row.count()?;
+    progress.last_entry = row.count()?;
+    progress.version = row.count()?;
+    progress.created_at = row.time()?;
+    progress.started_at = row.optional_time()?;
+    progress.updated_at = row.time()?;
+    progress.heartbeat_at = row.optional_time()?;
+    progress.finished_at = row.optional_time()?;
+    let stamp = row.optional_stamp()?;
+    record.progress.observed_at = row.time()?;
+    record.stamps.extend(stamp.map(|stamp| (stamp.writer, stamp.seq)));
+    Ok(Stored { record, stamp })
+}
 
 pub(crate) fn progress<D: Dialect>(row: &D::Row) -> Result<Progress, ProgressError> {
-    let row = Columns::<D>(row);
-    // The record's own constructor is the only way to make one; every field is then the row's.
-    let mut progress =
-        Progress::new(&NewProgress::new("").with_id(row.word("id")?), row.time("created_at")?)?;
-    progress.owner = row.optional_string("owner")?;
-    progress.task_type = row.text("task_type")?.to_owned();
-    progress.status = row.word("status")?;
-    progress.total = row.optional_count("total")?;
-    progress.succeeded = row.count("succeeded")?;
-    progress.failed = row.count("failed")?;
-    progress.message = row.optional_string("message")?;
-    progress.error = row.optional_string("error")?;
-    progress.title = row.optional_string("title")?;
-    progress.completion_message = row.optional_string("completion_message")?;
-    progress.metadata = row.json("metadata")?;
-    progress.result = row.json("result")?;
-    progress.cancel_requested = row.flag("cancel_requested")?;
-    progress.auto_complete = row.flag("auto_complete")?;
-    progress.last_entry = row.count("last_entry")?;
-    progress.version = row.count("version")?;
-    progress.started_at = row.optional_time("started_at")?;
-    progress.updated_at = row.time("updated_at")?;
-    progress.heartbeat_at = row.optional_time("heartbeat_at")?;
-    progress.finished_at = row.optional_time("finished_at")?;
-    progress.observed_at = row.time("observed_at")?;
-    Ok(progress)
+    record::<D>(row).map(|stored| stored.record.progress)
 }
 
-/// The number of the newest entry ever, and how many are kept.
-pub(crate) fn log<D: Dialect>(row: &D::Row) -> Result<(u64, u64), ProgressError> {
-    let row = Columns::<D>(row);
-    Ok((row.count("last_entry")?, row.count("kept")?))
+/// Reads the id of a record: the first column of every statement that selects one.
+pub(crate) fn id<D: Dialect>(row: &D::Row) -> Result<ProgressId, ProgressError> {
+    Columns::<D>::of(row).word()
 }
 
-/// `None` for the row of a log that has no entry to give.
-pub(crate) fn entry<D: Dialect>(row: &D::Row) -> Result<Option<Entry>, ProgressError> {
-    let row = Columns::<D>(row);
-    let Some(seq) = row.optional_count("seq")? else {
-        return Ok(None);
+pub(crate) fn clock<D: Dialect>(row: &D::Row) -> Result<DateTime<Utc>, ProgressError> {
+    Columns::<D>::of(row).time()
+}
+
+pub(crate) fn integers<const N: usize, D: Dialect>(
+    row: &D::Row,
+) -> Result<[Option<i64>; N], ProgressError> {
+    let mut row = Columns::<D>::of(row);
+    let mut integers = [None; N];
+    for integer in &mut integers {
+        *integer = row.integer()?;
+    }
+    Ok(integers)
+}
+
+/// Reads the stamp of an earlier writer: the record, the writer, the number.
+pub(crate) fn earlier_stamp<D: Dialect>(
+    row: &D::Row,
+) -> Result<(ProgressId, Option<Stamp>), ProgressError> {
+    let mut row = Columns::<D>::of(row);
+    Ok((row.word()?, row.optional_stamp()?))
+}
+
+pub(crate) fn heartbeat<D: Dialect>(row: &D::Row) -> Result<Heartbeat, ProgressError> {
+    let mut row = Columns::<D>::of(row);
+    let id = row.word()?;
+    Ok(Heartbeat { id, at: row.time()?, lease: Duration::from_millis(row.count()?) })
+}
+
+/// A log's newest number ever, how many entries are kept, and the row's entry, if it has one.
+pub(crate) fn log<D: Dialect>(row: &D::Row) -> Result<(u64, u64, Option<Entry>), ProgressError> {
+    let mut row = Columns::<D>::of(row);
+    let (last, kept) = (row.count()?, row.count()?);
+    let Some(seq) = row.optional_count()? else {
+        return Ok((last, kept, None));
     };
-    let level = row.text("level")?;
-    Ok(Some(Entry {
-        seq,
-        at: row.time("at")?,
-        level: [EntryLevel::Info, EntryLevel::Error]
-            .into_iter()
-            .find(|known| known.as_str() == level)
-            .ok_or_else(|| unreadable("level"))?,
-        item: row.optional_string("item")?,
-        message: row.text("message")?.to_owned(),
-    }))
+    let at = row.time()?;
+    let level = row.text()?;
+    let level = [EntryLevel::Info, EntryLevel::Error]
+        .into_iter()
+        .find(|known| known.as_str() == level)
+        .ok_or_else(|| row.unreadable())?;
+    let item = row.optional_string()?;
+    Ok((last, kept, Some(Entry { seq, at, level, item, message: row.text()?.to_owned() })))
 }
 
-struct Columns<'a, D: Dialect>(&'a D::Row);
+/// Reads the columns of a row one after the other. By their places: looking up 29 names takes
+/// longer than reading the values.
+struct Columns<'a, D: Dialect> {
+    row: &'a D::Row,
+    next: usize,
+}
 
-impl<D: Dialect> Columns<'_, D> {
-    fn integer(&self, column: &str) -> Result<Option<i64>, ProgressError> {
-        D::integer(self.0, column).map_err(classify)
+impl<'a, D: Dialect> Columns<'a, D> {
+    fn of(row: &'a D::Row) -> Self {
+        Self { row, next: 0 }
     }
 
-    fn optional_text(&self, column: &str) -> Result<Option<&str>, ProgressError> {
-        D::text(self.0, column).map_err(classify)
+    fn integer(&mut self) -> Result<Option<i64>, ProgressError> {
+        self.next += 1;
+        D::integer(self.row, self.next - 1).map_err(classify)
     }
 
-    fn text(&self, column: &'static str) -> Result<&str, ProgressError> {
-        self.optional_text(column)?.ok_or_else(|| unreadable(column))
+    fn optional_text(&mut self) -> Result<Option<&'a str>, ProgressError> {
+        self.next += 1;
+        D::text(self.row, self.next - 1).map_err(classify)
     }
 
-    fn optional_string(&self, column: &str) -> Result<Option<String>, ProgressError> {
-        Ok(self.optional_text(column)?.map(str::to_owned))
+    fn text(&mut self) -> Result<&'a str, ProgressError> {
+        self.optional_text()?.ok_or_else(|| self.unreadable())
     }
 
-    fn word<T: FromStr>(&self, column: &'static str) -> Result<T, ProgressError> {
-        self.text(column)?.parse().map_err(|_| unreadable(column))
+    fn optional_string(&mut self) -> Result<Option<String>, ProgressError> {
+        Ok(self.optional_text()?.map(str::to_owned))
     }
 
-    fn optional_count(&self, column: &'static str) -> Result<Option<u64>, ProgressError> {
-        let Some(number) = self.integer(column)? else {
-            return Ok(None);
-        };
+    fn word<T: FromStr>(&mut self) -> Result<T, ProgressError> {
+        self.text()?.parse().map_err(|_| self.unreadable())
+    }
+
+    fn optional_count(&mut self) -> Result<Option<u64>, ProgressError> {
+        let Some(number) = self.integer()? else { return Ok(None) };
         match u64::try_from(number) {
             Ok(count) if count <= MAX_COUNT => Ok(Some(count)),
-            _ => Err(unreadable(column)),
+            _ => Err(self.unreadable()),
         }
     }
 
-    fn count(&self, column: &'static str) -> Result<u64, ProgressError> {
-        self.optional_count(column)?.ok_or_else(|| unreadable(column))
+    fn count(&mut self) -> Result<u64, ProgressError> {
+        self.optional_count()?.ok_or_else(|| self.unreadable())
     }
 
-    fn flag(&self, column: &'static str) -> Result<bool, ProgressError> {
-        match self.integer(column)? {
+    fn flag(&mut self) -> Result<bool, ProgressError> {
+        match self.integer()? {
             Some(0) => Ok(false),
             Some(1) => Ok(true),
-            _ => Err(unreadable(column)),
+            _ => Err(self.unreadable()),
         }
     }
 
-    fn optional_time(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, ProgressError> {
-        let Some(millis) = self.integer(column)? else {
-            return Ok(None);
-        };
-        DateTime::from_timestamp_millis(millis).map(Some).ok_or_else(|| unreadable(column))
+    fn optional_time(&mut self) -> Result<Option<DateTime<Utc>>, ProgressError> {
+        let Some(millis) = self.integer()? else { return Ok(None) };
+        DateTime::from_timestamp_millis(millis).map(Some).ok_or_else(|| self.unreadable())
     }
 
-    fn time(&self, column: &'static str) -> Result<DateTime<Utc>, ProgressError> {
-        self.optional_time(column)?.ok_or_else(|| unreadable(column))
+    fn time(&mut self) -> Result<DateTime<Utc>, ProgressError> {
+        self.optional_time()?.ok_or_else(|| self.unreadable())
     }
 
-    fn json(&self, column: &'static str) -> Result<Option<serde_json::Value>, ProgressError> {
-        let Some(text) = self.optional_text(column)? else {
-            return Ok(None);
-        };
-        serde_json::from_str(text).map(Some).map_err(|_| unreadable(column))
+    fn json(&mut self) -> Result<Option<serde_json::Value>, ProgressError> {
+        let Some(text) = self.optional_text()? else { return Ok(None) };
+        serde_json::from_str(text).map(Some).map_err(|_| self.unreadable())
     }
-}
 
-/// Names the column and not its content, which may be anybody's data.
-fn unreadable(column: &'static str) -> ProgressError {
-    ProgressError::store(format!("the column {column} holds what no progress holds"))
+    /// Reads two columns: the writer and the number.
+    fn optional_stamp(&mut self) -> Result<Option<Stamp>, ProgressError> {
+        let writer = self.optional_text()?.map(str::parse).transpose();
+        let writer = writer.map_err(|_| self.unreadable())?;
+        let seq = self.integer()?.map(from_ordered);
+        Ok(writer.zip(seq).map(|(writer, seq)| Stamp { writer, seq }))
+    }
+
+    /// Names the column that was read last and not its content, which may be private.
+    fn unreadable(&self) -> ProgressError {
+        let column = D::column(self.row, self.next - 1);
+        ProgressError::store(format!("the column {column} holds an unreadable value"))
+    }
 }

@@ -1,261 +1,246 @@
-//! What every store does, whatever its database.
+//! How the calls of all stores run: where, for how long, and how often.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use chrono::DateTime;
-use progress_core::{
-    DEFAULT_LOG_LIMIT, EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
-    ProgressQuery, ProgressUpdate,
-};
+use progress_core::{DEFAULT_LOG_LIMIT, ProgressError};
+use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, Pool};
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
-use crate::dialect::{Dialect, Turn, Value, values};
-use crate::error::{Attempts, classify, for_each};
-use crate::health::{Origin, Pools};
-use crate::{convert, row, update};
+use crate::dialect::{Deadlines, Dialect};
+use crate::error::{Attempts, classify, classify_commit, kind_of};
+use crate::health::{Lease, Pools};
+use crate::home::Home;
+use crate::update::BatchSize;
+use crate::value::Value;
 
-/// How long a call may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadlines {
-    pub(crate) read: Duration,
-    pub(crate) write: Duration,
-}
+/// The connections that may wait for a record's lock at a time. All others answer meanwhile.
+const WAITING: usize = 2;
 
-/// The one body of all stores.
-#[derive(Debug)]
-pub(crate) struct Body<D: Dialect> {
-    pub(crate) pools: Pools<D>,
+/// The one implementation of all stores.
+pub(crate) struct SqlStore<D: Dialect> {
     pub(crate) log_limit: u32,
     pub(crate) deadlines: Deadlines,
-    pub(crate) shared: D::Shared,
+    pub(crate) shared: Arc<Shared<D>>,
+}
+
+/// What the clones of a store have in common.
+pub(crate) struct Shared<D: Dialect> {
+    pub(crate) pools: Pools<D>,
+    pub(crate) own: D::Own,
+    pub(crate) batch_size: BatchSize,
+    waiting: Semaphore,
+    home: Mutex<Option<Home>>,
 }
 
 // Not derived: that would ask for databases that can be cloned.
-impl<D: Dialect> Clone for Body<D> {
+impl<D: Dialect> Clone for SqlStore<D> {
     fn clone(&self) -> Self {
-        Self {
-            pools: self.pools.clone(),
-            log_limit: self.log_limit,
-            deadlines: self.deadlines,
-            shared: self.shared.clone(),
+        Self { shared: Arc::clone(&self.shared), ..*self }
+    }
+}
+
+impl<D: Dialect> fmt::Debug for SqlStore<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore").field("database", &D::NAME).finish_non_exhaustive()
+    }
+}
+
+impl<D: Dialect> Drop for Shared<D> {
+    fn drop(&mut self) {
+        let home = self.home.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = home.take() {
+            home.stop(self.pools.close());
         }
     }
 }
 
-impl<D: Dialect> Body<D> {
-    /// On a pool of the application's own.
-    pub(crate) fn new(pool: Pool<D>) -> Self {
-        Self::on(Pools::new(pool.clone(), pool, Origin::Application))
+/// What one call does with a connection. It may be run more than once.
+pub(crate) trait Work<D: Dialect>: Sync {
+    /// Whether it runs in a transaction that writes.
+    const WRITES: bool;
+    type Output: Send;
+
+    /// Whether it waits for the lock of a record.
+    fn waits(&self) -> bool {
+        false
     }
 
-    pub(crate) fn on(pools: Pools<D>) -> Self {
-        Self {
-            pools,
-            log_limit: DEFAULT_LOG_LIMIT,
-            deadlines: D::DEADLINES,
-            shared: D::Shared::default(),
-        }
-    }
-
-    pub(crate) async fn begin(&self) -> Result<Turn<D>, ProgressError> {
-        D::begin(self).await
-    }
-
-    pub(crate) async fn writing<T>(
+    fn run(
         &self,
-        call: impl Future<Output = Result<T, ProgressError>>,
-    ) -> Result<T, ProgressError> {
-        self.pools.within(self.deadlines.write, call).await
-    }
+        session: &mut Session<'_, D>,
+    ) -> impl Future<Output = Result<Self::Output, ProgressError>> + Send;
+}
 
-    async fn fetch(
-        &self,
+/// A connection, in a transaction if the work writes.
+pub(crate) struct Session<'c, D: Dialect> {
+    connection: &'c mut D::Connection,
+    keeps_statements: bool,
+}
+
+impl<D: Dialect> Session<'_, D> {
+    /// Runs a statement and returns its rows.
+    pub(crate) async fn fetch(
+        &mut self,
         statement: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<D::Row>, ProgressError> {
-        let call = async {
-            let mut connection = self.pools.reader().acquire().await.map_err(classify)?;
-            D::fetch(&mut connection, statement, values).await.map_err(classify)
+        self.try_fetch(statement, values).await.map_err(classify)
+    }
+
+    /// The same, with the driver's own error.
+    pub(crate) async fn try_fetch(
+        &mut self,
+        statement: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<D::Row>, sqlx::Error> {
+        D::fetch(self.connection, statement, values, self.keeps_statements).await
+    }
+
+    pub(crate) async fn script(&mut self, script: &'static str) -> Result<(), ProgressError> {
+        D::script(self.connection, script).await.map_err(classify)
+    }
+}
+
+impl<D: Dialect> SqlStore<D> {
+    pub(crate) fn new(pools: Pools<D>, own: D::Own) -> Self {
+        let shared = Shared {
+            pools,
+            own,
+            batch_size: BatchSize::default(),
+            waiting: Semaphore::new(WAITING),
+            home: Mutex::new(None),
         };
-        self.pools.within(self.deadlines.read, call).await
+        Self { log_limit: DEFAULT_LOG_LIMIT, deadlines: D::DEADLINES, shared: Arc::new(shared) }
     }
 
-    pub(crate) async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
-        let mut attempts = Attempts::new();
-        loop {
-            match self.writing(self.create_once(job)).await {
-                Err(error) if attempts.again(&error).await => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn create_once(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
-        // For its checks and its defaults; the times are the database's.
-        let progress = Progress::new(job, DateTime::UNIX_EPOCH)?;
-        let metadata =
-            progress.metadata.as_ref().map(|metadata| convert::json("metadata", metadata));
-        let values = values![
-            progress.id.to_string(),
-            progress.owner,
-            progress.task_type,
-            progress.total.map(convert::count),
-            progress.title,
-            progress.completion_message,
-            metadata.transpose()?,
-            i64::from(progress.auto_complete),
-        ];
-        let mut turn = self.begin().await?;
-        let created = D::change(&mut turn.transaction, D::STATEMENTS.create, values)
-            .await
-            .map_err(classify)?;
-        let created = created.ok_or(ProgressError::AlreadyExists(progress.id))?;
-        let mut created = row::progress::<D>(&created)?;
-        turn.commit().await?;
-        // Where it takes a second statement to read the record, the clock may have gone on.
-        created.observed_at = created.created_at;
-        Ok(created)
-    }
-
-    pub(crate) async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {
-        let found = self.fetch(D::STATEMENTS.get, values![id.to_string()]).await?;
-        found.first().map(row::progress::<D>).transpose()
-    }
-
-    pub(crate) async fn get_many(
+    /// Runs a call on the store's own thread. It goes on there even if the caller stops waiting, until
+    /// its deadline, so a connection is not left in the middle of a statement. Nor does a runtime that
+    /// shuts down keep a transaction open: it drops its tasks one by one, and may wait in one of them
+    /// for a write that needs the lock which another still holds.
+    pub(crate) async fn at_home<T: Send + 'static>(
         &self,
-        ids: &[ProgressId],
-    ) -> Result<Vec<Option<Progress>>, ProgressError> {
-        let found = self.fetch(D::STATEMENTS.get_many, values![convert::list(ids.iter())]).await?;
-        let found = found.iter().map(row::progress::<D>).collect::<Result<Vec<_>, _>>()?;
-        let found: HashMap<_, _> =
-            found.into_iter().map(|progress| (progress.id, progress)).collect();
-        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+        call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
+    ) -> Result<T, ProgressError> {
+        let task = self.home()?.spawn(call.in_current_span());
+        task.await.map_err(ProgressError::unavailable)?
     }
 
-    pub(crate) async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
-        // No record holds it, and PostgreSQL does not even take the question.
-        if [query.owner(), query.task_type()].into_iter().flatten().any(|text| text.contains('\0'))
-        {
-            return Ok(ProgressPage::from_one_more(Vec::new(), query.limit()));
-        }
-        // No time is later than the latest integer, so the first page begins there.
-        let (time, id) = match query.after() {
-            Some(cursor) => (cursor.created_at().timestamp_millis(), cursor.id().to_string()),
-            None => (i64::MAX, String::new()),
+    /// Runs a call that only reads: on the store's own thread if its connections need that.
+    pub(crate) async fn reading<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
+    ) -> Result<T, ProgressError> {
+        if D::NEEDS_RUNTIME { self.at_home(call).await } else { call.await }
+    }
+
+    fn home(&self) -> Result<tokio::runtime::Handle, ProgressError> {
+        let mut home = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
+        let home = match &mut *home {
+            Some(home) => home,
+            none => none.insert(Home::start().map_err(ProgressError::unavailable)?),
         };
-        let mut values = values![
-            time,
-            id,
-            convert::list(query.statuses().iter()),
-            query.task_type().map(str::to_owned),
-            i64::from(query.limit()) + 1,
-        ];
-        let statement = match query.owner() {
-            Some(owner) => {
-                values.extend(values![owner.to_owned()]);
-                D::STATEMENTS.list_owned
-            }
-            None => D::STATEMENTS.list,
-        };
-        let found = self.fetch(statement, values).await?;
-        let items = found.iter().map(row::progress::<D>).collect::<Result<_, _>>()?;
-        Ok(ProgressPage::from_one_more(items, query.limit()))
+        Ok(home.runtime().clone())
     }
 
-    pub(crate) async fn entries(
-        &self,
-        id: ProgressId,
-        after: u64,
-        limit: u32,
-    ) -> Result<EntryPage, ProgressError> {
-        let values = values![id.to_string(), convert::whole(after), i64::from(limit)];
-        let found = self.fetch(D::STATEMENTS.entries, values).await?;
-        let (last, kept) = row::log::<D>(found.first().ok_or(ProgressError::NotFound(id))?)?;
-        let entries: Vec<_> = found
-            .iter()
-            .filter_map(|found| row::entry::<D>(found).transpose())
-            .collect::<Result<_, _>>()?;
-        Ok(EntryPage {
-            next_after: entries.last().map_or(after, |entry| entry.seq),
-            entries,
-            dropped: last.saturating_sub(kept),
-        })
+    /// Runs a call within the deadline of its kind.
+    pub(crate) async fn call<W: Work<D>>(&self, work: W) -> Result<W::Output, ProgressError> {
+        let deadline = if W::WRITES { self.deadlines.write } else { self.deadlines.read };
+        self.call_within(work, deadline).await
     }
 
-    pub(crate) async fn update(
+    pub(crate) async fn call_within<W: Work<D>>(
         &self,
-        id: ProgressId,
-        update: &ProgressUpdate,
-    ) -> Result<Progress, ProgressError> {
-        let mut attempts = Attempts::new();
-        loop {
-            match self.writing(self.update_once(id, update)).await {
-                Err(error) if attempts.again(&error).await => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn update_once(
-        &self,
-        id: ProgressId,
-        update: &ProgressUpdate,
-    ) -> Result<Progress, ProgressError> {
-        let mut turn = self.begin().await?;
-        let progress =
-            update::apply::<D>(&mut turn.transaction, id, update, self.log_limit).await?;
-        turn.commit().await?;
-        Ok(progress)
-    }
-
-    pub(crate) async fn update_many(
-        &self,
-        updates: &[(ProgressId, ProgressUpdate)],
-    ) -> Vec<Result<Progress, ProgressError>> {
-        // Everybody locks records in the same order, so two that work on the same jobs wait for one another instead of
-        // each for the other. The updates of one job stay in their order.
-        let mut order: Vec<_> = updates.iter().enumerate().collect();
-        order.sort_by_key(|(_, (id, _))| *id);
-        let mut outcomes = Vec::with_capacity(updates.len());
-        for batch in order.chunks(D::BATCH as usize) {
-            let mut attempts = Attempts::new();
-            let applied = loop {
-                match self.writing(self.update_together(batch)).await {
+        work: W,
+        deadline: Duration,
+    ) -> Result<W::Output, ProgressError> {
+        let begun = Instant::now();
+        let attempts = async {
+            let mut attempts = Attempts::default();
+            loop {
+                let begun = Instant::now();
+                let outcome = self.attempt(&work).await;
+                self.shared.pools.note(begun, &outcome);
+                match outcome {
                     Err(error) if attempts.again(&error).await => {}
-                    outcome => break outcome,
+                    outcome => return outcome,
+                }
+            }
+        };
+        match tokio::time::timeout(deadline, attempts).await {
+            Ok(outcome) => outcome,
+            Err(elapsed) => {
+                let outcome = Err(ProgressError::unavailable(elapsed));
+                self.shared.pools.note(begun, &outcome);
+                outcome
+            }
+        }
+    }
+
+    async fn attempt<W: Work<D>>(&self, work: &W) -> Result<W::Output, ProgressError> {
+        let _permit = match work.waits() {
+            true => Some(self.shared.waiting.acquire().await.map_err(ProgressError::store)?),
+            false => None,
+        };
+        let _guard = match W::WRITES {
+            true => Some(D::write_lock(self).await?),
+            false => None,
+        };
+        let pools = &self.shared.pools;
+        let pool = if W::WRITES { pools.writer() } else { pools.reader() };
+        let mut lease = Lease::new(self.acquire(&pool).await?);
+        let outcome = self.run(work, &mut lease).await;
+        lease.end(outcome.as_ref().err().and_then(kind_of));
+        outcome
+    }
+
+    async fn acquire(&self, pool: &Pool<D>) -> Result<PoolConnection<D>, ProgressError> {
+        let started = Instant::now();
+        loop {
+            match pool.acquire().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => self.pause(error, started).await?,
+            }
+        }
+    }
+
+    /// Returns after a pause if there should be another attempt to get hold of the database.
+    async fn pause(&self, error: sqlx::Error, started: Instant) -> Result<(), ProgressError> {
+        let pause = D::pause(self, &error, started.elapsed()).ok_or_else(|| classify(error))?;
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    async fn run<W: Work<D>>(
+        &self,
+        work: &W,
+        lease: &mut Lease<D>,
+    ) -> Result<W::Output, ProgressError> {
+        let keeps_statements = D::keeps_statements(self);
+        if !W::WRITES && keeps_statements {
+            let connection = lease.connection().map_err(classify)?;
+            D::before_read(self, connection).await.map_err(classify)?;
+            return work.run(&mut Session { connection, keeps_statements }).await;
+        }
+        let statement = if W::WRITES { D::STATEMENTS.begin } else { D::STATEMENTS.begin_read };
+        let statement = sqlx::SqlStr::from_static(statement);
+        let started = Instant::now();
+        loop {
+            let connection = lease.connection().map_err(classify)?;
+            let mut transaction = match connection.begin_with(statement.clone()).await {
+                Ok(transaction) => transaction,
+                Err(error) => {
+                    self.pause(error, started).await?;
+                    continue;
                 }
             };
-            let places = batch.iter().map(|(place, _)| *place);
-            match applied {
-                Ok(applied) => outcomes.extend(places.zip(applied)),
-                Err(error) => outcomes.extend(places.zip(for_each(error, batch.len()).map(Err))),
-            }
+            let connection = &mut *transaction;
+            let output = work.run(&mut Session { connection, keeps_statements }).await?;
+            transaction.commit().await.map_err(classify_commit)?;
+            return Ok(output);
         }
-        outcomes.sort_by_key(|(place, _)| *place);
-        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
-    }
-
-    /// One transaction for all, one savepoint for each: what is refused, or unreadable, undoes itself alone. What makes
-    /// the database unavailable undoes all, and so does a failed commit.
-    async fn update_together(
-        &self,
-        updates: &[(usize, &(ProgressId, ProgressUpdate))],
-    ) -> Result<Vec<Result<Progress, ProgressError>>, ProgressError> {
-        let mut outcomes = Vec::with_capacity(updates.len());
-        let mut turn = self.begin().await?;
-        for (_, (id, update)) in updates {
-            let mut savepoint = turn.transaction.begin().await.map_err(classify)?;
-            let outcome = update::apply::<D>(&mut savepoint, *id, update, self.log_limit).await;
-            match &outcome {
-                Ok(_) => savepoint.commit().await.map_err(classify)?,
-                Err(ProgressError::Unavailable(_)) => return outcome.map(|_| Vec::new()),
-                Err(_) => savepoint.rollback().await.map_err(classify)?,
-            }
-            outcomes.push(outcome);
-        }
-        turn.commit().await?;
-        Ok(outcomes)
     }
 }

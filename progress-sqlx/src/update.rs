@@ -1,175 +1,190 @@
-//! One update, inside a transaction that somebody else begins and ends.
+//! Updates in batches: one transaction locks the records of a batch, lets [`Record::update`]
+//! decide, and writes back what it changed. A single update is a batch of one.
+//!
+//! [`Record::update`]: progress_core::Record::update
 
-use progress_core::{
-    Delta, Progress, ProgressError, ProgressId, ProgressUpdate, Stamp, TotalChange, Transition,
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
-use crate::dialect::{Dialect, Value, values};
-use crate::error::classify;
-use crate::{convert, row};
+use progress_core::{Progress, ProgressError, ProgressId, ProgressUpdate};
 
-/// How often a change is tried that was refused by a status which the record no longer has when it is read. It can leave
-/// a status twice, and a new record can take the place of a deleted one; more often than this is not to be believed.
-pub(crate) const LOOKS: usize = 5;
+use crate::dialect::Dialect;
+use crate::error::{Kind, for_each, kind_of};
+use crate::store::SqlStore;
+use crate::transaction::{Outcomes, UpdateTogether};
 
-/// Does what `Progress::apply` does, to the record in the database. After an error the transaction must be rolled back:
-/// a refused update may have left its stamp.
-pub(crate) async fn apply<D: Dialect>(
-    transaction: &mut D::Connection,
-    id: ProgressId,
-    update: &ProgressUpdate,
-    log_limit: u32,
-) -> Result<Progress, ProgressError> {
-    if let Some(stamp) = update.stamp()
-        && !is_new::<D>(transaction, id, stamp).await?
-    {
-        return read::<D>(transaction, id).await;
+/// The updates of one record, with their places in the call.
+pub(crate) struct Group<'a> {
+    pub(crate) id: ProgressId,
+    pub(crate) updates: Vec<(usize, &'a ProgressUpdate)>,
+}
+
+/// How many records one transaction updates at most. Halved when a batch runs into its deadline,
+/// because half of it may fit, and doubled again when one fits.
+#[derive(Debug)]
+pub(crate) struct BatchSize {
+    records: AtomicUsize,
+    /// Where the next call begins: after the records for which the last one had time.
+    turn: AtomicUsize,
+}
+
+impl Default for BatchSize {
+    fn default() -> Self {
+        Self { records: AtomicUsize::new(Self::MOST), turn: AtomicUsize::new(0) }
     }
-    for _ in 0..LOOKS {
-        if let Some(changed) = change::<D>(transaction, id, update).await? {
-            return finish::<D>(transaction, changed, update, log_limit).await;
-        }
-        if let Some(progress) = explain::<D>(transaction, id, update).await? {
-            return Ok(progress);
+}
+
+impl BatchSize {
+    /// As many as a tracker's flush loop sends at once. More would gain little and lock for longer.
+    const MOST: usize = 128;
+
+    fn get(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    fn fitted(&self, records: usize) {
+        if records >= self.get() {
+            self.records.store((records * 2).min(Self::MOST), Ordering::Relaxed);
         }
     }
-    Err(ProgressError::unavailable("the record changed faster than it could be read"))
-}
 
-/// Keeps the stamp; false when it was kept before.
-async fn is_new<D: Dialect>(
-    transaction: &mut D::Connection,
-    id: ProgressId,
-    stamp: Stamp,
-) -> Result<bool, ProgressError> {
-    let stamp = values![id.to_string(), stamp.writer.to_string(), convert::ordered(stamp.seq)];
-    D::stamp(transaction, stamp).await.map_err(classify)
-}
-
-async fn change<D: Dialect>(
-    transaction: &mut D::Connection,
-    id: ProgressId,
-    update: &ProgressUpdate,
-) -> Result<Option<Progress>, ProgressError> {
-    let (statement, values) = statement::<D>(id, update)?;
-    let changed = D::change(transaction, statement, values).await.map_err(classify)?;
-    changed.as_ref().map(row::progress::<D>).transpose()
-}
-
-fn statement<D: Dialect>(
-    id: ProgressId,
-    update: &ProgressUpdate,
-) -> Result<(&'static str, Vec<Value>), ProgressError> {
-    let statements = D::STATEMENTS;
-    let mut values = with_delta(id, update.delta());
-    let statement = match update.transition() {
-        Transition::Start => statements.start,
-        Transition::Advance if update.is_heartbeat() => {
-            return Ok((statements.heartbeat, values![id.to_string()]));
+    /// One record that does not fit says nothing about several.
+    fn did_not_fit(&self, records: usize) {
+        if records > 1 {
+            self.records.store(records / 2, Ordering::Relaxed);
         }
-        Transition::Advance => statements.advance,
-        Transition::Complete(completion) => {
-            let result =
-                completion.result().map(|result| convert::json("result", result)).transpose()?;
-            values.extend(values![completion.message().map(str::to_owned), result]);
-            statements.complete
+    }
+}
+
+/// How an attempt treats records whose locks other sessions hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Locked {
+    /// Passes by them.
+    Pass,
+    /// Waits for the first of them, with no lock of its own, and passes by the others.
+    Wait,
+    /// Passes by them for the last time.
+    GiveUp,
+}
+
+impl<D: Dialect> SqlStore<D> {
+    pub(crate) async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
+        let group = Group { id, updates: vec![(0, update)] };
+        let outcomes = self.update_batch(&[group], Instant::now()).await;
+        let outcome = outcomes.into_iter().next().map(|(_, outcome)| outcome);
+        outcome.unwrap_or_else(|| Err(unfinished()))
+    }
+
+    pub(crate) async fn update_many(
+        &self,
+        updates: &[(ProgressId, ProgressUpdate)],
+    ) -> Vec<Result<Progress, ProgressError>> {
+        let begun = Instant::now();
+        let mut groups: BTreeMap<ProgressId, Vec<_>> = BTreeMap::new();
+        for (place, (id, update)) in updates.iter().enumerate() {
+            groups.entry(*id).or_default().push((place, update));
         }
-        Transition::Fail(error) => {
-            values.extend(values![error.clone()]);
-            statements.fail
+        let mut groups: Vec<_> =
+            groups.into_iter().map(|(id, updates)| Group { id, updates }).collect();
+        let sizes = &self.shared.batch_size;
+        let turn = sizes.turn.load(Ordering::Relaxed).checked_rem(groups.len()).unwrap_or(0);
+        groups.rotate_left(turn);
+        let mut outcomes = BTreeMap::new();
+        let mut left = &*groups;
+        while !left.is_empty() && begun.elapsed() < self.deadlines.write {
+            let (batch, rest) = left.split_at(sizes.get().min(left.len()));
+            outcomes.extend(self.update_batch(batch, begun).await);
+            left = rest;
         }
-        Transition::Cancel => statements.cancel,
-        Transition::RequestCancel => {
-            return Ok((statements.request_cancel, values![id.to_string()]));
+        sizes.turn.store(turn + groups.len() - left.len(), Ordering::Relaxed);
+        let places = 0..updates.len();
+        places.map(|place| outcomes.remove(&place).unwrap_or_else(|| Err(unfinished()))).collect()
+    }
+
+    /// Updates all records of a batch, and reports those that stay locked as unavailable. The call
+    /// to which it belongs began at this time.
+    async fn update_batch(&self, batch: &[Group<'_>], begun: Instant) -> Outcomes {
+        let mut outcomes = Outcomes::new();
+        let mut left: Vec<&Group<'_>> = batch.iter().collect();
+        let mut locked = Locked::Pass;
+        let mut error = None;
+        while !left.is_empty() {
+            let work = UpdateTogether {
+                groups: &left,
+                waits: locked == Locked::Wait,
+                log_limit: self.log_limit,
+            };
+            let deadline = self.deadlines.write.saturating_sub(begun.elapsed());
+            match self.call_within(work, deadline).await {
+                Ok((done, still_locked)) => {
+                    outcomes.extend(done);
+                    self.shared.batch_size.fitted(left.len());
+                    left.retain(|group| still_locked.contains(&group.id));
+                    if locked == Locked::GiveUp {
+                        break;
+                    }
+                    locked = Locked::Wait;
+                }
+                Err(timeout) if is_lock_timeout(&timeout) && locked == Locked::Wait => {
+                    locked = Locked::GiveUp;
+                }
+                Err(failure) => {
+                    if is_elapsed(&failure) && locked == Locked::Pass {
+                        self.shared.batch_size.did_not_fit(left.len());
+                    }
+                    error = Some(failure);
+                    break;
+                }
+            }
         }
-    };
-    Ok((statement, values))
-}
-
-/// The seven parameters that all changes begin with.
-fn with_delta(id: ProgressId, delta: &Delta) -> Vec<Value> {
-    let (set, added) = match delta.total() {
-        TotalChange::Keep => (None, None),
-        TotalChange::Set(total) => (Some(convert::count(total)), None),
-        TotalChange::Add(more) => (None, Some(convert::count(more))),
-    };
-    values![
-        id.to_string(),
-        convert::count(delta.succeeded()),
-        convert::count(delta.failed()),
-        set,
-        added,
-        delta.message().map(str::to_owned),
-        convert::count(delta.entry_count()),
-    ]
-}
-
-/// What belongs to a change beside it.
-async fn finish<D: Dialect>(
-    transaction: &mut D::Connection,
-    mut progress: Progress,
-    update: &ProgressUpdate,
-    log_limit: u32,
-) -> Result<Progress, ProgressError> {
-    let is_at_work = matches!(update.transition(), Transition::Start | Transition::Advance);
-    if is_at_work && !update.is_heartbeat() && progress.is_due_to_complete() {
-        let completed =
-            D::change(transaction, D::STATEMENTS.auto_complete, values![progress.id.to_string()])
-                .await;
-        let completed = completed
-            .map_err(classify)?
-            .ok_or_else(|| ProgressError::store("a job ended while its record was locked"))?;
-        progress = row::progress::<D>(&completed)?;
+        let places: Vec<_> =
+            left.iter().flat_map(|group| &group.updates).map(|(place, _)| *place).collect();
+        let error = error.unwrap_or_else(|| {
+            ProgressError::unavailable("the record is locked by another session")
+        });
+        outcomes
+            .extend(places.iter().copied().zip(for_each(error, places.len()).into_iter().map(Err)));
+        outcomes
     }
-    append::<D>(transaction, &progress, update.delta(), log_limit).await?;
-    Ok(progress)
 }
 
-/// Says why the guard let nothing through; `None` when it would now. Without a lock the record may have changed since.
-async fn explain<D: Dialect>(
-    transaction: &mut D::Connection,
-    id: ProgressId,
-    update: &ProgressUpdate,
-) -> Result<Option<Progress>, ProgressError> {
-    let progress = read::<D>(transaction, id).await?;
-    if !update.transition().accepted_in(progress.status) {
-        return Err(ProgressError::Refused { id, status: progress.status });
-    }
-    let asks_again = *update.transition() == Transition::RequestCancel && progress.cancel_requested;
-    Ok(asks_again.then_some(progress))
+fn is_lock_timeout(error: &ProgressError) -> bool {
+    kind_of(error) == Some(Kind::Locked)
 }
 
-async fn append<D: Dialect>(
-    transaction: &mut D::Connection,
-    progress: &Progress,
-    delta: &Delta,
-    log_limit: u32,
-) -> Result<(), ProgressError> {
-    // Those that would be trimmed at once are not even written.
-    let surplus = delta.entries().len().saturating_sub(log_limit as usize);
-    let newest = &delta.entries()[surplus..];
-    if newest.is_empty() {
-        return Ok(());
-    }
-    let id = progress.id.to_string();
-    let first = (progress.last_entry + 1).saturating_sub(newest.len() as u64);
-    // A change that brings entries is one that viewers see: its time is theirs.
-    let at = progress.updated_at.timestamp_millis();
-    let appended = values![id.clone(), convert::count(first), at, convert::entries(newest)];
-    D::execute(transaction, D::STATEMENTS.append, appended).await.map_err(classify)?;
-    // As long as fewer were ever counted, none is too many.
-    if progress.last_entry > u64::from(log_limit) {
-        let kept = values![id, i64::from(log_limit)];
-        D::execute(transaction, D::STATEMENTS.trim, kept).await.map_err(classify)?;
-    }
-    Ok(())
+fn is_elapsed(error: &ProgressError) -> bool {
+    let ProgressError::Unavailable(source) = error else { return false };
+    source.is::<tokio::time::error::Elapsed>()
 }
 
-pub(crate) async fn read<D: Dialect>(
-    connection: &mut D::Connection,
-    id: ProgressId,
-) -> Result<Progress, ProgressError> {
-    let found =
-        D::fetch(connection, D::STATEMENTS.get, values![id.to_string()]).await.map_err(classify)?;
-    row::progress::<D>(found.first().ok_or(ProgressError::NotFound(id))?)
+fn unfinished() -> ProgressError {
+    ProgressError::unavailable("there was no time left for this update")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_shrink_until_they_fit_and_grow_again() {
+        let size = BatchSize::default();
+        let mut seen = Vec::new();
+        for _ in 0..9 {
+            size.did_not_fit(size.get());
+            seen.push(size.get());
+        }
+        assert_eq!(seen, [64, 32, 16, 8, 4, 2, 1, 1, 1]);
+        size.fitted(1);
+        size.fitted(1);
+        assert_eq!(size.get(), 2, "a batch that was not full says nothing about larger ones");
+        (0..9).for_each(|_| size.fitted(size.get()));
+        assert_eq!(size.get(), BatchSize::MOST);
+        size.did_not_fit(20);
+        assert_eq!(size.get(), 10);
+    }
 }

@@ -1,27 +1,33 @@
-//! What MySQL's and MariaDB's error numbers say (<https://dev.mysql.com/doc/mysql-errors/8.0/en/>). Their SQLSTATE is mostly
-//! HY000, "general error", so the numbers have to do.
+//! Error numbers of MySQL (<https://dev.mysql.com/doc/mysql-errors/8.0/en/>) and MariaDB. Their
+//! SQLSTATE is mostly HY000, "general error", so the numbers have to do.
 
-/// Whether the same call may succeed later.
-pub(crate) fn is_passing(number: u16) -> bool {
-    const DISK_AND_MEMORY: [u16; 7] = [3, 1021, 1026, 1028, 1037, 1041, 1114];
-    const CONNECTIONS: [u16; 10] = [1040, 1042, 1043, 1053, 1079, 1158, 1159, 1160, 1161, 1927];
-    // Of the user, who may have too many at a time or in an hour.
-    const QUOTAS: [u16; 2] = [1203, 1226];
-    const LOCKS: [u16; 3] = [1205, 1213, 3572];
-    // Interrupted by an operator, or by a limit of the server's own.
-    const INTERRUPTED: [u16; 4] = [1317, 1028, 3024, 1969];
-    let passing = [&DISK_AND_MEMORY[..], &CONNECTIONS, &QUOTAS, &LOCKS, &INTERRUPTED];
-    is_read_only(number) || passing.iter().any(|numbers| numbers.contains(&number))
-}
+use crate::error::Kind;
 
-/// Whether the server takes no writes, or not yet: it may become the primary.
-pub(crate) fn is_read_only(number: u16) -> bool {
-    matches!(number, 1290 | 1792 | 1836)
-}
-
-/// Whether the transaction lost against another one: a deadlock.
-pub(crate) fn is_conflict(number: u16) -> bool {
-    number == 1213
+pub(crate) fn kind(number: u16) -> Kind {
+    match number {
+        // Deadlock; the table was altered; a member of a group decided otherwise.
+        1213 | 1412 | 3101 => Kind::Conflict,
+        1205 | 3572 => Kind::Locked,
+        // The server takes no writes, or not yet: it may become the primary.
+        1290 | 1792 | 1836 => Kind::ReadOnly,
+        // Access denied.
+        1045 | 1698 => Kind::Login,
+        1146 => Kind::NoTables,
+        // Connections that have ended: shutdown, aborted, killed, idle, lost on the way.
+        1053 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 3169 | 4031
+        // Statements and transactions that the connection knows otherwise: unknown (1243), to be
+        // prepared anew (1615), in progress (1568).
+        | 1243 | 1568 | 1615 => Kind::Connection,
+        // Disk and memory.
+        3 | 1021 | 1026 | 1028 | 1037 | 1041 | 1114
+        // Too many connections, or bad ones, also of one user in an hour; too many transactions.
+        | 1040 | 1042 | 1043 | 1079 | 1129 | 1203 | 1226 | 1637
+        // Interrupted by an operator, or by a limit of the server's own.
+        | 1317 | 1969 | 3024
+        // A member of a cluster is not ready.
+        | 1047 | 3168 => Kind::Transient,
+        _ => Kind::Permanent,
+    }
 }
 
 #[cfg(test)]
@@ -29,15 +35,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_and_what_does_not() {
-        for number in [1040, 1053, 1205, 1213, 1290, 1317, 1114] {
-            assert!(is_passing(number), "{number}");
+    fn numbers_are_sorted() {
+        for (kind_of, numbers) in [
+            (Kind::Transient, &[1040, 1114, 1317, 1047, 3168][..]),
+            (Kind::Connection, &[1053, 1927, 4031, 3169, 1184, 2013, 1243, 1568]),
+            (Kind::Conflict, &[1213, 3101]),
+            (Kind::Locked, &[1205]),
+            (Kind::ReadOnly, &[1290, 1792]),
+            (Kind::Login, &[1045]),
+            (Kind::NoTables, &[1146]),
+            // No such column, no such database, duplicate key, syntax.
+            (Kind::Permanent, &[1054, 1049, 1046, 1062, 1064, 0]),
+        ] {
+            for number in numbers {
+                assert_eq!(kind(*number), kind_of, "{number}");
+            }
         }
-        // No such table, column, database; duplicate key; access denied; syntax.
-        for number in [1146, 1054, 1049, 1046, 1062, 1045, 1064, 0] {
-            assert!(!is_passing(number), "{number}");
-        }
-        assert!(is_read_only(1290) && !is_read_only(1205));
-        assert!(is_conflict(1213) && !is_conflict(1205));
     }
 }

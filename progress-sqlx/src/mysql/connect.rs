@@ -4,88 +4,117 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use progress_core::ProgressError;
-use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlPool};
 
-use super::{MySqlStore, statements};
-use crate::dialect::Dialect as _;
-use crate::error::classify;
-use crate::health::{Origin, Pools};
+use super::{MySqlStore, Setup, statements};
+use crate::connect::{beside, first_connection, pool_options};
+use crate::dialect::Dialect;
+use crate::health::{Pools, Source};
 use crate::migrate;
-use crate::store::Body;
+use crate::row;
+use crate::store::{Session, SqlStore, Work};
 
-/// Each does thousands of updates per second; more would mostly wait for each other in the server.
-const CONNECTIONS: u32 = 10;
-/// How long a call waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Less than the server waits for our next statement (`wait_timeout` of the statements), more than
+/// the interval between heartbeats (5 s).
+const IDLE: Duration = Duration::from_secs(6);
 
-/// Less than the server waits for our next word.
-const IDLE: Duration = Duration::from_secs(4);
+/// A migration waits 30 s for others, and then changes tables.
+const MIGRATION: Duration = Duration::from_secs(60);
 
 impl MySqlStore {
-    /// Opens a database by its address, such as `mysql://user:password@host/database`, and [migrates](Self::migrate) it. An
-    /// encrypted connection needs one of sqlx's features whose names begin with `tls-`, which the application turns on; so
-    /// does a password on MySQL 8 without encryption, with the feature `mysql-rsa`.
+    /// Opens a database by its address, such as `mysql://user:password@host/database`, and
+    /// [migrates](Self::migrate) it. An encrypted connection needs one of sqlx's features whose
+    /// names begin with `tls-`, which the application turns on; so does a password on MySQL 8
+    /// without encryption, with the feature `mysql-rsa`.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ProgressError::Invalid) when the address cannot be understood; otherwise as
-    /// [`migrate`](Self::migrate).
+    /// [`Setup`](ProgressError::Setup) when the address is malformed or the login is refused;
+    /// [`Unavailable`](ProgressError::Unavailable), at once, when the server cannot be reached;
+    /// otherwise as [`migrate`](Self::migrate).
     pub async fn connect(url: &str) -> Result<Self, ProgressError> {
         let options = address(url)?;
-        let pool = MySqlPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(PATIENCE)
-            .idle_timeout(IDLE)
-            .after_connect(|connection, _| {
-                Box::pin(async move { MySql::script(connection, statements::SHORT_SILENCE).await })
-            });
-        let pool = pool.connect_with(options).await.map_err(classify)?;
-        let store = Self { body: Body::on(Pools::new(pool.clone(), pool, Origin::Server)) };
+        let shown = format!("{}:{}", options.get_host(), options.get_port());
+        let pool = pool_options().idle_timeout(IDLE).after_connect(|connection, _| {
+            Box::pin(async move { MySql::script(connection, statements::SESSION).await })
+        });
+        let source = Source::new(pool, options.clone());
+        let setup = Setup { by_application: false };
+        let store = Self { store: SqlStore::new(Pools::of_server(source), setup) };
+        store.store.at_home(first_connection::<MySqlConnection>(options, shown)).await?;
         store.migrate().await?;
         Ok(store)
     }
 
-    /// Makes the tables, or brings those of an earlier version up to date. Any number of processes may do so at once, beside
-    /// the application's own migrations, before or after them. One that is interrupted is taken up by the next.
+    /// Uses the database of the application's pool. The store opens connections of its own, at most
+    /// 4, with the pool's options and hooks; [migrate](Self::migrate) it before its first use. It
+    /// is closed when the pool is, and takes over a password that the pool is
+    /// [told](sqlx::Pool::set_connect_options). Its connections have to speak utf8mb4, as sqlx's do
+    /// by default.
+    #[must_use]
+    pub fn new(pool: MySqlPool) -> Self {
+        let store = beside(pool, Setup { by_application: true }, |options| {
+            let idle = options.get_idle_timeout().map_or(IDLE, |theirs| theirs.min(IDLE));
+            options.idle_timeout(idle)
+        });
+        Self { store }
+    }
+
+    /// Makes the tables, or brings those of an earlier version up to date. Any number of processes
+    /// may do so at once, beside the application's own migrations, before or after them. One that
+    /// is interrupted is taken up by the next.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](ProgressError::Unavailable) when the database cannot be reached, or somebody else migrates for longer
-    /// than 30 s; [`Store`](ProgressError::Store) when its tables are newer than this program, or in the way.
+    /// [`Unavailable`](ProgressError::Unavailable) when the database cannot be reached, or another
+    /// session migrates for longer than 30 s; [`Setup`](ProgressError::Setup) when the tables need
+    /// a newer program, or are not utf8mb4; [`Store`](ProgressError::Store) when other tables are
+    /// in the way.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
-        let mut connection = self.body.pools.writer().acquire().await.map_err(classify)?;
-        // The lock is the connection's: closed, it cannot keep it, whatever happens below.
-        connection.close_on_drop();
-        let locked = MySql::fetch(&mut connection, statements::LOCK_SCHEMA, Vec::new())
-            .await
-            .map_err(classify)?;
-        let locked = locked
-            .first()
-            .map(|row| MySql::integer(row, "locked"))
-            .transpose()
-            .map_err(classify)?;
-        if locked.flatten() != Some(1) {
-            return Err(ProgressError::unavailable(
-                "somebody else has been migrating the tables for 30 s",
-            ));
-        }
-        let steps = migrate::run::<MySql>(&mut connection).await.map_err(classify)?;
-        migrate::report(steps);
-        Ok(())
+        let store = self.store.clone();
+        self.store.at_home(async move { store.call_within(Migrate, MIGRATION).await }).await
     }
+}
+
+struct Migrate;
+
+impl Work<MySql> for Migrate {
+    const WRITES: bool = false;
+    type Output = ();
+
+    async fn run(&self, session: &mut Session<'_, MySql>) -> Result<(), ProgressError> {
+        let locked = session.fetch(statements::LOCK_SCHEMA, Vec::new()).await?;
+        let locked = locked.first().map(row::integers::<1, MySql>).transpose()?;
+        if locked != Some([Some(1)]) {
+            let text = "another session has been migrating the tables for 30 s";
+            return Err(ProgressError::unavailable(text));
+        }
+        let outcome = migrate_locked(session).await;
+        // After an error as well: the connection goes back to the pool.
+        session.fetch(statements::UNLOCK_SCHEMA, Vec::new()).await?;
+        outcome
+    }
+}
+
+async fn migrate_locked(session: &mut Session<'_, MySql>) -> Result<(), ProgressError> {
+    migrate::run(session).await?;
+    if session.fetch(statements::CHARACTER_SETS, Vec::new()).await?.is_empty() {
+        return Ok(());
+    }
+    Err(ProgressError::setup(
+        "the progress tables cannot hold every text: convert them to CHARACTER SET utf8mb4 COLLATE \
+         utf8mb4_bin",
+    ))
 }
 
 /// The texts of its errors repeat nothing of the address, which may hold a password.
 fn address(url: &str) -> Result<MySqlConnectOptions, ProgressError> {
-    let malformed = || {
-        ProgressError::invalid(
-            "a MySQL address reads mysql://user:password@host:port/database, with special characters in per cent",
-        )
-    };
+    const MALFORMED: &str = "a MySQL address reads mysql://user:password@host:port/database, \
+         with special characters in per cent";
     if !["mysql://", "mariadb://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(malformed());
+        return Err(ProgressError::setup(MALFORMED));
     }
-    MySqlConnectOptions::from_str(url).map_err(|_| malformed())
+    MySqlConnectOptions::from_str(url).map_err(|_| ProgressError::setup(MALFORMED))
 }
 
 #[cfg(test)]
@@ -100,7 +129,7 @@ mod tests {
             "postgres://canary@host/canary",
             "mysql://canary:canary@host:canary/canary",
         ] {
-            let Err(error @ ProgressError::Invalid(_)) = address(url).map(|_| ()) else {
+            let Err(error @ ProgressError::Setup(_)) = address(url).map(|_| ()) else {
                 panic!("{url} was taken for an address");
             };
             assert!(!error.to_string().contains("canary"), "{error}");

@@ -1,61 +1,193 @@
-//! What MySQL is told in its own words, which MySQL from 8.0 and MariaDB from 10.6 on understand.
+//! The statements of MySQL from 8.0 and of MariaDB from 10.6 on.
+//!
+//! The clock is `utc_timestamp(3)`: one value for a whole statement, whatever the time zone of the
+//! session. Rows come as `json_table(…) AS given`, which is joined: MariaDB 10 reads a whole table
+//! for an `IN` with a subquery. `STRAIGHT_JOIN` and `FORCE INDEX` keep locking statements to the
+//! records that they name; by another index, or by a scan, they would lock others as well.
 
-use crate::statements::{Statements, statements};
+use crate::statements::{Statements, columns};
 
-pub(super) const STATEMENTS: Statements = statements! {
-    // One value for a whole statement, in UTC whatever the time zone of the session.
-    now: "timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000",
-    flag: "",
-    least: "least",
-    greatest: "greatest",
-    returns: no,
-    locking: " FOR UPDATE SKIP LOCKED",
-    lost: by_its_clock,
-    given: ("SELECT value FROM json_table(", ", '$[*]' COLUMNS (value VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given"),
-    // Joined, because MariaDB 10 reads the whole table for an IN with a subquery, except in SELECT.
-    among: (
-        " JOIN json_table($1, '$[*]' COLUMNS (value VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given ON id = given.value",
-        ""
+/// The columns of a record, and the clock.
+macro_rules! select {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 AS observed_at"
+        )
+    };
+}
+
+pub(super) const STATEMENTS: Statements = Statements {
+    // Sets what it relies on, whatever the defaults of the server and of the session. READ
+    // COMMITTED: a statement sees what others committed before it, and no session waits for rows
+    // that are not there. innodb_lock_wait_timeout: in whole seconds; an honest competitor is done
+    // within milliseconds. wait_timeout: the server rolls back a transaction from which it hears
+    // nothing for so long. Longer than a heartbeat interval (5 s), shorter than a lease (45 s).
+    begin: "SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES', sql_safe_updates = 0, \
+         innodb_lock_wait_timeout = 1, wait_timeout = 8; \
+         SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE",
+    begin_read: "START TRANSACTION READ ONLY",
+    clock: "SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000",
+    create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
+         completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
+         started_at, updated_at, finished_at, succeeded, failed, cancel_requested, workers, pace, \
+         last_entry) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0)",
+    get: concat!(select!(), " FROM progress_records WHERE id = ?"),
+    get_many: concat!(
+        select!(),
+        " FROM json_table(?, '$[*]' COLUMNS \
+         (given_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given \
+         STRAIGHT_JOIN progress_records FORCE INDEX (PRIMARY) ON id = given_id"
     ),
-    // In two parts, because the index is not used for a comparison of pairs.
-    place: "created_at <= $1 AND (created_at < $1 OR id < $2)",
-    // The comparison of text, which uses the index, forgives spaces at the end; their number does not.
-    same_task_type: "(task_type = $4 AND char_length(task_type) = char_length($4))",
-    same_owner: "owner = $6 AND char_length(owner) = char_length($6)",
-    taken: "",
-    // Two that came by another index would each lock what the other needs.
-    by_id: " FORCE INDEX (PRIMARY)",
-    // A statement sees what others committed before it, and nobody waits for rows that are not there.
-    begin: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION",
-    stamp: "UPDATE progress_writers SET seq = $3 WHERE progress_id = $1 AND writer = $2 AND seq < $3",
+    lock: concat!(select!(), " FROM progress_records WHERE id = ? FOR UPDATE SKIP LOCKED"),
+    lock_many: concat!(
+        select!(),
+        " FROM json_table(?, '$[*]' COLUMNS \
+         (given_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given \
+         STRAIGHT_JOIN progress_records FORCE INDEX (PRIMARY) ON id = given_id \
+         FOR UPDATE SKIP LOCKED"
+    ),
+    wait: "SELECT id FROM progress_records WHERE id = ? FOR UPDATE",
+    existing: "SELECT id FROM json_table(?, '$[*]' COLUMNS \
+         (given_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given \
+         STRAIGHT_JOIN progress_records FORCE INDEX (PRIMARY) ON id = given_id",
+    stamps: "SELECT writers.progress_id, writers.writer, writers.seq \
+         FROM json_table(?, '$[*]' COLUMNS \
+         (progress_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.progress_id', \
+         writer VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.writer')) AS given \
+         STRAIGHT_JOIN progress_writers AS writers FORCE INDEX (PRIMARY) \
+         ON writers.progress_id = given.progress_id AND writers.writer = given.writer",
+    save: "UPDATE progress_records FORCE INDEX (PRIMARY) SET status = ?, total = ?, succeeded = ?, \
+         failed = ?, message = ?, error = ?, completion_message = ?, result = ?, \
+         cancel_requested = ?, workers = ?, pace = ?, last_entry = ?, version = ?, started_at = ?, \
+         updated_at = ?, heartbeat_at = ?, finished_at = ?, writer = ?, seq = ? WHERE id = ?",
+    save_many: "UPDATE json_table(?, '$[*]' COLUMNS (\
+         id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.id', \
+         status VARCHAR(16) CHARACTER SET utf8mb4 PATH '$.status', \
+         total BIGINT PATH '$.total', \
+         succeeded BIGINT PATH '$.succeeded', \
+         failed BIGINT PATH '$.failed', \
+         message TEXT CHARACTER SET utf8mb4 PATH '$.message', \
+         error TEXT CHARACTER SET utf8mb4 PATH '$.error', \
+         completion_message TEXT CHARACTER SET utf8mb4 PATH '$.completion_message', \
+         result TEXT CHARACTER SET utf8mb4 PATH '$.result', \
+         cancel_requested BIGINT PATH '$.cancel_requested', \
+         workers BIGINT PATH '$.workers', \
+         pace BIGINT PATH '$.pace', \
+         last_entry BIGINT PATH '$.last_entry', \
+         version BIGINT PATH '$.version', \
+         started_at BIGINT PATH '$.started_at', \
+         updated_at BIGINT PATH '$.updated_at', \
+         heartbeat_at BIGINT PATH '$.heartbeat_at', \
+         finished_at BIGINT PATH '$.finished_at', \
+         writer VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.writer', \
+         seq BIGINT PATH '$.seq')) AS given \
+         STRAIGHT_JOIN progress_records AS records FORCE INDEX (PRIMARY) ON records.id = given.id \
+         SET records.status = given.status, records.total = given.total, \
+         records.succeeded = given.succeeded, records.failed = given.failed, \
+         records.message = given.message, records.error = given.error, \
+         records.completion_message = given.completion_message, records.result = given.result, \
+         records.cancel_requested = given.cancel_requested, records.workers = given.workers, \
+         records.pace = given.pace, records.last_entry = given.last_entry, \
+         records.version = given.version, records.started_at = given.started_at, \
+         records.updated_at = given.updated_at, records.heartbeat_at = given.heartbeat_at, \
+         records.finished_at = given.finished_at, records.writer = given.writer, \
+         records.seq = given.seq",
+    save_stamps: "INSERT INTO progress_writers (progress_id, writer, seq) \
+         SELECT given.progress_id, given.writer, given.seq FROM json_table(?, '$[*]' COLUMNS \
+         (progress_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.progress_id', \
+         writer VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.writer', \
+         seq BIGINT PATH '$.seq')) AS given \
+         ON DUPLICATE KEY UPDATE progress_writers.seq = greatest(progress_writers.seq, given.seq)",
     append: "REPLACE INTO progress_entries (progress_id, seq, at, level, item, message) \
-        SELECT $1, $2 + given.number - 1, $3, given.level, given.item, given.message \
-        FROM json_table($4, '$[*]' COLUMNS (number FOR ORDINALITY, level VARCHAR(16) CHARACTER SET utf8mb4 PATH '$[0]', \
-        item TEXT CHARACTER SET utf8mb4 PATH '$[1]', message TEXT CHARACTER SET utf8mb4 PATH '$[2]')) AS given",
+         SELECT given.progress_id, given.seq, given.at, given.level, given.item, given.message \
+         FROM json_table(?, '$[*]' COLUMNS \
+         (progress_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.progress_id', \
+         seq BIGINT PATH '$.seq', at BIGINT PATH '$.at', \
+         level VARCHAR(16) CHARACTER SET utf8mb4 PATH '$.level', \
+         item TEXT CHARACTER SET utf8mb4 PATH '$.item', \
+         message TEXT CHARACTER SET utf8mb4 PATH '$.message')) AS given",
     // A table that is changed is not read by the same statement, except through a copy.
-    trim: "DELETE FROM progress_entries WHERE progress_id = $1 AND seq <= (SELECT seq FROM \
-        (SELECT seq FROM progress_entries WHERE progress_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) AS newest)",
-    delete_records: "DELETE progress_records FROM progress_records \
-        JOIN json_table($1, '$[*]' COLUMNS (value VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given ON id = given.value",
-    delete_entries: "DELETE progress_entries FROM progress_entries \
-        JOIN json_table($1, '$[*]' COLUMNS (value VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given ON progress_id = given.value",
-    delete_writers: "DELETE progress_writers FROM progress_writers \
-        JOIN json_table($1, '$[*]' COLUMNS (value VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given ON progress_id = given.value",
+    trim: "DELETE entries FROM \
+         (SELECT given.id, (SELECT seq FROM progress_entries WHERE progress_id = given.id \
+         ORDER BY seq DESC LIMIT 1 OFFSET ?) AS seq FROM json_table(?, '$[*]' COLUMNS \
+         (id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given LIMIT 1000) AS surplus \
+         STRAIGHT_JOIN progress_entries AS entries \
+         ON entries.progress_id = surplus.id AND entries.seq <= surplus.seq",
+    entries: "SELECT records.last_entry, \
+         (SELECT count(*) FROM (SELECT 1 FROM progress_entries WHERE progress_id = ? LIMIT ?) \
+         AS kept), entries.seq, entries.at, entries.level, entries.item, entries.message \
+         FROM progress_records AS records LEFT JOIN \
+         (SELECT * FROM (SELECT * FROM progress_entries WHERE progress_id = ? AND seq > ? \
+         ORDER BY seq DESC LIMIT ?) AS newest ORDER BY seq LIMIT ?) AS entries ON true \
+         WHERE records.id = ? ORDER BY entries.seq",
+    // The place in two parts, because no index is used for a comparison of pairs. A comparison of
+    // text uses the index and forgives spaces at the end; their number does not.
+    list: concat!(
+        select!(),
+        " FROM progress_records WHERE created_at <= ? AND (created_at < ? OR id < ?) \
+         AND json_contains(?, json_quote(status)) \
+         AND (? IS NULL OR (task_type = ? AND char_length(task_type) = char_length(?))) \
+         ORDER BY created_at DESC, id DESC LIMIT ?"
+    ),
+    list_active: concat!(
+        select!(),
+        " FROM progress_records WHERE created_at <= ? AND (created_at < ? OR id < ?) \
+         AND status IN ('pending', 'running') AND json_contains(?, json_quote(status)) \
+         AND (? IS NULL OR (task_type = ? AND char_length(task_type) = char_length(?))) \
+         ORDER BY created_at DESC, id DESC LIMIT ?"
+    ),
+    list_owned: concat!(
+        select!(),
+        " FROM progress_records WHERE owner = ? AND char_length(owner) = char_length(?) \
+         AND created_at <= ? AND (created_at < ? OR id < ?) \
+         AND json_contains(?, json_quote(status)) \
+         AND (? IS NULL OR (task_type = ? AND char_length(task_type) = char_length(?))) \
+         ORDER BY created_at DESC, id DESC LIMIT ?"
+    ),
+    list_active_owned: concat!(
+        select!(),
+        " FROM progress_records WHERE owner = ? AND char_length(owner) = char_length(?) \
+         AND created_at <= ? AND (created_at < ? OR id < ?) \
+         AND status IN ('pending', 'running') AND json_contains(?, json_quote(status)) \
+         AND (? IS NULL OR (task_type = ? AND char_length(task_type) = char_length(?))) \
+         ORDER BY created_at DESC, id DESC LIMIT ?"
+    ),
+    heartbeats: "SELECT id, heartbeat_at, lease FROM progress_records WHERE status = 'running'",
+    old: "SELECT id FROM progress_records WHERE finished_at < \
+         timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 - ? \
+         ORDER BY finished_at, id LIMIT ? FOR UPDATE SKIP LOCKED",
+    delete: [
+        "DELETE records FROM json_table(?, '$[*]' COLUMNS \
+         (id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given STRAIGHT_JOIN \
+         progress_records AS records FORCE INDEX (PRIMARY) ON records.id = given.id",
+        "DELETE entries FROM json_table(?, '$[*]' COLUMNS \
+         (id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given STRAIGHT_JOIN \
+         progress_entries AS entries FORCE INDEX (PRIMARY) ON entries.progress_id = given.id",
+        "DELETE writers FROM json_table(?, '$[*]' COLUMNS \
+         (id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given STRAIGHT_JOIN \
+         progress_writers AS writers FORCE INDEX (PRIMARY) ON writers.progress_id = given.id",
+    ],
     has_schema: "SELECT table_name FROM information_schema.tables \
-        WHERE table_schema = database() AND table_name = 'progress_schema'",
+         WHERE table_schema = database() AND table_name = 'progress_schema'",
+    schema_version: "SELECT max(version), max(serves) FROM progress_schema",
     migrations: &[include_str!("schema/1.sql")],
 };
 
-/// The first number of a writer. One that has a number already is an error, which says just that.
-pub(super) const FIRST_STAMP: &str =
-    "INSERT INTO progress_writers (progress_id, writer, seq) VALUES ($1, $2, $3)";
+/// What a read outside of a transaction relies on.
+pub(super) const SESSION: &str = "SET SESSION autocommit = 1, wait_timeout = 8; \
+     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
-/// One migration at a time in a database. The name is the server's, so it holds the database's; at most 64 characters are
-/// taken. The lock ends with its connection.
+/// Lets one session migrate at a time in a database. The name is the server's, so it holds the
+/// database's; at most 64 characters are taken. The lock ends with its connection.
 pub(super) const LOCK_SCHEMA: &str =
     "SELECT get_lock(concat('progress.', sha1(database())), 30) AS locked";
 
-/// How long the server keeps a connection from which it hears nothing, and the locks of its transaction. The next statement of
-/// a transaction follows within milliseconds, or the network has dropped the connection. Locks are waited for less long, so that of many that wait for a dropped one none
-/// becomes the next.
-pub(super) const SHORT_SILENCE: &str = "SET SESSION wait_timeout = 6, innodb_lock_wait_timeout = 4";
+pub(super) const UNLOCK_SCHEMA: &str = "SELECT release_lock(concat('progress.', sha1(database())))";
+
+/// The tables that cannot hold every text.
+pub(super) const CHARACTER_SETS: &str = "SELECT table_name FROM information_schema.tables \
+     WHERE table_schema = database() AND table_name IN ('progress_records', 'progress_entries') \
+     AND table_collation NOT LIKE 'utf8mb4%'";

@@ -1,25 +1,37 @@
-//! What PostgreSQL's error codes say (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+//! Error codes of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 
-/// Whether the same call may succeed later.
-pub(crate) fn is_passing(code: &str) -> bool {
-    // Connections, transactions undone, resources, operators, the system below.
-    const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
-    // A lock that others held too long, a session that the server closed because it was idle.
-    const CODES: [&str; 3] = ["55P03", "25P03", "57P05"];
-    // A server that takes no writes may do so later: it may become the primary.
-    is_read_only(code)
-        || CODES.contains(&code)
-        || CLASSES.iter().any(|class| code.starts_with(class))
-}
+use crate::error::Kind;
 
-/// Whether the transaction could only read: read_only_sql_transaction.
-pub(crate) fn is_read_only(code: &str) -> bool {
-    code == "25006"
-}
-
-/// Whether the transaction lost against another one and is undone: serialization_failure, deadlock_detected.
-pub(crate) fn is_conflict(code: &str) -> bool {
-    matches!(code, "40001" | "40P01")
+/// Sorts a code, with the name of the server's routine that reports it.
+pub(crate) fn kind(code: &str, routine: Option<&str>) -> Kind {
+    match code {
+        // serialization_failure, deadlock_detected. 40003 says that nobody knows whether it
+        // happened.
+        "40001" | "40P01" => Kind::Conflict,
+        // lock_not_available
+        "55P03" => Kind::Locked,
+        // read_only_sql_transaction: the server may become the primary.
+        "25006" => Kind::ReadOnly,
+        // invalid_authorization_specification, invalid_password
+        "28000" | "28P01" => Kind::Login,
+        // undefined_table
+        "42P01" => Kind::NoTables,
+        // feature_not_supported, when a table was altered after a statement on it was prepared.
+        "0A000" if routine == Some("RevalidateCachedQuery") => Kind::Connection,
+        // Prepared statements: unknown (26000), existing (42P05). Transactions: none (25P01),
+        // failed (25P02), ended by a time-out (25P03, 25P04). Sessions: ended (57P01, 57P02,
+        // 57P05).
+        "26000" | "42P05" | "25P01" | "25P02" | "25P03" | "25P04" | "57P01" | "57P02" | "57P05" => {
+            Kind::Connection
+        }
+        // Connections.
+        _ if code.starts_with("08") => Kind::Connection,
+        // Transactions undone, resources, operators, the system below.
+        _ if ["40", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+            Kind::Transient
+        }
+        _ => Kind::Permanent,
+    }
 }
 
 #[cfg(test)]
@@ -27,20 +39,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_and_what_does_not() {
-        for code in [
-            "08006", "40P01", "53300", "53100", "57P01", "57P03", "57014", "25006", "55P03",
-            "58030",
+    fn codes_are_sorted() {
+        for (kind_of, codes) in [
+            (Kind::Transient, &["40003", "53300", "53100", "57014", "57P03", "58030"][..]),
+            (
+                Kind::Connection,
+                &["08006", "08P01", "26000", "42P05", "25P02", "25P03", "25P04", "57P01", "57P05"],
+            ),
+            (Kind::Conflict, &["40001", "40P01"]),
+            (Kind::Locked, &["55P03"]),
+            (Kind::ReadOnly, &["25006"]),
+            (Kind::Login, &["28P01", "28000"]),
+            (Kind::NoTables, &["42P01"]),
+            (Kind::Permanent, &["42703", "23505", "3D000", "22P02", "XX000", "0A000", ""]),
         ] {
-            assert!(is_passing(code), "{code}");
+            for code in codes {
+                assert_eq!(kind(code, None), kind_of, "{code}");
+            }
         }
-        for code in ["42P01", "42703", "23505", "28P01", "3D000", "22P02", "25P02", "XX000", ""] {
-            assert!(!is_passing(code), "{code}");
-        }
-        assert!(is_read_only("25006") && !is_read_only("25P02"));
-        assert!(
-            is_conflict("40001") && !is_conflict("40003"),
-            "40003: nobody knows whether it happened"
-        );
+        assert_eq!(kind("0A000", Some("RevalidateCachedQuery")), Kind::Connection);
     }
 }

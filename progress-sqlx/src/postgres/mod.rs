@@ -5,56 +5,65 @@ mod statements;
 use std::time::Duration;
 
 use progress_core::ProgressError;
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow, Postgres};
+use sqlx::postgres::{PgConnection, PgRow, Postgres};
 
-use crate::dialect::{Dialect, Turn, bind, returning_driver};
-use crate::error::classify;
-use crate::facade::store;
+use crate::dialect::{Deadlines, Dialect, driver};
+use crate::impl_store::impl_progress_store;
 use crate::statements::Statements;
-use crate::store::{Body, Deadlines};
+use crate::store::SqlStore;
 
 /// Progress records in PostgreSQL, version 12 or later (tested on 15).
 ///
-/// [`connect`](Self::connect) opens a pool of its own; [`new`](Self::new) shares the application's. Clones are the same
-/// store.
+/// [`connect`](Self::connect) takes an address, [`new`](Self::new) a pool of the application's.
+/// Clones are the same store.
 ///
-/// A call takes at most 1 s to read and 5 s to write ([`with_deadlines`](Self::with_deadlines)). A pool made by `connect`
-/// that yields nothing but time-outs for 10 s is replaced: what a network has dropped in silence never comes back by itself. So
-/// is one that is told that it may only read, at most once a second: another connection may find the primary.
+/// A store runs its calls on a thread of its own with connections of its own, at most 10 (4 beside
+/// a pool). So any number of runtimes may use it, none of which has to be free or to outlive a
+/// call. The thread ends with the last clone.
+///
+/// A call takes at most 1 s to read and 5 s to write ([`with_deadlines`](Self::with_deadlines)).
+/// Connections are replaced when they yield nothing but time-outs for 10 s, when they can only
+/// read, and when one of them is broken.
 ///
 /// # Limits
 ///
-/// - **A restart of the server** ends its connections: calls that were under way are told
-///   [`Unavailable`](ProgressError::Unavailable), and the next ones get new connections.
-/// - **`synchronous_commit = off`** on the server may lose the last commits when it crashes, acknowledged or not. What this
-///   store promises is what the server promises.
-/// - **The server's clock is everybody's**, so those of the processes do not matter. Should it be set forward by more than a
-///   janitor's lease, a sweep before a worker's next heartbeat takes that worker for lost.
-/// - **A connection pooler** between must keep to sessions: prepared statements are used.
+/// - **A restart of the server** ends its connections. A call that was under way is repeated once,
+///   unless it was committing: then it fails as [`Unavailable`](ProgressError::Unavailable).
+/// - **`synchronous_commit = off`** on the server may lose the last commits when it crashes,
+///   acknowledged or not. A store promises what its server promises.
+/// - **A pooler in between**, such as PgBouncer, works in session mode as a server does. In
+///   transaction mode add `?statement-cache-capacity=0` to the address: statements are then
+///   prepared for each call, and reads take place in transactions. Nothing is set for a session,
+///   only for a transaction.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
-    body: Body<Postgres>,
+    store: SqlStore<Postgres>,
 }
 
-store!(PostgresStore(PgPool));
+impl_progress_store!(PostgresStore);
 
-bind!(Postgres, PgArguments);
+/// What stands between the store and its server.
+#[derive(Debug)]
+pub(crate) struct Pooling {
+    /// Whether a pooler may give each transaction another session.
+    by_transaction: bool,
+}
 
 impl Dialect for Postgres {
     const STATEMENTS: &'static Statements = &statements::STATEMENTS;
-    /// Four round trips for each: a tenth of a second on a near server, half a second on a far one.
-    const BATCH: u32 = 100;
     const DEADLINES: Deadlines =
         Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
-    const NEEDS_ITS_RUNTIME: bool = true;
-    type Shared = ();
-    type Guard = ();
+    const NEEDS_RUNTIME: bool = true;
+    type Own = Pooling;
+    type WriteGuard = ();
 
-    async fn begin(body: &Body<Self>) -> Result<Turn<Self>, ProgressError> {
-        let transaction =
-            body.pools.writer().begin_with(Self::STATEMENTS.begin).await.map_err(classify)?;
-        Ok(Turn { transaction, guard: () })
+    async fn write_lock(_: &SqlStore<Self>) -> Result<(), ProgressError> {
+        Ok(())
     }
 
-    returning_driver!(PgConnection, PgRow);
+    fn keeps_statements(store: &SqlStore<Self>) -> bool {
+        !store.shared.own.by_transaction
+    }
+
+    driver!(PgConnection, PgRow);
 }

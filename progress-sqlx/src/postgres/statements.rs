@@ -1,43 +1,136 @@
-//! What PostgreSQL is told in its own words, which versions from 12 on understand.
+//! The statements of PostgreSQL, for versions from 12 on.
+//!
+//! The clock is `statement_timestamp()`: one value for a whole statement, and a new one for the
+//! next statement of a transaction.
 
-use crate::statements::{Statements, statements};
+use crate::statements::{Statements, columns};
 
-pub(super) const STATEMENTS: Statements = statements! {
-    // One value for a whole statement, and a new one for the next statement of a transaction.
-    now: "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
-    // The driver reads no other integers than those of 64 bits.
-    flag: "::bigint",
-    least: "least",
-    greatest: "greatest",
-    returns: yes,
-    locking: " FOR UPDATE SKIP LOCKED",
-    lost: by_its_clock,
-    given: ("SELECT json_array_elements_text(", "::json)"),
-    among: ("", " WHERE id IN (SELECT json_array_elements_text($1::json))"),
-    place: "(created_at, id) < ($1, $2)",
-    same_task_type: "task_type = $4",
-    same_owner: "owner = $6",
-    taken: " ON CONFLICT (id) DO NOTHING",
-    by_id: "",
-    // A statement that waited for a record sees what became of it. Other levels would refuse it instead.
-    begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
-    stamp: "INSERT INTO progress_writers (progress_id, writer, seq) VALUES ($1, $2, $3) \
-        ON CONFLICT (progress_id, writer) DO UPDATE SET seq = excluded.seq WHERE excluded.seq > progress_writers.seq",
+/// The columns of a record, and the clock.
+macro_rules! select {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS observed_at \
+             FROM progress_records"
+        )
+    };
+}
+
+pub(super) const STATEMENTS: Statements = Statements {
+    // Sets what it relies on, whatever the defaults of the server, the database and the role, and
+    // for this transaction alone, because a pooler may give the session to another client
+    // afterwards. READ COMMITTED: other levels refuse a statement that waited for a record.
+    // lock_timeout: an honest competitor is done within milliseconds.
+    // idle_in_transaction_session_timeout: our next statement follows within milliseconds, or the
+    // network has dropped the connection. Other sessions need not wait for its locks.
+    begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '500ms'; \
+         SET LOCAL statement_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'",
+    begin_read: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+    clock: "SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
+    create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
+         completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
+         started_at, updated_at, finished_at, succeeded, failed, cancel_requested, workers, pace, \
+         last_entry) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+         0, 0, 0, 0, 0, 0)",
+    get: concat!(select!(), " WHERE id = $1"),
+    get_many: concat!(select!(), " WHERE id IN (SELECT json_array_elements_text($1::json))"),
+    lock: concat!(select!(), " WHERE id = $1 FOR UPDATE SKIP LOCKED"),
+    lock_many: concat!(
+        select!(),
+        " WHERE id IN (SELECT json_array_elements_text($1::json)) FOR UPDATE SKIP LOCKED"
+    ),
+    wait: "SELECT id FROM progress_records WHERE id = $1 FOR UPDATE",
+    existing: "SELECT id FROM progress_records \
+         WHERE id IN (SELECT json_array_elements_text($1::json))",
+    stamps: "SELECT progress_id, writer, seq FROM progress_writers WHERE (progress_id, writer) IN \
+         (SELECT given.progress_id, given.writer \
+         FROM json_to_recordset($1::json) AS given (progress_id text, writer text))",
+    save: "UPDATE progress_records SET status = $1, total = $2, succeeded = $3, failed = $4, \
+         message = $5, error = $6, completion_message = $7, result = $8, cancel_requested = $9, \
+         workers = $10, pace = $11, last_entry = $12, version = $13, started_at = $14, \
+         updated_at = $15, heartbeat_at = $16, finished_at = $17, writer = $18, seq = $19 \
+         WHERE id = $20",
+    save_many: "UPDATE progress_records AS records SET status = given.status, \
+         total = given.total, succeeded = given.succeeded, failed = given.failed, \
+         message = given.message, error = given.error, \
+         completion_message = given.completion_message, result = given.result, \
+         cancel_requested = given.cancel_requested, workers = given.workers, pace = given.pace, \
+         last_entry = given.last_entry, version = given.version, started_at = given.started_at, \
+         updated_at = given.updated_at, heartbeat_at = given.heartbeat_at, \
+         finished_at = given.finished_at, writer = given.writer, seq = given.seq \
+         FROM json_to_recordset($1::json) AS given (id text, status text, total bigint, \
+         succeeded bigint, failed bigint, message text, error text, completion_message text, \
+         result text, cancel_requested bigint, workers bigint, pace bigint, last_entry bigint, \
+         version bigint, started_at bigint, updated_at bigint, heartbeat_at bigint, \
+         finished_at bigint, writer text, seq bigint) WHERE records.id = given.id",
+    save_stamps: "INSERT INTO progress_writers (progress_id, writer, seq) \
+         SELECT progress_id, writer, seq \
+         FROM json_to_recordset($1::json) AS given (progress_id text, writer text, seq bigint) \
+         ON CONFLICT (progress_id, writer) DO UPDATE SET seq = excluded.seq \
+         WHERE excluded.seq > progress_writers.seq",
     append: "INSERT INTO progress_entries (progress_id, seq, at, level, item, message) \
-        SELECT $1, $2 + number - 1, $3, value ->> 0, value ->> 1, value ->> 2 \
-        FROM json_array_elements($4::json) WITH ORDINALITY AS given (value, number) \
-        ON CONFLICT (progress_id, seq) DO UPDATE \
-        SET at = excluded.at, level = excluded.level, item = excluded.item, message = excluded.message",
-    trim: "DELETE FROM progress_entries WHERE progress_id = $1 AND seq <= \
-        (SELECT seq FROM progress_entries WHERE progress_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2)",
-    delete_records: "DELETE FROM progress_records WHERE id IN (SELECT json_array_elements_text($1::json))",
-    delete_entries: "DELETE FROM progress_entries WHERE progress_id IN (SELECT json_array_elements_text($1::json))",
-    delete_writers: "DELETE FROM progress_writers WHERE progress_id IN (SELECT json_array_elements_text($1::json))",
-    has_schema: "SELECT found::text FROM to_regclass('progress_schema') AS found WHERE found IS NOT NULL",
+         SELECT progress_id, seq, at, level, item, message FROM json_to_recordset($1::json) \
+         AS given (progress_id text, seq bigint, at bigint, level text, item text, message text) \
+         ON CONFLICT (progress_id, seq) DO UPDATE SET at = excluded.at, level = excluded.level, \
+         item = excluded.item, message = excluded.message",
+    trim: "DELETE FROM progress_entries AS entries USING \
+         (SELECT given.id, (SELECT seq FROM progress_entries WHERE progress_id = given.id \
+         ORDER BY seq DESC LIMIT 1 OFFSET $1) AS seq \
+         FROM json_array_elements_text($2::json) AS given (id)) AS surplus \
+         WHERE entries.progress_id = surplus.id AND entries.seq <= surplus.seq",
+    entries: "SELECT records.last_entry, \
+         (SELECT count(*) FROM (SELECT 1 FROM progress_entries WHERE progress_id = $1 LIMIT $4) \
+         AS kept), entries.seq, entries.at, entries.level, entries.item, entries.message \
+         FROM progress_records AS records LEFT JOIN \
+         (SELECT * FROM (SELECT * FROM progress_entries WHERE progress_id = $1 AND seq > $2 \
+         ORDER BY seq DESC LIMIT $4) AS newest ORDER BY seq LIMIT $3) AS entries ON true \
+         WHERE records.id = $1 ORDER BY entries.seq",
+    list: concat!(
+        select!(),
+        " WHERE (created_at, id) < ($1, $2) \
+         AND status IN (SELECT json_array_elements_text($3::json)) \
+         AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
+    ),
+    list_active: concat!(
+        select!(),
+        " WHERE (created_at, id) < ($1, $2) AND status IN ('pending', 'running') \
+         AND status IN (SELECT json_array_elements_text($3::json)) \
+         AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
+    ),
+    list_owned: concat!(
+        select!(),
+        " WHERE (created_at, id) < ($1, $2) AND owner = $6 \
+         AND status IN (SELECT json_array_elements_text($3::json)) \
+         AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
+    ),
+    list_active_owned: concat!(
+        select!(),
+        " WHERE (created_at, id) < ($1, $2) AND owner = $6 AND status IN ('pending', 'running') \
+         AND status IN (SELECT json_array_elements_text($3::json)) \
+         AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
+    ),
+    heartbeats: "SELECT id, heartbeat_at, lease FROM progress_records WHERE status = 'running'",
+    old: "SELECT id FROM progress_records \
+         WHERE finished_at < floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 \
+         ORDER BY finished_at, id LIMIT $2 FOR UPDATE SKIP LOCKED",
+    delete: [
+        "DELETE FROM progress_records WHERE id IN (SELECT json_array_elements_text($1::json))",
+        "DELETE FROM progress_entries \
+         WHERE progress_id IN (SELECT json_array_elements_text($1::json))",
+        "DELETE FROM progress_writers \
+         WHERE progress_id IN (SELECT json_array_elements_text($1::json))",
+    ],
+    has_schema: "SELECT found::text FROM to_regclass('progress_schema') AS found \
+         WHERE found IS NOT NULL",
+    schema_version: "SELECT max(version), max(serves) FROM progress_schema",
     migrations: &[include_str!("schema/1.sql")],
 };
 
-/// One migration at a time in a database; the number is ours by chance ("progress" in ASCII). Released with the
-/// transaction, whatever becomes of it.
-pub(super) const LOCK_SCHEMA: &str =
-    "SET LOCAL lock_timeout = '30s'; SELECT pg_advisory_xact_lock(8103510784205681523)";
+/// Lets one session migrate at a time in a database; the number is ours by chance ("progress" in
+/// ASCII). Released with the transaction, whatever becomes of it.
+pub(super) const LOCK_SCHEMA: &str = "SET LOCAL lock_timeout = '30s'; \
+     SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(8103510784205681523)";
+
+pub(super) const ENCODING: &str = "SELECT current_setting('server_encoding')";

@@ -1,11 +1,26 @@
-//! Primary result codes of SQLite (<https://sqlite.org/rescode.html>).
+//! Result codes of SQLite (<https://sqlite.org/rescode.html>).
 
 use sqlx::error::DatabaseError;
 
-// Those that pass. CORRUPT and NOTADB, say, do not.
+use crate::error::Kind;
+
+pub(crate) fn kind(code: &str, message: &str) -> Kind {
+    // CORRUPT and NOTADB, say, do not pass.
+    match primary(code) {
+        Some(ERROR) if message.starts_with("no such table: progress_") => Kind::NoTables,
+        Some(READONLY) => Kind::ReadOnly,
+        Some(BUSY | LOCKED | NOMEM | INTERRUPT | IOERR | FULL | CANTOPEN | PROTOCOL) => {
+            Kind::Transient
+        }
+        _ => Kind::Permanent,
+    }
+}
+
+const ERROR: i32 = 1;
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const NOMEM: i32 = 7;
+/// The connection was made when the file could not be written, and stays like that.
 const READONLY: i32 = 8;
 const INTERRUPT: i32 = 9;
 const IOERR: i32 = 10;
@@ -13,20 +28,8 @@ const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
 const PROTOCOL: i32 = 15;
 
-pub(crate) fn is_passing(code: &str) -> bool {
-    matches!(
-        primary(code),
-        Some(BUSY | LOCKED | NOMEM | READONLY | INTERRUPT | IOERR | FULL | CANTOPEN | PROTOCOL)
-    )
-}
-
-/// Whether the connection can only read: it was made when the file could not be written, and stays like that.
-pub(crate) fn is_read_only(code: &str) -> bool {
-    primary(code) == Some(READONLY)
-}
-
-/// Whether another connection is in the way right now. PROTOCOL is what is left after a hundred attempts to read a
-/// write-ahead log that others are setting up.
+/// Whether another connection is in the way right now. PROTOCOL is what is left after a hundred
+/// attempts to read a write-ahead log that others are setting up.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
@@ -45,19 +48,16 @@ mod tests {
 
     #[test]
     fn extended_codes_are_sorted_by_their_low_byte() {
-        for (code, passes) in [
-            ("5", true),
-            ("517", true),
-            ("13", true),
-            ("1032", true),
-            ("1", false),
-            ("11", false),
-            ("26", false),
-            ("1555", false),
-            ("x", false),
-        ] {
-            assert_eq!(is_passing(code), passes, "{code}");
+        for code in ["5", "517", "13", "9", "10", "14"] {
+            assert_eq!(kind(code, ""), Kind::Transient, "{code}");
         }
-        assert!(is_read_only("8") && is_read_only("1032") && !is_read_only("778"));
+        for code in ["8", "1032"] {
+            assert_eq!(kind(code, ""), Kind::ReadOnly, "{code}");
+        }
+        for code in ["1", "11", "26", "1555", "x"] {
+            assert_eq!(kind(code, "no such column"), Kind::Permanent, "{code}");
+        }
+        assert_eq!(kind("1", "no such table: progress_records"), Kind::NoTables);
+        assert_eq!(kind("1", "no such table: invoices"), Kind::Permanent);
     }
 }

@@ -1,44 +1,129 @@
-//! What SQLite is told in its own words, which versions from 3.38 on understand (STRICT tables need 3.37, JSON is built in
-//! from 3.38).
+//! The statements of SQLite, for versions from 3.38 on: STRICT tables need 3.37, and JSON is built
+//! in from 3.38 on.
+//!
+//! The clock is `julianday('now')`. SQLite keeps "now" in whole milliseconds and gives the same one
+//! to a whole step of a statement; a Julian day as a double is exact to 0.02 ms, so rounding gives
+//! that millisecond back. `unixepoch('subsec')` would be shorter, and needs 3.42.
 
-use crate::statements::{Statements, statements};
+use crate::statements::{Statements, columns};
 
-/// The database's clock, in whole milliseconds. SQLite keeps "now" in whole milliseconds and gives the same one to a whole
-/// step of a statement; a Julian day as a double is exact to 0.02 ms, so rounding gives that millisecond back.
-/// `unixepoch('subsec')` would be shorter, and needs 3.42.
-#[cfg(test)]
-const NOW: &str = "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)";
+/// The columns of a record, and the clock.
+macro_rules! select {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS observed_at \
+             FROM progress_records"
+        )
+    };
+}
 
-pub(super) const STATEMENTS: Statements = statements! {
-    now: "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)",
-    flag: "",
-    least: "min",
-    greatest: "max",
-    returns: yes,
-    // The one writer has locked everything.
-    locking: "",
-    // "now" is the time of the process that asks.
-    lost: by_observation,
-    given: ("SELECT value FROM json_each(", ")"),
-    among: ("", " WHERE id IN (SELECT value FROM json_each($1))"),
-    place: "(created_at, id) < ($1, $2)",
-    same_task_type: "task_type = $4",
-    same_owner: "owner = $6",
-    taken: " ON CONFLICT (id) DO NOTHING",
-    by_id: "",
-    // Takes the write lock at once: a transaction that reads first and writes later is refused by SQLite, without waiting,
-    // when somebody else wrote in between.
+pub(super) const STATEMENTS: Statements = Statements {
+    // Takes the write lock at once. A transaction that reads first and writes later is refused,
+    // without waiting, when another connection wrote in between.
     begin: "BEGIN IMMEDIATE",
-    stamp: "INSERT INTO progress_writers (progress_id, writer, seq) VALUES ($1, $2, $3) \
-        ON CONFLICT (progress_id, writer) DO UPDATE SET seq = excluded.seq WHERE excluded.seq > progress_writers.seq",
-    append: "INSERT OR REPLACE INTO progress_entries (progress_id, seq, at, level, item, message) \
-        SELECT $1, $2 + key, $3, value ->> 0, value ->> 1, value ->> 2 FROM json_each($4)",
-    trim: "DELETE FROM progress_entries WHERE progress_id = $1 AND seq <= \
-        (SELECT seq FROM progress_entries WHERE progress_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2)",
-    delete_records: "DELETE FROM progress_records WHERE id IN (SELECT value FROM json_each($1))",
-    delete_entries: "DELETE FROM progress_entries WHERE progress_id IN (SELECT value FROM json_each($1))",
-    delete_writers: "DELETE FROM progress_writers WHERE progress_id IN (SELECT value FROM json_each($1))",
+    begin_read: "BEGIN DEFERRED",
+    clock: "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)",
+    create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
+         completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
+         started_at, updated_at, finished_at, succeeded, failed, cancel_requested, workers, pace, \
+         last_entry) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+         0, 0, 0, 0, 0, 0)",
+    get: concat!(select!(), " WHERE id = $1"),
+    get_many: concat!(select!(), " WHERE id IN (SELECT value FROM json_each($1))"),
+    // The one writer has locked everything.
+    lock: concat!(select!(), " WHERE id = $1"),
+    lock_many: concat!(select!(), " WHERE id IN (SELECT value FROM json_each($1))"),
+    wait: "SELECT id FROM progress_records WHERE id = $1",
+    existing: "SELECT id FROM progress_records WHERE id IN (SELECT value FROM json_each($1))",
+    stamps: "SELECT progress_id, writer, seq FROM progress_writers WHERE (progress_id, writer) IN \
+         (SELECT value ->> 'progress_id', value ->> 'writer' FROM json_each($1))",
+    save: "UPDATE progress_records SET status = $1, total = $2, succeeded = $3, failed = $4, \
+         message = $5, error = $6, completion_message = $7, result = $8, cancel_requested = $9, \
+         workers = $10, pace = $11, last_entry = $12, version = $13, started_at = $14, \
+         updated_at = $15, heartbeat_at = $16, finished_at = $17, writer = $18, seq = $19 \
+         WHERE id = $20",
+    // Materialized, because each mention of json_each's value would write the row as text anew.
+    save_many: "WITH given (row) AS MATERIALIZED (SELECT value FROM json_each($1)) \
+         UPDATE progress_records SET \
+         status = given.row ->> 'status', \
+         total = given.row ->> 'total', \
+         succeeded = given.row ->> 'succeeded', \
+         failed = given.row ->> 'failed', \
+         message = given.row ->> 'message', \
+         error = given.row ->> 'error', \
+         completion_message = given.row ->> 'completion_message', \
+         result = given.row ->> 'result', \
+         cancel_requested = given.row ->> 'cancel_requested', \
+         workers = given.row ->> 'workers', \
+         pace = given.row ->> 'pace', \
+         last_entry = given.row ->> 'last_entry', \
+         version = given.row ->> 'version', \
+         started_at = given.row ->> 'started_at', \
+         updated_at = given.row ->> 'updated_at', \
+         heartbeat_at = given.row ->> 'heartbeat_at', \
+         finished_at = given.row ->> 'finished_at', \
+         writer = given.row ->> 'writer', \
+         seq = given.row ->> 'seq' \
+         FROM given WHERE progress_records.id = given.row ->> 'id'",
+    save_stamps: "INSERT INTO progress_writers (progress_id, writer, seq) \
+         SELECT value ->> 'progress_id', value ->> 'writer', value ->> 'seq' \
+         FROM json_each($1) WHERE true \
+         ON CONFLICT (progress_id, writer) DO UPDATE SET seq = excluded.seq \
+         WHERE excluded.seq > progress_writers.seq",
+    append: "WITH given (row) AS MATERIALIZED (SELECT value FROM json_each($1)) \
+         INSERT OR REPLACE INTO progress_entries (progress_id, seq, at, level, item, message) \
+         SELECT row ->> 'progress_id', row ->> 'seq', row ->> 'at', row ->> 'level', \
+         row ->> 'item', row ->> 'message' FROM given",
+    trim: "DELETE FROM progress_entries WHERE (progress_id, seq) IN \
+         (SELECT entries.progress_id, entries.seq FROM json_each($2) AS given \
+         CROSS JOIN progress_entries AS entries ON entries.progress_id = given.value \
+         AND entries.seq <= (SELECT seq FROM progress_entries WHERE progress_id = given.value \
+         ORDER BY seq DESC LIMIT 1 OFFSET $1))",
+    entries: "SELECT records.last_entry, \
+         (SELECT count(*) FROM (SELECT 1 FROM progress_entries WHERE progress_id = $1 LIMIT $4)), \
+         entries.seq, entries.at, entries.level, entries.item, entries.message \
+         FROM progress_records AS records LEFT JOIN \
+         (SELECT * FROM (SELECT * FROM progress_entries WHERE progress_id = $1 AND seq > $2 \
+         ORDER BY seq DESC LIMIT $4) ORDER BY seq LIMIT $3) AS entries ON true \
+         WHERE records.id = $1 ORDER BY entries.seq",
+    list: concat!(
+        select!(),
+        " WHERE (created_at, id) < ($1, $2) \
+         AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
+         ORDER BY created_at DESC, id DESC LIMIT $5"
+    ),
+    list_active: concat!(
+        select!(),
+        " WHERE (created_at, id) < ($1, $2) AND status IN ('pending', 'running') \
+         AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
+         ORDER BY created_at DESC, id DESC LIMIT $5"
+    ),
+    list_owned: concat!(
+        select!(),
+        " WHERE (created_at, id) < ($1, $2) AND owner = $6 \
+         AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
+         ORDER BY created_at DESC, id DESC LIMIT $5"
+    ),
+    list_active_owned: concat!(
+        select!(),
+        " WHERE (created_at, id) < ($1, $2) AND owner = $6 AND status IN ('pending', 'running') \
+         AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
+         ORDER BY created_at DESC, id DESC LIMIT $5"
+    ),
+    heartbeats: "SELECT id, heartbeat_at, lease FROM progress_records WHERE status = 'running'",
+    old: "SELECT id FROM progress_records WHERE finished_at < \
+         CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) - $1 \
+         ORDER BY finished_at, id LIMIT $2",
+    delete: [
+        "DELETE FROM progress_records WHERE id IN (SELECT value FROM json_each($1))",
+        "DELETE FROM progress_entries WHERE progress_id IN (SELECT value FROM json_each($1))",
+        "DELETE FROM progress_writers WHERE progress_id IN (SELECT value FROM json_each($1))",
+    ],
     has_schema: "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'progress_schema'",
+    schema_version: "SELECT max(version), max(serves) FROM progress_schema",
     migrations: &[include_str!("schema/1.sql")],
 };
 
@@ -53,10 +138,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_clock_is_exact_to_the_millisecond() {
-        assert!(STATEMENTS.get.contains(NOW), "this is the clock of the statements");
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        // The clock's own arithmetic, over 10,000 moments of a century, each with another millisecond.
-        let clock = NOW.replace("'now'", "moment");
+        // The clock's own arithmetic, over 10,000 moments of a century, each with another
+        // millisecond.
+        let clock = STATEMENTS.clock.strip_prefix("SELECT ").unwrap().replace("'now'", "moment");
+        assert!(STATEMENTS.get.contains(&clock.replace("moment", "'now'")));
         let sql = format!(
             "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 9999), \
              moments (expected, moment) AS (SELECT (n * 315360 + n) * 1000 + n % 1000, \

@@ -1,33 +1,47 @@
--- Times are milliseconds since 1970 (UTC), flags are 0 or 1, ids and JSON are text. A step that was interrupted is run
--- again from its beginning: tables are not part of transactions here.
+-- Times and spans are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
+-- Counts end at 2^53 - 1, the largest integer that a browser reads exactly. A step that was
+-- interrupted is run again from its beginning: tables are not part of transactions here.
 CREATE TABLE IF NOT EXISTS progress_records (
     id VARCHAR(36) NOT NULL PRIMARY KEY,
     owner VARCHAR(200),
     task_type VARCHAR(200) NOT NULL,
-    status VARCHAR(16) NOT NULL,
-    total BIGINT,
-    succeeded BIGINT NOT NULL,
-    failed BIGINT NOT NULL,
+    status VARCHAR(16) NOT NULL
+        CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+    total BIGINT CHECK (total BETWEEN 0 AND 9007199254740991),
+    succeeded BIGINT NOT NULL CHECK (succeeded BETWEEN 0 AND 9007199254740991),
+    failed BIGINT NOT NULL CHECK (failed BETWEEN 0 AND 9007199254740991),
     message TEXT,
     error TEXT,
     title TEXT,
     completion_message TEXT,
     metadata TEXT,
     result TEXT,
-    cancel_requested SMALLINT NOT NULL,
-    auto_complete SMALLINT NOT NULL,
-    last_entry BIGINT NOT NULL,
-    version BIGINT NOT NULL,
+    cancel_requested BIGINT NOT NULL CHECK (cancel_requested IN (0, 1)),
+    auto_complete BIGINT NOT NULL CHECK (auto_complete IN (0, 1)),
+    lease BIGINT NOT NULL CHECK (lease > 0),
+    stall_after BIGINT CHECK (stall_after > 0),
+    workers BIGINT NOT NULL CHECK (workers BETWEEN 0 AND 4294967295),
+    pace BIGINT NOT NULL CHECK (pace BETWEEN 0 AND 9007199254740991),
+    last_entry BIGINT NOT NULL CHECK (last_entry BETWEEN 0 AND 9007199254740991),
+    version BIGINT NOT NULL CHECK (version BETWEEN 1 AND 9007199254740991),
     created_at BIGINT NOT NULL,
     started_at BIGINT,
     updated_at BIGINT NOT NULL,
     heartbeat_at BIGINT,
     finished_at BIGINT,
-    -- Lists: in order.
+    -- The writer whose update came last, and its number less 2^63: all 64 bits of it, in order.
+    writer VARCHAR(36),
+    seq BIGINT,
+    CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled'))),
+    CHECK (status <> 'running' OR (started_at IS NOT NULL AND heartbeat_at IS NOT NULL)),
+    CHECK ((writer IS NULL) = (seq IS NULL)),
+    -- Lists, in order: of all records, of those of a status, of all owners and of one. No index
+    -- holds a column that changes while a job runs.
     INDEX progress_records_by_time (created_at, id),
     INDEX progress_records_by_owner (owner, created_at, id),
-    -- Sweeps: what has ended, and what runs. The heartbeat is not in it: it would move its place four times a second.
-    INDEX progress_records_status (status),
+    INDEX progress_records_by_status (status, created_at, id),
+    INDEX progress_records_by_owner_and_status (owner, status, created_at, id),
+    -- Janitors: what has ended.
     INDEX progress_records_finished (finished_at, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
@@ -41,7 +55,7 @@ CREATE TABLE IF NOT EXISTS progress_entries (
     PRIMARY KEY (progress_id, seq)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- The highest number applied, of each writer, less 2^63: all 64 bits of it, in order.
+-- The highest numbers of writers that another writer of the same record has followed.
 CREATE TABLE IF NOT EXISTS progress_writers (
     progress_id VARCHAR(36) NOT NULL,
     writer VARCHAR(36) NOT NULL,
@@ -49,10 +63,14 @@ CREATE TABLE IF NOT EXISTS progress_writers (
     PRIMARY KEY (progress_id, writer)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Somebody else's table of one of these names is an error here, and not on some later day.
+-- Another program's table of one of these names is an error here, and not on some later day.
 SELECT id, owner, heartbeat_at FROM progress_records LIMIT 0;
 SELECT progress_id, seq, at, level, item, message FROM progress_entries LIMIT 0;
 SELECT progress_id, writer, seq FROM progress_writers LIMIT 0;
 
-CREATE TABLE IF NOT EXISTS progress_schema (version BIGINT NOT NULL PRIMARY KEY) ENGINE = InnoDB;
-INSERT IGNORE INTO progress_schema (version) VALUES (1);
+-- The version of these tables, and the oldest version whose programs they serve.
+CREATE TABLE IF NOT EXISTS progress_schema (
+    version BIGINT NOT NULL PRIMARY KEY,
+    serves BIGINT NOT NULL
+) ENGINE = InnoDB;
+INSERT IGNORE INTO progress_schema (version, serves) VALUES (1, 1);

@@ -1,40 +1,58 @@
--- Times are milliseconds since 1970 (UTC), flags are 0 or 1, ids and JSON are text. COLLATE "C" compares byte by byte,
--- whatever the language of the database.
+-- Times and spans are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
+-- Counts end at 2^53 - 1, the largest integer that a browser reads exactly. COLLATE "C" compares
+-- byte by byte, whatever the language of the database.
 CREATE TABLE progress_records (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     owner TEXT COLLATE "C",
     task_type TEXT COLLATE "C" NOT NULL,
-    status TEXT COLLATE "C" NOT NULL,
-    total BIGINT,
-    succeeded BIGINT NOT NULL,
-    failed BIGINT NOT NULL,
+    status TEXT COLLATE "C" NOT NULL
+        CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+    total BIGINT CHECK (total BETWEEN 0 AND 9007199254740991),
+    succeeded BIGINT NOT NULL CHECK (succeeded BETWEEN 0 AND 9007199254740991),
+    failed BIGINT NOT NULL CHECK (failed BETWEEN 0 AND 9007199254740991),
     message TEXT,
     error TEXT,
     title TEXT,
     completion_message TEXT,
     metadata TEXT,
     result TEXT,
-    cancel_requested SMALLINT NOT NULL,
-    auto_complete SMALLINT NOT NULL,
-    last_entry BIGINT NOT NULL,
-    version BIGINT NOT NULL,
+    cancel_requested BIGINT NOT NULL CHECK (cancel_requested IN (0, 1)),
+    auto_complete BIGINT NOT NULL CHECK (auto_complete IN (0, 1)),
+    lease BIGINT NOT NULL CHECK (lease > 0),
+    stall_after BIGINT CHECK (stall_after > 0),
+    workers BIGINT NOT NULL CHECK (workers BETWEEN 0 AND 4294967295),
+    pace BIGINT NOT NULL CHECK (pace BETWEEN 0 AND 9007199254740991),
+    last_entry BIGINT NOT NULL CHECK (last_entry BETWEEN 0 AND 9007199254740991),
+    version BIGINT NOT NULL CHECK (version BETWEEN 1 AND 9007199254740991),
     created_at BIGINT NOT NULL,
     started_at BIGINT,
     updated_at BIGINT NOT NULL,
     heartbeat_at BIGINT,
-    finished_at BIGINT
+    finished_at BIGINT,
+    -- The writer whose update came last, and its number less 2^63: all 64 bits of it, in order.
+    writer TEXT COLLATE "C",
+    seq BIGINT,
+    CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled'))),
+    CHECK (status <> 'running' OR (started_at IS NOT NULL AND heartbeat_at IS NOT NULL)),
+    CHECK ((writer IS NULL) = (seq IS NULL))
 );
 
--- A record changes four times a second: room for its next version on the same page keeps the indexes that it does not
--- touch out of it.
+-- A record changes four times a second: room for its next version on the same page keeps the
+-- indexes that it does not touch out of it.
 ALTER TABLE progress_records SET (fillfactor = 50);
 
--- Lists: in order. The status is not in it, or no change of a record could do without touching these.
+-- Lists, in order: of all records and of the active ones, of all owners and of one. No index holds
+-- a column that changes while a job runs.
 CREATE INDEX progress_records_by_time ON progress_records (created_at, id);
 CREATE INDEX progress_records_by_owner ON progress_records (owner, created_at, id);
--- Sweeps: only what has ended. What runs is found by its status; its heartbeat would touch the index four times a second.
-CREATE INDEX progress_records_running ON progress_records (status) WHERE status = 'running';
-CREATE INDEX progress_records_finished ON progress_records (finished_at, id) WHERE finished_at IS NOT NULL;
+CREATE INDEX progress_records_active ON progress_records (created_at, id)
+    WHERE status IN ('pending', 'running');
+CREATE INDEX progress_records_active_by_owner ON progress_records (owner, created_at, id)
+    WHERE status IN ('pending', 'running');
+-- Janitors: what runs, and what has ended.
+CREATE INDEX progress_records_running ON progress_records (id) WHERE status = 'running';
+CREATE INDEX progress_records_finished ON progress_records (finished_at, id)
+    WHERE finished_at IS NOT NULL;
 
 CREATE TABLE progress_entries (
     progress_id TEXT COLLATE "C" NOT NULL,
@@ -46,7 +64,7 @@ CREATE TABLE progress_entries (
     PRIMARY KEY (progress_id, seq)
 );
 
--- The highest number applied, of each writer, less 2^63: all 64 bits of it, in order.
+-- The highest numbers of writers that another writer of the same record has followed.
 CREATE TABLE progress_writers (
     progress_id TEXT COLLATE "C" NOT NULL,
     writer TEXT COLLATE "C" NOT NULL,
@@ -54,5 +72,6 @@ CREATE TABLE progress_writers (
     PRIMARY KEY (progress_id, writer)
 );
 
-CREATE TABLE progress_schema (version BIGINT NOT NULL);
-INSERT INTO progress_schema (version) VALUES (1);
+-- The version of these tables, and the oldest version whose programs they serve.
+CREATE TABLE progress_schema (version BIGINT NOT NULL, serves BIGINT NOT NULL);
+INSERT INTO progress_schema (version, serves) VALUES (1, 1);

@@ -1,35 +1,52 @@
--- Times are milliseconds since 1970 (UTC), flags are 0 or 1, ids and JSON are text.
+-- Times and spans are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
+-- Counts end at 2^53 - 1, the largest integer that a browser reads exactly.
 CREATE TABLE progress_records (
     id TEXT NOT NULL PRIMARY KEY,
     owner TEXT,
     task_type TEXT NOT NULL,
-    status TEXT NOT NULL,
-    total INTEGER,
-    succeeded INTEGER NOT NULL,
-    failed INTEGER NOT NULL,
+    status TEXT NOT NULL
+        CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+    total INTEGER CHECK (total BETWEEN 0 AND 9007199254740991),
+    succeeded INTEGER NOT NULL CHECK (succeeded BETWEEN 0 AND 9007199254740991),
+    failed INTEGER NOT NULL CHECK (failed BETWEEN 0 AND 9007199254740991),
     message TEXT,
     error TEXT,
     title TEXT,
     completion_message TEXT,
     metadata TEXT,
     result TEXT,
-    cancel_requested INTEGER NOT NULL,
-    auto_complete INTEGER NOT NULL,
-    last_entry INTEGER NOT NULL,
-    version INTEGER NOT NULL,
+    cancel_requested INTEGER NOT NULL CHECK (cancel_requested IN (0, 1)),
+    auto_complete INTEGER NOT NULL CHECK (auto_complete IN (0, 1)),
+    lease INTEGER NOT NULL CHECK (lease > 0),
+    stall_after INTEGER CHECK (stall_after > 0),
+    workers INTEGER NOT NULL CHECK (workers BETWEEN 0 AND 4294967295),
+    pace INTEGER NOT NULL CHECK (pace BETWEEN 0 AND 9007199254740991),
+    last_entry INTEGER NOT NULL CHECK (last_entry BETWEEN 0 AND 9007199254740991),
+    version INTEGER NOT NULL CHECK (version BETWEEN 1 AND 9007199254740991),
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     updated_at INTEGER NOT NULL,
     heartbeat_at INTEGER,
-    finished_at INTEGER
+    finished_at INTEGER,
+    -- The writer whose update came last, and its number less 2^63: all 64 bits of it, in order.
+    writer TEXT,
+    seq INTEGER,
+    CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled'))),
+    CHECK (status <> 'running' OR (started_at IS NOT NULL AND heartbeat_at IS NOT NULL)),
+    CHECK ((writer IS NULL) = (seq IS NULL))
 ) STRICT;
 
--- Lists: in order, the status decided without touching the record.
-CREATE INDEX progress_records_by_time ON progress_records (created_at, id, status);
-CREATE INDEX progress_records_by_owner ON progress_records (owner, created_at, id, status);
--- Sweeps: only what runs, only what has ended.
-CREATE INDEX progress_records_running ON progress_records (heartbeat_at) WHERE status = 'running';
-CREATE INDEX progress_records_finished ON progress_records (finished_at, id) WHERE finished_at IS NOT NULL;
+-- Lists, in order: of all records and of the active ones, of all owners and of one.
+CREATE INDEX progress_records_by_time ON progress_records (created_at, id);
+CREATE INDEX progress_records_by_owner ON progress_records (owner, created_at, id);
+CREATE INDEX progress_records_active ON progress_records (created_at, id)
+    WHERE status IN ('pending', 'running');
+CREATE INDEX progress_records_active_by_owner ON progress_records (owner, created_at, id)
+    WHERE status IN ('pending', 'running');
+-- Janitors: what runs, and what has ended.
+CREATE INDEX progress_records_running ON progress_records (id) WHERE status = 'running';
+CREATE INDEX progress_records_finished ON progress_records (finished_at, id)
+    WHERE finished_at IS NOT NULL;
 
 CREATE TABLE progress_entries (
     progress_id TEXT NOT NULL,
@@ -41,7 +58,7 @@ CREATE TABLE progress_entries (
     PRIMARY KEY (progress_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- The highest number applied, of each writer, less 2^63: all 64 bits of it, in order.
+-- The highest numbers of writers that another writer of the same record has followed.
 CREATE TABLE progress_writers (
     progress_id TEXT NOT NULL,
     writer TEXT NOT NULL,
@@ -49,5 +66,6 @@ CREATE TABLE progress_writers (
     PRIMARY KEY (progress_id, writer)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE progress_schema (version INTEGER NOT NULL) STRICT;
-INSERT INTO progress_schema (version) VALUES (1);
+-- The version of these tables, and the oldest version whose programs they serve.
+CREATE TABLE progress_schema (version INTEGER NOT NULL, serves INTEGER NOT NULL) STRICT;
+INSERT INTO progress_schema (version, serves) VALUES (1, 1);

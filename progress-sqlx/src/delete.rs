@@ -1,0 +1,95 @@
+//! Deletion. Records go with their entries and stamps, in one transaction.
+
+use std::time::Duration;
+
+use progress_core::{ProgressError, ProgressId};
+
+use crate::dialect::Dialect;
+use crate::store::{Session, SqlStore, Work};
+use crate::value::{to_json, to_millis, values};
+use crate::{row, rows};
+
+/// Records deleted in one transaction. With 1,000 entries each, other writers to SQLite wait for
+/// about a tenth of a second.
+const CHUNK: u32 = 50;
+
+/// One finished record.
+struct Delete(ProgressId);
+
+impl<D: Dialect> Work<D> for Delete {
+    const WRITES: bool = true;
+    type Output = ();
+
+    fn waits(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<(), ProgressError> {
+        let Self(id) = *self;
+        // Read after the lock: what was locked may have changed while this waited.
+        session.fetch(D::STATEMENTS.wait, values![id.to_string()]).await?;
+        let found = session.fetch(D::STATEMENTS.get, values![id.to_string()]).await?;
+        let found = found.first().ok_or(ProgressError::NotFound(id))?;
+        let status = row::progress::<D>(found)?.status;
+        if status.is_active() {
+            return Err(ProgressError::Refused { id, status });
+        }
+        delete(session, rows::ids(std::iter::once(id))?).await
+    }
+}
+
+/// The oldest finished records that no other session uses.
+struct DeleteOld {
+    older_than: Duration,
+    limit: u32,
+}
+
+impl<D: Dialect> Work<D> for DeleteOld {
+    const WRITES: bool = true;
+    type Output = u32;
+
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<u32, ProgressError> {
+        let values = values![to_millis(self.older_than), self.limit];
+        let old = session.fetch(D::STATEMENTS.old, values).await?;
+        // As they stand there: a record with an unreadable id is deleted as well.
+        let ids = old.iter().map(|row| D::text(row, 0)).collect::<Result<Vec<_>, _>>();
+        let ids = ids.map_err(crate::error::classify)?;
+        if !ids.is_empty() {
+            delete(session, to_json(ids)?).await?;
+        }
+        u32::try_from(old.len()).map_err(ProgressError::store)
+    }
+}
+
+async fn delete<D: Dialect>(
+    session: &mut Session<'_, D>,
+    ids: String,
+) -> Result<(), ProgressError> {
+    for statement in D::STATEMENTS.delete {
+        session.fetch(statement, values![ids.as_str()]).await?;
+    }
+    Ok(())
+}
+
+impl<D: Dialect> SqlStore<D> {
+    pub(crate) async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
+        self.call(Delete(id)).await
+    }
+
+    pub(crate) async fn delete_finished(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<u64, ProgressError> {
+        let mut left = limit;
+        while left > 0 {
+            let chunk = left.min(CHUNK);
+            let gone = self.call(DeleteOld { older_than, limit: chunk }).await?;
+            left -= gone.min(left);
+            if gone < chunk {
+                break;
+            }
+        }
+        Ok(u64::from(limit - left))
+    }
+}

@@ -1,0 +1,51 @@
+//! The thread on which the calls of a store run whose connections need their runtime.
+//!
+//! The runtimes of an application come and go: one per worker thread in actix-web, one at shutdown
+//! for the last updates. Any of them may be blocked by the work that is reported. On a thread of
+//! its own a store opens its connections once, and answers while the application is busy.
+
+use std::pin::Pin;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+type LastTask = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How long the connections may take to close. A server closes what it does not hear of by itself.
+const CLOSING: Duration = Duration::from_secs(1);
+
+pub(crate) struct Home {
+    runtime: Handle,
+    stop: oneshot::Sender<LastTask>,
+}
+
+impl Home {
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<LastTask>();
+        // Linux shows the first 15 bytes of a thread's name.
+        thread::Builder::new().name("progress-store".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                if let Ok(last) = stopped.await
+                    && tokio::time::timeout(CLOSING, last).await.is_err()
+                {
+                    tracing::debug!("connections to the progress database did not close in time");
+                }
+            });
+        })?;
+        Ok(Self { runtime: handle, stop })
+    }
+
+    pub(crate) const fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Ends the thread after one last task, without waiting for either.
+    pub(crate) fn stop(self, last: impl Future<Output = ()> + Send + 'static) {
+        // A thread that is gone has nothing to close any more.
+        drop(self.stop.send(Box::pin(last)));
+    }
+}

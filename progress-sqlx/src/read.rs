@@ -1,0 +1,149 @@
+//! Calls that only read, and the creation of records.
+
+use std::collections::HashMap;
+
+use chrono::DateTime;
+use progress_core::{
+    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, Status,
+};
+
+use crate::dialect::{Dialect, ListPage, LogPage};
+use crate::error::classify;
+use crate::store::{Session, SqlStore, Work};
+use crate::value::{Value, to_json, values};
+use crate::{row, rows};
+
+/// A statement that reads.
+struct Read {
+    statement: &'static str,
+    values: Vec<Value>,
+}
+
+impl<D: Dialect> Work<D> for Read {
+    const WRITES: bool = false;
+    type Output = Vec<D::Row>;
+
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<Vec<D::Row>, ProgressError> {
+        session.fetch(self.statement, self.values.clone()).await
+    }
+}
+
+/// A new record.
+struct Create<'a>(&'a NewProgress);
+
+impl<D: Dialect> Work<D> for Create<'_> {
+    const WRITES: bool = true;
+    type Output = Progress;
+
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<Progress, ProgressError> {
+        let clock = session.fetch(D::STATEMENTS.clock, Vec::new()).await?;
+        let clock = clock.first().ok_or_else(|| classify(sqlx::Error::RowNotFound))?;
+        let progress = Progress::new(self.0, row::clock::<D>(clock)?)?;
+        match session.try_fetch(D::STATEMENTS.create, rows::create(&progress)).await {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                Err(ProgressError::AlreadyExists(progress.id))
+            }
+            outcome => outcome.map(|_| progress).map_err(classify),
+        }
+    }
+}
+
+impl<D: Dialect> SqlStore<D> {
+    async fn read(
+        &self,
+        statement: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<D::Row>, ProgressError> {
+        self.call(Read { statement, values }).await
+    }
+
+    pub(crate) async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
+        // What is invalid is refused without a connection.
+        Progress::new(job, DateTime::UNIX_EPOCH)?;
+        self.call(Create(job)).await
+    }
+
+    pub(crate) async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {
+        let found = self.read(D::STATEMENTS.get, values![id.to_string()]).await?;
+        found.first().map(row::progress::<D>).transpose()
+    }
+
+    pub(crate) async fn get_many(
+        &self,
+        ids: &[ProgressId],
+    ) -> Result<Vec<Option<Progress>>, ProgressError> {
+        let values = values![rows::ids(ids.iter().copied())?];
+        let mut found = HashMap::new();
+        for row in &self.read(D::STATEMENTS.get_many, values).await? {
+            let progress = row::progress::<D>(row)?;
+            found.insert(progress.id, progress);
+        }
+        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
+    pub(crate) async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
+        let has_nul = |text: Option<&str>| text.is_some_and(|text| text.contains('\0'));
+        // No record holds it, and PostgreSQL does not even take the question.
+        if query.statuses().is_empty() || has_nul(query.owner()) || has_nul(query.task_type()) {
+            return Ok(ProgressPage::from_one_more(Vec::new(), query.limit()));
+        }
+        // No time is later than the latest integer, so the first page begins there.
+        let (before, before_id) = match query.after() {
+            Some(cursor) => (cursor.created_at().timestamp_millis(), cursor.id().to_string()),
+            None => (i64::MAX, String::new()),
+        };
+        let page = ListPage {
+            before,
+            before_id,
+            owner: query.owner().map(str::to_owned),
+            statuses: to_json(query.statuses())?,
+            task_type: query.task_type().map(str::to_owned),
+            limit: query.limit() + 1,
+        };
+        let is_active = query.statuses().iter().copied().all(Status::is_active);
+        let statement = match (query.owner(), is_active) {
+            (None, false) => D::STATEMENTS.list,
+            (None, true) => D::STATEMENTS.list_active,
+            (Some(_), false) => D::STATEMENTS.list_owned,
+            (Some(_), true) => D::STATEMENTS.list_active_owned,
+        };
+        let values = D::list(page);
+        let found = self.read(statement, values).await?;
+        let items = found.iter().map(row::progress::<D>).collect::<Result<_, _>>()?;
+        Ok(ProgressPage::from_one_more(items, query.limit()))
+    }
+
+    pub(crate) async fn entries(
+        &self,
+        id: ProgressId,
+        after: u64,
+        limit: u32,
+    ) -> Result<EntryPage, ProgressError> {
+        let page = LogPage { id: id.to_string(), after, limit, kept: self.log_limit };
+        let values = D::entries(page);
+        let found = self.read(D::STATEMENTS.entries, values).await?;
+        let (last, kept, _) = row::log::<D>(found.first().ok_or(ProgressError::NotFound(id))?)?;
+        let entries = found.iter().map(|row| row::log::<D>(row).map(|log| log.2));
+        let entries: Vec<_> = entries.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        Ok(EntryPage {
+            next_after: entries.last().map_or(after, |entry| entry.seq),
+            entries,
+            dropped: last.saturating_sub(kept),
+        })
+    }
+
+    pub(crate) async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        let found = self.read(D::STATEMENTS.heartbeats, Vec::new()).await?;
+        let readable = found.iter().filter_map(|row| match row::heartbeat::<D>(row) {
+            Ok(heartbeat) => Some(heartbeat),
+            // One unreadable record must not keep others from being found.
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "a running job's heartbeat is unreadable");
+                None
+            }
+        });
+        Ok(readable.collect())
+    }
+}

@@ -1,0 +1,128 @@
+//! Rows on their way to a database.
+
+use chrono::{DateTime, Utc};
+use progress_core::{Entry, Progress, ProgressError, ProgressId, Stamp};
+use serde::Serialize;
+
+use crate::value::{Value, to_i64, to_ordered, values};
+
+/// Declares [`Change`] with its columns in the order of the parameters of `save`.
+macro_rules! change {
+    ($($column:ident: $type:ty = $value:expr,)+) => {
+        /// What an update can change in a record: a row of `save` and `save_many`.
+        #[derive(Debug, Serialize)]
+        pub(crate) struct Change<'a> {
+            id: ProgressId,
+            $($column: $type,)+
+        }
+
+        impl<'a> Change<'a> {
+            pub(crate) fn new(progress: &'a Progress, stamp: Option<Stamp>) -> Self {
+                Self { id: progress.id, $($column: $value(progress, stamp),)+ }
+            }
+
+            /// The parameters of `save`: the columns, and then the id.
+            pub(crate) fn into_values(self) -> Vec<Value> {
+                values![$(self.$column,)+ self.id.to_string()]
+            }
+        }
+    };
+}
+
+change! {
+    status: &'a str = |of: &'a Progress, _| of.status.as_str(),
+    total: Option<u64> = |of: &Progress, _| of.total,
+    succeeded: u64 = |of: &Progress, _| of.succeeded,
+    failed: u64 = |of: &Progress, _| of.failed,
+    message: Option<&'a str> = |of: &'a Progress, _| of.message.as_deref(),
+    error: Option<&'a str> = |of: &'a Progress, _| of.error.as_deref(),
+    completion_message: Option<&'a str> = |of: &'a Progress, _| of.completion_message.as_deref(),
+    result: Option<String> = |of: &Progress, _| of.result.as_ref().map(ToString::to_string),
+    cancel_requested: u32 = |of: &Progress, _| u32::from(of.cancel_requested),
+    workers: u32 = |of: &Progress, _| of.workers,
+    pace: u64 = |of: &Progress, _| of.pace,
+    last_entry: u64 = |of: &Progress, _| of.last_entry,
+    version: u64 = |of: &Progress, _| of.version,
+    started_at: Option<i64> = |of: &Progress, _| millis(of.started_at),
+    updated_at: i64 = |of: &Progress, _| of.updated_at.timestamp_millis(),
+    heartbeat_at: Option<i64> = |of: &Progress, _| millis(of.heartbeat_at),
+    finished_at: Option<i64> = |of: &Progress, _| millis(of.finished_at),
+    writer: Option<String> = |_, stamp: Option<Stamp>| stamp.map(|by| by.writer.to_string()),
+    seq: Option<i64> = |_, stamp: Option<Stamp>| stamp.map(|by| to_ordered(by.seq)),
+}
+
+/// A new record, as the parameters of `create`.
+pub(crate) fn create(progress: &Progress) -> Vec<Value> {
+    values![
+        progress.id.to_string(),
+        progress.owner.as_deref(),
+        progress.task_type.as_str(),
+        progress.status.as_str(),
+        progress.total,
+        progress.title.as_deref(),
+        progress.completion_message.as_deref(),
+        progress.metadata.as_ref().map(ToString::to_string),
+        progress.auto_complete,
+        crate::value::to_millis(progress.lease),
+        progress.stall_after.map(crate::value::to_millis),
+        progress.version,
+        progress.created_at.timestamp_millis(),
+        millis(progress.started_at),
+        progress.updated_at.timestamp_millis(),
+        millis(progress.finished_at),
+    ]
+}
+
+/// A writer of a record, whose stamp is looked up.
+#[derive(Debug, Serialize)]
+pub(crate) struct Writer {
+    pub(crate) progress_id: ProgressId,
+    pub(crate) writer: String,
+}
+
+/// The stamp of a writer that another one has followed.
+#[derive(Debug, Serialize)]
+pub(crate) struct EarlierStamp {
+    progress_id: ProgressId,
+    writer: String,
+    seq: i64,
+}
+
+impl EarlierStamp {
+    pub(crate) fn new(progress_id: ProgressId, stamp: Stamp) -> Self {
+        Self { progress_id, writer: stamp.writer.to_string(), seq: to_ordered(stamp.seq) }
+    }
+}
+
+/// An entry of a record's log.
+#[derive(Debug, Serialize)]
+pub(crate) struct LogEntry<'a> {
+    progress_id: ProgressId,
+    seq: i64,
+    at: i64,
+    level: &'a str,
+    item: Option<&'a str>,
+    message: &'a str,
+}
+
+impl<'a> LogEntry<'a> {
+    pub(crate) fn new(progress_id: ProgressId, entry: &'a Entry) -> Self {
+        Self {
+            progress_id,
+            seq: to_i64(entry.seq),
+            at: entry.at.timestamp_millis(),
+            level: entry.level.as_str(),
+            item: entry.item.as_deref(),
+            message: &entry.message,
+        }
+    }
+}
+
+fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {
+    time.map(|time| time.timestamp_millis())
+}
+
+/// Ids as JSON.
+pub(crate) fn ids(ids: impl Iterator<Item = ProgressId>) -> Result<String, ProgressError> {
+    crate::value::to_json(ids.collect::<Vec<_>>())
+}

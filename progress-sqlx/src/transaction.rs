@@ -1,0 +1,294 @@
+//! The transaction of a batch: lock, decide, write back.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use progress_core::{Entry, Progress, ProgressError, ProgressId, ProgressUpdate, Stamp};
+
+use crate::dialect::Dialect;
+use crate::error::for_each;
+use crate::row::{self, Stored};
+use crate::rows::{self, Change, EarlierStamp, LogEntry, Writer};
+use crate::store::{Session, Work};
+use crate::update::Group;
+use crate::value::{to_json, values};
+
+/// An outcome for each update, by its place in the call.
+pub(crate) type Outcomes = Vec<(usize, Result<Progress, ProgressError>)>;
+
+pub(crate) struct UpdateTogether<'a> {
+    pub(crate) groups: &'a [&'a Group<'a>],
+    /// Whether to wait for the lock of the first record.
+    pub(crate) waits: bool,
+    pub(crate) log_limit: u32,
+}
+
+impl<D: Dialect> Work<D> for UpdateTogether<'_> {
+    const WRITES: bool = true;
+    /// The outcomes, and the records that were locked.
+    type Output = (Outcomes, HashSet<ProgressId>);
+
+    fn waits(&self) -> bool {
+        self.waits
+    }
+
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<Self::Output, ProgressError> {
+        if let Some(first) = self.groups.first().filter(|_| self.waits) {
+            // Holding no other lock, so two that wait never wait for each other.
+            session.fetch(D::STATEMENTS.wait, values![first.id.to_string()]).await?;
+        }
+        let mut records = self.lock(session).await?;
+        let locked = self.locked(session, &records).await?;
+        self.read_stamps(session, &mut records).await?;
+
+        let mut outcomes = Outcomes::new();
+        for group in self.groups {
+            let places = group.updates.iter().map(|(place, _)| *place);
+            match records.get_mut(&group.id) {
+                Some(Ok(record)) => outcomes.extend(
+                    group.updates.iter().map(|(place, update)| (*place, record.update(update))),
+                ),
+                Some(Err(_)) => {}
+                None if locked.contains(&group.id) => {}
+                None => outcomes
+                    .extend(places.map(|place| (place, Err(ProgressError::NotFound(group.id))))),
+            }
+        }
+        self.write_back(session, &records).await?;
+        for group in self.groups {
+            if let Some(Err(_)) = records.get(&group.id)
+                && let Some(Err(error)) = records.remove(&group.id)
+            {
+                let errors = for_each(error, group.updates.len()).into_iter().map(Err);
+                outcomes.extend(group.updates.iter().map(|(place, _)| *place).zip(errors));
+            }
+        }
+        Ok((outcomes, locked))
+    }
+}
+
+/// The locked records of a batch. One that cannot be read spoils none of the others.
+type Records = HashMap<ProgressId, Result<Locked, ProgressError>>;
+
+impl UpdateTogether<'_> {
+    /// Locks the records that no other session has locked. Nothing waits, so the order does not
+    /// matter.
+    async fn lock<D: Dialect>(
+        &self,
+        session: &mut Session<'_, D>,
+    ) -> Result<Records, ProgressError> {
+        let found = match self.groups {
+            [group] => session.fetch(D::STATEMENTS.lock, values![group.id.to_string()]).await?,
+            groups => {
+                let ids = rows::ids(groups.iter().map(|group| group.id))?;
+                session.fetch(D::STATEMENTS.lock_many, values![ids]).await?
+            }
+        };
+        let read = |found| Ok((row::id::<D>(found)?, row::record::<D>(found).map(Locked::new)));
+        found.iter().map(read).collect()
+    }
+
+    /// Which of the records that were not found exist.
+    async fn locked<D: Dialect>(
+        &self,
+        session: &mut Session<'_, D>,
+        records: &Records,
+    ) -> Result<HashSet<ProgressId>, ProgressError> {
+        let missing: Vec<_> = self
+            .groups
+            .iter()
+            .map(|group| group.id)
+            .filter(|id| !records.contains_key(id))
+            .collect();
+        if missing.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let ids = rows::ids(missing.into_iter())?;
+        let existing = session.fetch(D::STATEMENTS.existing, values![ids]).await?;
+        existing.iter().map(row::id::<D>).collect()
+    }
+
+    /// Reads the stamps of writers that are not the last of their record. A statement of its own
+    /// after the lock: under READ COMMITTED, a locking statement that waited sees the new version
+    /// of the rows that it locks, and the old version of rows joined to them.
+    async fn read_stamps<D: Dialect>(
+        &self,
+        session: &mut Session<'_, D>,
+        records: &mut Records,
+    ) -> Result<(), ProgressError> {
+        let mut writers = Vec::new();
+        for group in self.groups {
+            let Some(Ok(Locked { stamp: Some(last), .. })) = records.get(&group.id) else {
+                continue;
+            };
+            let stamps = group.updates.iter().filter_map(|(_, update)| update.stamp());
+            writers.extend(
+                stamps.filter(|stamp| stamp.writer != last.writer).map(|stamp| Writer {
+                    progress_id: group.id,
+                    writer: stamp.writer.to_string(),
+                }),
+            );
+        }
+        if writers.is_empty() {
+            return Ok(());
+        }
+        for found in &session.fetch(D::STATEMENTS.stamps, values![to_json(writers)?]).await? {
+            let (id, stamp) = row::earlier_stamp::<D>(found)?;
+            if let (Some(Ok(locked)), Some(stamp)) = (records.get_mut(&id), stamp) {
+                locked.record.stamps.insert(stamp.writer, stamp.seq);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_back<D: Dialect>(
+        &self,
+        session: &mut Session<'_, D>,
+        records: &Records,
+    ) -> Result<(), ProgressError> {
+        let changed: Vec<_> = records
+            .values()
+            .filter_map(|record| record.as_ref().ok().filter(|record| record.is_changed))
+            .collect();
+        match &*changed {
+            [] => return Ok(()),
+            [record] => {
+                session.fetch(D::STATEMENTS.save, record.change().into_values()).await?;
+            }
+            records => {
+                let changes = records.iter().map(|record| record.change()).collect::<Vec<_>>();
+                session.fetch(D::STATEMENTS.save_many, values![to_json(changes)?]).await?;
+            }
+        }
+        let stamps: Vec<_> = changed.iter().flat_map(|record| record.earlier_stamps()).collect();
+        if !stamps.is_empty() {
+            session.fetch(D::STATEMENTS.save_stamps, values![to_json(stamps)?]).await?;
+        }
+        let entries: Vec<_> =
+            changed.iter().flat_map(|record| record.log_entries(self.log_limit)).collect();
+        if !entries.is_empty() {
+            session.fetch(D::STATEMENTS.append, values![to_json(entries)?]).await?;
+        }
+        let full = changed.iter().filter(|record| record.is_log_full(self.log_limit));
+        let full: Vec<_> = full.map(|record| record.record.progress.id).collect();
+        if !full.is_empty() {
+            let values = values![self.log_limit, to_json(full)?];
+            session.fetch(D::STATEMENTS.trim, values).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A locked record, and what the updates made of it.
+struct Locked {
+    record: progress_core::Record,
+    /// The last stamp: the one that is kept in the record itself.
+    stamp: Option<Stamp>,
+    /// The stamps of writers that another one has followed.
+    earlier: Vec<Stamp>,
+    entries: BTreeMap<u64, Entry>,
+    last_entry: u64,
+    is_changed: bool,
+}
+
+impl Locked {
+    fn new(Stored { record, stamp }: Stored) -> Self {
+        Self {
+            last_entry: record.progress.last_entry,
+            record,
+            stamp,
+            earlier: Vec::new(),
+            entries: BTreeMap::new(),
+            is_changed: false,
+        }
+    }
+
+    fn update(&mut self, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
+        // The database's clock, when it read the record.
+        let now = self.record.progress.observed_at;
+        let applied = self.record.update(update, now)?;
+        if applied.is_new {
+            self.is_changed = true;
+            self.entries.extend(applied.entries.into_iter().map(|entry| (entry.seq, entry)));
+            if let Some(stamp) = update.stamp()
+                && let Some(before) = self.stamp.replace(stamp)
+                && before.writer != stamp.writer
+            {
+                self.earlier.retain(|earlier| earlier.writer != before.writer);
+                self.earlier.push(before);
+            }
+        }
+        Ok(self.record.progress.clone())
+    }
+
+    fn change(&self) -> Change<'_> {
+        Change::new(&self.record.progress, self.stamp)
+    }
+
+    fn earlier_stamps(&self) -> impl Iterator<Item = EarlierStamp> {
+        self.earlier.iter().map(|stamp| EarlierStamp::new(self.record.progress.id, *stamp))
+    }
+
+    /// The new entries, without those that would be trimmed at once.
+    fn log_entries(&self, log_limit: u32) -> impl Iterator<Item = LogEntry<'_>> {
+        let surplus = self.entries.len().saturating_sub(log_limit as usize);
+        let newest = self.entries.values().skip(surplus);
+        newest.map(|entry| LogEntry::new(self.record.progress.id, entry))
+    }
+
+    /// Whether the log may be a tenth longer than it should be. Trimming walks the whole log, so it
+    /// is done once in as many entries as that. Readers are shown no more than the limit.
+    fn is_log_full(&self, log_limit: u32) -> bool {
+        let tenth = u64::from(log_limit / 10).max(1);
+        let last = self.record.progress.last_entry;
+        !self.entries.is_empty()
+            && last > u64::from(log_limit)
+            && last / tenth != self.last_entry / tenth
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use progress_core::{Delta, NewEntry, NewProgress, Record};
+
+    use super::*;
+
+    fn running() -> Locked {
+        let mut record = Record::new(&NewProgress::new("test"), DateTime::UNIX_EPOCH).unwrap();
+        record.update(&ProgressUpdate::start(), DateTime::UNIX_EPOCH).unwrap();
+        Locked::new(Stored { record, stamp: None })
+    }
+
+    fn log(entries: u64) -> ProgressUpdate {
+        let delta =
+            (0..entries).fold(Delta::new(), |delta, _| delta.with_entry(NewEntry::info("line")));
+        ProgressUpdate::advance(delta)
+    }
+
+    #[test]
+    fn logs_are_trimmed_once_in_a_tenth_of_their_length() {
+        let mut record = running().record;
+        let mut trims = Vec::new();
+        for number in 1..=1_500 {
+            let mut locked = Locked::new(Stored { record, stamp: None });
+            locked.update(&log(1)).unwrap();
+            if locked.is_log_full(1_000) {
+                trims.push(number);
+            }
+            record = locked.record;
+        }
+        assert_eq!(trims, [1_100, 1_200, 1_300, 1_400, 1_500]);
+    }
+
+    #[test]
+    fn the_last_writer_is_kept_apart_from_earlier_ones() {
+        let mut locked = running();
+        for (writer, seq) in [(1, 1), (2, 1), (1, 2), (2, 2), (2, 3), (1, 2)] {
+            let stamp = Stamp { writer: uuid::Uuid::from_u128(writer), seq };
+            locked.update(&log(0).with_stamp(stamp)).unwrap();
+        }
+        let stamp = |writer, seq| Stamp { writer: uuid::Uuid::from_u128(writer), seq };
+        assert_eq!(locked.stamp, Some(stamp(2, 3)));
+        assert_eq!(locked.earlier, [stamp(2, 1), stamp(1, 2)]);
+    }
+}

@@ -1,0 +1,87 @@
+//! Parameters on their way to a database: signed 64-bit integers, and text.
+
+use std::time::Duration;
+
+/// The parameters of a statement, in order.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => {
+        vec![$($crate::value::Value::from($value)),*]
+    };
+}
+pub(crate) use values;
+
+/// A parameter: integers and text are all that is ever bound.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Integer(Option<i64>),
+    Text(Option<String>),
+}
+
+macro_rules! from {
+    ($($type:ty => $variant:ident($make:expr)),* $(,)?) => {
+        $(impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant($make(value))
+            }
+        })*
+    };
+}
+
+from! {
+    i64 => Integer(Some),
+    Option<i64> => Integer(std::convert::identity),
+    u32 => Integer(|number| Some(i64::from(number))),
+    bool => Integer(|flag| Some(i64::from(flag))),
+    u64 => Integer(|number| Some(to_i64(number))),
+    Option<u64> => Integer(|number: Option<u64>| number.map(to_i64)),
+    String => Text(Some),
+    &str => Text(|text: &str| Some(text.to_owned())),
+    Option<String> => Text(std::convert::identity),
+    Option<&str> => Text(|text: Option<&str>| text.map(str::to_owned)),
+}
+
+/// A count as a signed integer. Counts end far below its limit; what does not is only compared.
+pub(crate) fn to_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A span in whole milliseconds. Rounding down is exact, because times are whole milliseconds.
+pub(crate) fn to_millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A stamp's number, all 64 bits of it, as a signed integer of the same order: 0 becomes the
+/// smallest.
+pub(crate) fn to_ordered(seq: u64) -> i64 {
+    (seq ^ (1 << 63)).cast_signed()
+}
+
+/// The inverse of [`to_ordered`].
+pub(crate) fn from_ordered(seq: i64) -> u64 {
+    seq.cast_unsigned() ^ (1 << 63)
+}
+
+/// Several rows as one JSON array, so that one literal statement takes any number of them.
+pub(crate) fn to_json(rows: impl serde::Serialize) -> Result<String, progress_core::ProgressError> {
+    serde_json::to_string(&rows).map_err(progress_core::ProgressError::store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_stamps_keep_their_order() {
+        let numbers = [0, 1, 2, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX - 1, u64::MAX];
+        assert!(numbers.map(to_ordered).is_sorted_by(|left, right| left < right));
+        assert_eq!(numbers.map(|number| from_ordered(to_ordered(number))), numbers);
+        assert_eq!((to_ordered(0), to_ordered(u64::MAX)), (i64::MIN, i64::MAX));
+    }
+
+    #[test]
+    fn nothing_overflows() {
+        assert_eq!(to_millis(Duration::MAX), i64::MAX);
+        assert_eq!(to_millis(Duration::from_micros(1_999)), 1);
+        assert_eq!(to_i64(u64::MAX), i64::MAX);
+    }
+}
