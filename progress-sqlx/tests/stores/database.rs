@@ -31,8 +31,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// An empty database; `None`, said aloud, when there is no server to make it on. Databases on a server stay there: the
-    /// server is as short-lived as the tests.
+    /// An empty database; `None`, said aloud, when there is no server to make it on. Databases on a
+    /// server stay there: the server is as short-lived as the tests.
     pub(crate) async fn new(kind: Kind) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let variable = match kind {
@@ -47,7 +47,8 @@ impl Database {
         };
         let Ok(server) = std::env::var(variable) else {
             let thread = std::thread::current();
-            // Past the capture of the test's output: a test that was left out would be silent about it.
+            // Past the capture of the test's output: a test that was left out would be silent about
+            // it.
             let test = thread.name().unwrap_or("a test");
             let text = format!("NOT RUN: {test}: set {variable}, or use cargo xtask test\n");
             std::io::stderr().write_all(text.as_bytes()).unwrap();
@@ -119,8 +120,56 @@ impl Pool {
         with!(self, pool => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap())
     }
 
+    /// How many connections it has.
+    pub(crate) fn size(&self) -> i64 {
+        with!(self, pool => i64::from(pool.size()))
+    }
+
     pub(crate) async fn migrate(&self, migrator: &Migrator) {
         with!(self, pool => migrator.run(pool).await.unwrap());
+    }
+
+    /// Runs a statement in a transaction that stays open until it is released.
+    pub(crate) async fn hold(&self, sql: &str) -> Held {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Sqlite(_) => panic!("SQLite locks no single records"),
+            Self::Postgres(pool) => {
+                let mut transaction = pool.begin().await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap();
+                Held::Postgres(transaction)
+            }
+            Self::MySql(pool) => {
+                let mut transaction = pool.begin().await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap();
+                Held::MySql(transaction)
+            }
+        }
+    }
+
+    /// Ends all sessions in this database but those of this pool.
+    pub(crate) async fn end_other_sessions(&self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(_) => {
+                let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                self.integer(sql).await;
+            }
+            Self::MySql(pool) => {
+                let ids: Vec<i64> = sqlx::query_scalar(
+                    "SELECT id FROM information_schema.processlist \
+                     WHERE db = database() AND id <> connection_id()",
+                )
+                .fetch_all(pool)
+                .await
+                .unwrap();
+                for id in ids {
+                    // It may have ended by itself.
+                    drop(sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(pool).await);
+                }
+            }
+        }
     }
 
     /// A store that shares this pool.
@@ -137,6 +186,21 @@ impl Pool {
             Self::Sqlite(_) => SqliteStore::migrations_sql(),
             Self::Postgres(_) => PostgresStore::migrations_sql(),
             Self::MySql(_) => MySqlStore::migrations_sql(),
+        }
+    }
+}
+
+/// A transaction of another session.
+pub(crate) enum Held {
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    MySql(sqlx::Transaction<'static, sqlx::MySql>),
+}
+
+impl Held {
+    pub(crate) async fn release(self) {
+        match self {
+            Self::Postgres(transaction) => transaction.rollback().await.unwrap(),
+            Self::MySql(transaction) => transaction.rollback().await.unwrap(),
         }
     }
 }

@@ -47,14 +47,15 @@ async fn a_locked_database_is_unavailable_and_comes_back() {
 #[tokio::test]
 async fn a_full_database_is_unavailable_and_comes_back() {
     let database = Database::new();
-    drop(database.store().await);
-    let options = SqliteConnectOptions::new().filename(database.path());
-    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-    let store = SqliteStore::new(pool.clone());
-    let job = running(&store).await;
-    let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&pool).await.unwrap();
-    let limit = |pages: i64| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-    sqlx::query(limit(pages + 1)).execute(&pool).await.unwrap();
+    let job = running(&database.store().await).await;
+    let pages: i64 =
+        sqlx::query_scalar("PRAGMA page_count").fetch_one(&database.pool().await).await.unwrap();
+    // In the options, because a connection is replaced that SQLite rolled back by itself.
+    let full = SqliteConnectOptions::new()
+        .filename(database.path())
+        .pragma("max_page_count", (pages + 1).to_string());
+    let full = SqlitePoolOptions::new().max_connections(1).connect_with(full).await.unwrap();
+    let store = SqliteStore::new(full);
 
     let large = |count| {
         let entry = NewEntry::info("x".repeat(500));
@@ -73,12 +74,13 @@ async fn a_full_database_is_unavailable_and_comes_back() {
         "{outcomes:?}"
     );
 
-    sqlx::query(limit(1_000_000)).execute(&pool).await.unwrap();
+    let store = SqliteStore::new(database.pool().await);
     let seen = store.update(job.id, &large(1)).await.unwrap();
     assert_eq!((seen.succeeded, seen.last_entry), (1, 100), "what failed left nothing");
 }
 
-/// What a failed write to the disk leads to: SQLite has rolled back by itself, and the driver does not know.
+/// What a failed write to the disk leads to: SQLite has rolled back by itself, and the driver does
+/// not know.
 #[tokio::test]
 async fn a_connection_that_lost_its_transaction_is_replaced() {
     let database = Database::new();
@@ -101,7 +103,7 @@ async fn a_closed_pool_is_unavailable_and_a_missing_table_is_not() {
     let pool = database.pool().await;
     let store = SqliteStore::new(pool.clone());
     let missing = store.create(&NewProgress::new("test")).await;
-    assert!(matches!(missing, Err(ProgressError::Store(_))), "{missing:?}");
+    assert!(matches!(missing, Err(ProgressError::Setup(_))), "{missing:?}");
     pool.close().await;
     let closed = store.create(&NewProgress::new("test")).await;
     assert!(matches!(closed, Err(ProgressError::Unavailable(_))), "{closed:?}");

@@ -2,7 +2,6 @@
 #![cfg(all(feature = "_sqlite", feature = "postgres", feature = "mysql"))]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as tests do")]
 
-mod clocks;
 mod database;
 mod everywhere;
 mod faults;

@@ -1,5 +1,5 @@
-//! The control of the counts: the same race, lost by a program that adds in Rust. If it lost nothing, those tests said
-//! nothing.
+//! The control of the counts: the same race, lost by a program that adds in Rust. If it lost
+//! nothing, those tests said nothing.
 
 use progress_core::ProgressStore;
 use sqlx::Row as _;

@@ -39,7 +39,7 @@ async fn unreadable_rows_are_errors_and_harm_no_other() {
         } else {
             assert!(matches!(seen, Err(ProgressError::Store(_))), "{damage}: {seen:?}");
         }
-        // A status that nobody can ask for is on no list.
+        // No query asks for an unknown status.
         let listed = store.list(&ProgressQuery::new()).await;
         assert!(listed.is_err() != damage.starts_with("status"), "{damage}: {listed:?}");
         let outcomes = store.update_many(&[(job.id, one()), (sound.id, one())]).await;

@@ -71,7 +71,8 @@ async fn strangers_and_the_open_are_refused(database: Database) {
         let causes = causes.join(": ");
         println!("{causes}");
         match demand {
-            // Whoever keeps the server may renew what it shows; until then the worker keeps its counts.
+            // Whoever keeps the server may renew what it shows; until then the worker keeps its
+            // counts.
             Demand::StrangersTrust => {
                 assert!(error.is_transient() && causes.contains("certificate"), "{causes}");
             }

@@ -1,7 +1,5 @@
 //! Our tables beside other people's.
 
-use std::error::Error as _;
-
 use progress_core::ProgressError;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
@@ -11,7 +9,7 @@ use crate::one;
 
 on_every_database!(
     the_applications_migrations_and_ours_do_not_meet,
-    newer_tables_are_refused_in_words_and_left_alone,
+    newer_tables_say_which_programs_they_serve,
     a_tool_of_the_applications_own_may_run_the_scripts,
     a_table_in_the_way_is_an_error,
 );
@@ -45,15 +43,22 @@ async fn the_applications_migrations_and_ours_do_not_meet(database: Database) {
     }
 }
 
-async fn newer_tables_are_refused_in_words_and_left_alone(database: Database) {
-    drop(database.store().await);
-    database.pool().await.execute("INSERT INTO progress_schema (version) VALUES (2)").await;
+async fn newer_tables_say_which_programs_they_serve(database: Database) {
+    let id = running(&database.store().await).await.id;
+    let pool = database.pool().await;
+    // The next version adds a column with a default, and serves programs of this one.
+    pool.execute("ALTER TABLE progress_records ADD COLUMN later INTEGER NOT NULL DEFAULT 7").await;
+    pool.execute("INSERT INTO progress_schema (version, serves) VALUES (2, 1)").await;
+    let store = database.store().await;
+    assert_eq!(store.update(id, &one()).await.unwrap().succeeded, 1);
+    running(&store).await;
+
+    pool.execute("INSERT INTO progress_schema (version, serves) VALUES (3, 2)").await;
     let error = progress_sqlx::connect_any(database.url()).await.unwrap_err();
-    assert!(matches!(error, ProgressError::Store(_)));
-    let text = error.source().unwrap().to_string();
-    let wanted =
-        "the progress tables have version 2, this program knows up to 1; upgrade the program";
-    assert!(text.contains(wanted), "{text}");
+    assert!(matches!(error, ProgressError::Setup(_)), "{error:?}");
+    let wanted = "the progress tables have version 3 and serve programs of version 2 or later, \
+                  this program has version 1: upgrade the program";
+    assert_eq!(error.to_string(), wanted);
 }
 
 async fn a_tool_of_the_applications_own_may_run_the_scripts(database: Database) {

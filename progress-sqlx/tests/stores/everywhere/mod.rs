@@ -1,11 +1,14 @@
 //! What holds on every database, each in its turn.
 
 mod contention;
+
 mod encryption;
 mod faults;
+mod locks;
 mod migrations;
 mod processes;
-mod read_only;
+mod round_trips;
+mod settings;
 mod silence;
 mod values;
 
@@ -65,7 +68,7 @@ async fn addresses_of_other_databases_are_refused_and_not_repeated() {
         "mysql://c:anary",
     ] {
         let error = progress_sqlx::connect_any(url).await.unwrap_err();
-        assert!(matches!(error, progress_core::ProgressError::Invalid(_)), "{error:?}");
+        assert!(matches!(error, progress_core::ProgressError::Setup(_)), "{error:?}");
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
     }
 }

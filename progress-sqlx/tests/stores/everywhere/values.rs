@@ -24,6 +24,7 @@ on_every_database!(
     the_oldest_endings_go_first_with_all_that_is_theirs,
     owners_and_kinds_are_compared_byte_by_byte,
     the_longest_text_fits,
+    a_long_log_is_trimmed_now_and_then_and_shows_its_newest_entries,
 );
 
 async fn counts_stop_at_the_largest_exact_integer(database: Database) {
@@ -140,12 +141,10 @@ async fn the_clock_is_the_databases_to_the_millisecond(database: Database) {
 async fn no_age_overflows(database: Database) {
     let store = database.store().await;
     let job = running(&store).await;
+    store.update(job.id, &ProgressUpdate::fail(Delta::new(), "over")).await.unwrap();
     for age in [Duration::MAX, Duration::from_millis(u64::MAX), Duration::from_secs(1 << 40)] {
-        assert_eq!(store.fail_stale(age).await.unwrap(), 0);
         assert_eq!(store.delete_finished(age, u32::MAX).await.unwrap(), 0);
     }
-    tokio::time::sleep(Duration::from_millis(5)).await;
-    assert_eq!(store.fail_stale(Duration::ZERO).await.unwrap(), 1);
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(store.delete_finished(Duration::ZERO, 0).await.unwrap(), 0);
     assert_eq!(store.delete_finished(Duration::ZERO, u32::MAX).await.unwrap(), 1);
@@ -231,4 +230,36 @@ async fn the_longest_text_fits(database: Database) {
         (entry.message.chars().count(), entry.item.as_ref().unwrap().chars().count()),
         (500, 200)
     );
+}
+
+async fn a_long_log_is_trimmed_now_and_then_and_shows_its_newest_entries(database: Database) {
+    let store = database.store().await;
+    let pool = database.pool().await;
+    let jobs = [running(&store).await.id, running(&store).await.id];
+    let mut longest = 0;
+    for step in 1..=60_u64 {
+        let delta = (0..37).fold(Delta::new(), |delta, line| {
+            delta.with_entry(NewEntry::info(format!("{step}.{line}")))
+        });
+        // One after the other at first, then together.
+        let updates = jobs.map(|id| (id, ProgressUpdate::advance(delta.clone())));
+        let batches = if step < 30 { updates.chunks(1) } else { updates.chunks(2) };
+        for batch in batches {
+            store.update_many(batch).await.into_iter().for_each(|outcome| drop(outcome.unwrap()));
+        }
+        let last = step * 37;
+        let log = store.entries(jobs[0], 0, u32::MAX).await.unwrap();
+        assert_eq!(log.entries.len() as u64, last.min(1_000), "step {step}");
+        assert_eq!((log.dropped, log.next_after), (last.saturating_sub(1_000), last));
+        assert_eq!(log.entries[0].seq, log.dropped + 1);
+        let tail = store.entries(jobs[1], last - 2, 10).await.unwrap();
+        assert_eq!(
+            tail.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
+            [last - 1, last]
+        );
+        let sql =
+            format!("SELECT count(*) FROM progress_entries WHERE progress_id = '{}'", jobs[1]);
+        longest = longest.max(pool.integer(&sql).await);
+    }
+    assert!((1_001..=1_137).contains(&longest), "a log had {longest} entries");
 }
