@@ -1,0 +1,138 @@
+//! What a flush costs: one stamped update against a bare autocommit UPDATE of the same row through
+//! the same driver, and a batch of 100 against a single update. Rounds are interleaved, because
+//! machines drift; medians of the rounds and their ratios are printed.
+//!
+//! On SQLite, and on the servers of PROGRESS_TEST_POSTGRES and PROGRESS_TEST_MYSQL, where they are
+//! set.
+#![allow(clippy::unwrap_used, reason = "a benchmark that fails says so")]
+
+use std::time::{Duration, Instant};
+
+use progress_core::{Delta, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Stamp};
+use sqlx::{AssertSqlSafe, Connection as _};
+use uuid::Uuid;
+
+const ROUNDS: u32 = 15;
+/// Calls of each kind in a round.
+const CALLS: u32 = 200;
+const BATCH: u32 = 100;
+
+/// The bare statement: the same table, found by the same key.
+fn bare(kind: &str) -> &'static str {
+    match kind {
+        "mysql" => "UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = ?",
+        _ => "UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = $1",
+    }
+}
+
+macro_rules! bare_connection {
+    ($connection:ty, $url:expr, $kind:expr, $id:expr) => {{
+        let mut connection = <$connection>::connect($url).await.unwrap();
+        let begun = Instant::now();
+        for _ in 0..CALLS {
+            sqlx::query(bare($kind)).bind($id).execute(&mut connection).await.unwrap();
+        }
+        let elapsed = begun.elapsed();
+        connection.close().await.unwrap();
+        elapsed
+    }};
+}
+
+async fn bare_updates(kind: &str, url: &str, id: &str) -> Duration {
+    match kind {
+        "postgres" => bare_connection!(sqlx::PgConnection, url, kind, id),
+        "mysql" => bare_connection!(sqlx::MySqlConnection, url, kind, id),
+        _ => {
+            let options: sqlx::sqlite::SqliteConnectOptions = url.parse().unwrap();
+            let options = options.synchronous(sqlx::sqlite::SqliteSynchronous::Normal);
+            let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+            let begun = Instant::now();
+            for _ in 0..CALLS {
+                sqlx::query(bare(kind)).bind(id).execute(&mut connection).await.unwrap();
+            }
+            let elapsed = begun.elapsed();
+            connection.close().await.unwrap();
+            elapsed
+        }
+    }
+}
+
+fn one(writer: Uuid, seq: u32) -> ProgressUpdate {
+    let delta = Delta::new().with_succeeded(1).with_message("line 4,711 of 10,000");
+    ProgressUpdate::advance(delta).with_stamp(Stamp { writer, seq: u64::from(seq) })
+}
+
+async fn measure(kind: &str, url: &str) {
+    let store = progress_sqlx::connect_any(url).await.unwrap();
+    let mut jobs: Vec<ProgressId> = Vec::new();
+    for _ in 0..=BATCH {
+        let job = store.create(&NewProgress::new("bench").with_total(1_000_000)).await.unwrap();
+        store.update(job.id, &ProgressUpdate::start()).await.unwrap();
+        jobs.push(job.id);
+    }
+    let single = jobs.pop().unwrap();
+    let writer = Uuid::new_v4();
+    let (mut bares, mut singles, mut batches) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        bares.push(bare_updates(kind, url, &single.to_string()).await);
+        let begun = Instant::now();
+        for call in 0..CALLS {
+            store.update(single, &one(writer, round * CALLS + call + 1)).await.unwrap();
+        }
+        singles.push(begun.elapsed());
+        let begun = Instant::now();
+        for call in 0..CALLS / 10 {
+            let update = one(writer, round * CALLS + call + 1);
+            let updates: Vec<_> = jobs.iter().map(|id| (*id, update.clone())).collect();
+            for outcome in store.update_many(&updates).await {
+                outcome.unwrap();
+            }
+        }
+        batches.push(begun.elapsed());
+    }
+    let bare = micros(bares, CALLS);
+    let single = micros(singles, CALLS);
+    let batch = micros(batches, CALLS / 10 * BATCH);
+    println!(
+        "{kind:9} bare UPDATE {bare:7.1} us, update {single:7.1} us ({:.2}x), update_many of {BATCH} \
+         {batch:6.2} us a job ({:.3}x of one update)",
+        single / bare,
+        batch / single
+    );
+}
+
+fn micros(mut rounds: Vec<Duration>, calls: u32) -> f64 {
+    rounds.sort_unstable();
+    rounds[rounds.len() / 2].as_secs_f64() * 1e6 / f64::from(calls)
+}
+
+/// A database of our own on a server.
+async fn database(kind: &str, server: &str) -> String {
+    let name = format!("progress_bench_{}", std::process::id());
+    let create = sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")));
+    if kind == "postgres" {
+        let mut connection = sqlx::PgConnection::connect(server).await.unwrap();
+        create.execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = sqlx::MySqlConnection::connect(server).await.unwrap();
+        create.execute(&mut connection).await.unwrap();
+    }
+    format!("{}/{name}", server.rsplit_once('/').unwrap().0)
+}
+
+fn main() {
+    // One thread, as the flush loop of `Jobs` has.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        measure("sqlite", &format!("sqlite://{}", folder.path().join("bench.db").display())).await;
+        for (kind, variable) in
+            [("postgres", "PROGRESS_TEST_POSTGRES"), ("mysql", "PROGRESS_TEST_MYSQL")]
+        {
+            match std::env::var(variable) {
+                Ok(server) => measure(kind, &database(kind, &server).await).await,
+                Err(_) => println!("{kind:9} not measured: set {variable}"),
+            }
+        }
+    });
+}
