@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use progress_core::{
-    CachedStore, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, Status, Watch,
+    Jobs, Progress, ProgressError, ProgressId, ProgressPage, ProgressStore, Status, Watch,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -19,20 +19,19 @@ use crate::{Answer, Events, Reply, Viewer, events, tag};
 /// How many requests may wait at the same time, unless told otherwise: a connection and a few kilobytes each.
 const MAX_WAITERS: usize = 10_000;
 
-/// The polling API over a store: what every adapter serves.
+/// The polling API over the jobs of an application: what every adapter serves.
 ///
 /// Cheap to clone. Its answers depend on the record, the viewer and these settings, and on nothing else; reading never
 /// writes.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use progress_core::{MemoryStore, NewProgress, ProgressStore};
+/// use progress_core::{Jobs, MemoryStore, NewProgress};
 /// use progress_http::{ProgressApi, Viewer};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let store = Arc::new(MemoryStore::new());
-/// let job = store.create(&NewProgress::new("import").with_total(10)).await?;
-/// let api = ProgressApi::new(store);
+/// let jobs = Jobs::new(MemoryStore::new());
+/// let job = jobs.create(NewProgress::new("import").with_total(10)).await?;
+/// let api = ProgressApi::new(jobs);
 ///
 /// let reply = api.poll(&Viewer::Anyone, &job.id.to_string(), None).await;
 /// assert_eq!(reply.status, 200);
@@ -49,7 +48,7 @@ pub struct ProgressApi {
 
 #[derive(Debug, Clone)]
 struct Shared {
-    store: CachedStore,
+    jobs: Jobs,
     poll_after: Duration,
     stale_after: Duration,
     read_deadline: Duration,
@@ -60,29 +59,22 @@ struct Shared {
     is_failing: Arc<AtomicBool>,
 }
 
-impl From<Arc<dyn ProgressStore>> for ProgressApi {
-    fn from(store: Arc<dyn ProgressStore>) -> Self {
-        Self::new(store)
-    }
-}
-
-impl<P: ProgressStore> From<Arc<P>> for ProgressApi {
-    fn from(store: Arc<P>) -> Self {
-        Self::new(store)
+impl From<Jobs> for ProgressApi {
+    fn from(jobs: Jobs) -> Self {
+        Self::new(jobs)
     }
 }
 
 impl ProgressApi {
-    /// The API over this store: pages poll every 500 ms, a worker is stale after 15 s of silence, a read may take 1 s and
+    /// The API over these jobs: pages poll every 500 ms, a worker is stale after 15 s of silence, a read may take 1 s and
     /// a write 5 s, and 10,000 requests may wait for a change at the same time.
     ///
-    /// It reads through a [`CachedStore`], so that many pages cost few reads: what it shows may be 250 ms old, unless it
-    /// was written by a [`Tracker`](progress_core::Tracker) of this process. For your own writes to be seen at once as well, make them through a
-    /// `CachedStore` around the same store.
+    /// It reads through the cache of the [`Jobs`], so that many pages cost few reads. What it shows may be 250 ms old,
+    /// except for what was written through the same `Jobs`.
     #[must_use]
-    pub fn new(store: Arc<dyn ProgressStore>) -> Self {
+    pub fn new(jobs: Jobs) -> Self {
         let shared = Shared {
-            store: CachedStore::new(store),
+            jobs,
             poll_after: Duration::from_millis(500),
             stale_after: Duration::from_secs(15),
             read_deadline: Duration::from_secs(1),
@@ -184,7 +176,7 @@ impl ProgressApi {
         };
         let first = self.tag(&progress);
         if if_none_match.is_none_or(|known| tag::matches(Some(known), &first)) {
-            let mut watch = self.shared.store.watch(progress.id);
+            let mut watch = self.shared.jobs.store().watch(progress.id);
             while progress.status.is_active() && self.tag(&progress) == first {
                 if timeout_at(until, self.changed(&progress, &mut watch)).await.is_err() {
                     break;
@@ -218,25 +210,13 @@ impl ProgressApi {
         }
     }
 
-    /// Waits until the record may be another than this one: because it changed, or because its worker is now stale, or no
-    /// longer, which no change of the record announces.
+    /// Waits until the record may show something else: because it changed, or because of the time alone, which no
+    /// change of the record announces.
     pub(crate) async fn changed(&self, progress: &Progress, watch: &mut Watch) {
-        match self.look_again_in(progress) {
-            // Also when it was not: then there was a heartbeat, and the next silence begins.
+        match tag::holds_for(progress, self.shared.stale_after) {
             Some(time) => drop(timeout(time, watch.changed()).await),
             None => watch.changed().await,
         }
-    }
-
-    /// How long until a worker that stays silent is stale, or one that is stale may have given a sign of life.
-    fn look_again_in(&self, progress: &Progress) -> Option<Duration> {
-        let heartbeat_at = progress.heartbeat_at.filter(|_| progress.status == Status::Running)?;
-        if progress.is_stale(self.shared.stale_after) {
-            return Some(Duration::from_secs(1));
-        }
-        let silence = (progress.observed_at - heartbeat_at).to_std().unwrap_or_default();
-        // What is read then may be as old as the cache allows, so not quite yet; then again, until it shows.
-        Some(self.shared.stale_after.saturating_sub(silence).max(Duration::from_millis(100)))
     }
 
     pub(crate) async fn events(
@@ -255,7 +235,7 @@ impl ProgressApi {
             return Answer::Whole(Reply::empty(204));
         }
         let permit = Arc::clone(&self.shared.waiters).try_acquire_owned().ok();
-        let watch = self.shared.store.watch(progress.id);
+        let watch = self.shared.jobs.store().watch(progress.id);
         Answer::Events(
             Events::head(),
             Events::new(events::State { api: self.clone(), watch, last, permit }),
@@ -269,7 +249,7 @@ impl ProgressApi {
     }
 
     pub(crate) fn tag(&self, progress: &Progress) -> String {
-        tag::of(progress, progress.is_stale(self.shared.stale_after))
+        tag::of(progress, self.shared.stale_after)
     }
 
     pub(crate) async fn list(
@@ -284,12 +264,15 @@ impl ProgressApi {
             Err(reply) => return reply,
         };
         let page = match &listing {
-            Listing::Page(query) => self.read(self.shared.store.list(query)).await,
-            Listing::Ids(ids) => self.read(self.shared.store.get_many(ids)).await.map(|found| {
-                let visible =
-                    found.into_iter().flatten().filter(|progress| viewer.may_see(progress));
-                progress_core::ProgressPage { items: visible.collect(), next: None }
-            }),
+            Listing::Page(query) => self.read(self.shared.jobs.list(query)).await,
+            Listing::Ids(ids) => {
+                let found = self.read(self.shared.jobs.store().get_many(ids)).await;
+                found.map(|found| {
+                    let visible =
+                        found.into_iter().flatten().filter(|progress| viewer.may_see(progress));
+                    ProgressPage { items: visible.collect(), next: None }
+                })
+            }
         };
         match page {
             Ok(page) => {
@@ -319,7 +302,7 @@ impl ProgressApi {
             Ok(progress) => progress,
             Err(reply) => return reply,
         };
-        match self.read(self.shared.store.entries(progress.id, after, limit)).await {
+        match self.read(self.shared.jobs.store().entries(progress.id, after, limit)).await {
             Ok(page) => Reply::json(200, &Log::new(&page)),
             Err(reply) => reply,
         }
@@ -330,7 +313,7 @@ impl ProgressApi {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
         };
-        match self.write(self.shared.store.update(id, &ProgressUpdate::request_cancel())).await {
+        match self.write(self.shared.jobs.cancel(id)).await {
             Ok(Ok(progress)) if progress.status == Status::Cancelled => {
                 Reply::json(200, &self.record(&progress))
             }
@@ -347,7 +330,7 @@ impl ProgressApi {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
         };
-        match self.write(self.shared.store.delete(id)).await {
+        match self.write(self.shared.jobs.store().delete(id)).await {
             Ok(Ok(())) => Reply::empty(204),
             Ok(Err(status)) => {
                 Reply::problem(409, &format!("the job is still {status}; cancel it first"))
@@ -363,7 +346,7 @@ impl ProgressApi {
     /// The record, if this viewer may know of it. Text that is no id asks the store nothing.
     async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
         let id: ProgressId = id.parse().map_err(|_| Reply::not_found())?;
-        let progress = self.read(self.shared.store.read(id)).await?;
+        let progress = self.read(self.shared.jobs.store().read(id)).await?;
         progress.filter(|progress| viewer.may_see(progress)).ok_or_else(Reply::not_found)
     }
 
@@ -397,9 +380,7 @@ impl ProgressApi {
         let call = async { call.await.unwrap_or_else(|panic| Err(panicked(&*panic))) };
         match timeout(deadline, call).await {
             Err(elapsed) => Err(self.trouble(&elapsed)),
-            Ok(Err(error @ (ProgressError::Unavailable(_) | ProgressError::Store(_)))) => {
-                Err(self.trouble(&error))
-            }
+            Ok(Err(error)) if !is_about_the_record(&error) => Err(self.trouble(&error)),
             Ok(answer) => {
                 // Looked at before it is written: all requests on all processors pass here.
                 let is_failing = &self.shared.is_failing;
@@ -417,6 +398,17 @@ impl ProgressApi {
         }
         Reply::unavailable()
     }
+}
+
+/// Whether the store has answered, and the answer is about the record.
+fn is_about_the_record(error: &ProgressError) -> bool {
+    matches!(
+        error,
+        ProgressError::AlreadyExists(_)
+            | ProgressError::NotFound(_)
+            | ProgressError::Refused { .. }
+            | ProgressError::Invalid(_)
+    )
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> ProgressError {

@@ -6,14 +6,13 @@
 //! [`Reply`]. It decides nothing, so every framework gives the same bytes.
 //!
 //! ```
-//! use std::sync::Arc;
-//! use progress_core::{MemoryStore, NewProgress, ProgressStore};
+//! use progress_core::{Jobs, MemoryStore, NewProgress};
 //! use progress_http::{Answer, ProgressApi, Request, Route, Viewer};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-//! let store = Arc::new(MemoryStore::new());
-//! let id = store.create(&NewProgress::new("import")).await?.id;
-//! let api = ProgressApi::new(store);
+//! let jobs = Jobs::new(MemoryStore::new());
+//! let id = jobs.create(NewProgress::new("import")).await?.id;
+//! let api = ProgressApi::new(jobs);
 //!
 //! let request = Request { method: "GET", path: &format!("/{id}"), ..Request::default() };
 //! let answer = match api.route(&request) {

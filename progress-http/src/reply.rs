@@ -148,7 +148,8 @@ impl Reply {
     /// The value of a header.
     ///
     /// ```
-    /// # let api = progress_http::ProgressApi::new(std::sync::Arc::new(progress_core::MemoryStore::new()));
+    /// # use progress_core::{Jobs, MemoryStore};
+    /// # let api = progress_http::ProgressApi::new(Jobs::new(MemoryStore::new()));
     /// let request = progress_http::Request { method: "OPTIONS", path: "/active", ..Default::default() };
     /// let progress_http::Route::Answered(reply) = api.route(&request) else { panic!("needs no viewer") };
     /// assert_eq!(reply.header("allow"), Some("GET, HEAD, OPTIONS"));

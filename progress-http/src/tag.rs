@@ -1,12 +1,62 @@
 //! Entity tags (RFC 9110, section 8.8.3).
 
-use progress_core::Progress;
+use std::time::Duration;
 
-/// The tag of a record's body. One version of one record has one content, but for `stale`, which no write announces; the
-/// time of creation tells a record from an earlier one of the same id.
-pub(crate) fn of(progress: &Progress, is_stale: bool) -> String {
-    let silence = if is_stale { "-stale" } else { "" };
-    format!("\"{:x}-{}{silence}\"", progress.created_at.timestamp_millis(), progress.version)
+use chrono::TimeDelta;
+use progress_core::{Progress, Status};
+
+/// The tag of a record's body. One version of one record has one content, except for what depends
+/// on the time of reading. The time of creation tells a record from an earlier one of the same id.
+pub(crate) fn of(progress: &Progress, stale_after: Duration) -> String {
+    let mut tag = format!("\"{:x}-{}", progress.created_at.timestamp_millis(), progress.version);
+    for (shows, word) in shown_by_time(progress, stale_after).into_iter().zip(WORDS) {
+        if shows {
+            tag.push_str(word);
+        }
+    }
+    tag.push('"');
+    tag
+}
+
+const WORDS: [&str; 3] = ["-stale", "-stalled", "-quiet"];
+
+/// What a record shows at the time of reading, without a write: `stale`, `stalled`, and that there
+/// is no `estimated_remaining_time` any more.
+fn shown_by_time(progress: &Progress, stale_after: Duration) -> [bool; 3] {
+    // Without a total or a rate there never was an estimate.
+    let had_estimate = progress.remaining().is_some() && progress.rate().is_some();
+    let is_quiet = had_estimate && progress.is_quiet();
+    [progress.is_stale(stale_after), progress.is_stalled(), is_quiet]
+}
+
+/// How long a reader that waits for another tag may rely on the record's version alone; `None` for
+/// as long as there is no other version.
+///
+/// In silence each of the things that time changes does so once, so the moment of the first change
+/// is found by bisection, to 100 ms: a record read from the cache may be older than that.
+pub(crate) fn holds_for(progress: &Progress, stale_after: Duration) -> Option<Duration> {
+    const LOOK_AHEAD: i64 = 30_000;
+    const PRECISION: i64 = 100;
+    if progress.status != Status::Running {
+        return None;
+    }
+    if progress.is_stale(stale_after) {
+        // A heartbeat ends it and changes no version.
+        return Some(Duration::from_secs(1));
+    }
+    let now = shown_by_time(progress, stale_after);
+    let mut later = progress.clone();
+    let (mut same, mut other) = (0, LOOK_AHEAD);
+    while other - same > PRECISION {
+        let middle = i64::midpoint(same, other);
+        later.observed_at = progress.observed_at + TimeDelta::milliseconds(middle);
+        if shown_by_time(&later, stale_after) == now {
+            same = middle;
+        } else {
+            other = middle;
+        }
+    }
+    Some(Duration::from_millis(other.unsigned_abs()))
 }
 
 /// The tag of bytes that are the same for as long as the program runs: two builds that differ have different ones.

@@ -71,7 +71,7 @@ pub(crate) struct Record<'a> {
     /// Seconds from start to end, or to the latest update, to the millisecond.
     #[cfg_attr(feature = "openapi", schema(required = true, minimum = 0))]
     duration: Option<f64>,
-    /// Whole seconds, at the pace so far.
+    /// Whole seconds, rounded up, at the pace of late; null when nobody knows.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     estimated_remaining_time: Option<u64>,
     /// To two decimals.
@@ -81,6 +81,8 @@ pub(crate) struct Record<'a> {
     finished: bool,
     /// Running, and its worker has been silent for too long.
     stale: bool,
+    /// Running, and nothing has changed for longer than the job allows, whether or not its worker is alive.
+    stalled: bool,
     cancel_requested: bool,
     /// Grows with every change.
     version: u64,
@@ -124,6 +126,7 @@ impl<'a> Record<'a> {
             items_per_second: progress.rate().map(|rate| (rate * 100.0).round() / 100.0),
             finished: progress.status.is_finished(),
             stale: progress.is_stale(stale_after),
+            stalled: progress.is_stalled(),
             cancel_requested: progress.cancel_requested,
             version: progress.version,
             poll_after_ms: is_active.then(|| milliseconds(poll_after)),
@@ -212,5 +215,68 @@ fn optional_time<S: Serializer>(
     match time {
         Some(known) => self::time(known, serializer),
         None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use progress_core::{Completion, Delta, NewProgress, ProgressUpdate};
+    use serde_json::json;
+
+    use super::*;
+
+    fn sent(progress: &Progress) -> Value {
+        let second = Duration::from_secs(1);
+        serde_json::to_value(Record::new(progress, second, second)).unwrap()
+    }
+
+    fn assert_sent(progress: &Progress, expected: [(&str, Value); 3]) {
+        let sent = sent(progress);
+        for (name, value) in expected {
+            assert_eq!(sent[name], value, "{name} of {sent}");
+        }
+    }
+
+    #[test]
+    fn measures_are_rounded_as_documented() {
+        let started = DateTime::UNIX_EPOCH;
+        let mut progress = Progress::new(&NewProgress::new("t").with_total(10), started).unwrap();
+        assert_sent(
+            &progress,
+            ["duration", "items_per_second", "estimated_remaining_time"]
+                .map(|name| (name, Value::Null)),
+        );
+        progress.apply(&ProgressUpdate::start(), started).unwrap();
+        let reported = started + TimeDelta::microseconds(7_001_400);
+        let three = ProgressUpdate::advance(Delta::new().with_succeeded(2).with_failed(1));
+        progress.apply(&three, reported).unwrap();
+        // 3 items in 7.001 s are 0.4285 a second; the other 7 take 16.3 s.
+        assert_sent(
+            &progress,
+            [
+                ("duration", json!(7.001)),
+                ("items_per_second", json!(0.43)),
+                ("estimated_remaining_time", json!(17)),
+            ],
+        );
+        let ended = started + TimeDelta::milliseconds(30_000);
+        let rest = Delta::new().with_succeeded(7);
+        progress.apply(&ProgressUpdate::complete(rest, Completion::new()), ended).unwrap();
+        assert_sent(
+            &progress,
+            [
+                ("duration", json!(30.0)),
+                ("items_per_second", json!(0.33)),
+                ("estimated_remaining_time", Value::Null),
+            ],
+        );
+    }
+
+    #[test]
+    fn whole_seconds_stay_what_they_are() {
+        for (milliseconds, expected) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2)] {
+            assert_eq!(whole_seconds_up(Duration::from_millis(milliseconds)), expected);
+        }
     }
 }

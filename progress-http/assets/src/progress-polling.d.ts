@@ -15,6 +15,8 @@ export interface ProgressData {
   duration?: number | null;
   estimated_remaining_time?: number | null;
   stale?: boolean;
+  /** Running, and nothing has changed for longer than the job allows. The widget does not show it. */
+  stalled?: boolean;
   cancel_requested?: boolean;
   version?: number;
   poll_after_ms?: number | null;

@@ -27,7 +27,8 @@ impl Server {
             }
             match state {
                 2 => {
-                    self.update(id, ProgressUpdate::complete(Delta::new(), Completion::new())).await
+                    let done = ProgressUpdate::complete(Delta::new(), Completion::new());
+                    self.update(id, done).await;
                 }
                 3 => self.update(id, ProgressUpdate::fail(Delta::new(), "over")).await,
                 4 => self.update(id, ProgressUpdate::cancel(Delta::new())).await,

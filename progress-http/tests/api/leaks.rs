@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use progress_core::{EntryPage, Progress, ProgressError, ProgressPage, ProgressQuery};
+use progress_core::{EntryPage, Heartbeat, Progress, ProgressError, ProgressPage, ProgressQuery};
 
 use super::*;
 
@@ -19,11 +19,13 @@ struct Indiscreet {
 enum Manner {
     Unavailable,
     Broken,
+    NotSetUp,
     Nested,
     Panics,
 }
 
-const MANNERS: [Manner; 4] = [Manner::Unavailable, Manner::Broken, Manner::Nested, Manner::Panics];
+const MANNERS: [Manner; 5] =
+    [Manner::Unavailable, Manner::Broken, Manner::NotSetUp, Manner::Nested, Manner::Panics];
 
 impl Indiscreet {
     fn fail(&self, call: &str) -> Result<(), ProgressError> {
@@ -34,6 +36,7 @@ impl Indiscreet {
         Err(match manner {
             Manner::Unavailable => ProgressError::unavailable(secret),
             Manner::Broken => ProgressError::store(secret),
+            Manner::NotSetUp => ProgressError::setup(secret),
             Manner::Nested => {
                 let cause = ProgressError::store(secret);
                 ProgressError::store(std::io::Error::other(cause))
@@ -43,6 +46,7 @@ impl Indiscreet {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
 #[async_trait]
 impl ProgressStore for Indiscreet {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
@@ -77,8 +81,8 @@ impl ProgressStore for Indiscreet {
         self.fail("delete")?;
         self.inner.delete(id).await
     }
-    async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
-        self.inner.fail_stale(silent_for).await
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        self.inner.heartbeats().await
     }
     async fn delete_finished(
         &self,
@@ -90,6 +94,12 @@ impl ProgressStore for Indiscreet {
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         self.fail("get_many")?;
         self.inner.get_many(ids).await
+    }
+    async fn update_many(
+        &self,
+        updates: &[(ProgressId, ProgressUpdate)],
+    ) -> Vec<Result<Progress, ProgressError>> {
+        self.inner.update_many(updates).await
     }
 }
 
@@ -122,8 +132,7 @@ async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
     }));
 
     let store = Arc::new(Indiscreet { inner: MemoryStore::new(), fault: Mutex::default() });
-    let api =
-        ProgressApi::new(Arc::new(CachedStore::with_freshness(store.clone(), Duration::ZERO)));
+    let api = ProgressApi::new(Jobs::with_freshness(store.clone(), Duration::ZERO));
     let id = store.create(&NewProgress::new("test").with_owner("ann")).await.unwrap().id;
     let ended = store.create(&NewProgress::new("test").with_owner("ann")).await.unwrap().id;
     store.update(ended, &ProgressUpdate::fail(Delta::new(), "over")).await.unwrap();

@@ -9,32 +9,40 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use progress_core::testing::{Fault, FaultyStore};
+use futures_util::StreamExt;
+use progress_core::testing::{self, Fault, FaultyStore};
 use progress_core::{
-    CachedStore, Completion, Delta, MemoryStore, NewEntry, NewProgress, ProgressId, ProgressStore,
+    Completion, Delta, Jobs, MemoryStore, NewEntry, NewProgress, ProgressId, ProgressStore,
     ProgressUpdate, TotalChange,
 };
 use progress_http::{Answer, Events, ProgressApi, Reply, Request, RequestHeaders, Route, Viewer};
 use serde_json::{Value, json};
 
 struct Server {
+    /// What other processes write to.
     store: Arc<FaultyStore>,
+    jobs: Jobs,
     api: ProgressApi,
 }
 
 impl Server {
     fn new() -> Self {
+        Self::with(|api| api)
+    }
+
+    fn with(settings: impl FnOnce(ProgressApi) -> ProgressApi) -> Self {
         let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
-        Self { api: ProgressApi::new(store.clone()), store }
+        let jobs = testing::jobs(store.clone());
+        Self { api: settings(ProgressApi::new(jobs.clone())), jobs, store }
     }
 
     async fn create(&self, job: NewProgress) -> ProgressId {
-        self.store.create(&job).await.unwrap().id
+        self.jobs.create(job).await.unwrap().id
     }
 
     /// Seen at once.
     async fn update(&self, id: ProgressId, update: ProgressUpdate) {
-        CachedStore::new(self.store.clone()).update(id, &update).await.unwrap();
+        self.jobs.store().update(id, &update).await.unwrap();
     }
 
     async fn ask(&self, viewer: &Viewer, line: &str) -> Reply {
@@ -126,7 +134,7 @@ async fn a_record_reads_as_documented() {
             "metadata": {"batch": 7}, "result": null,
             "created_at": null, "started_at": null, "updated_at": null, "completed_at": null,
             "duration": null, "estimated_remaining_time": null, "items_per_second": null,
-            "finished": false, "stale": false, "cancel_requested": false, "version": 3,
+            "finished": false, "stale": false, "stalled": false, "cancel_requested": false, "version": 3,
             "poll_after_ms": 500, "stale_after_ms": 15_000,
         })
     );
@@ -169,8 +177,7 @@ async fn an_unchanged_record_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_shows_although_nothing_is_written() {
-    let mut server = Server::new();
-    server.api = server.api.with_stale_after(Duration::from_secs(3));
+    let server = Server::with(|api| api.with_stale_after(Duration::from_secs(3)));
     let id = server.create(NewProgress::new("t").with_total(5)).await;
     server.update(id, ProgressUpdate::start()).await;
     let fresh = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
@@ -184,6 +191,53 @@ async fn silence_shows_although_nothing_is_written() {
         (document(&fresh)["stale"].clone(), document(&stale)["stale"].clone()),
         (json!(false), json!(true))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_between_polls_is_the_applications_choice() {
+    for (poll_after, sent, retry_after, retry) in [
+        (Duration::from_millis(1_200), 1_200, "2", "retry: 1200\n\n"),
+        (Duration::from_secs(3), 3_000, "3", "retry: 3000\n\n"),
+        (Duration::ZERO, 50, "1", "retry: 50\n\n"),
+    ] {
+        let server = Server::with(|api| api.with_poll_after(poll_after));
+        let id = server.create(NewProgress::new("t")).await;
+        let reply = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
+        assert_eq!(document(&reply)["poll_after_ms"], sent);
+        assert_eq!(reply.header("retry-after"), Some(retry_after));
+        let line = format!("GET /{id}/events");
+        let (_, mut events) = server.events(&Viewer::Anyone, &line, &[]).await;
+        assert_eq!(events.next().await.as_deref(), Some(retry));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_are_the_applications_choice() {
+    for (read, write) in [(1_000, 5_000), (300, 700)] {
+        let server = Server::with(|api| {
+            api.with_read_deadline(Duration::from_millis(read))
+                .with_write_deadline(Duration::from_millis(write))
+        });
+        let id = server.create(NewProgress::new("t")).await;
+        for (line, deadline) in
+            [("GET /ID", read), ("POST /ID/cancel", write), ("DELETE /ID", write)]
+        {
+            let line = line.replace("ID", &id.to_string());
+            server.store.set(Fault::None);
+            if deadline == write {
+                // So that the request finds the record in memory.
+                assert_eq!(server.ask(&Viewer::Anyone, &format!("GET /{id}")).await.status, 200);
+            }
+            server.store.set(Fault::Silent);
+            let asked = tokio::time::Instant::now();
+            assert_eq!(server.ask(&Viewer::Anyone, &line).await.status, 503, "{line}");
+            let waited = asked.elapsed().as_millis();
+            assert!(
+                (deadline..=deadline + 2).contains(&u64::try_from(waited).unwrap()),
+                "{line}: {waited}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! Requests that wait, and events: what a client is told, and when.
 
-use futures_util::StreamExt;
-use progress_core::TrackerOptions;
 use progress_core::testing::Fault;
+use progress_core::{Tracker, TrackerOptions};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -104,13 +103,8 @@ async fn a_poll_waits_no_longer_than_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_25_seconds() {
-    let server = Server {
-        api: Server::new().api.with_stale_after(Duration::from_secs(60)),
-        ..Server::new()
-    };
+    let server = Server::new();
     let id = server.create(NewProgress::new("test")).await;
-    let api = ProgressApi::new(server.store.clone());
-    let server = Server { api, ..server };
     let tag = server.tag(id).await;
     let (reply, time) = server.wait(id, "wait=3600", Some(&tag)).await;
     assert_about(time, Duration::from_secs(25));
@@ -153,12 +147,73 @@ async fn a_worker_that_falls_silent_is_a_change() {
 
     // One that gives signs of life all the time is none.
     let id = server.create(NewProgress::new("test")).await;
-    let options = TrackerOptions::new().with_heartbeat_interval(Duration::from_secs(5));
-    let tracker = options.start(server.store.clone(), id).await.unwrap();
+    let tracker = server.jobs.tracker(id).await.unwrap();
     let tag = server.tag(id).await;
     let (reply, time) = server.wait(id, "wait=25", Some(&tag)).await;
     assert_about(time, Duration::from_secs(25));
     assert_eq!(reply.status, 304);
+    tracker.complete(()).await.unwrap();
+}
+
+impl Server {
+    /// A job that has reported an item a second and whose worker now only sends heartbeats.
+    async fn busy_then_silent(&self, job: NewProgress) -> (ProgressId, Tracker) {
+        let id = self.create(job.with_total(100)).await;
+        let tracker = self.jobs.tracker(id).await.unwrap();
+        for _ in 0..5 {
+            sleep(Duration::from_secs(1)).await;
+            tracker.handle().inc(1);
+        }
+        sleep(Duration::from_millis(300)).await;
+        (id, tracker)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_estimate_that_becomes_unknown_is_a_change() {
+    let server = Server::new();
+    let (id, tracker) = server.busy_then_silent(NewProgress::new("test")).await;
+    let known = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
+    assert!(document(&known)["estimated_remaining_time"].as_u64() > Some(60));
+
+    let (unknown, time) = server.wait(id, "wait=25", known.header("etag")).await;
+    assert!((14_600..15_500).contains(&time.as_millis()), "{time:?}");
+    let (known, unknown) = (document(&known), document(&unknown));
+    assert_eq!(unknown["estimated_remaining_time"], Value::Null);
+    for name in ["version", "items_per_second", "stale", "stalled"] {
+        assert_eq!(unknown[name], known[name], "{name}");
+    }
+
+    let tag = server.tag(id).await;
+    let (reply, time) = server.wait(id, "wait=25", Some(&tag)).await;
+    assert_eq!(reply.status, 304, "no other change");
+    assert_about(time, Duration::from_secs(25));
+    tracker.complete(()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_stalls_is_a_change() {
+    let server = Server::new();
+    let job = NewProgress::new("test").with_stall_after(Duration::from_secs(8));
+    let (id, tracker) = server.busy_then_silent(job).await;
+    let moving = server.ask(&Viewer::Anyone, &format!("GET /{id}")).await;
+    assert_eq!(document(&moving)["stalled"], false);
+
+    let line = format!("GET /{id}/events");
+    let tag = moving.header("etag").unwrap();
+    let last = [("last-event-id", tag.trim_matches('"'))];
+    let (_, events) = server.events(&Viewer::Anyone, &line, &last).await;
+    let mut events = events.skip(1);
+    let asked = Instant::now();
+    let (stalled, time) = server.wait(id, "wait=25", Some(tag)).await;
+    assert!((7_600..8_500).contains(&time.as_millis()), "{time:?}");
+    let stalled = document(&stalled);
+    assert_eq!((&stalled["stalled"], &stalled["stale"]), (&json!(true), &json!(false)));
+    assert_eq!(data(&events.next().await.unwrap())["stalled"], true);
+    assert!(asked.elapsed() < Duration::from_millis(8_500), "{:?}", asked.elapsed());
+
+    tracker.handle().inc(1);
+    assert_eq!(data(&events.next().await.unwrap())["stalled"], false);
     tracker.complete(()).await.unwrap();
 }
 
@@ -189,8 +244,7 @@ async fn two_thousand_wait_for_one_and_cost_what_one_costs() {
 
 #[tokio::test(start_paused = true)]
 async fn the_one_too_many_does_not_wait() {
-    let server = Server::new();
-    let server = Arc::new(Server { api: server.api.clone().with_max_waiters(1), ..server });
+    let server = Arc::new(Server::with(|api| api.with_max_waiters(1)));
     let (id, tag) = server.running().await;
     let first = tokio::spawn({
         let (server, tag) = (Arc::clone(&server), tag.clone());
@@ -252,8 +306,8 @@ async fn events_tell_of_every_state_and_end_with_the_job() {
     server.update(id, ProgressUpdate::start()).await;
     assert_eq!(data(&events.next().await.unwrap())["status"], "running");
     let options = TrackerOptions::new().with_joining();
-    let tracker = options.start(server.store.clone(), id).await.unwrap();
-    tracker.inc(2);
+    let tracker = server.jobs.tracker_with(options, id).await.unwrap();
+    tracker.handle().inc(2);
     tracker.complete(()).await.unwrap();
     let last = loop {
         let event = events.next().await.unwrap();
@@ -302,7 +356,7 @@ async fn events_end_with_the_record_and_with_the_store() {
     assert_eq!(data(&events.next().await.unwrap())["status"], "failed");
     let (_, mut events) = server.events(&Viewer::Anyone, &line, &[]).await;
     events.next().await.unwrap();
-    CachedStore::new(server.store.clone()).delete(id).await.unwrap();
+    server.jobs.store().delete(id).await.unwrap();
     assert_eq!(events.next().await, None);
 
     let (id, _) = server.running().await;
