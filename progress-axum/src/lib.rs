@@ -1,11 +1,8 @@
 //! A progress bar that never lies, for axum: ready-made routes over `progress-core`, and the widget that polls them.
 //!
 //! ```
-//! use std::sync::Arc;
 //! use axum::{Router, extract::{FromRequestParts, State}, http::{StatusCode, request::Parts}, routing::post, Json};
-//! use progress_axum::{MemoryStore, NewProgress, ProgressStore, Tracker, Viewer};
-//!
-//! type Store = Arc<dyn ProgressStore>;
+//! use progress_axum::{Jobs, MemoryStore, NewProgress, Viewer};
 //!
 //! /// Whose request it is; a real application looks at its session.
 //! struct CurrentUser(String);
@@ -24,10 +21,10 @@
 //!     }
 //! }
 //!
-//! async fn export(State(store): State<Store>, user: CurrentUser) -> Result<Json<String>, StatusCode> {
+//! async fn export(State(jobs): State<Jobs>, user: CurrentUser) -> Result<Json<String>, StatusCode> {
 //!     let job = NewProgress::new("export").with_owner(user.0).with_total(100).with_title("Exporting");
-//!     let job = store.create(&job).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-//!     tokio::spawn(Tracker::run(store, job.id, async |tracker| {
+//!     let job = jobs.create(job).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+//!     tokio::spawn(jobs.run(job.id, async |tracker| {
 //!         for line in 1..=100 {
 //!             tracker.checkpoint().await?;
 //!             tracker.success(format!("line {line}"));
@@ -37,11 +34,11 @@
 //!     Ok(Json(job.id.to_string()))
 //! }
 //!
-//! let store: Store = Arc::new(MemoryStore::new());
+//! let jobs = Jobs::new(MemoryStore::new());
 //! let app: Router = Router::new()
 //!     .route("/export", post(export))
-//!     .merge(progress_axum::router::<CurrentUser, _>("/progress", Arc::clone(&store)))
-//!     .with_state(store);
+//!     .merge(progress_axum::router::<CurrentUser, _>("/progress", jobs.clone()))
+//!     .with_state(jobs);
 //! ```
 //!
 //! and in the page:

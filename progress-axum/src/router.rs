@@ -13,11 +13,11 @@ use futures_core::Stream;
 use progress_http::{Answer, Events, ProgressApi, Reply, RequestHeaders, Route, Viewer};
 
 /// The routes of [`progress_http`] under a path, to be merged into the application's own:
-/// `.merge(router::<CurrentUser, _>("/progress", store))`.
+/// `.merge(router::<CurrentUser, _>("/progress", jobs))`.
 ///
 /// The path is given here, and not to `Router::nest`, because nesting keeps a request for `/progress/` away from what is
-/// nested, and tidies slashes that must not be tidied. The result may be nested further. A store will do for `api`; make a
-/// [`ProgressApi`] of it first to change its settings.
+/// nested, and tidies slashes that must not be tidied. The result may be nested further. `api` is the application's
+/// [`Jobs`](crate::Jobs), or a [`ProgressApi`] of them with settings of its own.
 ///
 /// `V` is the application's extractor that says who asks, and there is no default: a router cannot be had without the
 /// decision. Its rejection (401, a redirect to the login page) is answered as it is. Name [`Anyone`](crate::Anyone) when

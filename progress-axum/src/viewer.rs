@@ -8,11 +8,10 @@ use progress_http::Viewer;
 /// [`Viewer::Anyone`], who sees records without an owner and never a list.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use progress_axum::{Anyone, MemoryStore};
+/// use progress_axum::{Anyone, Jobs, MemoryStore, router};
 ///
-/// let app: axum::Router =
-///     axum::Router::new().merge(progress_axum::router::<Anyone, _>("/progress", Arc::new(MemoryStore::new())));
+/// let jobs = Jobs::new(MemoryStore::new());
+/// let app: axum::Router = axum::Router::new().merge(router::<Anyone, _>("/progress", jobs));
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Anyone;

@@ -2,14 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::get;
-use progress_axum::{Anyone, MemoryStore, NewProgress, ProgressId, ProgressStore, Viewer};
+use progress_axum::{Anyone, Jobs, MemoryStore, NewProgress, ProgressId, Viewer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -67,19 +66,19 @@ async fn ask(address: SocketAddr, line: &str, headers: &str) -> (u16, String) {
     (status, answer)
 }
 
-async fn member_server() -> (SocketAddr, Arc<MemoryStore>) {
-    let store = Arc::new(MemoryStore::new());
+async fn member_server() -> (SocketAddr, Jobs) {
+    let jobs = Jobs::new(MemoryStore::new());
     let app = Router::new()
         .route("/{*page}", get(|| async { "the application's own wildcard" }))
-        .merge(progress_axum::router::<Member, App>("/jobs/progress", store.clone()))
+        .merge(progress_axum::router::<Member, App>("/jobs/progress", jobs.clone()))
         .with_state(App { admin: "root" });
-    (serve(app).await, store)
+    (serve(app).await, jobs)
 }
 
 #[tokio::test]
 async fn the_routes_stand_under_any_path_beside_a_wildcard() {
-    let (address, store) = member_server().await;
-    let id = store.create(&NewProgress::new("t").with_owner("ann")).await.unwrap().id;
+    let (address, jobs) = member_server().await;
+    let id = jobs.create(NewProgress::new("t").with_owner("ann")).await.unwrap().id;
     for (line, user, expected) in [
         (format!("GET /jobs/progress/{id}"), "ann", 200),
         (format!("GET /jobs/progress/{id}/"), "ann", 200),
@@ -118,8 +117,8 @@ async fn the_rejection_of_the_extractor_is_the_applications_own() {
 
 #[tokio::test]
 async fn what_is_no_id_gets_the_same_404_to_the_byte() {
-    let (address, store) = member_server().await;
-    let theirs = store.create(&NewProgress::new("t").with_owner("bob")).await.unwrap().id;
+    let (address, jobs) = member_server().await;
+    let theirs = jobs.create(NewProgress::new("t").with_owner("bob")).await.unwrap().id;
     let timeless = |answer: String| {
         answer.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n")
     };
@@ -144,10 +143,10 @@ async fn what_is_no_id_gets_the_same_404_to_the_byte() {
 
 #[tokio::test]
 async fn head_has_the_headers_of_get_over_the_wire() {
-    let store = Arc::new(MemoryStore::new());
-    let id = store.create(&NewProgress::new("t")).await.unwrap().id;
+    let jobs = Jobs::new(MemoryStore::new());
+    let id = jobs.create(NewProgress::new("t")).await.unwrap().id;
     let address =
-        serve(Router::new().merge(progress_axum::router::<Anyone, _>("/progress", store))).await;
+        serve(Router::new().merge(progress_axum::router::<Anyone, _>("/progress", jobs))).await;
     for path in [
         format!("/progress/{id}"),
         "/progress/progress-polling.js".to_owned(),
@@ -179,12 +178,12 @@ async fn head_has_the_headers_of_get_over_the_wire() {
 
 #[tokio::test]
 async fn a_mount_point_is_whole_segments_and_keeps_empty_ones() {
-    let store = Arc::new(MemoryStore::new());
-    let id = store.create(&NewProgress::new("t")).await.unwrap().id;
+    let jobs = Jobs::new(MemoryStore::new());
+    let id = jobs.create(NewProgress::new("t")).await.unwrap().id;
     let app = Router::new()
-        .merge(progress_axum::router::<Anyone, _>("/progress", store.clone()))
-        .merge(progress_axum::router::<Anyone, _>("/teams/{team}/progress", store.clone()))
-        .nest("/{language}", progress_axum::router::<Anyone, _>("/progress/", store));
+        .merge(progress_axum::router::<Anyone, _>("/progress", jobs.clone()))
+        .merge(progress_axum::router::<Anyone, _>("/teams/{team}/progress", jobs.clone()))
+        .nest("/{language}", progress_axum::router::<Anyone, _>("/progress/", jobs));
     let address = serve(app).await;
     for mount in ["/progress", "/teams/a%2fb%20c/progress", "/caf%C3%A9/progress"] {
         for (path, expected) in [

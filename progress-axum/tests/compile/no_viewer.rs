@@ -1,8 +1,8 @@
 //! Nobody has said who the viewers are.
 
-use std::sync::Arc;
+use progress_axum::{Jobs, MemoryStore};
 
 fn main() {
-    let store = Arc::new(progress_axum::MemoryStore::new());
-    let _app: axum::Router = axum::Router::new().merge(progress_axum::router("/progress", store));
+    let jobs = Jobs::new(MemoryStore::new());
+    let _app: axum::Router = axum::Router::new().merge(progress_axum::router("/progress", jobs));
 }

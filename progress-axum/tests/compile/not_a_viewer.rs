@@ -1,8 +1,8 @@
 //! What is extracted says nothing about who asks.
 
-use std::sync::Arc;
+use progress_axum::{Jobs, MemoryStore};
 
 fn main() {
-    let store = Arc::new(progress_axum::MemoryStore::new());
-    let _app: axum::Router = progress_axum::router::<axum::http::HeaderMap, _>("/progress", store);
+    let jobs = Jobs::new(MemoryStore::new());
+    let _app: axum::Router = progress_axum::router::<axum::http::HeaderMap, _>("/progress", jobs);
 }
