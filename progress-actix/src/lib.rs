@@ -2,9 +2,8 @@
 //!
 //! ```
 //! use std::future::{Ready, ready};
-//! use std::sync::Arc;
 //! use actix_web::{App, Error, FromRequest, HttpRequest, HttpServer, dev::Payload, error, web};
-//! use progress_actix::{MemoryStore, NewProgress, ProgressApi, ProgressStore, Tracker, Viewer};
+//! use progress_actix::{Jobs, MemoryStore, NewProgress, Viewer};
 //!
 //! /// Whose request it is; a real application looks at its session.
 //! struct CurrentUser(String);
@@ -24,10 +23,10 @@
 //!     }
 //! }
 //!
-//! async fn export(store: web::Data<dyn ProgressStore>, user: CurrentUser) -> Result<web::Json<String>, Error> {
+//! async fn export(jobs: web::Data<Jobs>, user: CurrentUser) -> Result<web::Json<String>, Error> {
 //!     let job = NewProgress::new("export").with_owner(user.0).with_total(100).with_title("Exporting");
-//!     let job = store.create(&job).await.map_err(error::ErrorServiceUnavailable)?;
-//!     actix_web::rt::spawn(Tracker::run(store.into_inner(), job.id, async |tracker| {
+//!     let job = jobs.create(job).await.map_err(error::ErrorServiceUnavailable)?;
+//!     actix_web::rt::spawn(jobs.run(job.id, async |tracker| {
 //!         for line in 1..=100 {
 //!             tracker.checkpoint().await?;
 //!             tracker.success(format!("line {line}"));
@@ -37,14 +36,13 @@
 //!     Ok(web::Json(job.id.to_string()))
 //! }
 //!
-//! let store: Arc<dyn ProgressStore> = Arc::new(MemoryStore::new());
 //! // Made once and cloned, so that all workers of the server share it.
-//! let api = ProgressApi::new(Arc::clone(&store));
+//! let jobs = Jobs::new(MemoryStore::new());
 //! let server = HttpServer::new(move || {
 //!     App::new()
-//!         .app_data(web::Data::from(Arc::clone(&store)))
+//!         .app_data(web::Data::new(jobs.clone()))
 //!         .route("/export", web::post().to(export))
-//!         .service(progress_actix::scope::<CurrentUser>("/progress", api.clone()))
+//!         .service(progress_actix::scope::<CurrentUser>("/progress", jobs.clone()))
 //! });
 //! ```
 //!

@@ -11,11 +11,11 @@ use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Scope};
 use futures_core::Stream;
 use progress_http::{Answer, Events, ProgressApi, Reply, RequestHeaders, Route, Viewer};
 
-/// The routes of [`progress_http`] under a path: `.service(scope::<CurrentUser>("/progress", api.clone()))`, in the
+/// The routes of [`progress_http`] under a path: `.service(scope::<CurrentUser>("/progress", jobs.clone()))`, in the
 /// application or in a scope of its own, before any wildcard route, for actix-web takes the first that matches.
 ///
-/// A store will do for `api`; make a [`ProgressApi`] of it first to change its settings. Make it outside of
-/// `HttpServer::new`, so that all workers share one.
+/// `api` is the application's [`Jobs`](crate::Jobs), or a [`ProgressApi`] of them with settings of its own. Make it
+/// outside of `HttpServer::new`, so that all workers share one.
 ///
 /// `V` is the application's extractor that says who asks, and there is no default: a scope cannot be had without the
 /// decision. It sees the head of the request, never its body. Its error (401, a redirect to the login page) is answered

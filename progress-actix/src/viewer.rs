@@ -9,11 +9,10 @@ use progress_http::Viewer;
 /// [`Viewer::Anyone`], who sees records without an owner and never a list.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use progress_actix::{Anyone, MemoryStore};
+/// use progress_actix::{Anyone, Jobs, MemoryStore, scope};
 ///
-/// let store = Arc::new(MemoryStore::new());
-/// let app = actix_web::App::new().service(progress_actix::scope::<Anyone>("/progress", store));
+/// let jobs = Jobs::new(MemoryStore::new());
+/// let app = actix_web::App::new().service(scope::<Anyone>("/progress", jobs));
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Anyone;

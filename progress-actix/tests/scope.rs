@@ -4,7 +4,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, ServiceResponse};
@@ -12,7 +11,7 @@ use actix_web::http::Method;
 use actix_web::middleware::{DefaultHeaders, NormalizePath};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, Error, FromRequest, HttpRequest, Scope, error, guard, web};
-use progress_actix::{Anyone, MemoryStore, NewProgress, ProgressId, ProgressStore, Viewer, scope};
+use progress_actix::{Anyone, Jobs, MemoryStore, NewProgress, ProgressId, Viewer, scope};
 
 /// Needs the application's data, and time, as real ones do.
 struct Member(Viewer);
@@ -51,10 +50,14 @@ async fn ask(app: Scope, method: &str, path: &str) -> ServiceResponse {
         .map_into_boxed_body()
 }
 
-async fn store() -> (Arc<MemoryStore>, ProgressId) {
-    let store = Arc::new(MemoryStore::new());
-    let id = store.create(&NewProgress::new("t").with_owner("ann")).await.unwrap().id;
-    (store, id)
+fn no_jobs() -> Jobs {
+    Jobs::new(MemoryStore::new())
+}
+
+async fn one_job() -> (Jobs, ProgressId) {
+    let jobs = no_jobs();
+    let id = jobs.create(NewProgress::new("t").with_owner("ann")).await.unwrap().id;
+    (jobs, id)
 }
 
 #[actix_web::test]
@@ -86,12 +89,12 @@ async fn the_scope_stands_under_any_path() {
             ("DELETE", "/{id}", 204),
         ] {
             // One store for a request: what the others did does not matter.
-            let (store, id) = store().await;
+            let (jobs, id) = one_job().await;
             if (method, expected) == ("DELETE", 204) {
-                store.update(id, &progress_actix::ProgressUpdate::request_cancel()).await.unwrap();
+                jobs.cancel(id).await.unwrap();
             }
             let path = format!("{address}{}", path.replace("{id}", &id.to_string()));
-            let response = ask(scope::<Member>(mount, store), method, &path).await;
+            let response = ask(scope::<Member>(mount, jobs), method, &path).await;
             assert_eq!(response.status().as_u16(), expected, "{method} {path} at {mount:?}");
             assert_ne!(read_body(response).await, "elsewhere", "{method} {path} at {mount:?}");
         }
@@ -100,17 +103,17 @@ async fn the_scope_stands_under_any_path() {
 
 #[actix_web::test]
 async fn a_mount_point_is_whole_segments() {
-    let (store, _) = store().await;
+    let (jobs, _) = one_job().await;
     for path in ["/progressive", "/progress.js", "/progress%2fx", "/Progress/x", "/x/progress"] {
-        let response = ask(scope::<Member>("/progress", store.clone()), "GET", path).await;
+        let response = ask(scope::<Member>("/progress", jobs.clone()), "GET", path).await;
         assert_eq!(read_body(response).await, "elsewhere", "{path}");
     }
 }
 
 #[actix_web::test]
 async fn it_is_a_scope_like_any_other() {
-    let (store, id) = store().await;
-    let routes = scope::<Member>("/progress", store)
+    let (jobs, id) = one_job().await;
+    let routes = scope::<Member>("/progress", jobs)
         .guard(guard::Header("x-user", "ann"))
         .wrap(DefaultHeaders::new().add(("x-app", "ours")))
         .wrap(NormalizePath::trim());
@@ -130,9 +133,9 @@ async fn it_is_a_scope_like_any_other() {
 
 #[actix_web::test]
 async fn the_error_of_the_extractor_is_the_applications_own() {
-    let (store, id) = store().await;
+    let (jobs, id) = one_job().await;
     let app =
-        App::new().app_data(web::Data::new(Admin("root"))).service(scope::<Member>("/p", store));
+        App::new().app_data(web::Data::new(Admin("root"))).service(scope::<Member>("/p", jobs));
     let app = init_service(app).await;
     let response =
         call_service(&app, TestRequest::with_uri(&format!("/p/{id}")).to_request()).await;
@@ -149,11 +152,9 @@ async fn the_error_of_the_extractor_is_the_applications_own() {
 
 #[actix_web::test]
 async fn head_announces_a_length_and_sends_nothing() {
-    let (_, id) = store().await;
-    let get =
-        ask(scope::<Anyone>("/p", Arc::new(MemoryStore::new())), "GET", &format!("/p/{id}")).await;
-    let head =
-        ask(scope::<Anyone>("/p", Arc::new(MemoryStore::new())), "HEAD", &format!("/p/{id}")).await;
+    let (_, id) = one_job().await;
+    let get = ask(scope::<Anyone>("/p", no_jobs()), "GET", &format!("/p/{id}")).await;
+    let head = ask(scope::<Anyone>("/p", no_jobs()), "HEAD", &format!("/p/{id}")).await;
     let BodySize::Sized(length) = get.response().body().size() else { panic!("a known length") };
     assert!(length > 0);
     assert_eq!(head.response().body().size(), BodySize::Sized(length));

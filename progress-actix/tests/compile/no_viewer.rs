@@ -1,8 +1,8 @@
 //! Nobody has said who the viewers are.
 
-use std::sync::Arc;
+use progress_actix::{Jobs, MemoryStore};
 
 fn main() {
-    let store = Arc::new(progress_actix::MemoryStore::new());
-    let _app = actix_web::App::new().service(progress_actix::scope("/progress", store));
+    let jobs = Jobs::new(MemoryStore::new());
+    let _app = actix_web::App::new().service(progress_actix::scope("/progress", jobs));
 }
