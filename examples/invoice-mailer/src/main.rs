@@ -19,7 +19,7 @@ use invoice_mailer::serve;
 use invoice_mailer::settings::Settings;
 use invoice_mailer::web::{self, App};
 use invoice_mailer::worker::Worker;
-use progress_axum::{Janitor, ProgressError, ProgressStore};
+use progress_axum::{Jobs, ProgressError, ProgressStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -70,9 +70,10 @@ async fn run(settings: Settings) -> Result<(), Unusable> {
         if role.works() { Some(mailer(&settings, catcher.as_deref()).await?) } else { None };
     let (store, database) = open(&settings).await?;
     let deliveries = Deliveries::new(database.clone());
-    let app = App { store, queue: Queue::new(database), deliveries, catcher };
+    let jobs = Jobs::new(Arc::clone(&store));
+    let app = App { jobs, queue: Queue::new(database), deliveries, catcher };
 
-    tokio::spawn(Janitor::new(Arc::clone(&app.store)).run());
+    tokio::spawn(app.jobs.janitor().run());
     let (stop, stopping) = watch::channel(false);
     let working = mailer.map(|mailer| {
         let worker = worker(&settings, &app, mailer, stopping);
@@ -84,7 +85,10 @@ async fn run(settings: Settings) -> Result<(), Unusable> {
         stop.send_replace(true);
     };
     match listener {
-        Some((listener, address)) => serve_pages(listener, address, app.clone(), stopped).await,
+        Some((listener, address)) => {
+            tokio::spawn(look_after(app.queue.clone(), store));
+            serve_pages(listener, address, app.clone(), stopped).await;
+        }
         None => {
             say("working on what is queued");
             stopped.await;
@@ -114,7 +118,7 @@ fn worker(
         in_flight: usize::from(settings.in_flight),
         stopping: stopping.clone(),
     };
-    Worker { store: Arc::clone(&app.store), queue: app.queue.clone(), sending, stopping }
+    Worker { jobs: app.jobs.clone(), queue: app.queue.clone(), sending, stopping }
 }
 
 async fn serve_pages(
@@ -123,7 +127,6 @@ async fn serve_pages(
     app: App,
     stopped: impl Future<Output = ()>,
 ) {
-    tokio::spawn(look_after(app.queue.clone(), Arc::clone(&app.store)));
     say(&format!("listening on http://{address}"));
     serve::serve(listener, web::router(app), stopped).await;
 }
@@ -168,6 +171,8 @@ async fn mailer(settings: &Settings, catcher: Option<&Catcher>) -> Result<Mailer
 }
 
 /// Gives up the jobs that a process made and, dying, did not queue. Longer than that takes is long enough.
+///
+/// It reads from the store itself, because the cache of [`Jobs`] may be a moment behind another process.
 async fn look_after(queue: Queue, store: Arc<dyn ProgressStore>) {
     let mut turns = tokio::time::interval(Duration::from_secs(30));
     loop {
@@ -182,8 +187,7 @@ async fn look_after(queue: Queue, store: Arc<dyn ProgressStore>) {
 async fn open(settings: &Settings) -> Result<(Arc<dyn ProgressStore>, Database), Unusable> {
     let (what, url) = database_url(settings)?;
     let store = progress_sqlx::connect_any(&url).await.map_err(|error| match error {
-        // A setting is no progress data.
-        ProgressError::Invalid(reason) => Unusable(format!("{what}: {reason}")),
+        ProgressError::Setup(reason) => Unusable(format!("{what}: {reason}")),
         error => Unusable::because(&what)(error.into()),
     })?;
     let database = Database::open(&url).await;

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use progress_axum::{
-    Delta, NewProgress, ProgressError, ProgressId, ProgressQuery, ProgressStore, ProgressUpdate,
-    Status,
+    Delta, Jobs, NewProgress, ProgressError, ProgressId, ProgressQuery, ProgressStore,
+    ProgressUpdate, Status,
 };
 use sqlx::QueryBuilder;
 
@@ -50,16 +50,16 @@ impl Queue {
     /// process dies in between, [`give_up_forgotten`](Self::give_up_forgotten) ends it later.
     pub async fn submit(
         &self,
-        store: &dyn ProgressStore,
-        job: &NewProgress,
+        jobs: &Jobs,
+        job: NewProgress,
         order: Order,
     ) -> Result<(), ProgressError> {
-        store.create(job).await?;
+        jobs.create(job).await?;
         let Err(error) = self.push(order).await else {
             return Ok(());
         };
         // It may be in the queue all the same, and begun: a request to cancel is right for both.
-        store.update(order.job, &ProgressUpdate::request_cancel()).await?;
+        jobs.cancel(order.job).await?;
         Err(ProgressError::unavailable(error))
     }
 
@@ -116,6 +116,8 @@ impl Queue {
 
     /// Fails the jobs that have waited for `grace` and are not in the queue: whoever made them died before they were queued.
     /// A pending job is nobody's concern but the queue's, so nobody else would ever end it.
+    ///
+    /// `store` must not be a cache: a record that is a moment old says pending of a job that another process has begun.
     ///
     /// # Errors
     ///

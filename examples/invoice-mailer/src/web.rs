@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use progress_axum::{NewProgress, ProgressStore, Viewer, refuse_cross_site, request_headers};
+use progress_axum::{Jobs, NewProgress, Viewer, refuse_cross_site, request_headers};
 use serde::Deserialize;
 use serde_json::json;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -34,8 +34,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// Where progress is kept.
-    pub store: Arc<dyn ProgressStore>,
+    /// The jobs and their progress.
+    pub jobs: Jobs,
     /// Where jobs wait for a worker.
     pub queue: Queue,
     /// What became of each invoice.
@@ -76,7 +76,7 @@ pub fn router(app: App) -> Router {
         .route("/invoices/send", post(send))
         .route("/outbox/messages", get(outbox))
         .route("/outbox/messages/{id}/attachment", get(attachment))
-        .merge(progress_axum::router::<Operator, App>("/progress", Arc::clone(&app.store)))
+        .merge(progress_axum::router::<Operator, App>("/progress", app.jobs.clone()))
         .layer(header("content-security-policy", CONTENT_SECURITY_POLICY))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
@@ -107,7 +107,7 @@ async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Respon
         job = job.with_title(title);
     }
     let order = Order { job: job.id(), count: request.count, language };
-    match app.queue.submit(&*app.store, &job, order).await {
+    match app.queue.submit(&app.jobs, job, order).await {
         Ok(()) => {
             let id = order.job.to_string();
             let location = format!("/progress/{id}");

@@ -1,9 +1,8 @@
 //! Takes jobs from the queue and does them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use progress_axum::{ProgressError, ProgressStore, Tracker, TrackerHandle};
+use progress_axum::{Jobs, ProgressError, TrackerHandle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -16,8 +15,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A process that works, or the part of one that does.
 #[derive(Debug, Clone)]
 pub struct Worker {
-    /// Where progress is kept.
-    pub store: Arc<dyn ProgressStore>,
+    /// The jobs and their progress.
+    pub jobs: Jobs,
     /// Where the jobs come from.
     pub queue: Queue,
     /// How they are done.
@@ -71,7 +70,7 @@ impl Worker {
             self.strike_out(order).await;
             self.sending.run(order, &tracker).await
         };
-        match Tracker::run(Arc::clone(&self.store), order.job, work).await {
+        match self.jobs.run(order.job, work).await {
             Ok(_) => {}
             Err(error) if begun => tracing::error!(
                 error = &error as &dyn std::error::Error,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use invoice_mailer::database::Database;
 use invoice_mailer::language::Language;
 use invoice_mailer::queue::{Order, Queue, TASK_TYPE};
-use progress_axum::{NewProgress, ProgressStore, ProgressUpdate, Status};
+use progress_axum::{Jobs, NewProgress, ProgressStore, ProgressUpdate, Status};
 
 #[tokio::test]
 async fn a_job_that_was_never_queued_is_given_up_and_no_other() {
@@ -18,7 +18,8 @@ async fn a_job_that_was_never_queued_is_given_up_and_no_other() {
 
     let queued = NewProgress::new(TASK_TYPE);
     let order = Order { job: queued.id(), count: 7, language: Language::French };
-    queue.submit(&*store, &queued, order).await.unwrap();
+    let id = queued.id();
+    queue.submit(&Jobs::new(store.clone()), queued, order).await.unwrap();
     assert_eq!(queue.first().await.unwrap(), Some(order));
     let forgotten = store.create(&NewProgress::new(TASK_TYPE)).await.unwrap().id;
     let somebody_elses = store.create(&NewProgress::new("another kind")).await.unwrap().id;
@@ -33,7 +34,7 @@ async fn a_job_that_was_never_queued_is_given_up_and_no_other() {
     assert_eq!(queue.give_up_forgotten(&*store, Duration::ZERO).await.unwrap(), 1);
     for (job, status) in [
         (forgotten, Status::Failed),
-        (queued.id(), Status::Pending),
+        (id, Status::Pending),
         (somebody_elses, Status::Pending),
         (taken, Status::Running),
     ] {
@@ -52,6 +53,6 @@ async fn a_job_that_cannot_be_queued_does_not_wait_for_ever() {
     }
     let job = NewProgress::new(TASK_TYPE);
     let order = Order { job: job.id(), count: 7, language: Language::English };
-    Queue::new(database).submit(&*store, &job, order).await.unwrap_err();
-    assert_eq!(store.get(job.id()).await.unwrap().unwrap().status, Status::Cancelled);
+    Queue::new(database).submit(&Jobs::new(store.clone()), job, order).await.unwrap_err();
+    assert_eq!(store.get(order.job).await.unwrap().unwrap().status, Status::Cancelled);
 }

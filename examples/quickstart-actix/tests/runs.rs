@@ -1,0 +1,6 @@
+//! The program that the README shows, as a process.
+
+#[test]
+fn a_job_is_started_and_followed_to_its_end() {
+    progress_tests::try_quick_start(env!("CARGO_BIN_EXE_quickstart-actix"));
+}
