@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use progress_core::{
-    Delta, Failure, NewProgress, Progress, ProgressError, ProgressId, ProgressStore,
-    ProgressUpdate, Status, Tracker, TrackerHandle,
+    Delta, Failure, Jobs, NewProgress, Progress, ProgressId, ProgressStore, ProgressUpdate, Status,
+    TrackerHandle, WORKER_LOST,
 };
 
 use crate::place::{Place, runtime};
 use crate::report::{Finding, Report, quietly};
 use crate::signals::Worker;
-use crate::worker::running;
+use crate::worker::{running, sweep_until_ended};
 
 const LIMIT: Duration = Duration::from_secs(1);
 const COUNTS: u64 = 1_234;
@@ -66,16 +66,16 @@ const ENDINGS: [(&str, Ending); 5] = [
     ("drop", |store, job| {
         let runtime = runtime();
         runtime.block_on(async {
-            let tracker = Tracker::start(Arc::clone(store), job).await.unwrap();
-            tracker.inc(COUNTS);
+            let tracker = Jobs::new(Arc::clone(store)).tracker(job).await.unwrap();
+            tracker.handle().inc(COUNTS);
             drop(tracker);
             wait_for_end(store, job).await;
         });
     }),
     ("shutdown", |store, job| {
         let runtime = runtime();
-        let tracker = runtime.block_on(Tracker::start(Arc::clone(store), job)).unwrap();
-        tracker.inc(COUNTS);
+        let tracker = runtime.block_on(Jobs::new(Arc::clone(store)).tracker(job)).unwrap();
+        tracker.handle().inc(COUNTS);
         runtime.spawn(async move {
             let _tracker = tracker;
             std::future::pending::<()>().await;
@@ -91,7 +91,7 @@ fn work(
     goes_wrong: impl AsyncFnOnce(TrackerHandle) -> Result<(), Failure>,
 ) {
     let runtime = runtime();
-    let run = Tracker::run(Arc::clone(store), job, async move |tracker| {
+    let run = Jobs::new(Arc::clone(store)).run(job, async move |tracker| {
         tracker.inc(COUNTS);
         goes_wrong(tracker).await
     });
@@ -141,17 +141,18 @@ fn judge(ended: &Progress, after: Duration, counts: u64) -> Finding {
 fn abort(place: &Place) -> Finding {
     let runtime = runtime();
     let store = runtime.block_on(place.open());
-    let job = runtime.block_on(store.create(&NewProgress::new("prove"))).unwrap().id;
+    let lease = Duration::from_millis(150);
+    let job = NewProgress::new("prove").with_lease(lease);
+    let job = runtime.block_on(store.create(&job)).unwrap().id;
     let mut worker = Worker::start(&["abort", place.url(), &job.to_string()]);
     let (_, is_well) = worker.wait(Duration::from_secs(10));
     assert!(!is_well, "it aborts");
     let before = runtime.block_on(store.get(job)).unwrap().unwrap();
-    std::thread::sleep(Duration::from_millis(50));
-    let failed: Result<u64, ProgressError> =
-        runtime.block_on(store.fail_stale(Duration::from_millis(20)));
-    let after = runtime.block_on(store.get(job)).unwrap().unwrap();
+    let after = runtime.block_on(sweep_until_ended(&store, job, lease / 9));
     Finding::new(
-        before.status == Status::Running && failed.unwrap() == 1 && after.succeeded == 5,
+        before.status == Status::Running
+            && after.error.as_deref() == Some(WORKER_LOST)
+            && after.succeeded == 5,
         format_args!(
             "{} with {} of 5 counts, then {}",
             before.status, before.succeeded, after.status

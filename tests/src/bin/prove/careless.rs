@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use progress_core::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-    ProgressStore, ProgressUpdate, WORKER_LOST,
+    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, ProgressUpdate,
 };
 use sqlx::SqlitePool;
 
@@ -17,8 +17,6 @@ use crate::place::open;
 pub(crate) enum Bug {
     /// A record is read once, changed in the program and saved as a whole, whatever has become of it meanwhile.
     SavesCopies,
-    /// Who is dead is told by the clocks of processes that disagree.
-    TrustsTheClock,
     /// Text is cut where its bytes, not its characters, are too many.
     CutsBytes,
 }
@@ -70,14 +68,20 @@ impl Careless {
         self.copies.lock().unwrap().insert(id, copy.clone());
         Ok(copy)
     }
+}
 
-    async fn fail_by_the_clock(&self, silent_for: Duration) -> Result<u64, ProgressError> {
-        let fail = "UPDATE progress_records SET status = 'failed', error = $1, version = version + 1, \
-            finished_at = updated_at WHERE status = 'running' \
-            AND heartbeat_at < CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) - $2";
-        let silent_for = i64::try_from(silent_for.as_millis()).unwrap();
-        let failed = sqlx::query(fail).bind(WORKER_LOST).bind(silent_for).execute(&self.pool).await;
-        Ok(failed.map_err(ProgressError::unavailable)?.rows_affected())
+/// A janitor that compares the times of heartbeats with its own clock, while the clocks of the
+/// processes that write them disagree.
+pub(crate) async fn sweep_by_the_clock(store: Arc<dyn ProgressStore>, interval: Duration) {
+    loop {
+        for Heartbeat { id, at, lease, .. } in store.heartbeats().await.unwrap() {
+            let silence = SystemTime::now().duration_since(at.into()).unwrap_or_default();
+            if silence > lease {
+                // Refused if the worker has just sent another one.
+                let _ = store.update(id, &ProgressUpdate::lose(at)).await;
+            }
+        }
+        tokio::time::sleep(interval).await;
     }
 }
 
@@ -87,6 +91,7 @@ fn cut(text: &mut Option<String>, bytes: usize) {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
 #[async_trait]
 impl ProgressStore for Careless {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
@@ -109,7 +114,7 @@ impl ProgressStore for Careless {
     ) -> Result<Progress, ProgressError> {
         match self.bug {
             Bug::SavesCopies => self.update_a_copy(id, update).await,
-            Bug::TrustsTheClock | Bug::CutsBytes => self.inner.update(id, update).await,
+            Bug::CutsBytes => self.inner.update(id, update).await,
         }
     }
 
@@ -130,11 +135,8 @@ impl ProgressStore for Careless {
         self.inner.delete(id).await
     }
 
-    async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
-        match self.bug {
-            Bug::TrustsTheClock => self.fail_by_the_clock(silent_for).await,
-            Bug::SavesCopies | Bug::CutsBytes => self.inner.fail_stale(silent_for).await,
-        }
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        self.inner.heartbeats().await
     }
 
     async fn delete_finished(
@@ -143,5 +145,24 @@ impl ProgressStore for Careless {
         limit: u32,
     ) -> Result<u64, ProgressError> {
         self.inner.delete_finished(older_than, limit).await
+    }
+
+    async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(self.get(*id).await?);
+        }
+        Ok(found)
+    }
+
+    async fn update_many(
+        &self,
+        updates: &[(ProgressId, ProgressUpdate)],
+    ) -> Vec<Result<Progress, ProgressError>> {
+        let mut outcomes = Vec::with_capacity(updates.len());
+        for (id, update) in updates {
+            outcomes.push(self.update(*id, update).await);
+        }
+        outcomes
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use progress_core::{Janitor, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Status};
+use progress_core::{Jobs, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Status};
 use progress_http::{ProgressApi, Viewer};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::careless::{Bug, Careless};
+use crate::careless::sweep_by_the_clock;
 use crate::place::{Place, runtime};
 use crate::report::{Finding, Report, Waiting};
 use crate::signals::Worker;
@@ -34,20 +34,19 @@ struct Pace {
 const FULL: Pace = Pace {
     heartbeat: Duration::from_secs(5),
     lease: Duration::from_secs(45),
-    sweep: Duration::from_secs(10),
+    sweep: Duration::from_secs(5),
     patience: Duration::from_secs(1),
 };
 /// Much the same in a twentieth of the time.
 const QUICK: Pace = Pace {
     heartbeat: Duration::from_millis(250),
     lease: Duration::from_millis(2_250),
-    sweep: Duration::from_millis(500),
-    patience: Duration::from_secs(1),
+    sweep: Duration::from_millis(250),
+    patience: Duration::from_secs(2),
 };
 
 impl Pace {
-    /// How late a dead worker may be found out. The second sweep is for clocks that are ahead: a heartbeat from the future
-    /// is taken for a fresh one when it is first seen.
+    /// How late a dead worker may be found out: one sweep sees the last heartbeat, and another one the end of the lease.
     fn limit(self) -> Duration {
         self.lease + 2 * self.sweep + self.patience
     }
@@ -74,8 +73,8 @@ struct Scene {
     workers: Vec<Clock>,
     /// A process of its own, unless its clock is right.
     janitor: Clock,
-    /// Of the janitor's store.
-    bug: Option<Bug>,
+    /// Whether the janitor believes its clock.
+    trusts_the_clock: bool,
 }
 
 pub(crate) fn run(report: &mut Report) {
@@ -84,9 +83,10 @@ pub(crate) fn run(report: &mut Report) {
         return;
     };
     let pace = if report.rounds(1, 0) == 1 { FULL } else { QUICK };
-    let scene = |place, workers, janitor, bug| -> Waiting {
-        let scene = Scene { place, pace, library: library.clone(), workers, janitor, bug };
-        if bug.is_some() {
+    let scene = |place, workers, janitor, trusts_the_clock| -> Waiting {
+        let library = library.clone();
+        let scene = Scene { place, pace, library, workers, janitor, trusts_the_clock };
+        if trusts_the_clock {
             Box::new(|| scene.play().must_fail())
         } else {
             Box::new(|| scene.play())
@@ -97,21 +97,21 @@ pub(crate) fn run(report: &mut Report) {
     for place in Place::shared() {
         for (name, clock) in WRONG {
             let part = format!("{}-janitor-{name}", place.name);
-            checks.push((part, scene(place.another(), vec![Clock::Right], clock, None)));
+            checks.push((part, scene(place.another(), vec![Clock::Right], clock, false)));
         }
         checks.push((
             format!("{}-workers", place.name),
-            scene(place, wrong.clone(), Clock::Right, None),
+            scene(place, wrong.clone(), Clock::Right, false),
         ));
     }
-    let control = scene(Place::sqlite(), wrong, Clock::Right, Some(Bug::TrustsTheClock));
+    let control = scene(Place::sqlite(), wrong, Clock::Right, true);
     checks.push(("control".to_owned(), control));
     report.at_once(checks);
 }
 
 /// Sweeps for ever, in this process or in one of its own.
-pub(crate) async fn sweep(store: Arc<dyn ProgressStore>, lease: Duration, interval: Duration) {
-    Janitor::new(store).with_lease(lease).with_sweep_interval(interval).run().await;
+pub(crate) async fn sweep(store: Arc<dyn ProgressStore>, interval: Duration) {
+    Jobs::new(store).janitor().with_sweep_interval(interval).run().await;
 }
 
 /// The job of a worker, and what its page says.
@@ -134,7 +134,7 @@ impl Scene {
         let runtime = runtime();
         let store = runtime.block_on(self.place.open());
         let turns = Turns::new(self.pace);
-        // Before the workers: its store is opened with nothing to know.
+        // Before the workers, so that it sees all their heartbeats.
         let _janitor = self.start_janitor(&runtime, &turns);
         let (mut alive, mut dead): (Vec<_>, Vec<_>) = self
             .workers
@@ -143,8 +143,8 @@ impl Scene {
                 [(); 2].map(|()| self.start_worker(&runtime, &*store, *clock, &turns)).into()
             })
             .unzip();
-        let mut page =
-            Page { runtime: &runtime, api: ProgressApi::new(Arc::clone(&store)), impossible: 0 };
+        let jobs = Jobs::new(Arc::clone(&store));
+        let mut page = Page { runtime: &runtime, api: ProgressApi::new(jobs), impossible: 0 };
         let every = |alive: &mut [Job], dead: &mut [Job], page: &mut Page<'_>, time| {
             page.watch(&mut alive.iter_mut().chain(dead).collect::<Vec<_>>(), time);
         };
@@ -163,21 +163,17 @@ impl Scene {
     }
 
     fn start_janitor(&self, runtime: &Runtime, turns: &Turns) -> Option<Worker> {
-        let (url, pace) = (self.place.url(), self.pace);
+        let interval = self.pace.sweep;
         if self.janitor != Clock::Right {
-            return Some(self.start(
-                self.janitor,
-                turns,
-                &["sweep", url, &millis(pace.lease), &millis(pace.sweep)],
-            ));
+            let arguments = ["sweep", self.place.url(), &millis(interval)];
+            return Some(self.start(self.janitor, turns, &arguments));
         }
-        let store = runtime.block_on(async {
-            match self.bug {
-                Some(bug) => Careless::open(url, bug).await,
-                None => self.place.open().await,
-            }
-        });
-        runtime.spawn(sweep(store, pace.lease, pace.sweep));
+        let store = runtime.block_on(self.place.open());
+        if self.trusts_the_clock {
+            runtime.spawn(sweep_by_the_clock(store, interval));
+        } else {
+            runtime.spawn(sweep(store, interval));
+        }
         None
     }
 
@@ -188,7 +184,7 @@ impl Scene {
         clock: Clock,
         turns: &Turns,
     ) -> Job {
-        let job = NewProgress::new("prove").with_total(1_000);
+        let job = NewProgress::new("prove").with_total(1_000).with_lease(self.pace.lease);
         let id = runtime.block_on(store.create(&job)).unwrap().id;
         let arguments = ["beat", self.place.url(), &id.to_string(), &millis(self.pace.heartbeat)];
         let worker = self.start(clock, turns, &arguments);

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use progress_core::{
-    Delta, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Stamp, Status, TrackerOptions,
+    Delta, Jobs, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Stamp, Status,
+    TrackerOptions,
 };
 use progress_tests::Network;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -107,10 +108,10 @@ async fn cut(place: &Place, wanted: u32, writers: Writers) -> Counts {
 /// Counts through a tracker, whose start and end are cut as well.
 async fn track(store: Arc<dyn ProgressStore>, job: ProgressId, scissors: &Scissors) -> u64 {
     let options = TrackerOptions::new().with_flush_interval(Duration::from_millis(10));
-    let tracker = options.start(store, job).await.unwrap();
+    let tracker = Jobs::new(store).tracker_with(options, job).await.unwrap();
     let mut counted = 0;
     while !scissors.are_done() {
-        tracker.inc(1);
+        tracker.handle().inc(1);
         counted += 1;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use progress_core::testing::{Fault, FaultyStore};
-use progress_core::{Janitor, NewProgress, ProgressStore, Status, Tracker};
+use progress_core::{DEFAULT_LEASE, Jobs, NewProgress, ProgressStore, Status};
 
 use crate::place::{Place, runtime};
 use crate::report::{Finding, Report, Waiting};
@@ -35,7 +35,7 @@ pub(crate) fn run(report: &mut Report) {
     for place in Place::shared() {
         checks.push((
             format!("{}-dead", place.name),
-            Box::new(move || dead(&place, workers, PROMISE, |store| Some(Janitor::new(store)))),
+            Box::new(move || dead(&place, workers, PROMISE, Looks::WithAJanitor)),
         ));
     }
     // Nobody looks. Much less time will do to see that.
@@ -43,7 +43,7 @@ pub(crate) fn run(report: &mut Report) {
         Promise { stale_after: Duration::from_secs(6), failed_within: Duration::from_secs(6) };
     checks.push((
         "control-dead".to_owned(),
-        Box::new(move || dead(&Place::sqlite(), 1, short, |_| None).must_fail()),
+        Box::new(move || dead(&Place::sqlite(), 1, short, Looks::Never).must_fail()),
     ));
     report.at_once(checks);
 
@@ -56,37 +56,31 @@ pub(crate) fn run(report: &mut Report) {
     for place in Place::all() {
         checks.push((
             format!("{}-alive", place.name),
-            Box::new(move || alive(&place, trouble, Janitor::new)),
+            Box::new(move || alive(&place, trouble, DEFAULT_LEASE)),
         ));
     }
-    // A lease that is shorter than the time between two heartbeats.
-    let hasty = |store| {
-        Janitor::new(store)
-            .with_lease(Duration::from_secs(2))
-            .with_sweep_interval(Duration::from_secs(1))
-    };
+    // A lease that is shorter than the time for which the worker's store is away.
     let second = Duration::from_secs(1);
-    let trouble = Trouble { time: 8 * second, before: second, outage: second };
+    let trouble = Trouble { time: 8 * second, before: second, outage: 5 * second };
     checks.push((
         "control-alive".to_owned(),
-        Box::new(move || alive(&Place::sqlite(), trouble, hasty).must_fail()),
+        Box::new(move || alive(&Place::sqlite(), trouble, 2 * second).must_fail()),
     ));
     report.at_once(checks);
 }
 
-type Store = Arc<dyn ProgressStore>;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    WithAJanitor,
+    Never,
+}
 
 /// Kills workers and looks at their jobs every 100 ms.
-fn dead(
-    place: &Place,
-    count: u32,
-    promise: Promise,
-    janitor: impl FnOnce(Store) -> Option<Janitor>,
-) -> Finding {
+fn dead(place: &Place, count: u32, promise: Promise, looks: Looks) -> Finding {
     let runtime = runtime();
     let store = runtime.block_on(place.open());
-    if let Some(janitor) = janitor(Arc::clone(&store)) {
-        runtime.spawn(janitor.run());
+    if looks == Looks::WithAJanitor {
+        runtime.spawn(Jobs::new(Arc::clone(&store)).janitor().run());
     }
     let mut jobs = Vec::new();
     let mut workers = Vec::new();
@@ -136,15 +130,17 @@ fn seconds(at: Option<Duration>) -> String {
 }
 
 /// A worker whose machine is busy and whose store is away for half a minute is not taken for dead.
-fn alive(place: &Place, trouble: Trouble, janitor: impl FnOnce(Store) -> Janitor) -> Finding {
+fn alive(place: &Place, trouble: Trouble, lease: Duration) -> Finding {
     let Trouble { time, before, outage } = trouble;
     let runtime = runtime();
     let inner = runtime.block_on(place.open());
     let faulty = Arc::new(FaultyStore::new(Arc::clone(&inner)));
-    let store: Store = faulty.clone();
-    runtime.spawn(janitor(Arc::clone(&inner)).run());
-    let job = runtime.block_on(inner.create(&NewProgress::new("prove"))).unwrap().id;
-    let worker = runtime.spawn(Tracker::run(store, job, async move |tracker| {
+    // The janitor's process has a store that stays there, and nine sweeps in a lease as by default.
+    let janitor = Jobs::new(Arc::clone(&inner)).janitor().with_sweep_interval(lease / 9);
+    runtime.spawn(janitor.run());
+    let job = NewProgress::new("prove").with_lease(lease);
+    let job = runtime.block_on(inner.create(&job)).unwrap().id;
+    let worker = runtime.spawn(Jobs::new(faulty.clone()).run(job, async move |tracker| {
         tokio::time::sleep(time).await;
         tracker.inc(1);
         tracker.checkpoint().await?;

@@ -9,7 +9,9 @@
 )]
 
 mod bad_endings;
+mod batches;
 mod black_hole;
+mod blocked;
 mod careless;
 mod client;
 mod clock;
@@ -19,12 +21,21 @@ mod dead_worker;
 mod herd;
 mod increments;
 mod inputs;
+mod latency;
+mod locked;
 mod migrate;
 mod one_ending;
+mod outage;
 mod outside;
+mod pace;
 mod place;
+mod pooler;
 mod report;
 mod restart;
+mod runtimes;
+mod session;
+mod settings;
+mod shutdown;
 mod sigkill;
 mod signals;
 mod sigterm;
@@ -33,6 +44,7 @@ mod storage;
 mod storm;
 mod testserver;
 mod thrift;
+mod viewer;
 mod waiting;
 mod worker;
 mod zombie;
@@ -44,7 +56,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 21] = [
+const CHECKS: [(&str, Check); 29] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -52,7 +64,15 @@ const CHECKS: [(&str, Check); 21] = [
     ("sigkill", sigkill::run),
     ("sigterm", sigterm::run),
     ("restart", restart::run),
+    ("shutdown", shutdown::run),
+    ("outage", outage::run),
     ("black-hole", black_hole::run),
+    ("latency", latency::run),
+    ("locked", locked::run),
+    ("blocked", blocked::run),
+    ("runtimes", runtimes::run),
+    ("pooler", pooler::run),
+    ("settings", settings::run),
     ("dead-worker", dead_worker::run),
     ("clock", clock::run),
     ("zombie", zombie::run),

@@ -1,7 +1,6 @@
 //! Eight processes that start at once on an empty database; an application's own tables beside ours; tables of tomorrow.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::time::Duration;
 
 use progress_core::{NewProgress, ProgressError, ProgressQuery};
@@ -113,7 +112,7 @@ async fn beside(places: [Place; 2]) -> Finding {
 
 /// A program of today on the tables of tomorrow.
 async fn newer(place: &Place) -> Finding {
-    const TOMORROW: &str = "INSERT INTO progress_schema (version) VALUES (1000)";
+    const TOMORROW: &str = "INSERT INTO progress_schema (version, serves) VALUES (1000, 999)";
     start(place.url()).await;
     let url = place.url();
     let done = match place.name {
@@ -127,10 +126,9 @@ async fn newer(place: &Place) -> Finding {
     };
     done.unwrap();
     let words = match progress_sqlx::connect_any(url).await {
-        Err(error @ ProgressError::Store(_)) => error.source().map(ToString::to_string),
-        _ => None,
+        Err(ProgressError::Setup(words)) => words.into_owned(),
+        _ => "it was opened, or may be tried again".to_owned(),
     };
-    let words = words.unwrap_or_else(|| "it was opened, or may be tried again".to_owned());
     Finding::new(
         ["have version 1000", "upgrade the program"].iter().all(|part| words.contains(part)),
         format_args!("{words:?}"),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_core::{
-    Completion, Delta, Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate,
-    WORKER_LOST,
+    Completion, Delta, Janitor, Jobs, NewProgress, Progress, ProgressError, ProgressId,
+    ProgressStore, ProgressUpdate, WORKER_LOST,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -13,9 +13,12 @@ use tokio::task::JoinSet;
 use crate::careless::{Bug, Careless};
 use crate::place::{Place, runtime, unobserved};
 use crate::report::{Finding, Report};
-use crate::worker::{join_all, running};
+use crate::worker::{join_all, start_without_tracker};
 
 const CONTENDERS: usize = 8;
+/// A janitor's fourth sweep, and no earlier one, finds a worker lost that has not written for so long: of the time between
+/// two sweeps a third of the lease counts.
+const LEASE: Duration = Duration::from_millis(3);
 
 pub(crate) fn run(report: &mut Report) {
     let count = report.rounds(1_000, 50);
@@ -45,46 +48,74 @@ async fn rounds(store: &Arc<dyn ProgressStore>, count: u32) -> Finding {
 }
 
 async fn one_round(store: &Arc<dyn ProgressStore>) -> bool {
-    let job = running(store).await;
-    // So that the lease of no length at all has run out.
-    tokio::time::sleep(Duration::from_millis(3)).await;
+    let job = start_without_tracker(store, NewProgress::new("prove").with_lease(LEASE)).await;
     let start = Arc::new(Barrier::new(CONTENDERS));
     let mut contenders = JoinSet::new();
     for number in 0..CONTENDERS {
         let (store, start) = (Arc::clone(store), Arc::clone(&start));
         contenders.spawn(async move {
+            let way = Way::of(number, &store).await;
             start.wait().await;
-            contend(&*store, job, number).await
+            way.end(&*store, job).await
         });
     }
     let winners: Vec<_> = join_all(contenders).await.into_iter().flatten().collect();
     let after = read(store, job).await;
     let lost = usize::from(after.error.as_deref() == Some(WORKER_LOST));
     let is_kept = winners.iter().all(|winner| unobserved(winner.clone()) == after);
-    store.fail_stale(Duration::ZERO).await.unwrap();
+    let late = ProgressUpdate::lose(after.heartbeat_at.unwrap());
+    let is_late_refused =
+        matches!(store.update(job, &late).await, Err(ProgressError::Refused { .. }));
     let later = read(store, job).await;
-    winners.len() + lost == 1 && is_kept && later == after && after.status.is_finished()
+    winners.len() + lost == 1
+        && is_kept
+        && is_late_refused
+        && later == after
+        && after.status.is_finished()
 }
 
-/// Ends the job in one of four ways; gives the record when this was the one that did.
-async fn contend(store: &dyn ProgressStore, job: ProgressId, number: usize) -> Option<Progress> {
-    let counts = Delta::new().with_succeeded(1);
-    let ending = match number % 4 {
-        0 => ProgressUpdate::complete(counts, Completion::new()),
-        1 => ProgressUpdate::fail(counts, "given up"),
-        2 => ProgressUpdate::cancel(counts),
-        _ => {
-            store.fail_stale(Duration::ZERO).await.unwrap();
-            return None;
+/// How a contender ends the job.
+enum Way {
+    Update(ProgressUpdate),
+    /// A janitor for whom one more sweep is missing.
+    Sweep(Janitor),
+}
+
+impl Way {
+    async fn of(number: usize, store: &Arc<dyn ProgressStore>) -> Self {
+        let counts = Delta::new().with_succeeded(1);
+        match number % 4 {
+            0 => Self::Update(ProgressUpdate::complete(counts, Completion::new())),
+            1 => Self::Update(ProgressUpdate::fail(counts, "given up")),
+            2 => Self::Update(ProgressUpdate::cancel(counts)),
+            _ => {
+                let janitor = Jobs::new(Arc::clone(store)).janitor();
+                for _ in 0..3 {
+                    janitor.sweep().await.unwrap();
+                    tokio::time::sleep(LEASE).await;
+                }
+                Self::Sweep(janitor)
+            }
         }
-    };
-    match store.update(job, &ending).await {
-        Ok(progress) => Some(progress),
-        Err(ProgressError::Refused { status, .. }) => {
-            assert!(status.is_finished(), "refused by a job that is {status}");
-            None
+    }
+
+    /// Gives the record when this was the one that did; a janitor does not say which it ended.
+    async fn end(self, store: &dyn ProgressStore, job: ProgressId) -> Option<Progress> {
+        let ending = match self {
+            Self::Update(ending) => ending,
+            Self::Sweep(janitor) => {
+                janitor.sweep().await.unwrap();
+                return None;
+            }
+        };
+        match store.update(job, &ending).await {
+            Ok(progress) => Some(progress),
+            Err(ProgressError::Refused { status, .. }) => {
+                assert!(status.is_finished(), "refused by a job that is {status}");
+                None
+            }
+            Err(error) => panic!("{error:?}"),
         }
-        Err(error) => panic!("{error:?}"),
     }
 }
 

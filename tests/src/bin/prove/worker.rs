@@ -2,11 +2,11 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use progress_core::{
-    Delta, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Stamp, Tracker, TrackerHandle,
-    TrackerOptions,
+    Delta, Jobs, NewProgress, Progress, ProgressId, ProgressStore, ProgressUpdate, Stamp, Tracker,
+    TrackerHandle, TrackerOptions,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -15,7 +15,10 @@ use uuid::Uuid;
 
 use crate::careless::{Bug, Careless};
 use crate::place::{open, runtime};
-use crate::{clock, increments, migrate, sigkill, sigterm, storage, zombie};
+use crate::{clock, increments, migrate, outage, sigkill, sigterm, storage, zombie};
+
+/// How long a janitor sweeps for a job whose lease is much shorter.
+const SWEEPING: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(arguments: &[String]) {
     let [role, url, rest @ ..] = arguments else { panic!("worker ROLE URL [JOB [COUNT]]") };
@@ -40,9 +43,10 @@ pub(crate) fn run(arguments: &[String]) {
             "sweep" => {
                 let store = open(url).await;
                 say("ready");
-                clock::sweep(store, millis(0), millis(1)).await;
+                clock::sweep(store, millis(0)).await;
             }
             "lock" => storage::lock(url).await,
+            "outlast" => outage::work(url, rest).await,
             "abort" => abort(url, job()).await,
             _ => panic!("there is no role {role}"),
         }
@@ -76,16 +80,21 @@ async fn acknowledge(url: &str, job: ProgressId) {
     }
 }
 
+/// Starts a job through the handle that an application has.
+async fn start(url: &str, job: ProgressId, options: TrackerOptions) -> Tracker {
+    Jobs::new(open(url).await).tracker_with(options, job).await.unwrap()
+}
+
 /// Counts through a tracker at a steady pace and says each count.
 async fn tick(url: &str, job: ProgressId, interval: Duration) {
     let options = TrackerOptions::new().with_flush_interval(interval);
-    let tracker = options.start(open(url).await, job).await.unwrap();
+    let tracker = start(url, job, options).await;
     let mut ticks = tokio::time::interval(sigkill::TICK);
     // What a busy machine has kept it from is not made up for: a tick stands for a millisecond.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for count in 1.. {
         ticks.tick().await;
-        tracker.inc(1);
+        tracker.handle().inc(1);
         say(count);
     }
 }
@@ -94,8 +103,8 @@ async fn tick(url: &str, job: ProgressId, interval: Duration) {
 async fn buffer(url: &str, job: ProgressId) {
     let mut terminate = signal(SignalKind::terminate()).unwrap();
     let options = TrackerOptions::new().with_flush_interval(Duration::from_secs(60));
-    let tracker = options.start(open(url).await, job).await.unwrap();
-    let handle = tracker.handle();
+    let tracker = start(url, job, options).await;
+    let handle = tracker.handle().clone();
     tokio::spawn(async move {
         // The job goes on until it is dropped with the runtime.
         let _tracker = tracker;
@@ -110,9 +119,9 @@ async fn buffer(url: &str, job: ProgressId) {
 
 /// Works until it is told to stop, and says what it was told.
 async fn work(store: Arc<dyn ProgressStore>, job: ProgressId, options: TrackerOptions) {
-    let tracker = options.start(store, job).await.unwrap();
+    let tracker = Jobs::new(store).tracker_with(options, job).await.unwrap();
     say("ready");
-    say(busy(&tracker).await);
+    say(busy(tracker.handle()).await);
     say(tracker
         .complete(())
         .await
@@ -122,12 +131,12 @@ async fn work(store: Arc<dyn ProgressStore>, job: ProgressId, options: TrackerOp
 /// Counts so seldom that it lives by its heartbeats, until it is told to stop.
 async fn beat(url: &str, job: ProgressId, interval: Duration) {
     let options = TrackerOptions::new().with_heartbeat_interval(interval);
-    let tracker = options.start(open(url).await, job).await.unwrap();
+    let tracker = start(url, job, options).await;
     say("ready");
     loop {
         tokio::select! {
-            _ = tracker.until_stopped() => break,
-            () = tokio::time::sleep(3 * interval) => tracker.inc(1),
+            _ = tracker.handle().until_stopped() => break,
+            () = tokio::time::sleep(3 * interval) => tracker.handle().inc(1),
         }
     }
     tracker.complete(()).await.unwrap();
@@ -144,16 +153,43 @@ async fn busy(tracker: &TrackerHandle) -> progress_core::Stopped {
 }
 
 async fn abort(url: &str, job: ProgressId) {
-    let tracker = Tracker::start(open(url).await, job).await.unwrap();
-    tracker.inc(5);
+    let tracker = start(url, job, TrackerOptions::new()).await;
+    tracker.handle().inc(5);
     tokio::time::sleep(Duration::from_millis(600)).await;
     std::process::abort();
 }
 
 /// A running job in a store.
 pub(crate) async fn running(store: &Arc<dyn ProgressStore>) -> ProgressId {
-    let job = store.create(&NewProgress::new("prove")).await.unwrap();
+    start_without_tracker(store, NewProgress::new("prove")).await
+}
+
+/// The same, of a job of the caller's.
+pub(crate) async fn start_without_tracker(
+    store: &Arc<dyn ProgressStore>,
+    job: NewProgress,
+) -> ProgressId {
+    let job = store.create(&job).await.unwrap();
     store.update(job.id, &ProgressUpdate::start()).await.unwrap().id
+}
+
+/// Sweeps as a janitor does until a job has ended, and gives its record. A janitor that has never
+/// looked takes at least the job's lease.
+pub(crate) async fn sweep_until_ended(
+    store: &Arc<dyn ProgressStore>,
+    job: ProgressId,
+    interval: Duration,
+) -> Progress {
+    let janitor = Jobs::new(Arc::clone(store)).janitor();
+    let begun = Instant::now();
+    loop {
+        janitor.sweep().await.unwrap();
+        let progress = store.get(job).await.unwrap().unwrap();
+        if progress.status.is_finished() || begun.elapsed() > SWEEPING {
+            return progress;
+        }
+        tokio::time::sleep(interval).await;
+    }
 }
 
 /// Runs the futures of a set to their end; a panic in one is a panic here.

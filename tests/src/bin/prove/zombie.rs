@@ -7,6 +7,7 @@ use progress_core::{NewProgress, ProgressUpdate, Status, TrackerOptions};
 use crate::place::{Place, runtime, unobserved};
 use crate::report::{Finding, Report};
 use crate::signals::Worker;
+use crate::worker::sweep_until_ended;
 
 /// How often the worker writes, and the lease: short, so that fifty sleeps take less than a minute.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -31,7 +32,8 @@ fn sleeps(place: &Place, role: &str, rounds: u32) -> Finding {
     let store = runtime.block_on(place.open());
     let (mut changed, mut untold) = (0, 0);
     for _ in 0..rounds {
-        let job = runtime.block_on(store.create(&NewProgress::new("prove"))).unwrap().id;
+        let job = NewProgress::new("prove").with_lease(LEASE);
+        let job = runtime.block_on(store.create(&job)).unwrap().id;
         let mut worker = Worker::start(&[role, place.url(), &job.to_string()]);
         assert_eq!(worker.line().as_deref(), Some("ready"));
         std::thread::sleep(3 * INTERVAL);
@@ -42,11 +44,9 @@ fn sleeps(place: &Place, role: &str, rounds: u32) -> Finding {
             std::thread::sleep(INTERVAL / 3);
             worker.signal("-STOP");
         }
-        std::thread::sleep(LEASE + INTERVAL);
-        runtime.block_on(store.fail_stale(LEASE)).unwrap();
-        let read = || unobserved(runtime.block_on(store.get(job)).unwrap().unwrap());
-        let lost = read();
+        let lost = unobserved(runtime.block_on(sweep_until_ended(&store, job, INTERVAL)));
         assert_eq!(lost.status, Status::Failed, "the lease had run out");
+        let read = || unobserved(runtime.block_on(store.get(job)).unwrap().unwrap());
         worker.signal("-CONT");
         worker.ends_within(PATIENCE);
         untold += u32::from(!is_told(&worker.kill()));

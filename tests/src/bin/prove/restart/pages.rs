@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use progress_axum::Anyone;
-use progress_core::{ProgressId, ProgressStore};
+use progress_core::{Jobs, ProgressId, ProgressStore};
 use tokio::runtime::Runtime;
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ impl Pages {
         jobs: &[ProgressId],
         count: u32,
     ) -> Self {
-        let app: Router = progress_axum::router::<Anyone, _>("/progress", store);
+        let app: Router = progress_axum::router::<Anyone, _>("/progress", Jobs::new(store));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move { axum::serve(listener, app).await });

@@ -1,13 +1,13 @@
 //! A database that cannot be written for a while: pages go on reading, workers go on working, and nothing is lost.
 
-mod obstacles;
+pub(crate) mod obstacles;
 
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use progress_core::{Delta, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Tracker};
+use progress_core::{Delta, Jobs, NewProgress, ProgressId, ProgressStore, ProgressUpdate};
 use progress_http::{ProgressApi, Viewer};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -37,7 +37,7 @@ pub(crate) fn run(report: &mut Report) {
         match obstacle {
             // Most of it is waiting, so all wait at the same time.
             Ok(mut obstacle) => {
-                running.push((name, std::thread::spawn(move || outage(&mut *obstacle))))
+                running.push((name, std::thread::spawn(move || outage(&mut *obstacle))));
             }
             Err(reason) => report.not_run(name, reason),
         }
@@ -82,10 +82,11 @@ struct Watched {
 fn outage(obstacle: &mut dyn Obstacle) -> (Finding, i128) {
     let runtime = runtime();
     let store = runtime.block_on(open(&obstacle.url()));
-    let job = runtime.block_on(store.create(&NewProgress::new("prove"))).unwrap().id;
-    let tracker = runtime.block_on(Tracker::start(Arc::clone(&store), job)).unwrap();
+    let jobs = Jobs::new(Arc::clone(&store));
+    let job = runtime.block_on(jobs.create(NewProgress::new("prove"))).unwrap().id;
+    let tracker = runtime.block_on(jobs.tracker(job)).unwrap();
     let watched = Arc::new(Watched::default());
-    let watching = runtime.spawn(watch(Arc::clone(&store), job, Arc::clone(&watched)));
+    let watching = runtime.spawn(watch(jobs, job, Arc::clone(&watched)));
     let careless_job = runtime.block_on(running(&store));
     let careless =
         runtime.spawn(drop_failures(Arc::clone(&store), careless_job, Arc::clone(&watched)));
@@ -94,7 +95,7 @@ fn outage(obstacle: &mut dyn Obstacle) -> (Finding, i128) {
     let mut work = |time: Duration| {
         let begun = Instant::now();
         while begun.elapsed() < time {
-            tracker.success(format!("item {counted}"));
+            tracker.handle().success(format!("item {counted}"));
             counted += 1;
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -153,8 +154,8 @@ async fn drop_failures(
 }
 
 /// Polls as a page does.
-async fn watch(store: Arc<dyn ProgressStore>, job: ProgressId, watched: Arc<Watched>) {
-    let api = ProgressApi::new(store);
+async fn watch(jobs: Jobs, job: ProgressId, watched: Arc<Watched>) {
+    let api = ProgressApi::new(jobs);
     let mut last = 0;
     while !watched.is_over.load(Ordering::Relaxed) {
         let reply = api.poll(&Viewer::Anyone, &job.to_string(), None).await;

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
 use crate::place::{Place, runtime};
 use crate::signals::Worker;
 
-pub(super) trait Obstacle: Send {
+pub(crate) trait Obstacle: Send {
     /// The database.
     fn url(&self) -> String;
     fn begin(&mut self);
@@ -16,9 +16,9 @@ pub(super) trait Obstacle: Send {
 }
 
 /// A file that another process has locked.
-pub(super) struct Locked {
-    pub(super) place: Place,
-    pub(super) locker: Option<Worker>,
+pub(crate) struct Locked {
+    pub(crate) place: Place,
+    pub(crate) locker: Option<Worker>,
 }
 
 impl Obstacle for Locked {
@@ -38,12 +38,12 @@ impl Obstacle for Locked {
 }
 
 /// A small volume of its own, which can be full without harm to the machine.
-pub(super) struct Full(tempfile::TempDir);
+pub(crate) struct Full(tempfile::TempDir);
 
 impl Full {
     const SIZE: usize = 16 << 20;
 
-    pub(super) fn mount() -> Result<Self, &'static str> {
+    pub(crate) fn mount() -> Result<Self, &'static str> {
         let folder = tempfile::tempdir().unwrap();
         let size = format!("size={}", Self::SIZE);
         if run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs"], &[folder.path()]) {
@@ -82,10 +82,10 @@ impl Drop for Full {
 /// Files that the system lets nobody change, whoever opened them when. It is what a volume does that has become read-only:
 /// writing fails on what is open, and what is opened now can only be read. No volume does so on demand and comes back: it is
 /// busy, or wants to be repaired first.
-pub(super) struct Immutable(Place);
+pub(crate) struct Immutable(Place);
 
 impl Immutable {
-    pub(super) fn new() -> Result<Self, &'static str> {
+    pub(crate) fn new() -> Result<Self, &'static str> {
         let immutable = Self(Place::sqlite());
         let probe = immutable.files()[0].with_file_name("probe");
         let mut file = std::fs::File::create(&probe).unwrap();
@@ -125,8 +125,8 @@ impl Drop for Immutable {
     }
 }
 
-/// A database on a server that takes no writes.
-pub(super) struct ReadOnly {
+/// A database on a server that takes no writes: all sessions are told that it is read-only.
+pub(crate) struct ReadOnly {
     place: Place,
     /// The address of those who may write as ever, and of those who may not.
     operator: String,
@@ -134,12 +134,11 @@ pub(super) struct ReadOnly {
 }
 
 impl ReadOnly {
-    pub(super) fn new(place: Place) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         let (server, database) = place.url().rsplit_once('/').expect("a database");
         if place.name == "postgres" {
-            // A database cannot be closed to writing from inside.
-            let (operator, url) = (format!("{server}/postgres"), place.url().to_owned());
-            return Self { operator, url, place };
+            let url = place.url().to_owned();
+            return Self { operator: url.clone(), url, place };
         }
         // Those who may do everything may also write.
         let (_, host) = server.rsplit_once('@').expect("a user");
@@ -170,20 +169,20 @@ impl ReadOnly {
     }
 
     fn set(&self, is_read_only: bool) {
-        let (database, value) = (self.database(), if is_read_only { "on" } else { "off" });
-        if self.place.name == "postgres" {
-            // Sessions keep what they began with. Those that may write are ended; those that may not have to find out.
-            let ended = if is_read_only {
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
-            } else {
-                "SELECT "
-            };
-            self.operate(&format!(
-                "ALTER DATABASE {database} SET default_transaction_read_only = {value}; {ended}'{database}'"
-            ));
-        } else {
+        if self.place.name != "postgres" {
             // For the whole server, and at once for all sessions.
-            self.operate(&format!("SET GLOBAL read_only = {value}"));
+            self.operate(&format!("SET GLOBAL read_only = {is_read_only}"));
+        } else if is_read_only {
+            // A default of the database would not do: stores say that their transactions write. A server that is a
+            // standby, after a failover, refuses in these words.
+            self.operate(
+                "CREATE FUNCTION refuse_writes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 RAISE read_only_sql_transaction; END $$; \
+                 CREATE TRIGGER refuse_writes BEFORE INSERT OR UPDATE OR DELETE ON progress_records \
+                 EXECUTE FUNCTION refuse_writes()",
+            );
+        } else {
+            self.operate("DROP FUNCTION IF EXISTS refuse_writes() CASCADE");
         }
     }
 }
