@@ -5,6 +5,7 @@ mod browser;
 mod database;
 mod network;
 mod not_run;
+mod quick_start;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,6 +16,7 @@ use serde_json::Value;
 pub use crate::browser::{Bar, Browser, Shown};
 pub use crate::database::{Database, Kind};
 pub use crate::network::Network;
+pub use crate::quick_start::try_quick_start;
 
 /// A program that runs until it is told to end. Killed when dropped.
 #[derive(Debug)]

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// Stands between a database and those who know it by [`url`](Self::url).
 #[derive(Debug)]
@@ -18,8 +20,19 @@ pub struct Network {
 struct State {
     /// How often all connections were lost.
     losses: u64,
-    /// Whether new connections are lost as well.
-    is_silent: bool,
+    weather: Weather,
+}
+
+/// What becomes of connections that are lost, and of new ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Weather {
+    /// New ones are carried.
+    #[default]
+    Fine,
+    /// They stay open, and nothing arrives.
+    Silent,
+    /// They are closed.
+    Refusing,
 }
 
 impl Network {
@@ -32,6 +45,23 @@ impl Network {
         Self::carrying(url, |mut client, mut server| async move {
             // How a connection ends is its ends' business.
             let _ = copy_bidirectional(&mut client, &mut server).await;
+        })
+        .await
+    }
+
+    /// Carries what both sides say, so much later in each direction. What is sent meanwhile is on its way as well.
+    ///
+    /// # Panics
+    ///
+    /// As [`before`](Self::before).
+    pub async fn delaying(url: &str, each_way: Duration) -> Self {
+        Self::carrying(url, move |client, server| async move {
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            tokio::select! {
+                () = delay(from_client, to_server, each_way) => {}
+                () = delay(from_server, to_client, each_way) => {}
+            }
         })
         .await
     }
@@ -71,13 +101,22 @@ impl Network {
     /// Loses all connections there are, and those that are made until [`heal`](Self::heal): they are accepted, and nothing
     /// that is said on them arrives, nor the news of their end.
     pub fn fall_silent(&self) {
-        self.state
-            .send_modify(|state| *state = State { losses: state.losses + 1, is_silent: true });
+        self.turn(Weather::Silent);
+    }
+
+    /// Closes all connections there are, and until [`heal`](Self::heal) each new one as soon as it is accepted, as when
+    /// the server has ended.
+    pub fn refuse(&self) {
+        self.turn(Weather::Refusing);
+    }
+
+    fn turn(&self, weather: Weather) {
+        self.state.send_modify(|state| *state = State { losses: state.losses + 1, weather });
     }
 
     /// Carries new connections again. Those that were lost stay so.
     pub fn heal(&self) {
-        self.state.send_modify(|state| state.is_silent = false);
+        self.state.send_modify(|state| state.weather = Weather::Fine);
     }
 }
 
@@ -88,10 +127,14 @@ where
 {
     while let Ok((client, _)) = listener.accept().await {
         let state = state.subscribe();
-        let State { losses, is_silent } = *state.borrow();
-        if is_silent {
-            tokio::spawn(keep(client));
-            continue;
+        let State { losses, weather } = *state.borrow();
+        match weather {
+            Weather::Fine => {}
+            Weather::Silent => {
+                tokio::spawn(keep(client));
+                continue;
+            }
+            Weather::Refusing => continue,
         }
         // A server that is away refuses connections, and so do we: by closing ours.
         let Ok(server) = connect(&client, &server).await else { continue };
@@ -101,19 +144,52 @@ where
             let mut carrying = pin!(carrying);
             tokio::select! {
                 biased;
-                () = loss(state, losses) => std::future::pending().await,
+                weather = loss(state, losses) => {
+                    if weather != Weather::Refusing {
+                        std::future::pending::<()>().await;
+                    }
+                }
                 () = &mut carrying => {}
             }
         });
     }
 }
 
-/// Returns when there have been more losses than so many.
-async fn loss(mut state: watch::Receiver<State>, losses: u64) {
-    if state.wait_for(|state| state.losses > losses).await.is_err() {
+/// Returns when there have been more losses than so many, and says how the network is then.
+async fn loss(mut state: watch::Receiver<State>, losses: u64) -> Weather {
+    let weather = state.wait_for(|state| state.losses > losses).await.map(|state| state.weather);
+    match weather {
+        Ok(weather) => weather,
         // The network is gone, and what it carries goes on.
-        std::future::pending::<()>().await;
+        Err(_) => std::future::pending().await,
     }
+}
+
+/// Passes on what one side says, each part so much later, until either side ends.
+async fn delay(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    time: Duration,
+) {
+    // As much as a network holds: a sender of more waits.
+    let (parts, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(64);
+    let read = async move {
+        let mut buffer = vec![0; 1 << 14];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            if parts.send((Instant::now() + time, buffer[..length].to_vec())).await.is_err() {
+                return;
+            }
+        }
+    };
+    let write = async move {
+        while let Some((at, part)) = arriving.recv().await {
+            sleep_until(at).await;
+            if to.write_all(&part).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(read, write);
 }
 
 async fn connect(client: &TcpStream, server: &str) -> io::Result<TcpStream> {

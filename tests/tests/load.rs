@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use progress_core::testing::FaultyStore;
-use progress_core::{NewProgress, ProgressStore, Status, Tracker};
+use progress_core::{Jobs, NewProgress, ProgressStore, Status};
 use progress_sqlx::SqliteStore;
 
 const JOBS: u64 = 10;
@@ -17,14 +17,14 @@ async fn a_million_items_make_a_handful_of_writes_and_an_exact_count() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("load.db").display());
     let counting = Arc::new(FaultyStore::new(Arc::new(SqliteStore::connect(&url).await.unwrap())));
-    let store: Arc<dyn ProgressStore> = counting.clone();
+    let jobs = Jobs::new(counting.clone());
 
     let begun = Instant::now();
     let mut tasks = Vec::new();
     for job in 0..JOBS {
         let job = NewProgress::new("load").with_total(ITEMS).with_title(format!("job {job}"));
-        let id = store.create(&job).await.unwrap().id;
-        tasks.push(tokio::spawn(Tracker::run(Arc::clone(&store), id, async move |tracker| {
+        let id = jobs.create(job).await.unwrap().id;
+        tasks.push(tokio::spawn(jobs.run(id, async move |tracker| {
             for item in 0..ITEMS {
                 tracker.checkpoint().await?;
                 if item % 1_000 == 999 {
@@ -47,7 +47,7 @@ async fn a_million_items_make_a_handful_of_writes_and_an_exact_count() {
             (Status::Completed, ITEMS - 100, 100)
         );
         assert_eq!(ended.percentage(), Some(100));
-        let log = store.entries(ended.id, 0, 1_000).await.unwrap();
+        let log = jobs.store().entries(ended.id, 0, 1_000).await.unwrap();
         assert_eq!((log.entries.len(), log.dropped), (100, 0));
     }
     let intervals = begun.elapsed().as_millis().div_ceil(FLUSH_INTERVAL.as_millis());
@@ -63,15 +63,15 @@ async fn a_million_items_make_a_handful_of_writes_and_an_exact_count() {
 async fn a_job_without_items_completes_at_a_hundred_per_cent() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("empty.db").display());
-    let store: Arc<dyn ProgressStore> = Arc::new(SqliteStore::connect(&url).await.unwrap());
-    let id = store.create(&NewProgress::new("empty").with_total(0)).await.unwrap().id;
-    let ended = Tracker::run(Arc::clone(&store), id, async |_| Ok(())).await.unwrap();
+    let jobs = Jobs::new(SqliteStore::connect(&url).await.unwrap());
+    let id = jobs.create(NewProgress::new("empty").with_total(0)).await.unwrap().id;
+    let ended = jobs.run(id, async |_| Ok(())).await.unwrap();
     assert_eq!(
         (ended.status, ended.percentage(), ended.processed()),
         (Status::Completed, Some(100), 0)
     );
 
     let title = "<script>alert(1)</script>".repeat(50_000);
-    let job = store.create(&NewProgress::new("t").with_title(&title)).await.unwrap();
+    let job = jobs.create(NewProgress::new("t").with_title(&title)).await.unwrap();
     assert_eq!(job.title.as_deref(), title.get(..200));
 }

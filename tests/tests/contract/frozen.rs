@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use progress_core::{
-    Entry, EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
-    ProgressQuery, ProgressStore, ProgressUpdate,
+    Entry, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, ProgressUpdate, Record,
 };
 
 /// A store whose clock stands still until it is told to go on: two of them that were told the same hold the same, to the
@@ -17,7 +17,7 @@ pub(crate) struct FrozenStore(Mutex<Content>);
 #[derive(Debug)]
 struct Content {
     now: DateTime<Utc>,
-    records: BTreeMap<ProgressId, (Progress, Vec<Entry>)>,
+    records: BTreeMap<ProgressId, (Record, Vec<Entry>)>,
 }
 
 impl FrozenStore {
@@ -36,10 +36,11 @@ impl FrozenStore {
 
 impl Content {
     fn snapshot(&self, id: ProgressId) -> Option<Progress> {
-        let (progress, _) = self.records.get(&id)?;
-        let mut progress = progress.clone();
-        progress.observed_at = self.now;
-        Some(progress)
+        self.records.get(&id).map(|(record, _)| record.snapshot(self.now))
+    }
+
+    fn snapshots(&self) -> impl Iterator<Item = Progress> {
+        self.records.values().map(|(record, _)| record.snapshot(self.now))
     }
 }
 
@@ -47,8 +48,9 @@ impl Content {
 impl ProgressStore for FrozenStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
         let mut content = self.content();
-        let progress = Progress::new(job, content.now)?;
-        let known = content.records.insert(progress.id, (progress.clone(), Vec::new()));
+        let record = Record::new(job, content.now)?;
+        let progress = record.progress.clone();
+        let known = content.records.insert(progress.id, (record, Vec::new()));
         assert!(known.is_none(), "the table makes every record once");
         Ok(progress)
     }
@@ -64,24 +66,15 @@ impl ProgressStore for FrozenStore {
     ) -> Result<Progress, ProgressError> {
         let mut content = self.content();
         let now = content.now;
-        let (progress, log) = content.records.get_mut(&id).ok_or(ProgressError::NotFound(id))?;
-        progress.apply(update, now)?;
-        for entry in update.delta().entries() {
-            log.push(Entry {
-                seq: log.len() as u64 + 1,
-                at: now,
-                level: entry.level(),
-                item: entry.item().map(str::to_owned),
-                message: entry.message().to_owned(),
-            });
-        }
-        content.snapshot(id).ok_or(ProgressError::NotFound(id))
+        let (record, log) = content.records.get_mut(&id).ok_or(ProgressError::NotFound(id))?;
+        log.extend(record.update(update, now)?.entries);
+        Ok(record.progress.clone())
     }
 
     async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
         let content = self.content();
-        let snapshots = content.records.keys().filter_map(|id| content.snapshot(*id));
-        let mut items: Vec<_> = snapshots.filter(|progress| query.matches(progress)).collect();
+        let mut items: Vec<_> =
+            content.snapshots().filter(|progress| query.matches(progress)).collect();
         items
             .sort_unstable_by_key(|progress| std::cmp::Reverse((progress.created_at, progress.id)));
         Ok(ProgressPage::from_one_more(items, query.limit()))
@@ -94,11 +87,8 @@ impl ProgressStore for FrozenStore {
         limit: u32,
     ) -> Result<EntryPage, ProgressError> {
         let content = self.content();
-        let (_, log) = content.records.get(&id).ok_or(ProgressError::NotFound(id))?;
-        let entries: Vec<_> =
-            log.iter().filter(|entry| entry.seq > after).take(limit as usize).cloned().collect();
-        let next_after = entries.last().map_or(after, |entry| entry.seq);
-        Ok(EntryPage { entries, next_after, dropped: 0 })
+        let (record, log) = content.records.get(&id).ok_or(ProgressError::NotFound(id))?;
+        Ok(EntryPage::from_log(log.iter(), record.progress.last_entry, after, limit))
     }
 
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
@@ -111,8 +101,8 @@ impl ProgressStore for FrozenStore {
         Ok(())
     }
 
-    async fn fail_stale(&self, _: Duration) -> Result<u64, ProgressError> {
-        Ok(0)
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        Ok(self.content().snapshots().filter_map(|progress| Heartbeat::of(&progress)).collect())
     }
 
     async fn delete_finished(&self, _: Duration, _: u32) -> Result<u64, ProgressError> {

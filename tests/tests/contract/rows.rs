@@ -1,7 +1,7 @@
 use std::io::Read as _;
-use std::sync::Arc;
 
 use flate2::read::GzDecoder;
+use progress_core::{Jobs, MemoryStore};
 use progress_http::{ProgressApi, Request, RequestHeaders, Route};
 
 use crate::servers::{
@@ -659,7 +659,7 @@ fn etag(path: &str, accept_encoding: &str) -> String {
     let headers = RequestHeaders::collect(|name| {
         (name == "accept-encoding").then_some(accept_encoding.as_bytes())
     });
-    let api = ProgressApi::new(Arc::new(progress_core::MemoryStore::new()));
+    let api = ProgressApi::new(Jobs::new(MemoryStore::new()));
     match api.route(&Request { method: "GET", path, headers, ..Request::default() }) {
         Route::Answered(reply) => reply.header("etag").unwrap().to_owned(),
         Route::Call(_) => panic!("{path} is a file"),

@@ -1,6 +1,7 @@
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use axum::extract::FromRequestParts;
@@ -8,7 +9,7 @@ use axum::http::request::Parts;
 use chrono::DateTime;
 use progress_core::testing::{Fault, FaultyStore};
 use progress_core::{
-    Completion, Delta, NewEntry, NewProgress, ProgressId, ProgressStore, ProgressUpdate,
+    Completion, Delta, Jobs, NewEntry, NewProgress, ProgressId, ProgressStore, ProgressUpdate,
 };
 use progress_http::{ProgressApi, Viewer};
 
@@ -106,7 +107,9 @@ impl Server {
         let began = DateTime::from_timestamp_millis(BEGAN).unwrap();
         let clock = Arc::new(FrozenStore::new(began));
         let store = Arc::new(FaultyStore::new(clock.clone()));
-        let api = ProgressApi::new(store.clone()).with_trusted_origin("https://app.example.com");
+        // For longer than a test takes, so that the number of reads does not depend on its speed.
+        let jobs = Jobs::with_freshness(store.clone(), Duration::from_secs(60));
+        let api = ProgressApi::new(jobs).with_trusted_origin("https://app.example.com");
         let server = Self { address: serve(change(api)).await, store, clock };
         server.fill().await;
         server

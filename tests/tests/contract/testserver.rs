@@ -119,8 +119,13 @@ async fn making_jobs(server: &TestServer) {
     assert_eq!(record["metadata"], json!({"a": [1]}));
     assert_eq!(server.get("/progress/", "x-viewer: owner:ann\r\n").await.1["count"], 1);
     server.update(ID, json!({"transition": "start"}), 200).await;
-    let record = server.update(ID, json!({"succeeded": 2, "failed": 1}), 200).await;
-    assert_eq!(record["status"], "completed", "by itself");
+    let record = server.update(ID, json!({"succeeded": 2}), 200).await;
+    assert_eq!(record["status"], "running");
+    let done = json!({"transition": "complete"});
+    let record = server.update(ID, done, 200).await;
+    assert_eq!(record["status"], "running", "an item is missing that another worker may bring");
+    let record = server.update(ID, json!({"transition": "complete", "failed": 1}), 200).await;
+    assert_eq!(record["status"], "completed", "with its last item");
 
     for body in [
         json!({"id": "no id"}),

@@ -1,6 +1,6 @@
 //! What watches the pages does notice.
 
-use progress_core::{Delta, ProgressUpdate, TotalChange};
+use progress_core::{Delta, ProgressStore, ProgressUpdate, TotalChange};
 use progress_tests::Browser;
 
 use crate::job::Plan;
@@ -18,7 +18,7 @@ async fn a_bar_that_goes_back_is_noticed() {
     assert_eq!(browser.backwards().await, [""; 0]);
     // As honest as it is: there is more to do than was thought.
     let more = Delta::new().with_total(TotalChange::Set(300));
-    site.store().update(job, &ProgressUpdate::advance(more)).await.unwrap();
+    site.jobs().store().update(job, &ProgressUpdate::advance(more)).await.unwrap();
     browser.wait_for_bars(|bar| bar.percent <= Some(20)).await;
     assert_eq!(browser.backwards().await, [format!("{job}: 20 % after 60 %")]);
     // A page that is loaded again has not forgotten.

@@ -1,10 +1,9 @@
 //! The jobs of the journeys. They go as far as the test lets them: nothing depends on how quick the machine is.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use progress_core::{
-    Failure, NewProgress, ProgressId, ProgressStore, TrackerHandle, TrackerOptions,
+    Failure, Jobs, MemoryStore, NewProgress, ProgressId, TrackerHandle, TrackerOptions,
 };
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -25,20 +24,21 @@ pub(crate) enum Plan {
 
 /// Starts jobs, on the runtime that made it: as with workers of their own, the loss of the server does not concern them.
 #[derive(Debug, Clone)]
-pub(crate) struct Jobs {
-    store: Arc<dyn ProgressStore>,
+pub(crate) struct Starter {
+    jobs: Jobs,
     plan: Plan,
     limit: watch::Sender<u64>,
     runtime: Handle,
 }
 
-impl Jobs {
-    pub(crate) fn new(store: Arc<dyn ProgressStore>, plan: Plan) -> Self {
-        Self { store, plan, limit: watch::Sender::new(0), runtime: Handle::current() }
+impl Starter {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let jobs = Jobs::new(MemoryStore::new());
+        Self { jobs, plan, limit: watch::Sender::new(0), runtime: Handle::current() }
     }
 
-    pub(crate) fn store(&self) -> &Arc<dyn ProgressStore> {
-        &self.store
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// Lets all jobs go on up to that item, those that are yet to come as well.
@@ -48,12 +48,12 @@ impl Jobs {
 
     pub(crate) async fn start(&self) -> ProgressId {
         let job = NewProgress::new("journey").with_total(TOTAL).with_title("A journey");
-        let id = self.store.create(&job).await.unwrap().id;
-        let (store, plan, limit) = (Arc::clone(&self.store), self.plan, self.limit.subscribe());
+        let id = self.jobs.create(job).await.unwrap().id;
+        let (plan, limit) = (self.plan, self.limit.subscribe());
         // A job that waits for the test asks often whether it is to stop.
         let options = TrackerOptions::new().with_heartbeat_interval(Duration::from_millis(250));
         let work = async move |tracker| work(&tracker, plan, limit).await;
-        self.runtime.spawn(async move { options.run(store, id, work).await });
+        self.runtime.spawn(self.jobs.run_with(options, id, work));
         id
     }
 }

@@ -6,7 +6,7 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::rt::System;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
-use progress_actix::{Anyone, ProgressApi};
+use progress_actix::Anyone;
 use tokio::sync::oneshot;
 
 use crate::served::{POLICY, SCRIPT, Served};
@@ -14,14 +14,16 @@ use crate::served::{POLICY, SCRIPT, Served};
 /// Serves until it is told to stop; then the workers go, and every connection with them.
 pub(crate) fn serve(listener: TcpListener, served: Served, stop: oneshot::Receiver<()>) {
     System::new().block_on(async {
-        let api = ProgressApi::new(served.jobs.store().clone());
         let app = move || {
             let noting = served.clone();
             let site = web::scope(served.base)
                 .route("/", web::get().to(page))
                 .route("/page.js", web::get().to(script))
                 .route("/jobs", web::post().to(start))
-                .service(progress_actix::scope::<Anyone>("/progress", api.clone()));
+                .service(progress_actix::scope::<Anyone>(
+                    "/progress",
+                    served.starter.jobs().clone(),
+                ));
             App::new()
                 .app_data(Data::new(served.clone()))
                 .wrap(DefaultHeaders::new().add((CONTENT_SECURITY_POLICY, POLICY)))

@@ -31,7 +31,7 @@ fn app(served: Served) -> Router {
         .route("/", get(async |State(served): State<Served>| Html(served.page())))
         .route("/page.js", get(async || ([(CONTENT_TYPE, "text/javascript")], SCRIPT)))
         .route("/jobs", post(async |State(served): State<Served>| served.start().await))
-        .merge(progress_axum::router::<Anyone, _>("/progress", served.jobs.store().clone()))
+        .merge(progress_axum::router::<Anyone, _>("/progress", served.starter.jobs().clone()))
         .with_state(served.clone());
     let base = served.base;
     let site = if base.is_empty() { site } else { Router::new().nest(&format!("{base}/"), site) };

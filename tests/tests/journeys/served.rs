@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use progress_http::widget;
 use serde_json::json;
 
-use crate::job::Jobs;
+use crate::job::Starter;
 
 /// Nothing from elsewhere, nothing inline, no text that becomes code.
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -23,13 +23,13 @@ pub(crate) enum Framework {
 pub(crate) struct Served {
     /// Below which path; empty for the root of the site.
     pub(crate) base: &'static str,
-    pub(crate) jobs: Jobs,
+    pub(crate) starter: Starter,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Served {
-    pub(crate) fn new(base: &'static str, jobs: Jobs) -> Self {
-        Self { base, jobs, asked: Arc::default() }
+    pub(crate) fn new(base: &'static str, starter: Starter) -> Self {
+        Self { base, starter, asked: Arc::default() }
     }
 
     pub(crate) fn page(&self) -> String {
@@ -39,7 +39,7 @@ impl Served {
 
     /// Starts a job: what the click is answered.
     pub(crate) async fn start(&self) -> String {
-        json!({"success": true, "job_id": self.jobs.start().await}).to_string()
+        json!({"success": true, "job_id": self.starter.start().await}).to_string()
     }
 
     /// Notes what was asked for: a path and its query.

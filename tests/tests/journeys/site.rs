@@ -1,14 +1,13 @@
 //! A site that serves the page and the library, and can be lost.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use progress_core::{MemoryStore, ProgressId, ProgressStore};
+use progress_core::{Jobs, ProgressId};
 use tokio::sync::oneshot;
 
-use crate::job::{Jobs, Plan};
+use crate::job::{Plan, Starter};
 use crate::served::{Framework, Served};
 use crate::{on_actix, on_axum};
 
@@ -28,7 +27,7 @@ struct Server {
 impl Site {
     /// Opens it on a free port. Jobs begin when they are let go.
     pub(crate) fn open(framework: Framework, base: &'static str, plan: Plan) -> Self {
-        let served = Served::new(base, Jobs::new(Arc::new(MemoryStore::new()), plan));
+        let served = Served::new(base, Starter::new(plan));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = Some(serve(framework, listener, served.clone()));
@@ -42,17 +41,17 @@ impl Site {
 
     /// Starts a job as if somebody else had clicked.
     pub(crate) async fn start(&self) -> ProgressId {
-        self.served.jobs.start().await
+        self.served.starter.start().await
     }
 
-    /// The records.
-    pub(crate) fn store(&self) -> &Arc<dyn ProgressStore> {
-        self.served.jobs.store()
+    /// What an application has of its jobs.
+    pub(crate) fn jobs(&self) -> &Jobs {
+        self.served.starter.jobs()
     }
 
     /// Lets all jobs go on up to that item.
     pub(crate) fn let_go_to(&self, item: u64) {
-        self.served.jobs.let_go_to(item);
+        self.served.starter.let_go_to(item);
     }
 
     /// What was asked of the library's routes since the last time.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use progress_core::{
-    EntryPage, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-    ProgressStore, ProgressUpdate,
+    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
 /// A store around a store that counts the calls it gets: one for one record, and one for a hundred in one call.
@@ -40,6 +40,7 @@ impl CountingStore {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
 #[async_trait]
 impl ProgressStore for CountingStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
@@ -75,8 +76,8 @@ impl ProgressStore for CountingStore {
         self.write().delete(id).await
     }
 
-    async fn fail_stale(&self, silent_for: Duration) -> Result<u64, ProgressError> {
-        self.write().fail_stale(silent_for).await
+    async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
+        self.read().heartbeats().await
     }
 
     async fn delete_finished(

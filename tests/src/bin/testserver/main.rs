@@ -17,6 +17,7 @@ mod counting;
 mod limits;
 mod on_actix;
 mod on_axum;
+mod reopening;
 #[path = "../../../../examples/invoice-mailer/src/serve.rs"]
 #[allow(
     unreachable_pub,
@@ -43,7 +44,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = Settings::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // One that opens its store for each call is late, and would say so each time.
+    let level = if settings.store_per_call { "off" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // Stdout is for the address, which tests read.
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -72,7 +75,10 @@ async fn run(settings: Settings) -> Result<(), Error> {
     let is_limited = !settings.without_limits;
     match settings.framework {
         Framework::Axum => on_axum::serve(listener, routes, is_limited, asked_to_stop()).await?,
-        Framework::Actix => on_actix::serve(listener, routes, is_limited, asked_to_stop()).await?,
+        Framework::Actix => {
+            let workers = settings.workers;
+            on_actix::serve(listener, routes, is_limited, workers, asked_to_stop()).await?;
+        }
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     routes: TestRoutes,
     is_limited: bool,
+    workers: Option<usize>,
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let routes = Data::new(routes);
@@ -27,7 +28,12 @@ pub(crate) async fn serve(
             .route("/bare", web::get().to(bare))
             .route("/test/{rest:.*}", web::to(test))
     };
-    let server = HttpServer::new(app)
+    let server = HttpServer::new(app);
+    let server = match workers {
+        Some(workers) => server.workers(workers),
+        None => server,
+    };
+    let server = server
         .client_request_timeout(if is_limited { HEAD } else { Duration::ZERO })
         .client_disconnect_timeout(GRACE)
         // Whoever has closed a connection does not wait for an answer on it. Otherwise one that waits for a change, and those

@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use progress_core::{MemoryStore, ProgressError, ProgressStore};
 
 use crate::counting::CountingStore;
+use crate::reopening::Reopening;
 
 /// A server for tests: the progress library under `/progress`, and routes that make and change jobs.
 #[derive(Debug, Parser)]
@@ -14,7 +15,7 @@ pub(crate) struct Settings {
     #[arg(long, value_enum)]
     pub(crate) framework: Framework,
     /// Where records live: memory, sqlite:PATH, postgres:URL or mysql:URL.
-    #[arg(long, default_value = "memory")]
+    #[arg(long, default_value = "memory", overrides_with = "store")]
     store: String,
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -26,6 +27,12 @@ pub(crate) struct Settings {
     /// Waits for slow clients for ever, as the frameworks may: what a measurement of the limits is compared with.
     #[arg(long)]
     pub(crate) without_limits: bool,
+    /// How many workers actix has, each with a runtime of its own; one per core unless set.
+    #[arg(long)]
+    pub(crate) workers: Option<usize>,
+    /// Opens the store anew for each call: what a measurement of its connections is compared with.
+    #[arg(long)]
+    pub(crate) store_per_call: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -42,6 +49,7 @@ impl Settings {
     pub(crate) async fn open(&self) -> Result<Arc<CountingStore>, ProgressError> {
         let store: Arc<dyn ProgressStore> = match self.store.as_str() {
             "memory" => Arc::new(MemoryStore::new()),
+            address if self.store_per_call => Arc::new(Reopening::new(url(address))),
             address => progress_sqlx::connect_any(url(address)).await?,
         };
         Ok(Arc::new(CountingStore::new(store)))

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use progress_core::{
-    CachedStore, Delta, MemoryStore, NewProgress, ProgressError, ProgressId, ProgressStore,
-    ProgressUpdate, Tracker, TrackerHandle,
+    Delta, Jobs, MemoryStore, NewProgress, ProgressError, ProgressId, ProgressStore,
+    ProgressUpdate, TrackerHandle,
 };
 use progress_http::{ProgressApi, Viewer};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ pub(crate) struct TestRoutes {
     pub(crate) api: ProgressApi,
     /// The body of `/bare`.
     pub(crate) bare: Bytes,
-    store: Arc<dyn ProgressStore>,
+    jobs: Jobs,
     counting: Arc<CountingStore>,
     /// Of the process: a worker thread of actix-web has one of its own, which a busy job would keep from serving.
     runtime: Handle,
@@ -63,9 +63,9 @@ impl TestRoutes {
         counting: Arc<CountingStore>,
         freshness: Duration,
     ) -> Result<Self, ProgressError> {
-        let store = Arc::new(CachedStore::with_freshness(counting.clone(), freshness));
-        let api = ProgressApi::new(store.clone());
-        Ok(Self { api, bare: typical_poll().await?, store, counting, runtime: Handle::current() })
+        let jobs = Jobs::with_freshness(counting.clone(), freshness);
+        let api = ProgressApi::new(jobs.clone());
+        Ok(Self { api, bare: typical_poll().await?, jobs, counting, runtime: Handle::current() })
     }
 
     pub(crate) async fn answer(&self, method: &str, path: &str, body: &[u8]) -> Answer {
@@ -90,14 +90,14 @@ impl TestRoutes {
 
     async fn create(&self, body: &[u8]) -> Result<Answer, Answer> {
         let job: NewProgress = parse::<Job>(body)?.into();
-        let progress = self.store.create(&job).await?;
+        let progress = self.jobs.create(job).await?;
         Ok(Answer::json(201, &json!({"job_id": progress.id})))
     }
 
     async fn update(&self, id: &str, body: &[u8]) -> Result<Answer, Answer> {
         let id = known(id)?;
         for step in parse::<Update>(body)?.into_steps()? {
-            self.store.update(id, &step).await?;
+            self.jobs.store().update(id, &step).await?;
         }
         let reply = self.api.poll(&Viewer::Admin, &id.to_string(), None).await;
         let content_type =
@@ -108,12 +108,13 @@ impl TestRoutes {
     async fn run(&self, id: &str, body: &[u8]) -> Result<Answer, Answer> {
         let id = known(id)?;
         let run: Run = parse(body)?;
-        let start = self.runtime.spawn(Tracker::start(Arc::clone(&self.store), id));
+        let jobs = self.jobs.clone();
+        let start = self.runtime.spawn(async move { jobs.tracker(id).await });
         let tracker = start.await.map_err(|_| Answer::problem(500, "the tracker panicked"))??;
-        let total = self.store.get(id).await?.and_then(|progress| progress.total);
+        let total = self.jobs.get(id).await?.and_then(|progress| progress.total);
         let items = run.items.or(total).unwrap_or(0);
         self.runtime.spawn(async move {
-            let outcome = match work(&tracker, items, &run).await {
+            let outcome = match work(tracker.handle(), items, &run).await {
                 Ok(()) => tracker.complete(()).await,
                 Err(CancelRequested) => tracker.cancel().await,
             };
@@ -162,12 +163,12 @@ fn parse<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<T, Answer> 
 
 /// What a poll of a job in the middle of its work answers.
 async fn typical_poll() -> Result<Bytes, ProgressError> {
-    let store = Arc::new(MemoryStore::new());
+    let jobs = Jobs::new(MemoryStore::new());
     let job = NewProgress::new("test").with_total(1_000_000).with_title("Sending invoices");
-    let id = store.create(&job).await?.id;
-    store.update(id, &ProgressUpdate::start()).await?;
+    let id = jobs.create(job).await?.id;
+    jobs.store().update(id, &ProgressUpdate::start()).await?;
     let delta = Delta::new().with_succeeded(123_456).with_message("item 123456 of 1000000");
-    store.update(id, &ProgressUpdate::advance(delta)).await?;
-    let reply = ProgressApi::new(store).poll(&Viewer::Admin, &id.to_string(), None).await;
+    jobs.store().update(id, &ProgressUpdate::advance(delta)).await?;
+    let reply = ProgressApi::new(jobs).poll(&Viewer::Admin, &id.to_string(), None).await;
     Ok(Bytes::from(reply.body.into_owned()))
 }
