@@ -16,7 +16,7 @@ cargo xtask test -p progress-sqlx --test stores …
                     the same for some of the tests: what cargo test makes of these words
 cargo xtask check   format, lints, documentation, features one by one, packages
 cargo xtask prove [--quick] [name …]
-                    the torture suite: kills, signals, many processes; all of it takes about half an hour";
+                    the torture suite: kills, signals, many processes; all of it takes about an hour";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

@@ -53,6 +53,7 @@ fn suite(profile: &str) -> Command {
     // The suite says what it leaves out for want of these, and whether that is a failure.
     for (variable, found) in [
         ("PROGRESS_TEST_FAKETIME", setup::faketime()),
+        ("PROGRESS_TEST_PGBOUNCER", setup::pgbouncer()),
         ("PROGRESS_TEST_SCHEMATHESIS", setup::curl().and_then(|()| setup::schemathesis())),
     ] {
         match found {

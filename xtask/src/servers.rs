@@ -98,7 +98,7 @@ fn postgres() -> Result<Postgres, String> {
     // Nothing here outlives the machine, so nothing waits for the disk. A server that is killed does lose what it had not
     // handed to the system yet, so that is not put off.
     let options = format!(
-        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=200 \
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=500 \
          -c fsync=off -c synchronous_commit=on -c full_page_writes=off -c ssl=on -c ssl_cert_file={} -c ssl_key_file={}",
         folder.path.display(),
         certificate.display(),
@@ -176,7 +176,7 @@ fn mariadb() -> Result<MariaDb, String> {
         "--skip-name-resolve",
     ]);
     // Nothing here outlives the machine, so nothing waits for the disk, but commits are handed to the system at once.
-    start.args(["--innodb-flush-log-at-trx-commit=2", "--max-connections=200"]);
+    start.args(["--innodb-flush-log-at-trx-commit=2", "--max-connections=500"]);
     start.args([option("--datadir", &data), option("--socket", &socket), format!("--port={port}")]);
     start.arg(option("--pid-file", &folder.path.join("pid")));
     start.arg(option("--log-error", &folder.path.join("log")));

@@ -111,6 +111,11 @@ fn python(module: &str, package: &str) -> Result<PathBuf, String> {
     if is_installed { Ok(programs) } else { Err(format!("pip could not install {package}")) }
 }
 
+/// A pooler between applications and PostgreSQL.
+pub(crate) fn pgbouncer() -> Result<PathBuf, String> {
+    program("PGBOUNCER", &["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"], "pgbouncer")
+}
+
 /// A client that everybody knows.
 pub(crate) fn curl() -> Result<(), String> {
     if answers("curl", "--version") { Ok(()) } else { install(&["curl"]) }
