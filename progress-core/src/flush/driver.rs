@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(super) struct Driver {
     /// When to look at each job again. Entries that do not agree with their job are out of date.
     due: BinaryHeap<Reverse<(Instant, u64)>>,
     /// Jobs to look at before all others.
-    urgent: Vec<u64>,
+    urgent: VecDeque<u64>,
     batch: usize,
     outage: Option<Outage>,
     has_ended: bool,
@@ -78,7 +78,7 @@ impl Driver {
             flush,
             jobs: HashMap::new(),
             due: BinaryHeap::new(),
-            urgent: Vec::new(),
+            urgent: VecDeque::new(),
             batch: BATCH,
             outage: None,
             has_ended: false,
@@ -122,7 +122,7 @@ impl Driver {
             if retry_at.is_none_or(|at| at <= Instant::now()) {
                 let (keys, updates) = self.collect();
                 if !updates.is_empty() {
-                    let outcomes = self.call(&updates).await;
+                    let outcomes = self.call(updates).await;
                     self.handle(&keys, outcomes);
                     continue;
                 }
@@ -145,7 +145,7 @@ impl Driver {
         for job in queue.arrivals.drain(..) {
             self.jobs.insert(job.reports().key, job);
         }
-        self.urgent.append(&mut queue.urgent);
+        self.urgent.extend(queue.urgent.drain(..));
         if self.jobs.is_empty() && linger_until.is_some_and(|until| until <= Instant::now()) {
             // Both under the lock, so that no job joins a loop that has just decided to end.
             queue.is_running = false;
@@ -185,7 +185,7 @@ impl Driver {
         let now = Instant::now();
         let mut batch = (Vec::new(), Vec::new());
         while batch.0.len() < self.batch {
-            let Some(key) = self.urgent.pop() else { break };
+            let Some(key) = self.urgent.pop_front() else { break };
             self.prepare(key, now, &mut batch);
         }
         while batch.0.len() < self.batch {
@@ -216,11 +216,10 @@ impl Driver {
 
     /// One outcome for each update, whatever the store does: one that takes too long, or panics, has
     /// failed for all of them.
-    async fn call(&self, updates: &[(ProgressId, ProgressUpdate)]) -> Outcomes {
-        let store = self.flush.store.clone();
-        let (owned, count) = (updates.to_vec(), updates.len());
+    async fn call(&self, updates: Vec<(ProgressId, ProgressUpdate)>) -> Outcomes {
+        let (store, count) = (self.flush.store.clone(), updates.len());
         let call =
-            tokio::spawn(async move { timeout(CALL_DEADLINE, store.update_many(&owned)).await });
+            tokio::spawn(async move { timeout(CALL_DEADLINE, store.update_many(&updates)).await });
         let all = |error: fn(&'static str) -> ProgressError, text: &'static str| {
             (0..count).map(|_| Err(error(text))).collect()
         };
@@ -254,7 +253,7 @@ impl Driver {
             let Some(job) = self.jobs.get_mut(&key) else { continue };
             match job.handle(outcome, is_own) {
                 Answer::Continue => self.due.push(Reverse((job.due, key))),
-                Answer::Urgent => self.urgent.push(key),
+                Answer::Urgent => self.urgent.push_back(key),
                 Answer::Close(outcome) => {
                     if let Some(job) = self.jobs.remove(&key) {
                         job.close(outcome);
