@@ -90,7 +90,7 @@ impl Progress {
             Transition::Lose { .. } => self.lose(),
             Transition::RequestCancel => {
                 self.cancel_requested = true;
-                // Nobody is at it who would have to obey.
+                // There is no worker that would have to obey.
                 if self.workers == 0 {
                     self.finish(Status::Cancelled);
                 }

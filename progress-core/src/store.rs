@@ -26,7 +26,7 @@ use crate::{
 ///
 /// # A store of your own
 ///
-/// Load the record, let it decide, write it back if nobody else has changed it meanwhile. This store
+/// Load the record, let it decide, write it back unless it was changed meanwhile. This store
 /// keeps JSON documents and compares versions, as one would with a document database:
 ///
 /// ```

@@ -71,7 +71,7 @@ pub(crate) struct Record<'a> {
     /// Seconds from start to end, or to the latest update, to the millisecond.
     #[cfg_attr(feature = "openapi", schema(required = true, minimum = 0))]
     duration: Option<f64>,
-    /// Whole seconds, rounded up, at the pace of late; null when nobody knows.
+    /// Whole seconds, rounded up, at the pace of late; null when unknown.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     estimated_remaining_time: Option<u64>,
     /// To two decimals.

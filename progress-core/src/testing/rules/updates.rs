@@ -1,4 +1,4 @@
-//! Updates: counts, stamps and endings, whoever writes at the same time.
+//! Updates: counts, stamps and endings, with several writers at the same time.
 
 use std::sync::Arc;
 
