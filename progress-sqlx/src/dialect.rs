@@ -44,6 +44,8 @@ pub(crate) trait Dialect: sqlx::Database {
     type Own: Debug + Send + Sync;
     /// Held from before the transaction until after its end.
     type WriteGuard: Send;
+    /// A row that was read.
+    type Cells: Send + Sync;
 
     fn write_lock(
         store: &SqlStore<Self>,
@@ -89,7 +91,7 @@ pub(crate) trait Dialect: sqlx::Database {
         statement: &'static str,
         values: Vec<Value>,
         is_kept: bool,
-    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Vec<Self::Cells>, sqlx::Error>> + Send;
 
     /// Runs several statements without parameters.
     fn script(
@@ -97,29 +99,36 @@ pub(crate) trait Dialect: sqlx::Database {
         script: &'static str,
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
-    fn integer(row: &Self::Row, column: usize) -> Result<Option<i64>, sqlx::Error>;
+    fn integer(row: &Self::Cells, column: usize) -> Result<Option<i64>, sqlx::Error>;
 
-    fn text(row: &Self::Row, column: usize) -> Result<Option<&str>, sqlx::Error>;
-
-    /// The name of a column.
-    fn column(row: &Self::Row, column: usize) -> &str;
+    fn text(row: &Self::Cells, column: usize) -> Result<Option<&str>, sqlx::Error>;
 }
 
-/// The methods of [`Dialect`] whose bodies are equal but for types.
+/// A statement with its parameters.
+macro_rules! query {
+    ($statement:expr, $values:expr, $is_kept:expr) => {{
+        let query = sqlx::query($statement).persistent($is_kept);
+        $values.into_iter().fold(query, |query, value| match value {
+            $crate::value::Value::Integer(value) => query.bind(value),
+            $crate::value::Value::Text(value) => query.bind(value),
+        })
+    }};
+}
+pub(crate) use query;
+
+/// The methods of [`Dialect`] whose bodies are equal for all servers but for types.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 macro_rules! driver {
     ($connection:ty, $row:ty) => {
+        type Cells = $row;
+
         async fn fetch(
             connection: &mut $connection,
             statement: &'static str,
             values: Vec<$crate::value::Value>,
             is_kept: bool,
         ) -> Result<Vec<$row>, sqlx::Error> {
-            let query = sqlx::query(statement).persistent(is_kept);
-            let query = values.into_iter().fold(query, |query, value| match value {
-                $crate::value::Value::Integer(value) => query.bind(value),
-                $crate::value::Value::Text(value) => query.bind(value),
-            });
-            query.fetch_all(connection).await
+            $crate::dialect::query!(statement, values, is_kept).fetch_all(connection).await
         }
 
         async fn script(
@@ -136,10 +145,7 @@ macro_rules! driver {
         fn text(row: &$row, column: usize) -> Result<Option<&str>, sqlx::Error> {
             sqlx::Row::try_get(row, column)
         }
-
-        fn column(row: &$row, column: usize) -> &str {
-            sqlx::Row::columns(row).get(column).map_or("?", |column| sqlx::Column::name(column))
-        }
     };
 }
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use driver;

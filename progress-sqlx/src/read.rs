@@ -22,9 +22,9 @@ struct Read {
 
 impl<D: Dialect> Work<D> for Read {
     const WRITES: bool = false;
-    type Output = Vec<D::Row>;
+    type Output = Vec<D::Cells>;
 
-    async fn run(&self, session: &mut Session<'_, D>) -> Result<Vec<D::Row>, ProgressError> {
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<Vec<D::Cells>, ProgressError> {
         session.fetch(self.statement, self.values.clone()).await
     }
 }
@@ -54,7 +54,7 @@ impl<D: Dialect> SqlStore<D> {
         &self,
         statement: &'static str,
         values: Vec<Value>,
-    ) -> Result<Vec<D::Row>, ProgressError> {
+    ) -> Result<Vec<D::Cells>, ProgressError> {
         self.call(Read { statement, values }).await
     }
 

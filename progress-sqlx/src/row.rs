@@ -12,6 +12,7 @@ use progress_core::{
 
 use crate::dialect::Dialect;
 use crate::error::classify;
+use crate::statements::columns;
 use crate::value::from_ordered;
 
 /// A record as it was read: the progress, its time of reading, and the last stamp.
@@ -22,9 +23,12 @@ pub(crate) struct Stored {
     pub(crate) stamp: Option<Stamp>,
 }
 
+/// The names of the columns that [`record`] reads.
+const RECORD: &str = concat!(columns!(), ", observed_at");
+
 /// Reads the columns of `columns!`, and the clock.
-pub(crate) fn record<D: Dialect>(row: &D::Row) -> Result<Stored, ProgressError> {
-    let mut row = Columns::<D>::of(row);
+pub(crate) fn record<D: Dialect>(row: &D::Cells) -> Result<Stored, ProgressError> {
+    let mut row = Columns::<D>::of(row, RECORD);
     // The record's own constructor is the only way to make one; every field is then the row's.
     let job = NewProgress::new("").with_id(row.word()?);
     let mut record = Record::new(&job, DateTime::UNIX_EPOCH)?;
@@ -60,23 +64,23 @@ pub(crate) fn record<D: Dialect>(row: &D::Row) -> Result<Stored, ProgressError> 
     Ok(Stored { record, stamp })
 }
 
-pub(crate) fn progress<D: Dialect>(row: &D::Row) -> Result<Progress, ProgressError> {
+pub(crate) fn progress<D: Dialect>(row: &D::Cells) -> Result<Progress, ProgressError> {
     record::<D>(row).map(|stored| stored.record.progress)
 }
 
 /// Reads the id of a record: the first column of every statement that selects one.
-pub(crate) fn id<D: Dialect>(row: &D::Row) -> Result<ProgressId, ProgressError> {
-    Columns::<D>::of(row).word()
+pub(crate) fn id<D: Dialect>(row: &D::Cells) -> Result<ProgressId, ProgressError> {
+    Columns::<D>::of(row, "id").word()
 }
 
-pub(crate) fn clock<D: Dialect>(row: &D::Row) -> Result<DateTime<Utc>, ProgressError> {
-    Columns::<D>::of(row).time()
+pub(crate) fn clock<D: Dialect>(row: &D::Cells) -> Result<DateTime<Utc>, ProgressError> {
+    Columns::<D>::of(row, "clock").time()
 }
 
 pub(crate) fn integers<const N: usize, D: Dialect>(
-    row: &D::Row,
+    row: &D::Cells,
 ) -> Result<[Option<i64>; N], ProgressError> {
-    let mut row = Columns::<D>::of(row);
+    let mut row = Columns::<D>::of(row, "");
     let mut integers = [None; N];
     for integer in &mut integers {
         *integer = row.integer()?;
@@ -86,21 +90,21 @@ pub(crate) fn integers<const N: usize, D: Dialect>(
 
 /// Reads the stamp of an earlier writer: the record, the writer, the number.
 pub(crate) fn earlier_stamp<D: Dialect>(
-    row: &D::Row,
+    row: &D::Cells,
 ) -> Result<(ProgressId, Option<Stamp>), ProgressError> {
-    let mut row = Columns::<D>::of(row);
+    let mut row = Columns::<D>::of(row, "progress_id, writer, seq");
     Ok((row.word()?, row.optional_stamp()?))
 }
 
-pub(crate) fn heartbeat<D: Dialect>(row: &D::Row) -> Result<Heartbeat, ProgressError> {
-    let mut row = Columns::<D>::of(row);
+pub(crate) fn heartbeat<D: Dialect>(row: &D::Cells) -> Result<Heartbeat, ProgressError> {
+    let mut row = Columns::<D>::of(row, "id, heartbeat_at, lease");
     let id = row.word()?;
     Ok(Heartbeat { id, at: row.time()?, lease: Duration::from_millis(row.count()?) })
 }
 
 /// A log's newest number ever, how many entries are kept, and the row's entry, if it has one.
-pub(crate) fn log<D: Dialect>(row: &D::Row) -> Result<(u64, u64, Option<Entry>), ProgressError> {
-    let mut row = Columns::<D>::of(row);
+pub(crate) fn log<D: Dialect>(row: &D::Cells) -> Result<(u64, u64, Option<Entry>), ProgressError> {
+    let mut row = Columns::<D>::of(row, "last_entry, kept, seq, at, level, item, message");
     let (last, kept) = (row.count()?, row.count()?);
     let Some(seq) = row.optional_count()? else {
         return Ok((last, kept, None));
@@ -118,13 +122,14 @@ pub(crate) fn log<D: Dialect>(row: &D::Row) -> Result<(u64, u64, Option<Entry>),
 /// Reads the columns of a row one after the other. By their places: looking up 29 names takes
 /// longer than reading the values.
 struct Columns<'a, D: Dialect> {
-    row: &'a D::Row,
+    row: &'a D::Cells,
+    names: &'static str,
     next: usize,
 }
 
 impl<'a, D: Dialect> Columns<'a, D> {
-    fn of(row: &'a D::Row) -> Self {
-        Self { row, next: 0 }
+    fn of(row: &'a D::Cells, names: &'static str) -> Self {
+        Self { row, names, next: 0 }
     }
 
     fn integer(&mut self) -> Result<Option<i64>, ProgressError> {
@@ -193,7 +198,7 @@ impl<'a, D: Dialect> Columns<'a, D> {
 
     /// Names the column that was read last and not its content, which may be private.
     fn unreadable(&self) -> ProgressError {
-        let column = D::column(self.row, self.next - 1);
+        let column = self.names.split(", ").nth(self.next - 1).unwrap_or("?");
         ProgressError::store(format!("the column {column} holds an unreadable value"))
     }
 }

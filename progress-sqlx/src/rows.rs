@@ -1,27 +1,37 @@
 //! Rows on their way to a database.
 
 use chrono::{DateTime, Utc};
-use progress_core::{Entry, Progress, ProgressError, ProgressId, Stamp};
+use progress_core::{Entry, Progress, ProgressError, ProgressId, Stamp, Status};
 use serde::Serialize;
 
 use crate::value::{Value, to_i64, to_ordered, values};
 
-/// Declares [`Change`] with its columns in the order of the parameters of `save`.
-macro_rules! change {
-    ($($column:ident: $type:ty = $value:expr,)+) => {
-        /// What an update can change in a record: a row of `save` and `save_many`.
+/// Declares [`Change`] and [`Advance`] with their columns in the order of the parameters of `save`
+/// and `advance`.
+macro_rules! changes {
+    (
+        $($rare:ident: $rare_type:ty = $rare_value:expr,)+
+        ; $($column:ident: $type:ty = $value:expr,)+
+    ) => {
+        changes!(@struct "What an update can change in a record: a row of `save` and `save_many`.",
+            Change, $($rare: $rare_type = $rare_value,)+ $($column: $type = $value,)+);
+        changes!(@struct "What an update changes in a job that goes on as it was: a row of \
+            `advance` and `advance_many`.", Advance, $($column: $type = $value,)+);
+    };
+    (@struct $doc:literal, $name:ident, $($column:ident: $type:ty = $value:expr,)+) => {
+        #[doc = $doc]
         #[derive(Debug, Serialize)]
-        pub(crate) struct Change<'a> {
+        pub(crate) struct $name<'a> {
             id: ProgressId,
             $($column: $type,)+
         }
 
-        impl<'a> Change<'a> {
+        impl<'a> $name<'a> {
             pub(crate) fn new(progress: &'a Progress, stamp: Option<Stamp>) -> Self {
                 Self { id: progress.id, $($column: $value(progress, stamp),)+ }
             }
 
-            /// The parameters of `save`: the columns, and then the id.
+            /// The parameters of the statement for one record: the columns, and then the id.
             pub(crate) fn into_values(self) -> Vec<Value> {
                 values![$(self.$column,)+ self.id.to_string()]
             }
@@ -29,26 +39,54 @@ macro_rules! change {
     };
 }
 
-change! {
+changes! {
     status: &'a str = |of: &'a Progress, _| of.status.as_str(),
-    total: Option<u64> = |of: &Progress, _| of.total,
-    succeeded: u64 = |of: &Progress, _| of.succeeded,
-    failed: u64 = |of: &Progress, _| of.failed,
-    message: Option<&'a str> = |of: &'a Progress, _| of.message.as_deref(),
     error: Option<&'a str> = |of: &'a Progress, _| of.error.as_deref(),
     completion_message: Option<&'a str> = |of: &'a Progress, _| of.completion_message.as_deref(),
     result: Option<String> = |of: &Progress, _| of.result.as_ref().map(ToString::to_string),
     cancel_requested: u32 = |of: &Progress, _| u32::from(of.cancel_requested),
+    started_at: Option<i64> = |of: &Progress, _| millis(of.started_at),
+    finished_at: Option<i64> = |of: &Progress, _| millis(of.finished_at),
+    ;
+    total: Option<u64> = |of: &Progress, _| of.total,
+    succeeded: u64 = |of: &Progress, _| of.succeeded,
+    failed: u64 = |of: &Progress, _| of.failed,
+    message: Option<&'a str> = |of: &'a Progress, _| of.message.as_deref(),
     workers: u32 = |of: &Progress, _| of.workers,
     pace: u64 = |of: &Progress, _| of.pace,
     last_entry: u64 = |of: &Progress, _| of.last_entry,
     version: u64 = |of: &Progress, _| of.version,
-    started_at: Option<i64> = |of: &Progress, _| millis(of.started_at),
     updated_at: i64 = |of: &Progress, _| of.updated_at.timestamp_millis(),
     heartbeat_at: Option<i64> = |of: &Progress, _| millis(of.heartbeat_at),
-    finished_at: Option<i64> = |of: &Progress, _| millis(of.finished_at),
     writer: Option<String> = |_, stamp: Option<Stamp>| stamp.map(|by| by.writer.to_string()),
     seq: Option<i64> = |_, stamp: Option<Stamp>| stamp.map(|by| to_ordered(by.seq)),
+}
+
+/// The columns of [`Change`] that are not in [`Advance`]. Most of them are empty while a job runs, so
+/// a copy costs little.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Rare {
+    status: Status,
+    error: Option<String>,
+    completion_message: Option<String>,
+    result: Option<serde_json::Value>,
+    cancel_requested: bool,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl Rare {
+    pub(crate) fn of(progress: &Progress) -> Self {
+        Self {
+            status: progress.status,
+            error: progress.error.clone(),
+            completion_message: progress.completion_message.clone(),
+            result: progress.result.clone(),
+            cancel_requested: progress.cancel_requested,
+            started_at: progress.started_at,
+            finished_at: progress.finished_at,
+        }
+    }
 }
 
 /// A new record, as the parameters of `create`.

@@ -33,6 +33,11 @@ pub(crate) struct Statements {
     pub(crate) save: &'static str,
     /// The same for several records: JSON.
     pub(crate) save_many: &'static str,
+    /// Writes back what an update changes in a job that goes on as it was: the columns of
+    /// [`Advance`](crate::rows::Advance).
+    pub(crate) advance: &'static str,
+    /// The same for several records: JSON.
+    pub(crate) advance_many: &'static str,
     /// Keeps the stamps of earlier writers, where they are higher: JSON
     /// ([`EarlierStamp`](crate::rows::EarlierStamp)).
     pub(crate) save_stamps: &'static str,

@@ -87,7 +87,7 @@ impl<D: Dialect> Session<'_, D> {
         &mut self,
         statement: &'static str,
         values: Vec<Value>,
-    ) -> Result<Vec<D::Row>, ProgressError> {
+    ) -> Result<Vec<D::Cells>, ProgressError> {
         self.try_fetch(statement, values).await.map_err(classify)
     }
 
@@ -96,7 +96,7 @@ impl<D: Dialect> Session<'_, D> {
         &mut self,
         statement: &'static str,
         values: Vec<Value>,
-    ) -> Result<Vec<D::Row>, sqlx::Error> {
+    ) -> Result<Vec<D::Cells>, sqlx::Error> {
         D::fetch(self.connection, statement, values, self.keeps_statements).await
     }
 

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use progress_core::{Entry, Progress, ProgressError, ProgressId, ProgressUpdate, Stamp};
+use serde::Serialize;
 
 use crate::dialect::Dialect;
 use crate::error::for_each;
 use crate::row::{self, Stored};
-use crate::rows::{self, Change, EarlierStamp, LogEntry, Writer};
+use crate::rows::{self, Advance, Change, EarlierStamp, LogEntry, Rare, Writer};
 use crate::store::{Session, Work};
 use crate::update::Group;
-use crate::value::{to_json, values};
+use crate::value::{Value, to_json, values};
 
 /// An outcome for each update, by its place in the call.
 pub(crate) type Outcomes = Vec<(usize, Result<Progress, ProgressError>)>;
@@ -149,16 +150,17 @@ impl UpdateTogether<'_> {
             .values()
             .filter_map(|record| record.as_ref().ok().filter(|record| record.is_changed))
             .collect();
-        match &*changed {
-            [] => return Ok(()),
-            [record] => {
-                session.fetch(D::STATEMENTS.save, record.change().into_values()).await?;
-            }
-            records => {
-                let changes = records.iter().map(|record| record.change()).collect::<Vec<_>>();
-                session.fetch(D::STATEMENTS.save_many, values![to_json(changes)?]).await?;
-            }
+        if changed.is_empty() {
+            return Ok(());
         }
+        let (advanced, others): (Vec<&Locked>, Vec<&Locked>) =
+            changed.iter().partition(|record| record.goes_on());
+        let changes = others.iter().map(|record| record.change()).collect();
+        let statements = (D::STATEMENTS.save, D::STATEMENTS.save_many);
+        save(session, statements, changes, Change::into_values).await?;
+        let advances = advanced.iter().map(|record| record.advance()).collect();
+        let statements = (D::STATEMENTS.advance, D::STATEMENTS.advance_many);
+        save(session, statements, advances, Advance::into_values).await?;
         let stamps: Vec<_> = changed.iter().flat_map(|record| record.earlier_stamps()).collect();
         if !stamps.is_empty() {
             session.fetch(D::STATEMENTS.save_stamps, values![to_json(stamps)?]).await?;
@@ -178,9 +180,26 @@ impl UpdateTogether<'_> {
     }
 }
 
+/// Writes rows back: with plain parameters if it is only one.
+async fn save<D: Dialect, Row: Serialize + Send + Sync>(
+    session: &mut Session<'_, D>,
+    (one, many): (&'static str, &'static str),
+    mut rows: Vec<Row>,
+    into_values: fn(Row) -> Vec<Value>,
+) -> Result<(), ProgressError> {
+    let (statement, values) = match rows.len() {
+        0 => return Ok(()),
+        1 => (one, rows.pop().map(into_values).unwrap_or_default()),
+        _ => (many, values![to_json(rows)?]),
+    };
+    session.fetch(statement, values).await.map(drop)
+}
+
 /// A locked record, and what the updates made of it.
 struct Locked {
     record: progress_core::Record,
+    /// As it was read.
+    before: Rare,
     /// The last stamp: the one that is kept in the record itself.
     stamp: Option<Stamp>,
     /// The stamps of writers that another one has followed.
@@ -194,6 +213,7 @@ impl Locked {
     fn new(Stored { record, stamp }: Stored) -> Self {
         Self {
             last_entry: record.progress.last_entry,
+            before: Rare::of(&record.progress),
             record,
             stamp,
             earlier: Vec::new(),
@@ -220,8 +240,17 @@ impl Locked {
         Ok(self.record.progress.clone())
     }
 
+    /// Whether nothing has changed but the columns of [`Advance`].
+    fn goes_on(&self) -> bool {
+        self.before == Rare::of(&self.record.progress)
+    }
+
     fn change(&self) -> Change<'_> {
         Change::new(&self.record.progress, self.stamp)
+    }
+
+    fn advance(&self) -> Advance<'_> {
+        Advance::new(&self.record.progress, self.stamp)
     }
 
     fn earlier_stamps(&self) -> impl Iterator<Item = EarlierStamp> {

@@ -59,42 +59,67 @@ pub(super) const STATEMENTS: Statements = Statements {
          writer VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.writer')) AS given \
          STRAIGHT_JOIN progress_writers AS writers FORCE INDEX (PRIMARY) \
          ON writers.progress_id = given.progress_id AND writers.writer = given.writer",
-    save: "UPDATE progress_records FORCE INDEX (PRIMARY) SET status = ?, total = ?, succeeded = ?, \
-         failed = ?, message = ?, error = ?, completion_message = ?, result = ?, \
-         cancel_requested = ?, workers = ?, pace = ?, last_entry = ?, version = ?, started_at = ?, \
-         updated_at = ?, heartbeat_at = ?, finished_at = ?, writer = ?, seq = ? WHERE id = ?",
+    save: "UPDATE progress_records FORCE INDEX (PRIMARY) SET status = ?, error = ?, \
+         completion_message = ?, result = ?, cancel_requested = ?, started_at = ?, \
+         finished_at = ?, total = ?, succeeded = ?, failed = ?, message = ?, workers = ?, \
+         pace = ?, last_entry = ?, version = ?, updated_at = ?, heartbeat_at = ?, writer = ?, \
+         seq = ? WHERE id = ?",
     save_many: "UPDATE json_table(?, '$[*]' COLUMNS (\
          id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.id', \
          status VARCHAR(16) CHARACTER SET utf8mb4 PATH '$.status', \
-         total BIGINT PATH '$.total', \
-         succeeded BIGINT PATH '$.succeeded', \
-         failed BIGINT PATH '$.failed', \
-         message TEXT CHARACTER SET utf8mb4 PATH '$.message', \
          error TEXT CHARACTER SET utf8mb4 PATH '$.error', \
          completion_message TEXT CHARACTER SET utf8mb4 PATH '$.completion_message', \
          result TEXT CHARACTER SET utf8mb4 PATH '$.result', \
          cancel_requested BIGINT PATH '$.cancel_requested', \
+         started_at BIGINT PATH '$.started_at', \
+         finished_at BIGINT PATH '$.finished_at', \
+         total BIGINT PATH '$.total', \
+         succeeded BIGINT PATH '$.succeeded', \
+         failed BIGINT PATH '$.failed', \
+         message TEXT CHARACTER SET utf8mb4 PATH '$.message', \
          workers BIGINT PATH '$.workers', \
          pace BIGINT PATH '$.pace', \
          last_entry BIGINT PATH '$.last_entry', \
          version BIGINT PATH '$.version', \
-         started_at BIGINT PATH '$.started_at', \
          updated_at BIGINT PATH '$.updated_at', \
          heartbeat_at BIGINT PATH '$.heartbeat_at', \
-         finished_at BIGINT PATH '$.finished_at', \
          writer VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.writer', \
          seq BIGINT PATH '$.seq')) AS given \
          STRAIGHT_JOIN progress_records AS records FORCE INDEX (PRIMARY) ON records.id = given.id \
-         SET records.status = given.status, records.total = given.total, \
-         records.succeeded = given.succeeded, records.failed = given.failed, \
-         records.message = given.message, records.error = given.error, \
+         SET records.status = given.status, records.error = given.error, \
          records.completion_message = given.completion_message, records.result = given.result, \
-         records.cancel_requested = given.cancel_requested, records.workers = given.workers, \
-         records.pace = given.pace, records.last_entry = given.last_entry, \
-         records.version = given.version, records.started_at = given.started_at, \
+         records.cancel_requested = given.cancel_requested, \
+         records.started_at = given.started_at, records.finished_at = given.finished_at, \
+         records.total = given.total, records.succeeded = given.succeeded, \
+         records.failed = given.failed, records.message = given.message, \
+         records.workers = given.workers, records.pace = given.pace, \
+         records.last_entry = given.last_entry, records.version = given.version, \
          records.updated_at = given.updated_at, records.heartbeat_at = given.heartbeat_at, \
-         records.finished_at = given.finished_at, records.writer = given.writer, \
-         records.seq = given.seq",
+         records.writer = given.writer, records.seq = given.seq",
+    advance: "UPDATE progress_records FORCE INDEX (PRIMARY) SET total = ?, succeeded = ?, \
+         failed = ?, message = ?, workers = ?, pace = ?, last_entry = ?, version = ?, \
+         updated_at = ?, heartbeat_at = ?, writer = ?, seq = ? WHERE id = ?",
+    advance_many: "UPDATE json_table(?, '$[*]' COLUMNS (\
+         id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.id', \
+         total BIGINT PATH '$.total', \
+         succeeded BIGINT PATH '$.succeeded', \
+         failed BIGINT PATH '$.failed', \
+         message TEXT CHARACTER SET utf8mb4 PATH '$.message', \
+         workers BIGINT PATH '$.workers', \
+         pace BIGINT PATH '$.pace', \
+         last_entry BIGINT PATH '$.last_entry', \
+         version BIGINT PATH '$.version', \
+         updated_at BIGINT PATH '$.updated_at', \
+         heartbeat_at BIGINT PATH '$.heartbeat_at', \
+         writer VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.writer', \
+         seq BIGINT PATH '$.seq')) AS given \
+         STRAIGHT_JOIN progress_records AS records FORCE INDEX (PRIMARY) ON records.id = given.id \
+         SET records.total = given.total, records.succeeded = given.succeeded, \
+         records.failed = given.failed, records.message = given.message, \
+         records.workers = given.workers, records.pace = given.pace, \
+         records.last_entry = given.last_entry, records.version = given.version, \
+         records.updated_at = given.updated_at, records.heartbeat_at = given.heartbeat_at, \
+         records.writer = given.writer, records.seq = given.seq",
     save_stamps: "INSERT INTO progress_writers (progress_id, writer, seq) \
          SELECT given.progress_id, given.writer, given.seq FROM json_table(?, '$[*]' COLUMNS \
          (progress_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.progress_id', \

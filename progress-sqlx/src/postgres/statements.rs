@@ -47,24 +47,36 @@ pub(super) const STATEMENTS: Statements = Statements {
     stamps: "SELECT progress_id, writer, seq FROM progress_writers WHERE (progress_id, writer) IN \
          (SELECT given.progress_id, given.writer \
          FROM json_to_recordset($1::json) AS given (progress_id text, writer text))",
-    save: "UPDATE progress_records SET status = $1, total = $2, succeeded = $3, failed = $4, \
-         message = $5, error = $6, completion_message = $7, result = $8, cancel_requested = $9, \
-         workers = $10, pace = $11, last_entry = $12, version = $13, started_at = $14, \
-         updated_at = $15, heartbeat_at = $16, finished_at = $17, writer = $18, seq = $19 \
-         WHERE id = $20",
+    save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
+         result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, total = $8, \
+         succeeded = $9, failed = $10, message = $11, workers = $12, pace = $13, \
+         last_entry = $14, version = $15, updated_at = $16, heartbeat_at = $17, writer = $18, \
+         seq = $19 WHERE id = $20",
     save_many: "UPDATE progress_records AS records SET status = given.status, \
-         total = given.total, succeeded = given.succeeded, failed = given.failed, \
-         message = given.message, error = given.error, \
-         completion_message = given.completion_message, result = given.result, \
-         cancel_requested = given.cancel_requested, workers = given.workers, pace = given.pace, \
-         last_entry = given.last_entry, version = given.version, started_at = given.started_at, \
-         updated_at = given.updated_at, heartbeat_at = given.heartbeat_at, \
-         finished_at = given.finished_at, writer = given.writer, seq = given.seq \
-         FROM json_to_recordset($1::json) AS given (id text, status text, total bigint, \
-         succeeded bigint, failed bigint, message text, error text, completion_message text, \
-         result text, cancel_requested bigint, workers bigint, pace bigint, last_entry bigint, \
-         version bigint, started_at bigint, updated_at bigint, heartbeat_at bigint, \
-         finished_at bigint, writer text, seq bigint) WHERE records.id = given.id",
+         error = given.error, completion_message = given.completion_message, \
+         result = given.result, cancel_requested = given.cancel_requested, \
+         started_at = given.started_at, finished_at = given.finished_at, total = given.total, \
+         succeeded = given.succeeded, failed = given.failed, message = given.message, \
+         workers = given.workers, pace = given.pace, last_entry = given.last_entry, \
+         version = given.version, updated_at = given.updated_at, \
+         heartbeat_at = given.heartbeat_at, writer = given.writer, seq = given.seq FROM \
+         json_to_recordset($1::json) AS given (id text, status text, error text, \
+         completion_message text, result text, cancel_requested bigint, started_at bigint, \
+         finished_at bigint, total bigint, succeeded bigint, failed bigint, message text, \
+         workers bigint, pace bigint, last_entry bigint, version bigint, updated_at bigint, \
+         heartbeat_at bigint, writer text, seq bigint) WHERE records.id = given.id",
+    advance: "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
+         workers = $5, pace = $6, last_entry = $7, version = $8, updated_at = $9, \
+         heartbeat_at = $10, writer = $11, seq = $12 WHERE id = $13",
+    advance_many: "UPDATE progress_records AS records SET total = given.total, \
+         succeeded = given.succeeded, failed = given.failed, message = given.message, \
+         workers = given.workers, pace = given.pace, last_entry = given.last_entry, \
+         version = given.version, updated_at = given.updated_at, \
+         heartbeat_at = given.heartbeat_at, writer = given.writer, seq = given.seq FROM \
+         json_to_recordset($1::json) AS given (id text, total bigint, succeeded bigint, \
+         failed bigint, message text, workers bigint, pace bigint, last_entry bigint, \
+         version bigint, updated_at bigint, heartbeat_at bigint, writer text, seq bigint) WHERE \
+         records.id = given.id",
     save_stamps: "INSERT INTO progress_writers (progress_id, writer, seq) \
          SELECT progress_id, writer, seq \
          FROM json_to_recordset($1::json) AS given (progress_id text, writer text, seq bigint) \

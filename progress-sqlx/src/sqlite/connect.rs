@@ -117,9 +117,7 @@ impl Address {
         let options = options
             .create_if_missing(matches!(mode, None | Some("rwc")))
             .busy_timeout(BUSY_TIMEOUT)
-            // The records of a batch at once: with the default of 50 the two threads wait for each
-            // other.
-            .row_buffer_size(256)
+            .pragma("temp_store", "MEMORY")
             // Safe with the write-ahead log: a power cut may take the last commits, never the file.
             .synchronous(SqliteSynchronous::Normal);
         Ok(Self { options, is_in_memory })

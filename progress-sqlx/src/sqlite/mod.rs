@@ -6,14 +6,17 @@ mod write_lock;
 use std::time::Duration;
 
 use progress_core::ProgressError;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
+use serde_json::Value as Cell;
+use sqlx::Row as _;
+use sqlx::sqlite::{Sqlite, SqliteConnection};
 use tokio::sync::OwnedMutexGuard;
 
 use self::write_lock::WriteLock;
-use crate::dialect::{Deadlines, Dialect, driver};
+use crate::dialect::{Deadlines, Dialect, query};
 use crate::impl_store::impl_progress_store;
 use crate::statements::Statements;
 use crate::store::SqlStore;
+use crate::value::Value;
 
 /// Progress records in SQLite.
 ///
@@ -53,6 +56,8 @@ impl Dialect for Sqlite {
     const NEEDS_RUNTIME: bool = false;
     type Own = WriteLock;
     type WriteGuard = OwnedMutexGuard<()>;
+    /// The elements of a JSON array.
+    type Cells = Vec<Cell>;
 
     async fn write_lock(store: &SqlStore<Self>) -> Result<Self::WriteGuard, ProgressError> {
         store.shared.own.acquire().await
@@ -62,5 +67,50 @@ impl Dialect for Sqlite {
         store.shared.own.pause(error, waited)
     }
 
-    driver!(SqliteConnection, SqliteRow);
+    async fn fetch(
+        connection: &mut SqliteConnection,
+        statement: &'static str,
+        values: Vec<Value>,
+        is_kept: bool,
+    ) -> Result<Vec<Self::Cells>, sqlx::Error> {
+        let rows = query!(statement, values, is_kept).fetch_all(connection).await?;
+        let mut cells = Vec::new();
+        for row in rows {
+            // What another program has damaged is shown as damaged, and spoils no other row.
+            let text: Option<&[u8]> = row.try_get_unchecked(0)?;
+            let text = String::from_utf8_lossy(text.unwrap_or_default());
+            let arrays = serde_json::Deserializer::from_str(&text).into_iter();
+            cells.extend(arrays.map(|array| array.map_err(decode)).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(cells)
+    }
+
+    async fn script(
+        connection: &mut SqliteConnection,
+        script: &'static str,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(script).execute(connection).await.map(|_| ())
+    }
+
+    fn integer(cells: &Self::Cells, column: usize) -> Result<Option<i64>, sqlx::Error> {
+        match cells.get(column) {
+            Some(Cell::Null) => Ok(None),
+            Some(Cell::Number(number)) => {
+                number.as_i64().map(Some).ok_or_else(|| decode("not an integer"))
+            }
+            _ => Err(decode("not an integer")),
+        }
+    }
+
+    fn text(cells: &Self::Cells, column: usize) -> Result<Option<&str>, sqlx::Error> {
+        match cells.get(column) {
+            Some(Cell::Null) => Ok(None),
+            Some(Cell::String(text)) => Ok(Some(text)),
+            _ => Err(decode("not a text")),
+        }
+    }
+}
+
+fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
 }
