@@ -239,23 +239,52 @@ impl<D: Dialect> State<D> {
 
 /// A connection that goes back to its pool only if it may. One that was left in the middle of a
 /// statement is closed, because its next answer may belong to that statement.
+///
+/// Its transactions are statements like any other. Those of sqlx take twice the time on SQLite:
+/// each end of one is acknowledged by both threads.
 pub(crate) struct Lease<D: Dialect> {
     connection: Option<sqlx::pool::PoolConnection<D>>,
+    has_transaction: bool,
 }
 
 impl<D: Dialect> Lease<D> {
     pub(crate) fn new(connection: sqlx::pool::PoolConnection<D>) -> Self {
-        Self { connection: Some(connection) }
+        Self { connection: Some(connection), has_transaction: false }
     }
 
     pub(crate) fn connection(&mut self) -> Result<&mut D::Connection, sqlx::Error> {
         self.connection.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
     }
 
+    pub(crate) async fn begin(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        // Before its answer, because the answer may not be waited for.
+        self.has_transaction = true;
+        let outcome = D::script(self.connection()?, statement).await;
+        self.has_transaction = outcome.is_ok();
+        outcome
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        let outcome = D::script(self.connection()?, "COMMIT").await;
+        match outcome {
+            Ok(()) => self.has_transaction = false,
+            // SQLite keeps a transaction open whose commit has failed.
+            Err(_) => self.roll_back().await,
+        }
+        outcome
+    }
+
+    pub(crate) async fn roll_back(&mut self) {
+        let Ok(connection) = self.connection() else { return };
+        let outcome = D::script(connection, "ROLLBACK").await;
+        // Where SQLite has rolled back by itself, it refuses to do it again.
+        self.has_transaction = !matches!(outcome, Ok(()) | Err(sqlx::Error::Database(_)));
+    }
+
     /// Gives the connection back, or closes it if it is the reason of the error.
     pub(crate) fn end(mut self, error: Option<Kind>) {
         if let Some(mut connection) = self.connection.take()
-            && matches!(error, Some(Kind::Connection))
+            && (self.has_transaction || matches!(error, Some(Kind::Connection)))
         {
             connection.close_on_drop();
         }
@@ -264,12 +293,17 @@ impl<D: Dialect> Lease<D> {
 
 impl<D: Dialect> Drop for Lease<D> {
     fn drop(&mut self) {
-        // SQLite's driver cleans up after a dropped call, and a database in memory must not be
-        // closed.
-        if let Some(connection) = &mut self.connection
-            && D::NEEDS_RUNTIME
-        {
+        let Some(mut connection) = self.connection.take() else { return };
+        if D::NEEDS_RUNTIME {
             connection.close_on_drop();
+        } else if self.has_transaction {
+            // A database in memory must not be closed, and its thread finishes what it was doing.
+            let lease = Self { connection: Some(connection), has_transaction: true };
+            tokio::spawn(async move {
+                let mut lease = lease;
+                lease.roll_back().await;
+                lease.end(None);
+            });
         }
     }
 }

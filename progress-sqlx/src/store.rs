@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use progress_core::{DEFAULT_LOG_LIMIT, ProgressError};
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, Pool};
+use sqlx::Pool;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
@@ -226,21 +226,17 @@ impl<D: Dialect> SqlStore<D> {
             return work.run(&mut Session { connection, keeps_statements }).await;
         }
         let statement = if W::WRITES { D::STATEMENTS.begin } else { D::STATEMENTS.begin_read };
-        let statement = sqlx::SqlStr::from_static(statement);
         let started = Instant::now();
-        loop {
-            let connection = lease.connection().map_err(classify)?;
-            let mut transaction = match connection.begin_with(statement.clone()).await {
-                Ok(transaction) => transaction,
-                Err(error) => {
-                    self.pause(error, started).await?;
-                    continue;
-                }
-            };
-            let connection = &mut *transaction;
-            let output = work.run(&mut Session { connection, keeps_statements }).await?;
-            transaction.commit().await.map_err(classify_commit)?;
-            return Ok(output);
+        while let Err(error) = lease.begin(statement).await {
+            self.pause(error, started).await?;
+        }
+        let connection = lease.connection().map_err(classify)?;
+        match work.run(&mut Session { connection, keeps_statements }).await {
+            Ok(output) => lease.commit().await.map(|()| output).map_err(classify_commit),
+            Err(error) => {
+                lease.roll_back().await;
+                Err(error)
+            }
         }
     }
 }
