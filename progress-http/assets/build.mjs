@@ -2,15 +2,15 @@
  * Builds dist/ from src/.
  *
  *     node build.mjs             writes dist/
- *     node build.mjs --verify    builds into a temporary folder and fails where dist/ differs
+ *     node build.mjs --verify    builds into a temporary folder and fails if dist/ differs
  *
- * Both print the sizes, and fail where one is above its limit.
+ * Both print the sizes, and fail if one exceeds its limit.
  *
- * dist/manifest.json has two parts. `source` is the SHA-256, in hexadecimal, over all files below src/ in the
- * order of their paths (compared byte by byte): for each its path relative to src/ with forward slashes, a NUL,
- * its bytes, a NUL. A test without node recomputes it to find out that a build was forgotten. `files` has, for
- * each built file, `sha384` in base64 (as in an `integrity` attribute), and its size as it is and as `gzip -9`
- * makes it.
+ * dist/manifest.json has two parts. `source` is the SHA-256, in hexadecimal, over all files below
+ * src/ in the order of their paths (compared byte by byte). Each file contributes its path relative
+ * to src/ with forward slashes, a NUL, its bytes, and a NUL. A test without node recomputes it to
+ * detect an outdated build. `files` has the `sha384` of each built file in base64 (as in an
+ * `integrity` attribute), its size, and its size after `gzip -9`.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -27,8 +27,8 @@ const STYLE_SHEET = 'progress-polling.css';
 const TYPES = ['progress-polling.d.ts', 'progress-poller.d.ts'];
 
 /**
- * Bytes, minified and by `gzip -9`. The style sheet travels inside the script, so that one request is enough; what
- * the two weigh is counted apart.
+ * Size limits in bytes, minified and after `gzip -9`. The script contains the style sheet, so that
+ * one request is enough; the two have separate limits.
  */
 const LIMITS = {
   'headless core': 3500,
@@ -37,8 +37,8 @@ const LIMITS = {
 };
 
 /**
- * Properties that only our own modules use, and that nothing else has: no field of the server's JSON, no option, nothing
- * that is declared to users, and none of the browser's.
+ * Properties that the build renames. Only our own modules may use them: no field of the server's
+ * JSON, no option, no public declaration, and no browser API has such a name.
  */
 const INTERNAL = [
   'accept',
@@ -71,11 +71,14 @@ const INTERNAL = [
 ];
 
 async function minifiedStyleSheet() {
-  const { code } = await transform(await readFile(join(source, STYLE_SHEET), 'utf8'), { loader: 'css', minify: true });
+  const { code } = await transform(await readFile(join(source, STYLE_SHEET), 'utf8'), {
+    loader: 'css',
+    minify: true,
+  });
   return code;
 }
 
-/** Puts the minified text of the style sheet where a script imports it. */
+/** Replaces an import of the style sheet by its minified text. */
 const styleSheetAsText = {
   name: 'style-sheet-as-text',
   setup(bundle) {
@@ -86,7 +89,7 @@ const styleSheetAsText = {
   },
 };
 
-/** The same, with nothing in that place. */
+/** Replaces an import of the style sheet by an empty text. */
 const noStyleSheet = {
   name: 'no-style-sheet',
   setup(bundle) {
@@ -94,7 +97,7 @@ const noStyleSheet = {
   },
 };
 
-/** esbuild puts the modules together, terser makes them small: it gives the names that compress better. */
+/** Bundles a script with esbuild and minifies it with terser, whose names compress better. */
 async function script(entry, format, plugin = styleSheetAsText) {
   const bundle = {
     absWorkingDir: here,
@@ -111,7 +114,9 @@ async function script(entry, format, plugin = styleSheetAsText) {
   };
   const plain = await build(bundle);
   const asText = INTERNAL.filter((name) => plain.outputFiles[0].text.includes(`"${name}"`));
-  if (asText.length) throw new Error(`properties that are also found by a text cannot be renamed: ${asText}`);
+  if (asText.length) {
+    throw new Error(`cannot rename properties that are also used as strings: ${asText}`);
+  }
   const renamed = await build({ ...bundle, mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`) });
   const { code } = await minify(renamed.outputFiles[0].text, {
     ecma: 2022,
@@ -169,7 +174,9 @@ async function buildInto(folder) {
     [STYLE_SHEET]: await minifiedStyleSheet(),
   };
   for (const name of TYPES) texts[name] = await readFile(join(source, name), 'utf8');
-  const files = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, describe(text)]));
+  const files = Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => [name, describe(text)]),
+  );
   const manifest = `${JSON.stringify({ source: await sourceHash(), files }, null, 2)}\n`;
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
@@ -179,23 +186,24 @@ async function buildInto(folder) {
   return files;
 }
 
-/** Prints what weighs how much. */
+/** Prints the sizes and compares them with their limits. */
 async function weigh(files) {
+  const widget = await script('entry-classic.js', 'iife', noStyleSheet);
   const gzip = {
     'headless core': files['progress-poller.mjs'].gzip,
-    'widget, en and fr, without its style sheet': describe(await script('entry-classic.js', 'iife', noStyleSheet)).gzip,
+    'widget, en and fr, without its style sheet': describe(widget).gzip,
     'style sheet': files[STYLE_SHEET].gzip,
   };
   for (const [name, limit] of Object.entries(LIMITS)) {
     console.log(`${String(gzip[name]).padStart(6)} of ${limit} bytes: ${name}`);
     if (gzip[name] > limit) {
-      console.error(`The ${name} has grown beyond its limit.`);
+      console.error(`Size limit exceeded: ${name}.`);
       process.exitCode = 1;
     }
   }
 }
 
-/** Names of files that are missing, superfluous or different in one of the folders. */
+/** Returns the names of files that are missing in one of the folders, or differ. */
 async function differences(one, other) {
   const names = new Set([...(await readdir(one)), ...(await readdir(other).catch(() => []))]);
   const different = [];
@@ -215,7 +223,7 @@ if (process.argv.includes('--verify')) {
     await weigh(await buildInto(folder));
     const different = await differences(folder, dist);
     if (different.length) {
-      console.error(`dist/ is not what src/ builds: ${different.join(', ')}. Run "npm run build".`);
+      console.error(`dist/ is out of date: ${different.join(', ')}. Run "npm run build".`);
       process.exitCode = 1;
     }
   } finally {

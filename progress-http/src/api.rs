@@ -16,12 +16,12 @@ use crate::query::{Listing, Parameters};
 use crate::wire::{Log, Page, Record, whole_seconds_up};
 use crate::{Answer, Events, Reply, Viewer, events, tag};
 
-/// How many requests may wait at the same time, unless told otherwise: a connection and a few kilobytes each.
+/// The default limit of waiting requests. Each costs a connection and a few kilobytes.
 const MAX_WAITERS: usize = 10_000;
 
-/// The polling API over the jobs of an application: what every adapter serves.
+/// The polling API over the jobs of an application, which every adapter serves.
 ///
-/// Cheap to clone. Its answers depend on the record, the viewer and these settings, and on nothing else; reading never
+/// Cheap to clone. Replies depend only on the record, the viewer and these settings. Reading never
 /// writes.
 ///
 /// ```
@@ -42,7 +42,7 @@ const MAX_WAITERS: usize = 10_000;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ProgressApi {
-    /// In one place, for each request has a clone of its own.
+    /// Behind one `Arc`, because each request clones the API.
     shared: Arc<Shared>,
 }
 
@@ -55,7 +55,8 @@ struct Shared {
     write_deadline: Duration,
     trusted_origins: Vec<String>,
     waiters: Arc<Semaphore>,
-    /// Whether the store fails at the moment: said once when it begins and once when it ends, not once per poll.
+    /// Whether the store is failing. Logged when the outage begins and when it ends, not once per
+    /// poll.
     is_failing: Arc<AtomicBool>,
 }
 
@@ -66,11 +67,12 @@ impl From<Jobs> for ProgressApi {
 }
 
 impl ProgressApi {
-    /// The API over these jobs: pages poll every 500 ms, a worker is stale after 15 s of silence, a read may take 1 s and
-    /// a write 5 s, and 10,000 requests may wait for a change at the same time.
+    /// Creates the API over these jobs. By default pages poll every 500 ms, and a job is stale
+    /// after 15 s without a sign of life from its worker. A read may take 1 s, a write 5 s, and
+    /// 10,000 requests may wait for a change at the same time.
     ///
-    /// It reads through the cache of the [`Jobs`], so that many pages cost few reads. What it shows may be 250 ms old,
-    /// except for what was written through the same `Jobs`.
+    /// Records are read through the cache of the [`Jobs`], so that many pages cost few reads. A
+    /// reply may be 250 ms old, but it always includes what was written through the same `Jobs`.
     #[must_use]
     pub fn new(jobs: Jobs) -> Self {
         let shared = Shared {
@@ -86,8 +88,8 @@ impl ProgressApi {
         Self { shared: Arc::new(shared) }
     }
 
-    /// After how long a page should ask again, in whole milliseconds: `poll_after_ms`, and `Retry-After` in seconds,
-    /// rounded up. From 50 ms to a day.
+    /// Sets how long a page should wait before it polls again, from 50 ms to a day. The page gets
+    /// it in whole milliseconds (`poll_after_ms`), and in seconds, rounded up (`Retry-After`).
     #[must_use]
     pub fn with_poll_after(mut self, poll_after: Duration) -> Self {
         self.change().poll_after =
@@ -95,44 +97,45 @@ impl ProgressApi {
         self
     }
 
-    /// After how long a silence viewers are told that the job is stale: three heartbeats or more. They are told this length as
-    /// well (`stale_after_ms`), so that the widget can say for how long there was no sign of life.
+    /// Sets how long a worker may be silent before its job is shown as stale: three heartbeats or
+    /// more. The page gets this time as well (`stale_after_ms`), so that the widget can show how
+    /// long the worker has been silent.
     #[must_use]
     pub fn with_stale_after(mut self, stale_after: Duration) -> Self {
         self.change().stale_after = stale_after;
         self
     }
 
-    /// How long a read of the store may take before viewers get 503.
+    /// Sets how long a read of the store may take before the viewer gets 503.
     #[must_use]
     pub fn with_read_deadline(mut self, deadline: Duration) -> Self {
         self.change().read_deadline = deadline;
         self
     }
 
-    /// How long a write to the store may take before viewers get 503.
+    /// Sets how long a write to the store may take before the viewer gets 503.
     #[must_use]
     pub fn with_write_deadline(mut self, deadline: Duration) -> Self {
         self.change().write_deadline = deadline;
         self
     }
 
-    /// How many requests may wait for a change at the same time, in this process, instead of 10,000. The next one is
-    /// answered at once, as if it had not asked to wait.
+    /// Sets how many requests of this process may wait for a change at the same time, instead of
+    /// 10,000. A request over the limit is answered at once, as if it had not asked to wait.
     #[must_use]
     pub fn with_max_waiters(mut self, waiters: usize) -> Self {
         self.change().waiters = Arc::new(Semaphore::new(waiters.min(Semaphore::MAX_PERMITS)));
         self
     }
 
-    /// Another origin, such as `https://app.example.com`, whose pages may cancel and delete.
+    /// Adds an origin, such as `https://app.example.com`, whose pages may cancel and delete jobs.
     #[must_use]
     pub fn with_trusted_origin(mut self, origin: impl Into<String>) -> Self {
         self.change().trusted_origins.push(origin.into());
         self
     }
 
-    /// The settings, apart from those of the clones that there are.
+    /// The settings of this clone, detached from those of other clones.
     fn change(&mut self) -> &mut Shared {
         Arc::make_mut(&mut self.shared)
     }
@@ -145,10 +148,13 @@ impl ProgressApi {
         &self.shared.trusted_origins
     }
 
-    /// One poll: 200 with the record and its `ETag`, or 304 when `if_none_match` names that tag; 404 when there is no such
-    /// record for this viewer, whatever the reason; 503 when the store is away or slow.
+    /// Answers one poll:
     ///
-    /// Public so that a handler of the application's own can answer a poll under another address.
+    /// - 200 with the record and its `ETag`, or 304 if `if_none_match` names that tag;
+    /// - 404 if there is no such record for this viewer, whatever the reason;
+    /// - 503 if the store is unavailable or slow.
+    ///
+    /// Public so that the application's own handler can answer a poll under another address.
     pub async fn poll(&self, viewer: &Viewer, id: &str, if_none_match: Option<&str>) -> Reply {
         match self.find(viewer, id).await {
             Ok(progress) => self.polled(&progress, if_none_match),
@@ -156,8 +162,8 @@ impl ProgressApi {
         }
     }
 
-    /// A poll that is answered when the record changes, or after so long. A client that names another tag than the
-    /// current one has a change to learn of already.
+    /// Answers a poll when the record changes, or after `wait`. A client that names another tag
+    /// than the current one is answered at once, because its copy is outdated.
     pub(crate) async fn long_poll(
         &self,
         viewer: &Viewer,
@@ -170,7 +176,7 @@ impl ProgressApi {
             Ok(progress) => progress,
             Err(reply) => return reply,
         };
-        // Whoever comes when too many wait is answered at once, and not told that the preference was heard.
+        // Over the waiter limit: reply immediately, without `Preference-Applied`.
         let Ok(_permit) = self.shared.waiters.try_acquire() else {
             return self.polled(&progress, if_none_match);
         };
@@ -210,8 +216,8 @@ impl ProgressApi {
         }
     }
 
-    /// Waits until the record may show something else: because it changed, or because of the time alone, which no
-    /// change of the record announces.
+    /// Waits until the reply may differ: because the record changed, or because enough time has
+    /// passed to change what is shown without a write.
     pub(crate) async fn changed(&self, progress: &Progress, watch: &mut Watch) {
         match tag::holds_for(progress, self.shared.stale_after) {
             Some(time) => drop(timeout(time, watch.changed()).await),
@@ -231,7 +237,7 @@ impl ProgressApi {
         };
         let last = last_event_id.map(|id| format!("\"{id}\""));
         if progress.status.is_finished() && last.as_ref() == Some(&self.tag(&progress)) {
-            // To a browser this means: do not come back (WHATWG HTML, section 9.2.3).
+            // 204 tells a browser not to reconnect (WHATWG HTML, section 9.2.3).
             return Answer::Whole(Reply::empty(204));
         }
         let permit = Arc::clone(&self.shared.waiters).try_acquire_owned().ok();
@@ -242,7 +248,8 @@ impl ProgressApi {
         )
     }
 
-    /// A record as an event, which a client names by its tag when it comes back; `None` if it cannot be written.
+    /// Formats a record as an event. The event's id is the record's tag, which the client sends
+    /// when it reconnects. `None` if the record cannot be serialised.
     pub(crate) fn event(&self, progress: &Progress, tag: &str) -> Option<String> {
         let record = serde_json::to_string(&self.record(progress)).ok()?;
         Some(format!("id: {}\ndata: {record}\n\n", tag.trim_matches('"')))
@@ -278,7 +285,7 @@ impl ProgressApi {
             Ok(page) => {
                 let reply = Reply::json(200, &Page::new(&page, |progress| self.record(progress)));
                 match page.next {
-                    // Relative to the address that was asked, whatever stands before it (RFC 8288).
+                    // Relative to the requested address, whatever its prefix (RFC 8288).
                     Some(next) => {
                         let link = format!(
                             "<{}>; rel=\"next\"",
@@ -318,7 +325,7 @@ impl ProgressApi {
                 Reply::json(200, &self.record(&progress))
             }
             Ok(Ok(progress)) => Reply::json(202, &self.record(&progress)),
-            // What was wanted has happened, whoever asked for it first.
+            // Already cancelled by another request: the outcome is the one that was asked for.
             Ok(Err(Status::Cancelled)) => self.poll(viewer, &id.to_string(), None).await,
             Ok(Err(status)) => Reply::problem(409, &format!("the job has already ended: {status}")),
             Err(reply) => reply,
@@ -343,7 +350,7 @@ impl ProgressApi {
         Record::new(progress, self.shared.poll_after, self.shared.stale_after)
     }
 
-    /// The record, if this viewer may know of it. Text that is no id asks the store nothing.
+    /// Finds the record, if this viewer may see it. A malformed id causes no read of the store.
     async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
         let id: ProgressId = id.parse().map_err(|_| Reply::not_found())?;
         let progress = self.read(self.shared.jobs.store().read(id)).await?;
@@ -357,7 +364,7 @@ impl ProgressApi {
         self.within(self.shared.read_deadline, call).await?.map_err(|_| Reply::not_found())
     }
 
-    /// The inner error is a refusal, with the status that refuses.
+    /// The inner error is the job's status, because of which the store refused the write.
     async fn write<T>(
         &self,
         call: impl Future<Output = Result<T, ProgressError>>,
@@ -369,23 +376,24 @@ impl ProgressApi {
         }
     }
 
-    /// Turns what is the store's own trouble into 503; the inner error is about the record.
+    /// Turns a failure of the store into 503. The inner error is about the record.
     async fn within<T>(
         &self,
         deadline: Duration,
         call: impl Future<Output = Result<T, ProgressError>>,
     ) -> Result<Result<T, ProgressError>, Reply> {
-        // A store of somebody else's may panic; its words are not for viewers, and the connection is not to blame.
+        // A third-party store may panic. Viewers must not see its message, and the connection stays
+        // open.
         let call = AssertUnwindSafe(call).catch_unwind();
         let call = async { call.await.unwrap_or_else(|panic| Err(panicked(&*panic))) };
         match timeout(deadline, call).await {
             Err(elapsed) => Err(self.trouble(&elapsed)),
             Ok(Err(error)) if !is_about_the_record(&error) => Err(self.trouble(&error)),
             Ok(answer) => {
-                // Looked at before it is written: all requests on all processors pass here.
+                // Loaded before it is swapped, because requests on all processors pass here.
                 let is_failing = &self.shared.is_failing;
                 if is_failing.load(Ordering::Relaxed) && is_failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!("the progress store answers again");
+                    tracing::info!("progress store recovered");
                 }
                 Ok(answer)
             }
@@ -394,13 +402,13 @@ impl ProgressApi {
 
     fn trouble(&self, error: &(dyn std::error::Error + 'static)) -> Reply {
         if !self.shared.is_failing.swap(true, Ordering::Relaxed) {
-            tracing::warn!(error, "the progress store does not answer, viewers get 503");
+            tracing::warn!(error, "progress store failed, viewers get 503 until it recovers");
         }
         Reply::unavailable()
     }
 }
 
-/// Whether the store has answered, and the answer is about the record.
+/// Returns true if the store responded, and the error is about the record.
 fn is_about_the_record(error: &ProgressError) -> bool {
     matches!(
         error,
@@ -414,5 +422,5 @@ fn is_about_the_record(error: &ProgressError) -> bool {
 fn panicked(panic: &(dyn Any + Send)) -> ProgressError {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    ProgressError::store(format!("the store panicked: {}", text.unwrap_or("without a word")))
+    ProgressError::store(format!("the store panicked: {}", text.unwrap_or("no message")))
 }

@@ -1,4 +1,5 @@
-//! Server-sent events (WHATWG HTML, section 9.2), for those who want to be told and not to ask.
+//! Server-sent events (WHATWG HTML, section 9.2): pushes a record's changes to clients that do not
+//! poll.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,19 +13,20 @@ use tokio::time::timeout;
 
 use crate::{ProgressApi, Reply};
 
-/// How long a stream is silent at most: shorter than proxies and browsers wait, and the only way to notice that nobody reads.
+/// The longest silence of a stream. It is shorter than the timeouts of proxies and browsers, and a
+/// write is the only way to notice that the client has disconnected.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// The events of one job: each time that its record changes, the record, as a poll would give it.
+/// The events of one job: its record after each change, as a poll would return it.
 ///
-/// A stream of text. It ends with the job; a browser then asks once more where it goes on (`Last-Event-ID`) and is told that
-/// it does not, by 204. It also ends when the store cannot be read or the record is gone, and the browser finds out which by
-/// coming back.
+/// A stream of text. It ends with the job. The browser then reconnects once with `Last-Event-ID`,
+/// and the reply 204 tells it to stop. The stream also ends when the store cannot be read or the
+/// record is gone. The browser learns which when it reconnects.
 pub struct Events {
     next: Pin<Box<dyn Future<Output = Option<Step>> + Send>>,
 }
 
-/// What is said next, and where it goes on from there.
+/// The next text to send, and the state after it.
 type Step = (String, State);
 
 impl std::fmt::Debug for Events {
@@ -36,9 +38,10 @@ impl std::fmt::Debug for Events {
 pub(crate) struct State {
     pub(crate) api: ProgressApi,
     pub(crate) watch: Watch,
-    /// The tag of what was sent last.
+    /// The tag of the last record sent.
     pub(crate) last: Option<String>,
-    /// `None` where too many wait already: then what there is to say is said, and the client comes back.
+    /// `None` over the waiter limit: the stream then ends after the current record, and the client
+    /// reconnects.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -46,13 +49,13 @@ impl Events {
     pub(crate) fn head() -> Reply {
         Reply::empty(200)
             .with_header("content-type", "text/event-stream")
-            // nginx would keep events until there are enough of them.
+            // Otherwise nginx buffers the events.
             .with_header("x-accel-buffering", "no")
     }
 
     pub(crate) fn new(state: State) -> Self {
         let retry = state.api.poll_after().as_millis();
-        // Said first, so that whoever listens knows at once that there is somebody.
+        // Sent at once, so that the client knows that the stream works.
         let hello = format!("retry: {retry}\n\n");
         Self { next: Box::pin(std::future::ready(Some((hello, state)))) }
     }
@@ -82,12 +85,12 @@ impl State {
         match quiet {
             Ok(Some(text)) => Some((text, self)),
             Ok(None) => None,
-            // A comment, which no page sees.
+            // A comment, which the browser does not pass on to the page.
             Err(_) => Some((":\n\n".to_owned(), self)),
         }
     }
 
-    /// The next event; `None` when there will be none.
+    /// Waits for the next event. `None` when there will be no more.
     async fn news(&mut self) -> Option<String> {
         loop {
             let progress: Arc<Progress> = self.api.read(self.watch.read()).await.ok()??;

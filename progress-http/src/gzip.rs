@@ -1,4 +1,4 @@
-//! The widget's files as they go to those who read gzip.
+//! The widget's files, compressed for clients that accept gzip.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -12,15 +12,16 @@ use crate::widget::{FILES, File};
 #[derive(Debug)]
 pub(crate) struct Gzipped {
     pub(crate) bytes: Vec<u8>,
-    /// Of these bytes, and not made of the content's: two builds may compress the same in two ways.
+    /// The tag of the compressed bytes, not of the content: two builds may compress the same
+    /// content differently.
     pub(crate) etag: String,
 }
 
-/// In the order of [`FILES`]: compressed once, by whoever asks first.
+/// In the order of [`FILES`]; compressed once, on the first request.
 static GZIPPED: LazyLock<[Option<Gzipped>; FILES.len()]> =
     LazyLock::new(|| FILES.map(|file| compress(&file)));
 
-/// The file, if it could be compressed.
+/// Returns the compressed file; `None` if compression failed.
 pub(crate) fn of(file: &File) -> Option<&'static Gzipped> {
     let index = FILES.iter().position(|known| known.name == file.name)?;
     GZIPPED[index].as_ref()

@@ -1,16 +1,17 @@
-//! What a client asks for besides the address: how long it would wait (RFC 7240), what it can read (RFC 9110, section
-//! 12.5.1) and in which coding (section 12.5.3).
+//! The preferences that a client sends: how long it would wait (RFC 7240), which media types it
+//! accepts (RFC 9110, section 12.5.1) and which content codings (section 12.5.3).
 
 use std::time::Duration;
 
-/// The longest that an answer is held, whatever was asked for: proxies between us give up after 30 s or more.
+/// The longest delay of a reply, whatever the client asks for, because proxies give up after 30 s
+/// or more.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(25);
 
-/// The `wait` of a `Prefer` header, at most [`MAX_WAIT`]. The first one counts, and what cannot be read is as if it were not
-/// there (RFC 7240, section 2).
+/// Returns the `wait` of a `Prefer` header, at most [`MAX_WAIT`]. The first one counts, and an
+/// unreadable value is ignored (RFC 7240, section 2).
 pub(crate) fn wait(prefer: Option<&str>) -> Option<Duration> {
     let value = elements(prefer?, ',').find_map(|preference| {
-        // Parameters, which `wait` has none of, come after a semicolon.
+        // Parameters follow a semicolon; `wait` has none.
         let preference = elements(preference, ';').next()?;
         let (name, value) = preference.split_once('=')?;
         name.trim().eq_ignore_ascii_case("wait").then_some(value.trim())
@@ -19,12 +20,12 @@ pub(crate) fn wait(prefer: Option<&str>) -> Option<Duration> {
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // More digits than a number holds are more than the longest as well.
+    // A number too large to parse exceeds the maximum as well.
     Some(value.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT))
 }
 
-/// Whether a client that sends this `Accept` header reads a media type. Of the ranges that speak of it the most specific
-/// decides; parameters other than the weight are those of other types.
+/// Returns true if a client that sends this `Accept` header accepts a media type. The most specific
+/// range that matches decides. Parameters other than the weight are ignored.
 pub(crate) fn accepts(accept: Option<&str>, media_type: &str) -> bool {
     let Some(accept) = accept.map(str::trim).filter(|accept| !accept.is_empty()) else {
         return true;
@@ -39,15 +40,16 @@ pub(crate) fn accepts(accept: Option<&str>, media_type: &str) -> bool {
             Some(known) if known == family => 1,
             _ => return None,
         };
-        // Zero, however it is written; a weight that cannot be read is no refusal.
+        // Any spelling of zero refuses; an unreadable weight does not.
         let is_refused = weight(parts).is_some_and(|weight| weight.parse() == Ok(0.0_f32));
         Some((specificity, !is_refused))
     });
     weights.max().is_some_and(|(_, is_accepted)| is_accepted)
 }
 
-/// Whether a client that sends this `Accept-Encoding` header would as soon have gzip as the bytes as they are. Those suit
-/// everybody, so they are the answer to whatever cannot be read, and to one who refuses them as well.
+/// Returns true if a client that sends this `Accept-Encoding` header prefers gzip to identity, or
+/// likes both equally. Falls back to identity for an unparsable header, even if identity is
+/// refused.
 pub(crate) fn prefers_gzip(accept_encoding: Option<&str>) -> bool {
     let weight_of = |names: &[&str]| {
         elements(accept_encoding?, ',').find_map(|element| {
@@ -57,15 +59,15 @@ pub(crate) fn prefers_gzip(accept_encoding: Option<&str>) -> bool {
             is_meant.then(|| weight(parts).map_or(1.0, |weight| readable(weight).unwrap_or(0.0)))
         })
     };
-    // Speaks of every coding that is not named.
+    // `*` stands for every coding that is not named.
     let others = weight_of(&["*"]);
     let gzip = weight_of(&["gzip", "x-gzip"]).or(others).unwrap_or(0.0);
-    // Unless it is named, it is there for those who get nothing else.
+    // Unless it is named, identity is only the fallback.
     let identity = weight_of(&["identity"]).or(others).unwrap_or(0.0);
     gzip > 0.0 && gzip >= identity
 }
 
-/// The weight among the parameters of an element (RFC 9110, section 12.4.2), as it is written.
+/// Returns the weight among the parameters of an element (RFC 9110, section 12.4.2), unparsed.
 fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     parameters.find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -77,7 +79,7 @@ fn readable(weight: &str) -> Option<f32> {
     weight.parse().ok().filter(|weight| (0.0..=1.0).contains(weight))
 }
 
-/// The elements of a list, also where one holds the separator in quotes.
+/// Splits a list at the separator, except inside quotes.
 fn elements(list: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     list.split(move |character| {
@@ -180,7 +182,7 @@ mod tests {
             ("identity, gzip;q=0.5", false),
             ("identity, *;q=0.5", false),
             ("gzip;q=0.5, *", false),
-            // Neither: then it gets what everybody reads.
+            // The client refuses both, so it gets identity, the fallback.
             ("gzip;q=0, identity;q=0", false),
             ("identity;q=0", false),
             ("gzip;q=", false),

@@ -1,6 +1,6 @@
-//! The description of the routes (OpenAPI 3.1), made of the types that are sent.
+//! The description of the routes (OpenAPI 3.1), derived from the types that are sent.
 
-#![allow(dead_code, reason = "what is described here is answered in route.rs")]
+#![allow(dead_code, reason = "the routes described here are implemented in route.rs")]
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -13,17 +13,18 @@ use crate::reply::Problem;
 use crate::wire::{Log, Page, Record};
 use crate::{Reply, tag};
 
-/// Its name under the mount point.
+/// The document's name under the mount point.
 pub(crate) const NAME: &str = "openapi.json";
 
 static DOCUMENT: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
-    // Its types are known here, so it can be written; should it not, the address is empty and nothing else is hurt.
+    // Serialising these known types cannot fail. If it did, the document would be empty, and
+    // nothing else would be affected.
     let document = document().to_pretty_json().unwrap_or_default().into_bytes();
     let etag = tag::of_bytes(&document);
     (document, etag)
 });
 
-/// The document is as long-lived as this build.
+/// Serves the document, which changes only with the build.
 pub(crate) fn serve(if_none_match: Option<&str>) -> Reply {
     let (document, etag) = &*DOCUMENT;
     Reply::file("application/json", Cow::Borrowed(document), etag.as_str(), if_none_match)
@@ -51,24 +52,22 @@ fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// What is answered instead, why, and by which operations; by all of them where none is named.
-const REFUSALS: [(u16, &str, &[&str]); 8] = [
-    (400, "A parameter is not what it may be", &["list_jobs", "list_active_jobs", "read_log"]),
-    (403, "Nobody in particular has no list", &["list_jobs", "list_active_jobs"]),
-    (403, "A page of another site asked for it", &["delete_job", "cancel_job"]),
-    (
-        404,
-        "There is no such job",
-        &["poll_job", "delete_job", "read_log", "follow_job", "cancel_job"],
-    ),
+/// The error responses: status, description, and the operations that send it (all, if none is
+/// named).
+const REFUSALS: [(u16, &str, &[&str]); 9] = [
+    (400, "Invalid parameter", &["list_jobs", "list_active_jobs", "read_log"]),
+    (403, "Listing requires an identified viewer", &["list_jobs", "list_active_jobs"]),
+    (403, "The request was made by a page of another site", &["delete_job", "cancel_job"]),
+    (404, "No such job", &["poll_job", "delete_job", "read_log", "follow_job", "cancel_job"]),
     (
         406,
-        "The client does not read what there is",
-        &["list_jobs", "list_active_jobs", "poll_job", "read_log", "follow_job", "cancel_job"],
+        "Not acceptable: only application/json is available",
+        &["list_jobs", "list_active_jobs", "poll_job", "read_log", "cancel_job"],
     ),
+    (406, "Not acceptable: only text/event-stream is available", &["follow_job"]),
     (409, "The job has not ended", &["delete_job"]),
-    (409, "The job has ended otherwise", &["cancel_job"]),
-    (503, "The store is away", &[]),
+    (409, "The job has already completed or failed", &["cancel_job"]),
+    (503, "The store is unavailable or slow", &[]),
 ];
 
 fn refusal(status: u16, description: &str) -> Response {
@@ -87,7 +86,7 @@ fn refusal(status: u16, description: &str) -> Response {
 /// The states of a job.
 pub(crate) struct Status;
 
-/// Whether an entry tells of an error.
+/// The level of a log entry.
 pub(crate) struct EntryLevel;
 
 macro_rules! names {
@@ -113,93 +112,128 @@ names!(
 #[derive(OpenApi)]
 #[openapi(
     info(
-        title = "Progress of jobs",
-        description = "How far long jobs have come. Every state of a job is 200; an id that is malformed, unknown, deleted or somebody else's is 404. Methods other than those described are 405.",
+        title = "Job progress",
+        description = "The progress of long-running jobs. A job in any state is returned with 200. \
+            An id that is malformed, unknown, deleted or owned by another viewer returns 404. \
+            Methods other than those described return 405.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
         contact()
     ),
-    // Relative to the document, wherever the application has put the routes (RFC 3986, section 5).
+    // Relative to the document, wherever the application mounts the routes (RFC 3986, section 5).
     servers((url = ".")),
     paths(list, active, poll, delete, log, events, cancel),
     components(schemas(Problem<'static>))
 )]
 struct Document;
 
-#[utoipa::path(get, path = "/", operation_id = "list_jobs", summary = "The viewer's jobs, newest first",
+#[utoipa::path(get, path = "/", operation_id = "list_jobs",
+    summary = "List the viewer's jobs, newest first",
     params(
-        ("status" = inline(Option<Status>), Query, description = "Only those in this state"),
-        ("task_type" = Option<String>, Query, description = "Only those of this kind"),
-        ("active" = Option<bool>, Query, description = "Only those that are pending or running, or only the others"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many to a page"),
-        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,13}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description = "The `next` of the page before"),
-        ("ids" = Option<Vec<String>>, Query, style = Form, explode = false, max_items = 100, description = "These and no others, in this order, as far as they are there to see; everything else is ignored then"),
+        ("status" = inline(Option<Status>), Query, description = "Only jobs in this state"),
+        ("task_type" = Option<String>, Query, description = "Only jobs of this type"),
+        ("active" = Option<bool>, Query,
+            description = "`true`: only pending and running jobs; `false`: only finished jobs"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100,
+            description = "The maximum number of jobs on a page"),
+        ("cursor" = Option<String>, Query,
+            pattern = "^[0-9]{1,13}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+            description = "The `next` of the previous page"),
+        ("ids" = Option<Vec<String>>, Query, style = Form, explode = false, max_items = 100,
+            description = "Only these jobs, in this order; those that do not exist or that the \
+                viewer may not see are left out, and all other filters are ignored"),
     ),
     responses(
-        (status = 200, description = "A page", body = Page<'static>, headers(("link" = String, description = "`rel=\"next\"`, when there is more (RFC 8288)"))),
+        (status = 200, description = "A page of jobs", body = Page<'static>, headers(
+            ("link" = String, description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
     ))]
 fn list() {}
 
-#[utoipa::path(get, path = "/active", operation_id = "list_active_jobs", summary = "The viewer's jobs that are pending or running, newest first",
+#[utoipa::path(get, path = "/active", operation_id = "list_active_jobs",
+    summary = "List the viewer's pending and running jobs, newest first",
     params(
-        ("status" = inline(Option<Status>), Query, description = "Only those in this state"),
-        ("task_type" = Option<String>, Query, description = "Only those of this kind"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many to a page"),
-        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,13}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description = "The `next` of the page before"),
+        ("status" = inline(Option<Status>), Query, description = "Only jobs in this state"),
+        ("task_type" = Option<String>, Query, description = "Only jobs of this type"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100,
+            description = "The maximum number of jobs on a page"),
+        ("cursor" = Option<String>, Query,
+            pattern = "^[0-9]{1,13}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+            description = "The `next` of the previous page"),
     ),
     responses(
-        (status = 200, description = "A page", body = Page<'static>, headers(("link" = String, description = "`rel=\"next\"`, when there is more (RFC 8288)"))),
+        (status = 200, description = "A page of jobs", body = Page<'static>, headers(
+            ("link" = String, description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
     ))]
 fn active() {}
 
-#[utoipa::path(get, path = "/{id}", operation_id = "poll_job", summary = "One job",
+#[utoipa::path(get, path = "/{id}", operation_id = "poll_job", summary = "Get one job",
     params(
-        ("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job"),
-        ("if-none-match" = Option<String>, Header, description = "The `ETag` of what the client has"),
-        ("prefer" = Option<String>, Header, description = "`wait=N` holds the answer until the record is another, N seconds at most, and at most 25 (RFC 7240)"),
+        ("id" = String, Path,
+            description = "The job's id: a lower-case UUID with hyphens; anything else is a 404"),
+        ("if-none-match" = Option<String>, Header,
+            description = "The `ETag` of the client's copy"),
+        ("prefer" = Option<String>, Header,
+            description = "`wait=N` delays the response until the record changes, for at most N \
+                seconds, and never more than 25 (RFC 7240)"),
     ),
     responses(
         (status = 200, description = "The record", body = Record<'static>, headers(
-            ("etag" = String, description = "Names this state of the record"),
-            ("retry-after" = Option<u64>, description = "Seconds, while the job is active"),
-            ("preference-applied" = Option<String>, description = "How long the answer may have been held"))),
-        (status = 304, description = "The client has it", headers(("etag" = String, description = "As it was"))),
+            ("etag" = String, description = "Identifies this state of the record"),
+            ("retry-after" = Option<u64>,
+                description = "Seconds until the next poll, while the job is active"),
+            ("preference-applied" = Option<String>,
+                description = "The longest time that the response may have been delayed"))),
+        (status = 304, description = "The client's copy is current",
+            headers(("etag" = String, description = "Identifies this state of the record"))),
     ))]
 fn poll() {}
 
-#[utoipa::path(delete, path = "/{id}", operation_id = "delete_job", summary = "Forget a finished job",
-    params(("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job")),
+#[utoipa::path(delete, path = "/{id}", operation_id = "delete_job",
+    summary = "Delete a finished job",
+    params(("id" = String, Path,
+        description = "The job's id: a lower-case UUID with hyphens; anything else is a 404")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "The job was deleted"),
     ))]
 fn delete() {}
 
-#[utoipa::path(get, path = "/{id}/log", operation_id = "read_log", summary = "A job's log, oldest first",
+#[utoipa::path(get, path = "/{id}/log", operation_id = "read_log",
+    summary = "Read a job's log, oldest entry first",
     params(
-        ("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job"),
-        ("after" = Option<u64>, Query, minimum = 0, maximum = 18_446_744_073_709_551_615_u64, description = "The `next_after` of the stretch before"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1_000, description = "How many entries"),
+        ("id" = String, Path,
+            description = "The job's id: a lower-case UUID with hyphens; anything else is a 404"),
+        ("after" = Option<u64>, Query,
+            minimum = 0, maximum = 18_446_744_073_709_551_615_u64,
+            description = "The `next_after` of the previous page"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1_000,
+            description = "The maximum number of entries on a page"),
     ),
     responses(
-        (status = 200, description = "A stretch", body = Log<'static>),
+        (status = 200, description = "A page of the log", body = Log<'static>),
     ))]
 fn log() {}
 
-#[utoipa::path(get, path = "/{id}/events", operation_id = "follow_job", summary = "The record each time that it changes, as server-sent events",
+#[utoipa::path(get, path = "/{id}/events", operation_id = "follow_job",
+    summary = "Follow a job's record as server-sent events, one for each change",
     params(
-        ("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job"),
-        ("last-event-id" = Option<String>, Header, description = "The id of the last event that the client has"),
+        ("id" = String, Path,
+            description = "The job's id: a lower-case UUID with hyphens; anything else is a 404"),
+        ("last-event-id" = Option<String>, Header,
+            description = "The id of the last event that the client received"),
     ),
     responses(
-        (status = 200, description = "Events whose data is the record; the stream ends with the job", body = serde_json::Value, content_type = "text/event-stream"),
+        (status = 200, description = "Events with the record as data; the stream ends with the job",
+            body = serde_json::Value, content_type = "text/event-stream"),
         (status = 204, description = "The job has ended, and the client has its last event"),
     ))]
 fn events() {}
 
-#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancel_job", summary = "Ask a job to stop",
-    params(("id" = String, Path, description = "The job's id: a UUID in lower case with hyphens; whatever is none names no job")),
+#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancel_job",
+    summary = "Request that a job stops",
+    params(("id" = String, Path,
+        description = "The job's id: a lower-case UUID with hyphens; anything else is a 404")),
     responses(
-        (status = 200, description = "It is cancelled", body = Record<'static>),
-        (status = 202, description = "It has been asked to stop", body = Record<'static>),
+        (status = 200, description = "The job is cancelled", body = Record<'static>),
+        (status = 202, description = "The job was asked to stop", body = Record<'static>),
     ))]
 fn cancel() {}
 
@@ -231,7 +265,7 @@ mod tests {
             .map(|name| name.as_str().unwrap())
             .collect();
         required.sort_unstable();
-        assert_eq!(required, names(&sent), "every field is always there");
+        assert_eq!(required, names(&sent), "every field is always present");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 use crate::{Reply, RequestHeaders};
 
-/// Refuses a state-changing request that a browser makes on behalf of another site: 403, or `None` when the request may
-/// pass. The routes of this library ask it; ask it in your own handler that starts a job.
+/// Refuses a state-changing request that a browser makes on behalf of another site: 403, or `None`
+/// if the request may pass. The routes of this library call this function. Call it in your own
+/// handler that starts a job as well.
 ///
-/// A browser says where a request comes from in `Sec-Fetch-Site` (W3C, Fetch Metadata Request Headers) and in `Origin`
-/// (WHATWG, Fetch); a program that is not a browser sends neither and cannot be tricked into sending cookies. `trusted`
-/// are further origins, such as `https://app.example.com`, whose pages may call.
+/// A browser sends the origin of a request in `Sec-Fetch-Site` (W3C, Fetch Metadata Request
+/// Headers) and in `Origin` (WHATWG, Fetch). Other programs send neither, and cannot be tricked
+/// into sending cookies. `trusted` lists further origins, such as `https://app.example.com`, whose
+/// pages may call.
 ///
 /// ```
 /// use progress_http::{RequestHeaders, refuse_cross_site};
@@ -24,14 +26,16 @@ pub fn refuse_cross_site(headers: &RequestHeaders<'_>, trusted: &[String]) -> Op
         return None;
     }
     let is_ours = match headers.get("sec-fetch-site") {
-        // "none" is the person at the address bar. "same-site" is a neighbour, who is not us.
+        // "none" is a user's own navigation, such as the address bar. "same-site" is another origin
+        // of the same site, and not trusted.
         Some(site) => matches!(site, "same-origin" | "none"),
-        // An old browser: its origin must be the host it talks to. The scheme is left out, for a proxy may have ended TLS.
+        // An old browser: the origin must be the requested host. The scheme is not compared,
+        // because a proxy may terminate TLS.
         None => match origin.map(|origin| origin.split_once("://")) {
             Some(Some((_, authority))) => {
                 headers.get("host").is_some_and(|host| host.eq_ignore_ascii_case(authority))
             }
-            // "null": a sandboxed frame, a redirect across sites.
+            // "null": a sandboxed frame or a cross-site redirect.
             Some(None) => false,
             None => true,
         },

@@ -1,21 +1,22 @@
-//! The parameters of lists and logs.
+//! The query parameters of lists and logs.
 
 use progress_core::{MAX_PAGE, ProgressId, ProgressQuery};
 
 use crate::{Reply, Viewer};
 
-/// The most entries of a log that one answer holds.
+/// The most entries of a log in one reply.
 const MAX_ENTRIES: u32 = 1_000;
 
-/// The decoded parameters. A name that comes twice counts once, the first time; names unknown here are the application's.
+/// The decoded parameters. Of a repeated name the first counts. Unknown names are ignored, because
+/// they belong to the application.
 #[derive(Debug)]
 pub(crate) struct Parameters<'a>(Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>);
 
-/// What a list asks for.
+/// The jobs that a list request asks for.
 #[derive(Debug)]
 pub(crate) enum Listing {
     Page(ProgressQuery),
-    /// These, as far as they are there to see.
+    /// These jobs, if they exist and the viewer may see them.
     Ids(Vec<ProgressId>),
 }
 
@@ -29,7 +30,7 @@ impl<'a> Parameters<'a> {
     }
 
     fn number(&self, name: &str) -> Option<Option<u64>> {
-        // parse() would take a plus sign, which is a space in a query as often as not.
+        // `parse` alone would accept a plus sign, which in a query usually stands for a space.
         self.get(name).map(|text| {
             text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
         })
@@ -37,7 +38,7 @@ impl<'a> Parameters<'a> {
 
     /// # Errors
     ///
-    /// The reply that says what is allowed.
+    /// The reply that says which values are allowed.
     pub(crate) fn listing(&self, viewer: &Viewer, only_active: bool) -> Result<Listing, Reply> {
         let bad = |detail: &str| Reply::problem(400, detail);
         let mut query = ProgressQuery::new();
@@ -47,59 +48,63 @@ impl<'a> Parameters<'a> {
         if let Some(status) = self.get("status") {
             let status = status.parse();
             query = query.with_status(status.map_err(|_| {
-                bad("status is one of pending, running, completed, failed, cancelled")
+                bad("status must be one of pending, running, completed, failed, cancelled")
             })?);
         }
         match self.get("active") {
             None => {}
             Some("true") => query = query.with_active(),
             Some("false") => query = query.with_finished(),
-            Some(_) => return Err(bad("active is true or false")),
+            Some(_) => return Err(bad("active must be true or false")),
         }
         if let Some(task_type) = self.get("task_type") {
             query = query.with_task_type(task_type);
         }
         if let Some(limit) =
-            self.limit(MAX_PAGE).map_err(|()| bad("limit is a whole number from 1 to 100"))?
+            self.limit(MAX_PAGE).map_err(|()| bad("limit must be a whole number from 1 to 100"))?
         {
             query = query.with_limit(limit);
         }
         if let Some(cursor) = self.get("cursor") {
             let cursor = cursor.parse();
-            query = query
-                .with_cursor(cursor.map_err(|_| bad("cursor is the next of an earlier page"))?);
+            query = query.with_cursor(
+                cursor.map_err(|_| bad("cursor must be the value of next on an earlier page"))?,
+            );
         }
         if let Some(ids) = self.get("ids") {
             let ids: Vec<_> = ids.split(',').collect();
             if ids.len() > MAX_PAGE as usize {
-                return Err(bad("ids names at most 100 jobs, separated by commas"));
+                return Err(bad("ids may name at most 100 jobs, separated by commas"));
             }
-            // What is no id names no job, as everywhere.
+            // A malformed id is treated as an unknown one, as on all routes.
             return Ok(Listing::Ids(ids.into_iter().filter_map(|id| id.parse().ok()).collect()));
         }
         match viewer {
             Viewer::Admin => Ok(Listing::Page(query)),
             Viewer::Owner(owner) => Ok(Listing::Page(query.with_owner(owner))),
-            Viewer::Anyone => {
-                Err(Reply::problem(403, "only somebody has a list of jobs; ask for one by its id"))
-            }
+            Viewer::Anyone => Err(Reply::problem(
+                403,
+                "listing jobs requires an identified viewer; request a single job by id",
+            )),
         }
     }
 
-    /// Where a log goes on, and how many entries to give.
+    /// Returns the entry after which the log continues, and the most entries to return.
     ///
     /// # Errors
     ///
-    /// The reply that says what is allowed.
+    /// The reply that says which values are allowed.
     pub(crate) fn log(&self) -> Result<(u64, u32), Reply> {
         let after = match self.number("after") {
             None => 0,
             Some(Some(after)) => after,
-            Some(None) => return Err(Reply::problem(400, "after is the number of an entry, or 0")),
+            Some(None) => {
+                return Err(Reply::problem(400, "after must be the seq of an entry, or 0"));
+            }
         };
         let limit = self.limit(MAX_ENTRIES);
-        let limit =
-            limit.map_err(|()| Reply::problem(400, "limit is a whole number from 1 to 1000"))?;
+        let limit = limit
+            .map_err(|()| Reply::problem(400, "limit must be a whole number from 1 to 1000"))?;
         Ok((after, limit.unwrap_or(100)))
     }
 
@@ -115,7 +120,8 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The same parameters with another cursor: the address of the next page, relative to this one.
+    /// Returns the same parameters with another cursor: the address of the next page, relative to
+    /// this one.
     pub(crate) fn with_cursor(&self, cursor: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.0.iter().filter(|(name, _)| name != "cursor") {

@@ -4,33 +4,33 @@ use serde::Serialize;
 
 use crate::tag;
 
-/// An answer, in numbers, names and bytes; an adapter copies it into its framework's own.
+/// A reply, independent of any framework; an adapter copies it into its framework's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// The headers: names in lower case, values of visible ASCII.
+    /// The headers: names in lower case, values in visible ASCII.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
-    /// The body; empty when the answer has none.
+    /// The body; empty if the reply has none.
     pub body: Cow<'static, [u8]>,
 }
 
-/// What went wrong, for programs and for people (RFC 9457).
+/// An error, for programs and for people (RFC 9457).
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Problem<'a> {
-    /// This once.
+    /// Specific to this occurrence.
     detail: &'a str,
     status: u16,
-    /// In general.
+    /// Summary of the problem type.
     title: &'a str,
-    /// No more than the status.
+    /// Always `about:blank`.
     #[serde(rename = "type")]
     kind: &'a str,
 }
 
-/// Enough for a record and its headers, as most have them, without growing on the way.
+/// Enough for most records and their headers, without a reallocation.
 const ROOM_IN_BODY: usize = 1_024;
 const ROOM_IN_HEADERS: usize = 6;
 
@@ -40,12 +40,13 @@ impl Reply {
             .with_data_headers()
     }
 
-    /// A JSON document that changes from one moment to the next.
+    /// Builds a JSON document that caches must not store.
     pub(crate) fn json(status: u16, document: &impl Serialize) -> Self {
         Self::document(status, "application/json", document)
     }
 
-    /// An error, as a problem document (RFC 9457). `detail` is for people; nothing of a store's words belongs in it.
+    /// Builds an error, as a problem document (RFC 9457). `detail` is for people, and must not
+    /// contain a store's error message.
     pub(crate) fn problem(status: u16, detail: &str) -> Self {
         let title = match status {
             400 => "Bad Request",
@@ -61,21 +62,20 @@ impl Reply {
         Self::document(status, "application/problem+json", &problem)
     }
 
-    /// The one answer for an id that is malformed, unknown, deleted, or somebody else's: who asks learns nothing of which.
+    /// The same reply for an id that is malformed, unknown, deleted or owned by another viewer, so
+    /// that the client cannot tell which.
     pub(crate) fn not_found() -> Self {
         Self::problem(404, "there is no such job")
     }
 
-    /// The store is away; the next attempt may find it back.
+    /// The store failed or was too slow; a retry may succeed.
     pub(crate) fn unavailable() -> Self {
-        Self::problem(
-            503,
-            "the state of the job cannot be read or changed at the moment, please try again",
-        )
-        .with_header("retry-after", "1")
+        Self::problem(503, "the job store is temporarily unavailable, please try again")
+            .with_header("retry-after", "1")
     }
 
-    /// A file that is the same as long as the program runs; what caches may do with it is still to be said.
+    /// Builds the reply for a file that does not change while the program runs. The caller adds
+    /// `cache-control`.
     pub(crate) fn file(
         content_type: &'static str,
         content: Cow<'static, [u8]>,
@@ -110,10 +110,11 @@ impl Reply {
             .with_header("content-type", content_type)
             .with_data_headers(),
             Err(error) => {
-                // Cannot happen with our own types, whose keys are strings; a page still deserves an answer.
+                // Cannot happen with our own types, whose keys are strings; the page still gets a
+                // reply.
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "a reply could not be written as JSON"
+                    "failed to write a reply as JSON"
                 );
                 Self::empty(500)
             }
@@ -134,8 +135,8 @@ impl Reply {
         self
     }
 
-    /// The answer to the same request made with HEAD: the headers, the length included, without the body (RFC 9110,
-    /// section 9.3.2).
+    /// Returns the reply to the same request made with HEAD: the headers, including the length,
+    /// without the body (RFC 9110, section 9.3.2).
     pub(crate) fn without_body(mut self) -> Self {
         if !matches!(self.status, 204 | 304) {
             let length = self.body.len().to_string();
@@ -145,13 +146,14 @@ impl Reply {
         self
     }
 
-    /// The value of a header.
+    /// Returns the value of a header.
     ///
     /// ```
     /// # use progress_core::{Jobs, MemoryStore};
     /// # let api = progress_http::ProgressApi::new(Jobs::new(MemoryStore::new()));
-    /// let request = progress_http::Request { method: "OPTIONS", path: "/active", ..Default::default() };
-    /// let progress_http::Route::Answered(reply) = api.route(&request) else { panic!("needs no viewer") };
+    /// # use progress_http::{Request, Route};
+    /// let request = Request { method: "OPTIONS", path: "/active", ..Default::default() };
+    /// let Route::Answered(reply) = api.route(&request) else { panic!("needs no viewer") };
     /// assert_eq!(reply.header("allow"), Some("GET, HEAD, OPTIONS"));
     /// ```
     #[must_use]

@@ -1,22 +1,22 @@
 use std::borrow::Cow;
 
-/// What an adapter hands over of a request.
+/// The parts of a request that an adapter passes on.
 ///
-/// `path` and `query` are raw, as they stood on the request line: what is decoded, and when, is decided here and not by
-/// each framework.
+/// `path` and `query` are raw, as on the request line, so that this crate decides what to decode
+/// and when, and not each framework.
 #[derive(Debug, Clone, Default)]
 pub struct Request<'a> {
     /// The method, in upper case.
     pub method: &'a str,
-    /// What follows the mount point: empty, or beginning with a slash.
+    /// The path after the mount point: empty, or beginning with a slash.
     pub path: &'a str,
-    /// What follows the question mark.
+    /// The text after the question mark.
     pub query: Option<&'a str>,
-    /// The headers that [`HEADERS`] names.
+    /// The headers that [`HEADERS`] lists.
     pub headers: RequestHeaders<'a>,
 }
 
-/// The request headers that matter here, in lower case; an adapter looks up no other.
+/// The request headers that are used, in lower case; an adapter looks up no others.
 pub const HEADERS: [&str; 8] = [
     "accept",
     "accept-encoding",
@@ -28,15 +28,16 @@ pub const HEADERS: [&str; 8] = [
     "sec-fetch-site",
 ];
 
-/// The values of [`HEADERS`], several lines of one joined by a comma (RFC 9110, section 5.3).
+/// The values of [`HEADERS`]. Several lines of one header are joined by commas (RFC 9110, section
+/// 5.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestHeaders<'a> {
     values: [Option<Cow<'a, str>>; HEADERS.len()],
 }
 
 impl<'a> RequestHeaders<'a> {
-    /// Collects the headers: `lines` gives the values of a header's lines, in order. A value that is not UTF-8 counts as
-    /// one that says nothing we understand.
+    /// Collects the headers. `lines` returns the values of a header's lines, in order. A value that
+    /// is not UTF-8 is kept with replacement characters, and then matches nothing.
     ///
     /// ```
     /// use progress_http::RequestHeaders;
@@ -50,7 +51,7 @@ impl<'a> RequestHeaders<'a> {
     /// ```
     pub fn collect<I: IntoIterator<Item = &'a [u8]>>(lines: impl Fn(&'static str) -> I) -> Self {
         let values = HEADERS.map(|name| {
-            // One line, as nearly always, is not copied.
+            // A single line, the usual case, is not copied.
             lines(name)
                 .into_iter()
                 .map(String::from_utf8_lossy)
@@ -59,7 +60,7 @@ impl<'a> RequestHeaders<'a> {
         Self { values }
     }
 
-    /// The value of a header that [`HEADERS`] names.
+    /// Returns the value of a header that [`HEADERS`] lists.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let index = HEADERS.iter().position(|known| *known == name)?;

@@ -1,4 +1,4 @@
-//! Which request means what: the same in every framework, because no framework is asked.
+//! Routes requests without a framework, so that every framework behaves the same.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use crate::{
     widget,
 };
 
-/// What becomes of a request.
+/// The result of routing a request.
 #[derive(Debug)]
 pub enum Route {
-    /// Answered; who asks does not matter.
+    /// The reply, which does not depend on the viewer.
     Answered(Reply),
-    /// It depends on who asks: the adapter finds that out and calls [`Call::answer`].
+    /// The reply depends on the viewer: the adapter identifies it and calls [`Call::answer`].
     Call(Call),
 }
 
-/// What a [`Call`] is answered with.
+/// The reply to a [`Call`].
 #[derive(Debug)]
 pub enum Answer {
-    /// All of it.
+    /// A complete reply.
     Whole(Reply),
-    /// The head, and a body that comes bit by bit.
+    /// The head of a reply, and its body as a stream.
     Events(Reply, Events),
 }
 
-/// A request that was understood and waits for its viewer.
+/// A routed request that needs its viewer.
 #[derive(Debug)]
 pub struct Call {
     api: ProgressApi,
@@ -47,7 +47,7 @@ enum Action {
     Cancel(String),
 }
 
-/// What stands behind an address.
+/// The resource at an address.
 enum Resource<'a> {
     Jobs,
     ActiveJobs,
@@ -66,7 +66,7 @@ impl<'a> Resource<'a> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.split('/');
-        // split() gives at least one.
+        // `split` yields at least one segment.
         let first = segments.next().unwrap_or_default();
         match (first, segments.next(), segments.next()) {
             ("", None, _) => Self::Jobs,
@@ -97,8 +97,9 @@ impl<'a> Resource<'a> {
 }
 
 impl ProgressApi {
-    /// Understands a request, and answers it when its viewer does not matter: files of the widget, `OPTIONS`, methods
-    /// that are not allowed, clients that cannot read what there is, forged requests of other sites.
+    /// Routes a request, and answers it if its viewer does not matter: files of the widget,
+    /// `OPTIONS`, methods that are not allowed, clients that accept none of the media types, and
+    /// forged requests of other sites.
     #[must_use]
     pub fn route(&self, request: &Request<'_>) -> Route {
         let resource = Resource::at(request.path);
@@ -128,7 +129,7 @@ impl ProgressApi {
             (Resource::Cancel(id), "POST") => Action::Cancel((*id).to_owned()),
             _ => {
                 let allow = resource.allow();
-                let reply = Reply::problem(405, &format!("this address takes {allow}"));
+                let reply = Reply::problem(405, &format!("this address allows {allow}"));
                 return Route::Answered(head(is_head, reply.with_header("allow", allow)));
             }
         };
@@ -153,16 +154,18 @@ impl ProgressApi {
 }
 
 impl Action {
-    /// 406 for a client that says that it cannot read what it would get.
+    /// Returns 406 if the client does not accept the media type of the reply.
     fn refuse_unreadable(&self, headers: &RequestHeaders<'_>) -> Option<Reply> {
         let media_type = match self {
-            // An answer without a body suits everybody.
+            // The reply has no body.
             Self::Delete(_) => return None,
             Self::Events(_) => "text/event-stream",
             _ => "application/json",
         };
         let is_readable = negotiate::accepts(headers.get("accept"), media_type);
-        (!is_readable).then(|| Reply::problem(406, &format!("this address answers {media_type}")))
+        (!is_readable).then(|| {
+            Reply::problem(406, &format!("not acceptable: only {media_type} is available"))
+        })
     }
 }
 
@@ -181,7 +184,7 @@ impl Call {
             Action::Events(id) => {
                 match self.api.events(viewer, id, self.last_event_id.as_deref()).await {
                     Answer::Whole(reply) => reply,
-                    // Without a length, which nobody knows.
+                    // Without a length, which is unknown.
                     Answer::Events(head, _) if self.is_head => return Answer::Whole(head),
                     events @ Answer::Events(..) => return events,
                 }

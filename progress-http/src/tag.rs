@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use progress_core::{Progress, Status};
 
-/// The tag of a record's body. One version of one record has one content, except for what depends
-/// on the time of reading. The time of creation tells a record from an earlier one of the same id.
+/// Returns the tag of a record's body. The version identifies the content, except for what depends
+/// on the time of reading. The creation time tells a record from an earlier one with the same id.
 pub(crate) fn of(progress: &Progress, stale_after: Duration) -> String {
     let mut tag = format!("\"{:x}-{}", progress.created_at.timestamp_millis(), progress.version);
     for (shows, word) in shown_by_time(progress, stale_after).into_iter().zip(WORDS) {
@@ -20,8 +20,8 @@ pub(crate) fn of(progress: &Progress, stale_after: Duration) -> String {
 
 const WORDS: [&str; 3] = ["-stale", "-stalled", "-quiet"];
 
-/// What a record shows at the time of reading, without a write: `stale`, `stalled`, and that there
-/// is no `estimated_remaining_time` any more.
+/// Returns what depends on the time of reading: whether the record is `stale`, whether it is
+/// `stalled`, and whether its `estimated_remaining_time` has become unknown.
 fn shown_by_time(progress: &Progress, stale_after: Duration) -> [bool; 3] {
     // Without a total or a rate there never was an estimate.
     let had_estimate = progress.remaining().is_some() && progress.rate().is_some();
@@ -29,11 +29,11 @@ fn shown_by_time(progress: &Progress, stale_after: Duration) -> [bool; 3] {
     [progress.is_stale(stale_after), progress.is_stalled(), is_quiet]
 }
 
-/// How long a reader that waits for another tag may rely on the record's version alone; `None` for
-/// as long as there is no other version.
+/// Returns how long a reader that waits for another tag may rely on the record's version alone.
+/// `None` if only a new version can change the tag.
 ///
-/// In silence each of the things that time changes does so once, so the moment of the first change
-/// is found by bisection, to 100 ms: a record read from the cache may be older than that.
+/// Without updates, each value that depends on time changes at most once. So bisection finds the
+/// first change, to 100 ms. More precision is useless, because a cached record may be older.
 pub(crate) fn holds_for(progress: &Progress, stale_after: Duration) -> Option<Duration> {
     const LOOK_AHEAD: i64 = 30_000;
     const PRECISION: i64 = 100;
@@ -41,7 +41,7 @@ pub(crate) fn holds_for(progress: &Progress, stale_after: Duration) -> Option<Du
         return None;
     }
     if progress.is_stale(stale_after) {
-        // A heartbeat ends it and changes no version.
+        // A heartbeat ends this without changing the version.
         return Some(Duration::from_secs(1));
     }
     let now = shown_by_time(progress, stale_after);
@@ -59,18 +59,20 @@ pub(crate) fn holds_for(progress: &Progress, stale_after: Duration) -> Option<Du
     Some(Duration::from_millis(other.unsigned_abs()))
 }
 
-/// The tag of bytes that are the same for as long as the program runs: two builds that differ have different ones.
+/// Returns the tag of bytes that do not change while the program runs. Builds with different bytes
+/// have different tags.
 pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     use std::hash::Hasher;
 
-    // Not a hash for adversaries: the content is ours.
+    // The hash need not resist attacks, because the content is ours.
     let mut hasher = std::hash::DefaultHasher::new();
     hasher.write(bytes);
     format!("\"{:x}\"", hasher.finish())
 }
 
-/// Whether `If-None-Match` names this tag. Compared weakly, as RFC 9110 (section 13.1.2) asks; what cannot be read as a
-/// list of tags matches nothing, and the full answer is always a right one.
+/// Returns true if `If-None-Match` names this tag. The comparison is weak, as RFC 9110 (section
+/// 13.1.2) requires. A value that is no list of tags matches nothing; a full reply is always
+/// correct.
 pub(crate) fn matches(if_none_match: Option<&str>, tag: &str) -> bool {
     let Some(mut rest) = if_none_match.map(str::trim) else {
         return false;
@@ -127,7 +129,7 @@ mod tests {
             ",",
             "W/",
         ] {
-            // A tag that is matched before the list goes wrong still names our content.
+            // A tag that matches before the list becomes malformed still counts.
             assert_eq!(matches(Some(other), tag), other.starts_with(tag), "{other}");
         }
         assert!(!matches(None, tag));

@@ -1,22 +1,22 @@
 use progress_core::Progress;
 
-/// Who asks: what the application knows about the person or program behind a request.
+/// The viewer: what the application knows about the person or program that sent a request.
 ///
-/// An application makes one for every request, in an extractor that its adapter is built with; there is no router
-/// without one.
+/// The application creates one for every request, in an extractor that it passes to the adapter. No
+/// router can be built without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Viewer {
-    /// Somebody with records of their own: sees these and lists them. Also sees records without an owner, as anyone
-    /// does who knows their id.
+    /// An identified user: sees and lists the records of this owner. Also sees records without an
+    /// owner, as does every viewer who knows their id.
     Owner(String),
     /// Sees and lists everything.
     Admin,
-    /// Nobody in particular: sees records without an owner, by their id, and never a list.
+    /// An unidentified viewer: sees records without an owner, by their id, and never a list.
     Anyone,
 }
 
 impl Viewer {
-    /// Whether this viewer may know of the record. To those who may not, it does not exist.
+    /// Returns true if this viewer may see the record. For other viewers the record does not exist.
     ///
     /// ```
     /// use progress_core::{NewProgress, Progress};
@@ -36,5 +36,41 @@ impl Viewer {
             (Self::Owner(viewer), Some(owner)) => viewer == owner,
             (Self::Anyone, Some(_)) => false,
         }
+    }
+}
+
+/// A type of the application that identifies the viewer. It is implemented for every type from which a
+/// [`Viewer`] can be made.
+///
+/// ```
+/// use progress_http::{IntoViewer, Viewer};
+///
+/// struct CurrentUser {
+///     id: u64,
+/// }
+///
+/// impl From<CurrentUser> for Viewer {
+///     fn from(user: CurrentUser) -> Self {
+///         Viewer::Owner(format!("user-{}", user.id))
+///     }
+/// }
+///
+/// assert_eq!(CurrentUser { id: 7 }.into_viewer(), Viewer::Owner("user-7".to_owned()));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say who the viewer is",
+    label = "no `impl From<{Self}> for Viewer`",
+    note = "write `impl From<{Self}> for Viewer`, which makes a `Viewer::Owner` of the user's id",
+    note = "use `Anyone` only if every visitor who knows a job's id may follow the job"
+)]
+pub trait IntoViewer {
+    /// Makes the viewer.
+    fn into_viewer(self) -> Viewer;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<Viewer>> IntoViewer for T {
+    fn into_viewer(self) -> Viewer {
+        self.into()
     }
 }

@@ -1,8 +1,8 @@
-//! The files of the browser widget, compiled in, and the two tags that a page needs of them.
+//! The files of the browser widget, compiled in, and the two HTML tags that load them.
 //!
-//! Each file is served under two names: its own, which caches ask about each time, and one that holds its hash, which they
-//! keep for ever. Pages that are rendered use [`tags`]; those that are written by hand name `progress-polling.js`. Clients that
-//! read gzip get a third of the bytes.
+//! Each file is served under two names: its own, which caches revalidate each time, and one with
+//! its hash, which they keep for ever. Rendered pages use [`tags`]; pages written by hand name
+//! `progress-polling.js`. Clients that accept gzip get a third of the bytes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,11 +17,11 @@ use crate::{Reply, RequestHeaders, gzip, negotiate};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct File {
-    /// Its name, under which the routes serve it.
+    /// The name under which the routes serve it.
     pub name: &'static str,
-    /// Its media type.
+    /// The media type.
     pub content_type: &'static str,
-    /// Its content.
+    /// The content, uncompressed.
     pub content: &'static str,
 }
 
@@ -53,10 +53,12 @@ pub const FILES: [File; 3] = [
     },
 ];
 
-/// The style sheet and the script as a page names them in its head, by hash and with their integrity (W3C, Subresource
-/// Integrity). `mount` is where the routes are, such as `/progress`.
+/// Returns the tags of the style sheet and the script for a page's head, by hashed name and with
+/// their integrity (W3C, Subresource Integrity). `mount` is the path of the routes, such as
+/// `/progress`.
 ///
-/// The script is a classic one, so that what comes after it in the page may use `ProgressPolling` at once.
+/// The script is a classic one, so that later scripts of the page can use `ProgressPolling` at
+/// once.
 ///
 /// ```
 /// let tags = progress_http::widget::tags("/progress");
@@ -78,25 +80,27 @@ pub fn tags(mount: &str) -> String {
     )
 }
 
-/// Text inside of an attribute in double quotes (WHATWG HTML, section 13.3).
+/// Escapes text for an attribute in double quotes (WHATWG HTML, section 13.3).
 fn attribute(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }
 
 impl File {
-    /// What a page says of the file's content, for the browser to compare: `sha384-` and the hash in base 64.
+    /// Returns the value of the `integrity` attribute, which the browser compares with the content:
+    /// `sha384-` and the hash in base 64.
     #[must_use]
     pub fn integrity(&self) -> String {
         format!("sha384-{}", self.sha384())
     }
 
-    /// The name that changes with the content: `progress-polling.` and sixteen digits of its hash.
+    /// Returns the name that changes with the content: `progress-polling.`, sixteen digits of its
+    /// hash, and the extension.
     #[must_use]
     pub fn hashed_name(&self) -> &'static str {
         HASHED_NAMES.get(self.name).map_or(self.name, String::as_str)
     }
 
-    /// The tag of the content as it is; empty when nobody knows its hash.
+    /// The tag of the uncompressed content; empty if its hash is unknown.
     fn etag(&self) -> String {
         let hash = self.sha384();
         if hash.is_empty() { String::new() } else { format!("\"{hash}\"") }
@@ -107,7 +111,7 @@ impl File {
     }
 }
 
-/// What the build wrote about the files, their hashes above all: nothing is hashed at run time.
+/// The manifest that the build wrote. It holds the hashes, so that none is computed at run time.
 #[derive(Debug, Deserialize)]
 struct Manifest {
     files: HashMap<String, Built>,
@@ -120,10 +124,11 @@ struct Built {
 
 static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../assets/dist/manifest.json")).unwrap_or_else(|error| {
-        // A test reads the manifest as well, so what is published is readable; without hashes the files are still served.
+        // A test reads the manifest as well, so a published one is readable. Without hashes the
+        // files are still served.
         tracing::error!(
             error = &error as &dyn std::error::Error,
-            "the widget's manifest is not readable"
+            "failed to read the widget's manifest"
         );
         Manifest { files: HashMap::new() }
     })
@@ -132,9 +137,9 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
 static HASHED_NAMES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
     let hashed = FILES.iter().filter_map(|file| {
         let (stem, extension) = file.name.rsplit_once('.')?;
-        // As digits, for an address must not hold the hash's slashes.
+        // As digits, because base 64 contains slashes.
         let digits = file.sha384().bytes().take(8).fold(String::new(), |mut digits, byte| {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(digits, "{byte:02x}");
             digits
         });
@@ -143,7 +148,7 @@ static HASHED_NAMES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| 
     hashed.collect()
 });
 
-/// A file by either name, and whether it is the one that stands for its content.
+/// Returns the file with either name, and whether it is the hashed name.
 pub(crate) fn find(name: &str) -> Option<(&'static File, bool)> {
     static OURS: [File; 3] = FILES;
     OURS.iter().find_map(|file| match name {
@@ -167,9 +172,10 @@ pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeade
     } else {
         reply
     };
-    // Whatever was chosen: a cache that keeps one must not give it to those who would have got the other.
+    // With either coding, so that a cache does not give one coding to a client that asks for the
+    // other.
     let reply = reply.with_header("vary", "accept-encoding");
-    // A year is what "for ever" is written as (RFC 9111, section 5.3; RFC 8246).
+    // A year is the conventional value for "for ever" (RFC 9111, section 5.3; RFC 8246).
     if is_hashed {
         reply.cached("public, max-age=31536000, immutable")
     } else {
@@ -186,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    /// The answer to one who has what these tags name, and reads these codings.
+    /// The reply to a client that sends these headers.
     fn answer(name: &str, if_none_match: Option<&str>, accept_encoding: Option<&str>) -> Reply {
         let (file, is_hashed) = find(name).unwrap();
         let headers = RequestHeaders::collect(|header| match header {
@@ -215,7 +221,7 @@ mod tests {
                     assert_eq!(again.header(header), first.header(header));
                     assert!(again.header(header).is_some(), "{header}");
                 }
-                assert_eq!(again.header("content-encoding"), None, "of a body that is not there");
+                assert_eq!(again.header("content-encoding"), None, "there is no body");
             }
         }
         assert_eq!(find("progress-polling.0123456789abcdef.js"), None);
@@ -239,8 +245,8 @@ mod tests {
         }
     }
 
-    /// Each coding is a representation of its own (RFC 9110, section 8.8.3.3): what a client has in one is not what it would
-    /// get in the other, and a cache that was told 304 for that would not know which of its answers is meant.
+    /// Each coding is a representation of its own (RFC 9110, section 8.8.3.3). If both had the same
+    /// tag, a cache that got 304 would not know which of its copies is current.
     #[test]
     fn a_tag_speaks_of_one_coding() {
         for (_, name) in names() {
@@ -252,7 +258,7 @@ mod tests {
             }
             assert_eq!(answer(name, Some(&plain), Some("gzip")).status, 200);
             assert_eq!(answer(name, Some(&gzipped), None).status, 200);
-            // A cache that has both asks for both, and learns which is meant.
+            // A cache that has both sends both tags, and learns which one is meant.
             let both = format!("{plain}, {gzipped}");
             for (coding, chosen) in [(None, &plain), (Some("gzip"), &gzipped)] {
                 for known in [both.as_str(), "*"] {
@@ -269,7 +275,7 @@ mod tests {
         assert!(tags.contains("href=\"/a&quot;>&lt;script>&amp;/progress-polling."), "{tags}");
     }
 
-    /// The words that the library writes into a record are known to the widget, which says them in other languages.
+    /// The widget translates the error texts that the library itself writes into a record.
     #[test]
     fn the_words_of_a_lost_worker_are_those_of_the_core() {
         for words in [progress_core::WORKER_LOST, progress_core::WORKER_STOPPED] {
@@ -280,7 +286,7 @@ mod tests {
         }
     }
 
-    /// The built files belong to the sources beside them: a forgotten build does not pass.
+    /// The built files match the sources beside them, so that a forgotten build is noticed.
     #[test]
     fn the_widget_is_built_from_its_sources() {
         let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");

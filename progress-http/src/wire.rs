@@ -1,5 +1,5 @@
-//! What goes over the wire. The names are those of the endpoint that this library replaces, so that pages written for it
-//! keep working; they are a contract with pages we shall never see.
+//! The JSON that is sent. The field names are those of the endpoint that this library replaces, so
+//! that pages written for it keep working. They are a contract with pages that are unknown to us.
 
 use std::time::Duration;
 
@@ -15,81 +15,90 @@ use crate::openapi;
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Record<'a> {
-    /// The job's name: a UUID, in lower case with hyphens.
+    /// Unique id of the job: a UUID in lower case with hyphens.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
     job_id: ProgressId,
-    /// What kind of job it is, in the application's words.
+    /// The kind of job, as named by the application.
     task_type: &'a str,
     #[cfg_attr(feature = "openapi", schema(value_type = openapi::Status))]
     status: Status,
-    /// How many items there are; null when nobody knows.
+    /// The number of items; null when unknown.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     total_items: Option<u64>,
-    /// How many have been dealt with, failed ones included.
+    /// How many items have been processed, including failed ones.
     processed_items: u64,
     failed_items: u64,
     success_count: u64,
     #[cfg_attr(feature = "openapi", schema(required = true))]
     remaining_items: Option<u64>,
-    /// Whole percent; null when the total is unknown or has been overrun, 100 when the job has completed and never before.
+    /// Whole per cent; 100 if and only if the job has completed, else null when the total is
+    /// unknown or has been exceeded.
     #[cfg_attr(feature = "openapi", schema(required = true, maximum = 100))]
     progress_percentage: Option<u8>,
-    /// The share of the items dealt with that did not fail, in whole percent; null before the first.
+    /// The share of processed items that did not fail, in whole per cent; null before the first.
     #[cfg_attr(feature = "openapi", schema(required = true, maximum = 100))]
     success_rate: Option<u8>,
-    /// The latest message of the worker.
+    /// The worker's latest message.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     current_message: Option<&'a str>,
-    /// Why the job failed, in words for its viewers.
+    /// Why the job failed, as a text for viewers.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     error_message: Option<&'a str>,
     /// The title to show.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     custom_title: Option<&'a str>,
-    /// What to say when the job has completed.
+    /// The message to show when the job has completed.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     completion_message: Option<&'a str>,
-    /// Whatever the application gave the job when it made it.
+    /// The data that the application attached when it created the job.
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = Value))]
     metadata: Option<&'a Value>,
-    /// Whatever the job left when it completed.
+    /// The data that the job returned when it completed.
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = Value))]
     result: Option<&'a Value>,
     #[serde(serialize_with = "time")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     created_at: DateTime<Utc>,
     #[serde(serialize_with = "optional_time")]
-    #[cfg_attr(feature = "openapi", schema(required = true, value_type = Option<String>, format = DateTime))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, value_type = Option<String>, format = DateTime)
+    )]
     started_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "time")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     updated_at: DateTime<Utc>,
-    /// When the job ended, however it did.
+    /// When the job completed, failed or was cancelled.
     #[serde(serialize_with = "optional_time")]
-    #[cfg_attr(feature = "openapi", schema(required = true, value_type = Option<String>, format = DateTime))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, value_type = Option<String>, format = DateTime)
+    )]
     completed_at: Option<DateTime<Utc>>,
-    /// Seconds from start to end, or to the latest update, to the millisecond.
+    /// Seconds from the start to the end, or to the latest change, rounded to milliseconds.
     #[cfg_attr(feature = "openapi", schema(required = true, minimum = 0))]
     duration: Option<f64>,
-    /// Whole seconds, rounded up, at the pace of late; null when unknown.
+    /// Estimated remaining seconds at the recent pace, rounded up; null when unknown.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     estimated_remaining_time: Option<u64>,
-    /// To two decimals.
+    /// Rounded to two decimals.
     #[cfg_attr(feature = "openapi", schema(required = true, minimum = 0))]
     items_per_second: Option<f64>,
-    /// Completed, failed or cancelled: nothing changes any more.
+    /// Whether the job has completed, failed or was cancelled. Nothing changes after that.
     finished: bool,
-    /// Running, and its worker has been silent for too long.
+    /// Whether the job is running, but its worker has been silent for `stale_after_ms`.
     stale: bool,
-    /// Running, and nothing has changed for longer than the job allows, whether or not its worker is alive.
+    /// Whether the job is running, but has not changed for longer than it allows, even if its
+    /// worker is alive.
     stalled: bool,
     cancel_requested: bool,
-    /// Grows with every change.
+    /// Increases with every change.
     version: u64,
-    /// Milliseconds until it makes sense to ask again; null when it never does.
+    /// Milliseconds until the next poll; null when the job has ended.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     poll_after_ms: Option<u64>,
-    /// Milliseconds without a sign of the worker that make a running job `stale`; null when it never becomes so.
+    /// Milliseconds without a sign of life from the worker after which a running job is `stale`;
+    /// null when the job has ended.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     stale_after_ms: Option<u64>,
 }
@@ -121,7 +130,7 @@ impl<'a> Record<'a> {
             duration: progress
                 .duration()
                 .map(|duration| (duration.as_secs_f64() * 1_000.0).round() / 1_000.0),
-            // Rounded up: a job that still has something to do is not done in 0 seconds.
+            // Rounded up, so that a job with remaining items does not show 0 seconds.
             estimated_remaining_time: progress.estimated_remaining().map(whole_seconds_up),
             items_per_second: progress.rate().map(|rate| (rate * 100.0).round() / 100.0),
             finished: progress.status.is_finished(),
@@ -139,11 +148,11 @@ impl<'a> Record<'a> {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Page<'a> {
-    /// How many there are on this page.
+    /// The number of jobs on this page.
     count: usize,
     #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     jobs: Vec<Record<'a>>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` of the next page; null on the last page.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     next: Option<String>,
 }
@@ -155,18 +164,18 @@ impl<'a> Page<'a> {
     }
 }
 
-/// A stretch of a job's log, oldest first.
+/// A page of a job's log, oldest entry first.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Log<'a> {
     entries: Vec<Line<'a>>,
-    /// The `after` of the next stretch.
+    /// The `after` of the next page.
     next_after: u64,
-    /// How many of the oldest entries are gone, because a log keeps its newest.
+    /// How many of the oldest entries were dropped, because a log keeps only its newest.
     dropped: u64,
 }
 
-/// One line of a log.
+/// One entry of a log.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Line<'a> {
@@ -176,7 +185,7 @@ pub(crate) struct Line<'a> {
     at: DateTime<Utc>,
     #[cfg_attr(feature = "openapi", schema(value_type = openapi::EntryLevel))]
     level: EntryLevel,
-    /// What it is about, if about one item.
+    /// The item that the entry is about; null if it is not about a single item.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     item: Option<&'a str>,
     message: &'a str,
@@ -203,7 +212,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// RFC 3339 in UTC with milliseconds, always: the same moment has the same text.
+/// Always RFC 3339 in UTC with milliseconds, so that equal times have equal text.
 fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
@@ -251,7 +260,7 @@ mod tests {
         let reported = started + TimeDelta::microseconds(7_001_400);
         let three = ProgressUpdate::advance(Delta::new().with_succeeded(2).with_failed(1));
         progress.apply(&three, reported).unwrap();
-        // 3 items in 7.001 s are 0.4285 a second; the other 7 take 16.3 s.
+        // 3 items in 7.001 s are 0.4285 per second; the remaining 7 take 16.3 s.
         assert_sent(
             &progress,
             [

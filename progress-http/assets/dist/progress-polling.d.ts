@@ -1,8 +1,15 @@
-/** The record of a job as the server sent it. Nothing in it has been checked. */
+/** The record of a job as the server sent it, not validated. */
 export interface ProgressData {
   job_id?: string;
   task_type?: string;
-  status?: 'pending' | 'running' | 'in_progress' | 'completed' | 'failed' | 'cancelled' | (string & {});
+  status?:
+    | 'pending'
+    | 'running'
+    | 'in_progress'
+    | 'completed'
+    | 'failed'
+    | 'cancelled'
+    | (string & {});
   total_items?: number | null;
   processed_items?: number;
   failed_items?: number;
@@ -15,12 +22,12 @@ export interface ProgressData {
   duration?: number | null;
   estimated_remaining_time?: number | null;
   stale?: boolean;
-  /** Running, and nothing has changed for longer than the job allows. The widget does not show it. */
+  /** Running, but unchanged for longer than the job allows. The widget does not show this. */
   stalled?: boolean;
   cancel_requested?: boolean;
   version?: number;
   poll_after_ms?: number | null;
-  /** How long the worker has been silent when `stale` becomes true; 15,000 where the server does not say. */
+  /** Milliseconds without a heartbeat until `stale` becomes true; 15,000 if absent. */
   stale_after_ms?: number | null;
   [field: string]: any;
 }
@@ -28,37 +35,37 @@ export interface ProgressData {
 /** Why a poll failed. */
 export interface PollError extends Error {
   kind: 'network' | 'timeout' | 'server' | 'not-found' | 'refused' | 'gone' | 'unreadable';
-  /** The HTTP status, or 0 when there was no answer. */
+  /** The HTTP status, or 0 without a response. */
   status: number;
 }
 
 export interface Meta {
-  /** This is the first answer since the page was loaded. */
+  /** Whether this is the first response since the page was loaded. */
   initial: boolean;
-  /** How many answers there were. */
+  /** The number of responses so far. */
   polls: number;
 }
 
 export type ProgressCallback = (data: ProgressData, meta: Meta) => void;
 
 export interface ProgressCallbacks {
-  /** Once, on the first running answer. */
+  /** Called once, on the first response with a running job. */
   onStart?: ProgressCallback;
-  /** On every answer that differs from the one before. */
+  /** Called on every response that differs from the previous one. */
   onProgress?: ProgressCallback;
-  /** Once, when the job has completed. */
+  /** Called once, when the job has completed. */
   onComplete?: ProgressCallback;
-  /** Once, when the job has failed; or with a `PollError` when the poller gives up. */
+  /** Called once, when the job has failed; or with a `PollError` when the poller gives up. */
   onError?: (reason: ProgressData | PollError, meta: Meta) => void;
-  /** After each failed request that will be repeated, in `meta.delay` milliseconds. */
+  /** Called after each failed request that is retried, in `meta.delay` milliseconds. */
   onRetry?: (error: PollError, meta: Meta & { delay: number }) => void;
-  /** Once, when the job was cancelled. */
+  /** Called once, when the job was cancelled. */
   onCancelled?: ProgressCallback;
-  /** After `onComplete`, `onError` or `onCancelled`. */
+  /** Called after `onComplete`, `onError` or `onCancelled`. */
   onSettled?: (result: ProgressData | PollError, meta: Meta) => void;
 }
 
-/** What an event of a poller tells, and the DOM event of the same name after `progress-polling:`. */
+/** The events of a poller. The DOM events have the same names after `progress-polling:`. */
 export interface ProgressEvents {
   start: CustomEvent<{ data: ProgressData; meta: Meta }>;
   progress: CustomEvent<{ data: ProgressData; meta: Meta }>;
@@ -77,23 +84,24 @@ export interface Clock {
 
 export interface PollerOptions {
   /**
-   * The records are at `endpoint/jobId`. Default: where the script was served from, else `/progress`. Those who ask one
-   * endpoint share a request (`endpoint/?ids=…`), unless they have a `url`, `headers` or a `fetch` of their own.
+   * The records are at `endpoint/jobId`. Default: the path that served the script, else
+   * `/progress`. The pollers of one endpoint share a request (`endpoint/?ids=…`), except those with
+   * a `url`, `headers` or `fetch` of their own.
    */
   endpoint?: string;
-  /** The full address of the record, in place of `endpoint`. */
+  /** The full URL of the record, instead of `endpoint`. */
   url?: string;
-  /** Milliseconds from one request to the next, at least 50; the server may ask for more. Default 500. */
+  /** Milliseconds between requests, at least 50. The server may ask for more. Default 500. */
   pollInterval?: number;
-  /** The same while the page is hidden. Default 5000. */
+  /** The interval while the page is hidden. Default 5000. */
   hiddenPollInterval?: number;
   /** Milliseconds after which a request counts as failed. Default 10000. */
   requestTimeout?: number;
-  /** Retries after network errors, time-outs and answers such as 503. Default 10. */
+  /** Retries after network errors, time-outs and responses such as 503. Default 10. */
   maxRetries?: number;
-  /** Retries after 404: a new record may not be visible yet. Default 5. */
+  /** Retries after 404, because a new record may not be visible yet. Default 5. */
   notFoundRetries?: number;
-  /** The first pause after a failure, in milliseconds; each one doubles it. Default 1000. */
+  /** The first pause after a failure, in milliseconds; it doubles each time. Default 1000. */
   backoffBase?: number;
   /** The longest such pause. Default 30000. */
   backoffMax?: number;
@@ -102,7 +110,7 @@ export interface PollerOptions {
   credentials?: RequestCredentials;
   fetch?: typeof fetch;
   clock?: Clock;
-  /** The jitter of the pauses, 0 to 1. */
+  /** Returns the jitter of a pause, 0 to 1. */
   random?: () => number;
 }
 
@@ -111,20 +119,20 @@ export interface WidgetOptions extends PollerOptions, ProgressCallbacks {
   title?: string;
   /** One emoji, or the classes of a Semantic icon. */
   icon?: string;
-  /** Total, processed, remaining, errors. Default true. */
+  /** Shows the numbers: total, processed, remaining, errors. Default true. */
   showDetails?: boolean;
-  /** The job's message and the time left. Default true. */
+  /** Shows the job's message and the time left. Default true. */
   showStats?: boolean;
-  /** The log of the job. Default false. */
+  /** Shows the log of the job. Default false. */
   showLog?: boolean;
-  /** A button that cancels the job. Default false. */
+  /** Shows a button that cancels the job. Default false. */
   allowCancel?: boolean;
   autoHideOnComplete?: boolean;
   /** Milliseconds. Default 3000. */
   autoHideDelay?: number;
-  /** Writes each answer to the console. */
+  /** Writes each response to the console. */
   debug?: boolean;
-  /** What a hidden page does. Default `slow`: it asks every `hiddenPollInterval`. */
+  /** How a hidden page polls. Default `slow`: every `hiddenPollInterval`. */
   whenHidden?: 'slow' | 'pause' | 'continue';
   /** Default: the nearest `lang` attribute. `en` and `fr` are built in. */
   lang?: string;
@@ -132,21 +140,21 @@ export interface WidgetOptions extends PollerOptions, ProgressCallbacks {
   messages?: Record<string, string | Record<string, string | Record<string, string>>>;
   /** The framework whose class names the parts carry. Default `semantic`. */
   skin?: 'semantic' | 'bootstrap' | 'plain';
-  /** A screen reader hears of every so many per cent; 0 for none. Default 25. */
+  /** Announces every so many per cent to screen readers; 0 turns this off. Default 25. */
   announceStep?: number;
-  /** Remembers the job in this tab, for `ProgressPolling.resume`. */
+  /** Stores the job in this tab; `ProgressPolling.resume` follows it after a reload. */
   persist?: boolean;
-  /** Loads the page again when the job completes under its eyes. */
+  /** Reloads the page when the job completes, unless it was complete when the page was loaded. */
   reloadOnComplete?: boolean;
-  /** Goes to this address when the job completes under the page's eyes. */
+  /** Goes to this URL when the job completes, unless it was complete when the page was loaded. */
   redirectOnComplete?: string | false;
 }
 
-/** Follows a job without showing it; needs no page. */
+/** Follows a job without showing it; works without a page. */
 export class ProgressPoller extends EventTarget {
   constructor(jobId: string, options?: PollerOptions);
   readonly snapshot: ProgressData | null;
-  /** Resolves with the data of the ending; rejects when the poller gives up or is destroyed. */
+  /** Resolves with the final record; rejects when the poller gives up or is destroyed. */
   readonly finished: Promise<ProgressData>;
   start(): void;
   stop(): void;
@@ -165,21 +173,26 @@ export class ProgressPoller extends EventTarget {
 }
 
 /**
- * A progress bar in a place of the page: a poller with a face. The place has it as `progressPolling`, and belongs to it:
- * whatever else is in there goes.
+ * A progress bar in an element of the page, whose other content it replaces. The element's property
+ * `progressPolling` is the widget.
  */
 export class ProgressPolling extends ProgressPoller {
   constructor(target: string | Element, jobId: string, options?: WidgetOptions);
   static resume(target: string | Element, options?: WidgetOptions): ProgressPolling | null;
 }
 
-/** `<progress-poller job-id="…">`. Its attributes are the options, with hyphens; the title is its `heading`. */
+/**
+ * `<progress-poller job-id="…">`. Its attributes are the options, with hyphens. The attribute for
+ * the title is `heading`.
+ */
 export class ProgressPollerElement extends HTMLElement {
-  /** The widget in it, or `null` while there is no job. */
+  /** The widget in the element, or `null` without a job. */
   readonly progressPolling: ProgressPolling | null;
 }
 
-type DomEvents = { [Type in keyof ProgressEvents as `progress-polling:${Type}`]: ProgressEvents[Type] };
+type DomEvents = {
+  [Type in keyof ProgressEvents as `progress-polling:${Type}`]: ProgressEvents[Type];
+};
 
 declare global {
   interface GlobalEventHandlersEventMap extends DomEvents {}

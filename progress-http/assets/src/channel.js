@@ -8,36 +8,44 @@ import { parseData } from './record.js';
 import { listUrl } from './urls.js';
 
 /**
- * What the server says of one job.
+ * The server's response for one job.
  *
  * @typedef {object} Answer
  * @property {number} status 200, 202, 304 …
  * @property {string | null} etag
- * @property {ProgressData | null | undefined} data `null` for 304: nothing has changed; `undefined`: not found
+ * @property {ProgressData | null | undefined} data `null` for 304 (unchanged); `undefined`: not
+ *   found
  */
 
 /** @typedef {ReturnType<typeof openChannel>} Channel */
 
-/** The server takes no more in one request. */
+/** The most ids that the server accepts in one request. */
 const MOST_IDS = 100;
 
-/** @type {Map<string, Channel>} those that are open for others */
+/** @type {Map<string, Channel>} shared channels, by endpoint and request settings */
 const channels = new Map();
 
-/** Endpoints that do not answer for several jobs at once. */
+/** Endpoints that do not support lists. */
 const withoutLists = new Set();
 
 /**
- * The channel for a poller. An address, headers or a `fetch` of its own make it one that nobody else can use.
+ * Returns the channel for a poller. A poller with a `url`, `headers` or `fetch` of its own gets a
+ * private channel.
  *
  * @param {ProgressPoller} poller
  */
 export function channelFor({ jobId, options }) {
   const { endpoint, url, headers, fetch, credentials, requestTimeout } = options;
-  if (url || headers || fetch !== globalFetch || jobId.includes(',') || withoutLists.has(endpoint)) {
+  if (
+    url ||
+    headers ||
+    fetch !== globalFetch ||
+    jobId.includes(',') ||
+    withoutLists.has(endpoint)
+  ) {
     return openChannel(options);
   }
-  // One for each way to ask; they are few, and kept.
+  // One channel per combination of settings. There are few, so they are never removed.
   const way = [credentials, requestTimeout, endpoint].join();
   const channel = channels.get(way) ?? openChannel(options);
   channels.set(way, channel);
@@ -45,8 +53,9 @@ export function channelFor({ jobId, options }) {
 }
 
 /**
- * The way to a server: one request at a time, for all the jobs whose turn it is, and one pause for all of them when it
- * fails. A job that is alone is asked for by its own address, where an answer may be 304.
+ * Opens a channel to a server: one request at a time for all jobs that are due, and one pause for
+ * all of them after a failure. A single job is requested by its own URL, so that the response can
+ * be 304.
  *
  * @param {ResolvedPollerOptions} options
  */
@@ -54,15 +63,15 @@ function openChannel(options) {
   const { clock } = options;
   /** @type {Set<ProgressPoller>} */
   const members = new Set();
-  /** @type {Set<ProgressPoller>} those the open request asks for; empty while there is none */
+  /** @type {Set<ProgressPoller>} the pollers in the open request; empty while there is none */
   let asked = new Set();
   /** @type {AbortController} of the latest request */
   let controller;
   /** @type {any} */
   let timer;
-  /** Whether it has answered for several at once. */
+  /** Whether the endpoint has returned a list before. */
   let knowsLists = false;
-  /** Until when a failing server is left alone; 0 when it does not fail. */
+  /** When the pause after an outage ends; 0 without an outage. */
   let pausedUntil = 0;
 
   const inOrder = () => [...members].sort((one, other) => one.due - other.due);
@@ -77,22 +86,27 @@ function openChannel(options) {
     const started = clock.now();
     const turns = inOrder();
     const [first] = turns;
-    // Whoever is due within half an interval comes along, so that bars which were made at different times ask together.
+    // Pollers due within half an interval join the request, so that bars that were created at
+    // different times share one.
     const turn = Math.max(first.due, started);
     const together = turns.filter(({ due, slack }) => due <= turn + Math.min(slack, first.slack));
     const pollers = (asked = new Set(together.slice(0, MOST_IDS)));
     controller = new AbortController();
     const outcome = await read(pollers).catch((/** @type {PollError} */ error) => error);
-    // Everybody has left in the meantime: this answer comes too late to count.
+    // All pollers of this request have left: drop the response.
     if (!pollers.size) return;
     try {
       if (!(outcome instanceof PollError)) deliver(outcome, started);
-      // A server that is away says so with 502, 503 or 504; one that stumbles over its first list may know the jobs.
-      else if (pollers.size > 1 && !knowsLists && (!isOutage(outcome) || [500, 501].includes(outcome.status)))
+      // 502, 503 or 504 means an outage. 500 for the first list may mean that only lists fail.
+      else if (
+        pollers.size > 1 &&
+        !knowsLists &&
+        (!isOutage(outcome) || [500, 501].includes(outcome.status))
+      )
         disband();
       else refuse(pollers, outcome);
     } finally {
-      // Whatever happens to one face, the others go on.
+      // An error in one widget must not stop the others.
       pollers.clear();
       schedule();
     }
@@ -124,7 +138,7 @@ function openChannel(options) {
    */
   function deliver(answerFor, started) {
     const now = clock.now();
-    // The server answers again: those that wait for it need wait no longer.
+    // The server is back: pollers that wait for the end of the outage poll at once.
     for (const poller of members) if (poller.due === pausedUntil) poller.due = now;
     pausedUntil = 0;
     for (const poller of asked) {
@@ -143,14 +157,15 @@ function openChannel(options) {
     const outage = isOutage(error);
     for (const poller of pollers) {
       poller.backOff(error, jitter);
-      // The most patient one decides for all, so that they come back together; a newcomer brings nothing forward.
+      // The longest pause applies to all, so that they retry together; a new poller does not
+      // shorten it.
       if (outage && poller.due < Infinity) pausedUntil = Math.max(pausedUntil, poller.due);
     }
     if (outage) for (const poller of members) poller.due = Math.max(poller.due, pausedUntil);
     for (const poller of pollers) poller.fail(error);
   }
 
-  /** The endpoint does not answer for several jobs at once: from now on each asks for itself. */
+  /** Marks the endpoint as not supporting lists; each poller continues with its own requests. */
   function disband() {
     withoutLists.add(options.endpoint);
     for (const poller of members) {
@@ -159,7 +174,7 @@ function openChannel(options) {
     }
   }
 
-  /** @param {ProgressPoller} poller whose turn is new */
+  /** @param {ProgressPoller} poller whose `due` has changed */
   function enlist(poller) {
     members.add(poller);
     schedule();

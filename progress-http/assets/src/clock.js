@@ -1,13 +1,13 @@
 /**
- * Time, as the poller sees it; tests bring their own.
+ * The poller's clock and timers; tests replace it.
  *
  * @typedef {object} Clock
- * @property {() => number} now milliseconds that never run backwards
+ * @property {() => number} now monotonic, in milliseconds
  * @property {(callback: () => void, delay: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
  */
 
-/** Browsers keep delays in 32 bits; a larger one would fire at once and turn patience into a flood. */
+/** Browsers keep delays in 32 bits: a longer one would fire at once and flood the server. */
 export const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** @type {Clock} */

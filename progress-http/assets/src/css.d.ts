@@ -1,4 +1,4 @@
-/** The build puts the text of a style sheet in its place. */
+/** The build replaces the import by the text of the style sheet. */
 declare module '*.css' {
   const text: string;
   export default text;

@@ -1,12 +1,12 @@
 import { optionsFrom } from './options.js';
 import { ProgressPolling } from './widget.js';
 
-// A page may be rendered where there are no elements; importing this there must not fail.
+// Importing this module during server-side rendering, without a DOM, must not fail.
 const Base = globalThis.HTMLElement ?? Object;
 
 /**
- * `<progress-poller job-id="…">`, for pages that may not run inline scripts: the bar lives as long as the element
- * is in the page. What the element contains is shown until then. Its attributes are the options.
+ * `<progress-poller job-id="…">`: a bar without an inline script. It exists while the element is in
+ * the page and replaces the element's content. The attributes are the options.
  */
 export class ProgressPollerElement extends Base {
   static observedAttributes = ['job-id', 'endpoint', 'url'];
@@ -38,7 +38,7 @@ export class ProgressPollerElement extends Base {
   }
 }
 
-/** Makes the element known to the page, unless the page has one of that name. */
+/** Defines the element, unless the page has defined one of that name. */
 export function defineElement() {
   const { customElements } = globalThis;
   if (customElements && !customElements.get('progress-poller')) {

@@ -4,6 +4,6 @@ import { ProgressPoller } from './poller.js';
 import { ProgressPolling } from './widget.js';
 
 loadedFrom(/** @type {HTMLScriptElement | null} */ (document.currentScript)?.src);
-// One global name is enough; what else there is hangs on it.
+// The only global name; everything else is a property of it.
 /** @type {any} */ (window).ProgressPolling = Object.assign(ProgressPolling, { ProgressPoller });
 defineElement();

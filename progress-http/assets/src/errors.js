@@ -1,10 +1,11 @@
 /**
- * What went wrong with one request, in the terms the retry policy and the texts need.
+ * The kind of a failed request, as the retry policy and the texts distinguish it.
  *
- * `network` no answer · `timeout` no answer in time · `server` asked to come back later · `not-found` ·
- * `refused` not allowed, or not understood · `gone` · `unreadable` an answer, but not a record
+ * `network` no response · `timeout` no response in time · `server` try again later · `not-found` ·
+ * `refused` not allowed, or not understood · `gone` · `unreadable` a response, but not a record
  *
- * @typedef {'network' | 'timeout' | 'server' | 'not-found' | 'refused' | 'gone' | 'unreadable'} PollErrorKind
+ * @typedef {'network' | 'timeout' | 'server' | 'not-found' | 'refused' | 'gone'
+ *   | 'unreadable'} PollErrorKind
  */
 
 /** The reason why a poll failed. `kind` is for programs, `message` for the console. */
@@ -19,15 +20,15 @@ export class PollError extends Error {
     const { status = 0, retryAfter = 0 } = context;
     super(`${kind} ${status}`, context);
     this.kind = kind;
-    /** The HTTP status, or 0 when there was no answer. */
+    /** The HTTP status, or 0 without a response. */
     this.status = status;
-    /** How long the server asked to be left alone, in milliseconds. */
+    /** `Retry-After` in milliseconds, or 0 without one. */
     this.retryAfter = retryAfter;
   }
 }
 
 /**
- * Whether the trouble is the server's, and not that of a job or of the one who asks.
+ * Whether the failure concerns the whole server, and not one job or one client.
  *
  * @param {{ status: number }} error
  */

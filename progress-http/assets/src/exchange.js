@@ -9,28 +9,39 @@ import { PollError, kindOfStatus } from './errors.js';
  */
 
 /**
- * One request and its whole answer, within the deadline. Everything but a success rejects with a `PollError`.
+ * Sends one request and reads the whole response within the deadline. Rejects with a `PollError`
+ * unless the request succeeds.
  *
- * The deadline is raced rather than left to the abort signal, because an injected `fetch` may not honour one.
+ * On abort the promise rejects by itself, because an injected `fetch` may ignore the signal.
  *
  * @param {ResolvedPollerOptions} options
  * @param {string} url
  * @param {{ method?: string, etag?: string | null, controller?: AbortController }} [request]
  * @returns {Promise<Reply>}
  */
-export async function exchange(options, url, { method, etag, controller = new AbortController() } = {}) {
+export async function exchange(
+  options,
+  url,
+  { method, etag, controller = new AbortController() } = {},
+) {
   const { clock, credentials, fetch, headers: given, requestTimeout } = options;
   const { signal } = controller;
-  const deadline = clock.setTimeout(() => controller.abort(new PollError('timeout')), requestTimeout);
+  const deadline = clock.setTimeout(
+    () => controller.abort(new PollError('timeout')),
+    requestTimeout,
+  );
   const send = async () => {
     const headers = new Headers(typeof given === 'function' ? await given() : given);
     headers.set('Accept', 'application/json');
-    // Set by hand, with the HTTP cache out of the way, the script sees the 304 itself and no body crosses the wire.
+    // Setting the header here and bypassing the HTTP cache lets the script see the 304.
     if (etag) headers.set('If-None-Match', etag);
     const response = await fetch(url, { method, headers, signal, credentials, cache: 'no-store' });
     const { ok, status } = response;
     if (!ok && status !== 304) {
-      throw new PollError(kindOfStatus(status), { status, retryAfter: retryAfter(response.headers) });
+      throw new PollError(kindOfStatus(status), {
+        status,
+        retryAfter: retryAfter(response.headers),
+      });
     }
     return { status, text: await response.text(), etag: response.headers.get('ETag') };
   };
@@ -47,7 +58,8 @@ export async function exchange(options, url, { method, etag, controller = new Ab
 }
 
 /**
- * `Retry-After` in milliseconds: seconds, or a date, which is compared with the server's own clock where it tells it.
+ * Returns `Retry-After` in milliseconds. A date is compared with the server's `Date`, or with the
+ * browser's clock if there is none.
  *
  * @param {Headers} headers
  */

@@ -8,7 +8,7 @@ import { SKINS } from './skins.js';
 
 const COUNTS = /** @type {const} */ (['total', 'processed', 'remaining', 'errors']);
 
-/** More lines than anyone reads in a box of this height; a job of a million items must not fill the page's memory. */
+/** The most log entries in the page, so that the log of a huge job does not fill its memory. */
 const LONGEST_LOG = 500;
 
 let faces = 0;
@@ -17,11 +17,11 @@ let faces = 0;
  * Builds the elements of the widget once.
  *
  * @param {Translator} translator
- * @param {{ skin: Skin, title?: string, icon?: string, showDetails: boolean, showStats: boolean, allowCancel?: boolean,
- *   showLog?: boolean, announceStep: number }} options
+ * @param {{ skin: Skin, title?: string, icon?: string, showDetails: boolean, showStats: boolean,
+ *   allowCancel?: boolean, showLog?: boolean, announceStep: number }} options
  * @param {() => void} tryAgain
  * @param {() => void} askToCancel
- * @returns what to put into the page, what writes into it what a view says, and what adds to the log
+ * @returns the root element, a function that shows a view in it, and one that adds log entries
  */
 export function createFace({ language, say }, options, tryAgain, askToCancel) {
   const { icon, showStats, announceStep } = options;
@@ -47,7 +47,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
     const node = document.createElement(tag);
     const all = { class: classes(name), ...attributes };
     for (const [attribute, value] of Object.entries(all)) node.setAttribute(attribute, value);
-    // A text keeps its own direction.
+    // Each text has its own writing direction.
     if (tag === 'span') node.dir = 'auto';
     node.append(.../** @type {Node[]} */ (children.filter(Boolean)));
     parts[name] = node;
@@ -62,7 +62,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
     Object.assign(part('button', 'button', { type: 'button' }, say(label)), { onclick: action });
 
   /**
-   * A button that disappears under the reader's fingers hands the focus to the widget instead of losing it.
+   * Shows or hides an element. If a focused button is hidden, the widget takes over the focus.
    *
    * @param {HTMLElement} node
    * @param {boolean} shown
@@ -95,9 +95,9 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
   const alert = part('div', 'alert', {}, part('span', 'reason', { role: 'alert' }), again);
   const dropped = part('span', 'dropped');
   const list = part('ol', 'log');
-  // Reachable by keyboard, since it scrolls; named, since it can be reached, and a group, since a page with several bars
-  // would have as many landmarks of one name otherwise; not live, since it would never be silent. The style sheet
-  // turns its two parts around: a box that is filled from below stays at its end without any help.
+  // Focusable because it scrolls, and named because it is focusable. A group, because several bars
+  // would otherwise add landmarks of the same name. Not live, because it would be announced all the
+  // time. The style sheet reverses its two parts: a box filled from below stays at its end.
   const log = part(
     'div',
     'log-box',
@@ -142,29 +142,38 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
     texts.title = options.title ?? texts.title;
     for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
     root.dataset.state = state;
-    set(progress, 'className', `${classes('progress')} ${skin[state] ?? ''}${indeterminate ? ' indeterminate' : ''}`);
+    set(
+      progress,
+      'className',
+      `${classes('progress')} ${skin[state] ?? ''}${indeterminate ? ' indeterminate' : ''}`,
+    );
     progress.dataset.percent = percent ?? '';
     set(bar, 'ariaValueNow', percent);
     set(bar, 'ariaValueText', valueText);
     fill.toggleAttribute('data-indeterminate', indeterminate);
     fill.style.setProperty('--progress-polling-done', `${percent ?? 0}%`);
-    // A page without messages is still told when something is wrong, and how it ended.
+    // Without `showStats` the caption still shows errors and how the job ended.
     caption.hidden = !showStats && !line;
     rows[3].hidden = !texts.errors;
-    statistics.style.setProperty('--progress-polling-digits', `${Math.max(...COUNTS.map((key) => texts[key].length))}`);
+    statistics.style.setProperty(
+      '--progress-polling-digits',
+      `${Math.max(...COUNTS.map((key) => texts[key].length))}`,
+    );
     show(cancel, cancellable);
     show(alert, texts.reason !== '');
     show(again, state === 'lost');
 
-    // What a screen reader says: the start, each step of some per cent, trouble, and the end, each once. The numbers on
-    // the screen change far too often to be read aloud, and failures speak for themselves through the alert.
+    // A screen reader announces the start, each step of some per cent, problems and the end, each
+    // once. The numbers change too often to be read aloud; the alert announces failures by itself.
     const step = announceStep > 0 ? Math.floor(Number(percent) / announceStep) : 0;
     if (
       (state !== spokenState && (line || !texts.reason) && state !== 'connecting') ||
       (state === 'running' && step > spokenStep)
     ) {
       spokenState = state;
-      announcer.textContent = `${texts.title}: ${line || [texts.badge, texts.percent].filter(Boolean).join(', ')}`;
+      announcer.textContent = `${texts.title}: ${
+        line || [texts.badge, texts.percent].filter(Boolean).join(', ')
+      }`;
     }
     spokenStep = Math.max(step, spokenStep);
   };
@@ -187,7 +196,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
 
   /**
    * @param {LogEntry[]} entries
-   * @param {any} lost how many older ones there are no more
+   * @param {any} lost how many older entries the server has dropped
    */
   const append = (entries, lost) => {
     list.append(...entries.map(createItem));
@@ -200,7 +209,7 @@ export function createFace({ language, say }, options, tryAgain, askToCancel) {
 }
 
 /**
- * Writes only what differs: an untouched text node costs no layout and keeps the reader's selection.
+ * Sets a property if it differs. An unchanged text node needs no layout and keeps the selection.
  *
  * @template {Node} Target
  * @template {keyof Target} Name

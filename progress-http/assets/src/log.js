@@ -5,14 +5,14 @@ import { belongingUrl } from './urls.js';
 
 /** @typedef {{ at?: any, level?: any, item?: any, message?: any }} LogEntry */
 
-/** Entries per request: enough for a quick job, small enough to be drawn at once. */
+/** Entries per request: enough for a quick job, and few enough to be drawn at once. */
 const PAGE = 100;
 
-/** A log is a help, not the state; when it cannot be had, the bar goes on without. */
+/** Attempts in a row. The log is optional: if it cannot be read, the bar continues without it. */
 const ATTEMPTS = 3;
 
 /**
- * Reads the entries of a job that are not known yet, whenever its record has changed.
+ * Reads the new entries of the job's log whenever the record has changed.
  *
  * @param {ProgressPoller} poller
  * @param {(entries: LogEntry[], dropped: unknown) => void} append
@@ -25,7 +25,10 @@ export function followLog(poller, append, signal) {
   let again = false;
 
   const readPage = async () => {
-    const { text } = await exchange(options, belongingUrl(poller.url, 'log', { after, limit: PAGE }));
+    const { text } = await exchange(
+      options,
+      belongingUrl(poller.url, 'log', { after, limit: PAGE }),
+    );
     const { entries, next_after: next, dropped } = parseData(text);
     if (signal.aborted || !Array.isArray(entries) || !(next > after)) return;
     after = next;
@@ -44,7 +47,9 @@ export function followLog(poller, append, signal) {
       } catch {
         again = true;
         failures += 1;
-        await new Promise((/** @type {any} */ resolve) => options.clock.setTimeout(resolve, options.backoffBase));
+        await new Promise((/** @type {any} */ resolve) =>
+          options.clock.setTimeout(resolve, options.backoffBase),
+        );
       }
     }
     reading = false;

@@ -1,14 +1,14 @@
 /**
- * A text with `{placeholders}`, or one text for each plural category of the number in it.
+ * A text with `{placeholders}`, or one text per plural category of its `number`.
  *
  * @typedef {string | Record<string, string>} Message
  */
 
-/** The languages that are built in, in the order of the texts below. */
+/** The built-in languages, in the order of the texts below. */
 export const LANGUAGES = ['en', 'fr'];
 
 /**
- * Where a text is missing, the one before it is used: that of English, or the key itself.
+ * The built-in texts by key. A missing translation falls back to English, and English to the key.
  *
  * @satisfies {Record<string, (Message | undefined)[]>}
  */
@@ -51,7 +51,7 @@ export const MESSAGES = {
 
   cancel: ['Cancel', 'Annuler'],
   cancelFailed: ['Could not be cancelled.', 'Annulation impossible.'],
-  // What the server says of a job whose worker is gone.
+  // The error messages that the library itself writes into a record.
   'worker lost': [, 'Le processus a disparu.'],
   'the worker stopped before finishing': [, 'Le processus s’est arrêté avant la fin.'],
 

@@ -3,15 +3,16 @@ import { systemClock } from './clock.js';
 import { defaultEndpoint } from './origin.js';
 
 /**
- * Bound late and to the global: a browser's fetch refuses to be called as a method of anything else.
+ * Looks up the global `fetch` for each call. Browsers throw if it is called as a method of another
+ * object, such as `options`.
  *
  * @type {typeof fetch}
  */
 export const globalFetch = (input, init) => globalThis.fetch(input, init);
 
 /**
- * An option set to `undefined`, or to `null`, means its default, so callers can pass their own optional settings through; and
- * so does what is no number where there has to be one.
+ * Merges options with their defaults. `undefined` and `null` mean the default, so that callers can
+ * pass optional settings through. An invalid or negative number also means the default.
  *
  * @template {object} Defaults
  * @template {object} Given
@@ -66,12 +67,12 @@ export const widgetOptions = (given) =>
     given,
   );
 
-/** Options that are said by the mere presence of their attribute. */
+/** Options that an attribute without a value turns on. */
 const YES = /^(show|allow|autoHideO|reload|persist|debug)/;
 
 /**
- * The options that an element's attributes say, with hyphens: `poll-interval`, `show-details="false"`. The title is its
- * `heading`, since `title` is what a mouse sees.
+ * Reads the options from an element's attributes, which have hyphens: `poll-interval`,
+ * `show-details="false"`. The title is the `heading`, because `title` is the element's tooltip.
  *
  * @param {HTMLElement} element
  * @returns {WidgetOptions & { jobId?: string }}

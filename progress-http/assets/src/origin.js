@@ -3,12 +3,12 @@ import { endpointBeside } from './urls.js';
 /** @type {string | undefined} */
 let script;
 
-/** @param {string | undefined} url where this script was loaded from; only its entry point can tell */
+/** @param {string | undefined} url of this script, which only the entry point knows */
 export function loadedFrom(url) {
   script = url;
 }
 
-/** The place of the records when the page does not name one. */
+/** Returns the endpoint for pages that set none: the folder that served this script. */
 export function defaultEndpoint() {
   return endpointBeside(script, location.origin);
 }

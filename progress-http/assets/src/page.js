@@ -1,7 +1,7 @@
 /** @import { ProgressPoller } from './poller.js' */
 
 /**
- * Tells the poller what becomes of its page: hidden, offline, left, restored.
+ * Pauses, slows down or resumes the poller as its page is hidden, offline, left or restored.
  *
  * @param {ProgressPoller} poller
  * @param {'slow' | 'pause' | 'continue'} whenHidden
@@ -23,16 +23,16 @@ export function followPage(poller, whenHidden, signal) {
 }
 
 /**
- * Where to go when the job is complete.
+ * Redirects or reloads the page after the job has completed, if the options ask for it.
  *
  * @param {{ reloadOnComplete?: boolean, redirectOnComplete?: string | false }} options
  */
 export function leavePage({ reloadOnComplete, redirectOnComplete }) {
   if (redirectOnComplete) {
-    // A link takes any text for an address, also what is none.
+    // A link accepts an invalid URL without throwing.
     const link = document.createElement('a');
     link.href = redirectOnComplete;
-    // The address may come from an attribute, and an attribute from data: it must not be able to run a script.
+    // The URL may come from untrusted data, through an attribute: it must not run a script.
     if (link.protocol.startsWith('http')) location.assign(/** @type {any} */ (link));
   } else if (reloadOnComplete) location.reload();
 }

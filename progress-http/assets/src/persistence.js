@@ -1,14 +1,14 @@
 /**
- * Remembers which job a place on a page follows, so that the bar comes back after a refresh. Only in this tab,
- * and only for this page: another page with a place of the same name has jobs of its own.
+ * Reads or stores the job that a container follows, so that its bar returns after a reload. Applies
+ * to this tab and this path only: the same container id on another page has its own job.
  *
- * @param {string} place
- * @param {string} [jobId] to remember; an empty one to forget
- * @returns {string | undefined} what is remembered
+ * @param {string} place the id of the container
+ * @param {string} [jobId] the job to store; an empty one removes it
+ * @returns {string | undefined} the stored job
  */
 export function memoryOf(place, jobId) {
   const key = `progress-polling:${location.pathname}#${place}`;
-  // Storage may be forbidden or full; the bar works without.
+  // Storage may be forbidden or full; the bar works without it.
   try {
     if (jobId !== undefined) sessionStorage[key] = jobId;
     return sessionStorage[key];

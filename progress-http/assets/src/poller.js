@@ -8,65 +8,65 @@ import { ENDINGS, count, toState } from './record.js';
 import { statusUrl, withOtherEnding } from './urls.js';
 
 /**
- * `idle` not started, or stopped · `live` · `retrying` the last request failed · `lost` given up · `ended` the
- * job has ended, nothing more is asked
+ * `idle` not started, or stopped · `live` · `retrying` the last request failed · `lost` given up ·
+ * `ended` the job has ended, so polling has stopped
  *
  * @typedef {'idle' | 'live' | 'retrying' | 'lost' | 'ended'} Phase
  */
 
-/** A page that asks for less than this would only load the server: nobody reads twenty numbers a second. */
+/** The shortest poll interval, in milliseconds: more updates are unreadable and only cost load. */
 const SHORTEST_INTERVAL = 50;
 
-/** A slow server is left alone for as long as it took to answer, but not for longer than this. */
+/** The longest pause after a slow response, in milliseconds. */
 const LONGEST_REST = 30_000;
 
-/** A proxy's error page in place of a record is either passing or permanent; two more looks tell which. */
+/** Retries of an unreadable response, such as a proxy's error page, which may be temporary. */
 const UNREADABLE_RETRIES = 2;
 
 /**
- * Follows one job. Knows nothing of pages: whoever has one calls `hold` and sets `hidden`.
+ * Follows one job without a page. The widget calls `hold` and sets `hidden`.
  *
- * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`, `cancelled`, `settled`,
- * `retry`; and for onlookers `answer` (every answer) and `connection` (the phase, or the reason to wait, has
- * changed).
+ * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`,
+ * `cancelled`, `settled`, `retry`. Internal events: `answer` (every response) and `connection` (the
+ * phase or `holds` has changed).
  */
 export class ProgressPoller extends EventTarget {
-  /** @type {ProgressData | null} the server's JSON of the latest accepted answer */
+  /** @type {ProgressData | null} the JSON of the latest accepted response */
   snapshot = null;
   /** @type {Phase} */
   phase = 'idle';
   /** @type {PollError | null} why the phase is `retrying` or `lost` */
   error = null;
-  /** How many answers were received. */
+  /** The number of responses. */
   polls = 0;
-  /** A hidden page asks less often. */
+  /** Whether the page is hidden, which slows down polling. */
   hidden = false;
-  /** @type {Set<string>} reasons not to ask at all */
+  /** @type {Set<string>} reasons to pause polling */
   holds = new Set(['idle']);
-  /** @type {any} a promise of the data of the ending; rejects when the poller gives up or is destroyed */
+  /** @type {any} promise of the final record; rejects if the poller gives up or is destroyed */
   finished;
 
-  /** @type {(type: string, detail: any) => void} what a poller with a face does after each event */
+  /** @type {(type: string, detail: any) => void} the widget's hook, called after each event */
   tell = () => {};
 
-  // What the channel goes by.
-  /** When the next turn is, on the poller's clock; `Infinity` to give up. */
+  // Used by the channel.
+  /** When the next poll is due, on the poller's clock; `Infinity` to give up. */
   due = 0;
-  /** How much earlier the turn may come, to share a request. */
+  /** How much earlier the poll may happen in order to share a request, in milliseconds. */
   slack = 0;
   /** @type {string | null} */
   etag = null;
   /** @type {Channel | null} */
   channel = null;
 
-  /** @type {string | undefined} the latest accepted answer, to see whether another one says the same */
+  /** @type {string | undefined} the latest accepted response, to detect an unchanged one */
   #text;
-  /** The highest that was seen; an answer without one does not undo it. */
+  /** The highest version so far; a response without a version does not reset it. */
   #version = 0;
-  /** @type {PollErrorKind[]} in a row */
+  /** @type {PollErrorKind[]} the failures since the last response */
   #failures = [];
   #started = false;
-  /** @type {((result: ProgressData | Error) => void) | null} settles `finished`; `null` when that has been done */
+  /** @type {((result: ProgressData | Error) => void) | null} settles `finished`, then `null` */
   #settle = null;
 
   /**
@@ -75,14 +75,14 @@ export class ProgressPoller extends EventTarget {
    */
   constructor(jobId, options = {}) {
     super();
-    // Some have numbers.
+    // A page may pass a number.
     this.jobId = `${jobId}`;
     this.options = pollerOptions(options);
     this.url = statusUrl(this.options, jobId);
     this.#begin();
   }
 
-  /** Asks at once and then again and again; after giving up, tries afresh. */
+  /** Starts polling, at once and then regularly. After the poller gave up, starts over. */
   start() {
     if (this.holds.delete('idle') || this.phase === 'lost') {
       this.#begin();
@@ -91,12 +91,12 @@ export class ProgressPoller extends EventTarget {
     this.refresh();
   }
 
-  /** Asks no more until `start`; an answer that is under way is dropped. */
+  /** Stops polling until `start`, and drops the response to an open request. */
   stop() {
     if (this.phase !== 'ended') this.#leave('idle');
   }
 
-  /** Asks now instead of at the next turn. */
+  /** Polls now instead of at the next interval. */
   refresh() {
     if (!this.holds.size) this.#wait(0);
   }
@@ -109,8 +109,10 @@ export class ProgressPoller extends EventTarget {
   }
 
   /**
-   * @param {string} reason nothing is asked while there is one: `offline`, for example
-   * @param {boolean} [holds] whether there is
+   * Adds or removes a reason to pause polling, such as `offline`.
+   *
+   * @param {string} reason
+   * @param {boolean} [holds] false to remove the reason
    */
   hold(reason, holds = true) {
     if (holds) {
@@ -132,7 +134,7 @@ export class ProgressPoller extends EventTarget {
     const detail = this.#detail(data);
     const version = count(data?.version) ?? this.#version;
     const before = this.#text;
-    // A replica that lags behind, or a cache, may answer with an older state; what was shown is not taken back.
+    // A lagging replica or a cache may return an older state; progress never goes backwards.
     if (data && version >= this.#version) {
       this.#version = version;
       this.#text = JSON.stringify(data);
@@ -141,7 +143,7 @@ export class ProgressPoller extends EventTarget {
     }
     const news = this.#text !== before;
     const { status, ended } = toState((news && data) || {});
-    // The next turn is settled before anyone is told, so that a listener may stop, refresh or throw.
+    // Schedules the next poll before any event, so that a listener may stop, refresh or throw.
     if (ended) {
       this.#leave('ended');
     } else {
@@ -159,11 +161,10 @@ export class ProgressPoller extends EventTarget {
   }
 
   /**
-   * Settles when to try again.
+   * Schedules the next attempt after a failure.
    *
    * @param {PollError} error
-   * @param {number} jitter 0 to 1; keeps a thousand pages that lost the same server from coming back in the same
-   *   millisecond
+   * @param {number} jitter 0 to 1; spreads the retries of many pages after an outage
    */
   backOff(error, jitter) {
     const { kind, retryAfter } = error;
@@ -172,23 +173,29 @@ export class ProgressPoller extends EventTarget {
     const limits = { 'not-found': notFoundRetries, unreadable: UNREADABLE_RETRIES };
     const limit = isOutage(error) ? maxRetries : (limits[kind] ?? 0);
     this.#failures.push(kind);
-    // Kinds are counted apart: a restart must not use up the patience for a 404.
+    // Each kind has its own limit: a server restart must not use up the retries for a 404.
     const alike = this.#failures.filter((failure) => failure === kind).length;
-    const pause = Math.min(backoffMax, backoffBase * 2 ** (this.#failures.length - 1)) * (0.5 + jitter / 2);
+    const pause =
+      Math.min(backoffMax, backoffBase * 2 ** (this.#failures.length - 1)) * (0.5 + jitter / 2);
     this.due = alike > limit ? Infinity : clock.now() + Math.max(pause, retryAfter);
   }
 
-  /** @param {PollError} error that `backOff` knows of */
+  /**
+   * Reports a failure, after `backOff` has scheduled a retry or given up.
+   *
+   * @param {PollError} error
+   */
   fail(error) {
     this.slack = 0;
     if (this.due === Infinity) {
       this.channel?.leave(this);
       this.#enter('lost', error);
-      // A page that comes back to the front looks once more by itself; being told the same again would be noise.
+      // A page that becomes visible polls once more; a second failure is not reported again.
       if (this.#settle) this.#end('error', this.#detail(error));
     } else {
-      // The record may not be visible yet, or be known by the other address.
-      if (error.kind === 'not-found' && !this.snapshot && !this.options.url) this.url = withOtherEnding(this.url);
+      // The record may not be visible yet, or exist only at the URL with the other ending.
+      if (error.kind === 'not-found' && !this.snapshot && !this.options.url)
+        this.url = withOtherEnding(this.url);
       this.#enter('retrying', error);
       this.#emit('retry', this.#detail(error, { delay: this.due - this.options.clock.now() }));
     }
@@ -214,8 +221,8 @@ export class ProgressPoller extends EventTarget {
   }
 
   /**
-   * A quick server is asked at even intervals, from start to start. A slow one gets as much rest as it needed for the
-   * answer, so that no page keeps a request open for more than half of the time.
+   * Schedules the next poll: at even intervals from start to start. After a slow response the pause
+   * is as long as the request took, so that a page has a request open for at most half of the time.
    *
    * @param {number} spent
    */
@@ -246,20 +253,20 @@ export class ProgressPoller extends EventTarget {
     this.#emit('connection');
   }
 
-  /** @param {'idle' | 'ended'} phase in which nothing is asked */
+  /** @param {'idle' | 'ended'} phase without polling */
   #leave(phase) {
     this.hold(phase);
     this.#enter(phase);
   }
 
-  /** Nothing has failed yet, or no longer; a promise that has been settled makes room for another. */
+  /** Resets the failures, and replaces `finished` if it was settled. */
   #begin() {
     this.#failures = [];
     if (this.#settle) return;
     this.finished = new Promise((resolve, reject) => {
       this.#settle = (result) => (result instanceof Error ? reject(result) : resolve(result));
     });
-    // Whoever does not ask for the promise shall not hear of its rejection.
+    // Prevents an "unhandled rejection" in pages that do not use the promise.
     this.finished.catch(() => {});
   }
 

@@ -1,11 +1,11 @@
 /** @import { ProgressData } from './progress-polling.js' */
 import { PollError } from './errors.js';
 
-/** How a job may end, and the event that tells of it. */
+/** The final statuses, each with its event. */
 export const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'cancelled' };
 
 /**
- * @param {string} text the body of an answer
+ * @param {string} text the body of a response
  * @returns {ProgressData}
  */
 export function parseData(text) {
@@ -13,14 +13,14 @@ export function parseData(text) {
   try {
     data = JSON.parse(text);
   } catch {
-    // No JSON at all: a proxy's page, for example.
+    // Not JSON, but perhaps a proxy's error page.
   }
   if (Object(data) === data && !Array.isArray(data)) return data;
   throw new PollError('unreadable', { status: 200 });
 }
 
 /**
- * The status as the server names it; other servers have another word for `running`.
+ * Returns the status and whether it is final. Some servers say `in_progress` for `running`.
  *
  * @param {ProgressData} data
  */
@@ -31,7 +31,7 @@ export function toState(data) {
 
 /**
  * @param {any} value
- * @returns {number | null} `null` for what is no count
+ * @returns {number | null} `null` unless it is a number of at least 0
  */
 export function count(value) {
   return Number.isFinite(value) && value >= 0 ? value : null;
@@ -39,7 +39,7 @@ export function count(value) {
 
 /**
  * @param {unknown} value
- * @returns {string} empty for what is no text
+ * @returns {string} empty unless it is a text that is not blank
  */
 export function text(value) {
   return typeof value === 'string' && value.trim() ? value : '';

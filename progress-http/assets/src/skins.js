@@ -1,8 +1,8 @@
 /** @typedef {'semantic' | 'bootstrap' | 'plain'} Skin */
 
 /**
- * The class names under which a framework knows the parts of the widget. The widget's own style sheet does the looks;
- * these let a page's theme and scripts find what they know.
+ * The class names that a framework uses for the parts of the widget. They let a page's theme and
+ * scripts find the parts; the widget's own style sheet defines the appearance.
  *
  * @type {Record<string, Record<string, string>>}
  */
@@ -23,7 +23,7 @@ export const SKINS = {
     button: 'ui button',
     log: 'ui list',
     entry: 'item',
-    // What the bar is in each state.
+    // The class of the bar in each state.
     running: 'active',
     cancelling: 'active',
     completed: 'success',

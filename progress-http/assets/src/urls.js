@@ -7,15 +7,15 @@ const below = (base, name) => `${base.replace(/\/+$/, '')}/${name}`;
 /**
  * @param {{ endpoint: string, url?: string }} options
  * @param {string} jobId
- * @returns {string} where the record of the job is read
+ * @returns {string} the URL of the job's record
  */
 export function statusUrl({ endpoint, url }, jobId) {
   return url || below(endpoint, encodeURIComponent(jobId));
 }
 
 /**
- * The same record at the address that some endpoints know it by, those of the design before this one among them: with
- * a slash at its end, or without.
+ * Adds or removes the slash at the end. Some endpoints, such as those of the predecessor, know a
+ * record only with it.
  *
  * @param {string} url
  */
@@ -26,7 +26,7 @@ export function withOtherEnding(url) {
 /**
  * @param {{ endpoint: string }} options
  * @param {Iterable<{ jobId: string }>} jobs
- * @returns {string} where the records of several jobs are read at once
+ * @returns {string} the URL of the records of several jobs
  */
 export function listUrl({ endpoint }, jobs) {
   const ids = new Set([...jobs].map(({ jobId }) => encodeURIComponent(jobId)));
@@ -34,8 +34,8 @@ export function listUrl({ endpoint }, jobs) {
 }
 
 /**
- * The address of something that belongs to the record: its log, its cancellation. The query of the record's own
- * address is kept, since it may carry what the application needs to recognise the viewer.
+ * Returns the URL of a resource of the record: its log or its cancellation. Keeps the query of the
+ * record's URL, because the application may identify the viewer by it.
  *
  * @param {string} record
  * @param {string} name
@@ -49,8 +49,8 @@ export function belongingUrl(record, name, parameters = {}) {
 }
 
 /**
- * The application mounts the script beside the records, so the address of one tells the address of the other. A copy
- * that was bundled, renamed or served by another site tells nothing. Its name may hold its hash.
+ * Returns the endpoint beside the script, because the application mounts both at one path. The
+ * script's name may contain its hash. Returns nothing for a bundled, renamed or foreign copy.
  *
  * @param {string | undefined} script
  * @param {string} origin of the page

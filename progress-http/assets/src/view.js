@@ -3,27 +3,27 @@
 import { count, text, toState } from './record.js';
 
 /**
- * @typedef {'connecting' | 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled' | 'cancelling' | 'stale'
- *   | 'reconnecting' | 'offline' | 'lost'} State
+ * @typedef {'connecting' | 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled'
+ *   | 'cancelling' | 'stale' | 'reconnecting' | 'offline' | 'lost'} State
  */
 
 /**
- * What is known of the connection to the job: what the poller says of itself, as far as it matters here.
+ * The part of the poller's state that the view depends on.
  *
  * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | 'due' | 'holds'>} Connection
  */
 
 /**
- * What the page knows besides.
+ * The state of the widget that the poller does not know.
  *
  * @typedef {object} Situation
  * @property {number} now on the poller's clock
- * @property {string | false} silence for how long the worker has been silent
- * @property {'sent' | 'failed' | undefined} cancellation the reader's wish, on its way to the server
+ * @property {string | false} silence how long the worker has not responded; false if it responds
+ * @property {'sent' | 'failed' | undefined} cancellation the state of the cancel request
  */
 
 /**
- * What the page shows, in words and numbers that need no further thought.
+ * The texts and values that the widget shows.
  *
  * @typedef {ReturnType<typeof viewOf>} View
  */
@@ -33,7 +33,11 @@ import { count, text, toState } from './record.js';
  * @param {Situation} situation
  * @param {Translator} translator
  */
-export function viewOf({ snapshot, phase, error, due, holds }, { now, silence, cancellation }, translator) {
+export function viewOf(
+  { snapshot, phase, error, due, holds },
+  { now, silence, cancellation },
+  translator,
+) {
   const { language, say, duration } = translator;
   const data = snapshot ?? {};
   const { status, ended } = toState(data);
@@ -46,7 +50,7 @@ export function viewOf({ snapshot, phase, error, due, holds }, { now, silence, c
   const counted = total !== null && processed !== null;
   const trouble = error?.kind ?? 'network';
 
-  // Of all the troubles the one that matters most.
+  // The most important problem determines the state.
   /** @type {State} */
   let state = 'connecting';
   let line = '';
@@ -55,7 +59,7 @@ export function viewOf({ snapshot, phase, error, due, holds }, { now, silence, c
     state = /** @type {State} */ (status);
     if (state === 'failed') {
       alert = text(data.error_message);
-      // The server's own words may be known here; a single word could be taken for the name of another text.
+      // Translates known messages of the server. Not a single word, which could be another key.
       alert = alert.includes(' ') ? say(alert) : alert || say(state);
     }
     if (state === 'completed') {
@@ -75,33 +79,35 @@ export function viewOf({ snapshot, phase, error, due, holds }, { now, silence, c
       state = 'reconnecting';
       line = say(trouble);
       // The next attempt may be under way.
-      if (due > now) line += ` ${say('retryIn', { duration: duration(Math.ceil((due - now) / 1000)) })}`;
+      if (due > now)
+        line += ` ${say('retryIn', { duration: duration(Math.ceil((due - now) / 1000)) })}`;
     } else if (silence) {
       state = 'stale';
       line = say('silent', { duration: silence });
     } else if (cancelling) state = 'cancelling';
     else if (status === 'running') state = status;
-    // A job that is not yet found is about to begin.
+    // A job that is not found yet is about to start.
     else if (snapshot || error) state = 'waiting';
   }
 
-  // Whole per cent, rounded down, so that 100 is never shown too early.
+  // Rounded down, so that 100 % is never shown too early.
   const told = status === 'completed' ? 100 : count(data.progress_percentage);
   const percent = told === null ? null : Math.min(Math.floor(told), 100);
 
-  const percentText = percent === null ? '' : (percent / 100).toLocaleString(language, { style: 'percent' });
+  const percentText =
+    percent === null ? '' : (percent / 100).toLocaleString(language, { style: 'percent' });
   const countText = counted && say('countOfTotal', { processed, total });
   const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
-  // No finer than an estimate is true: it would flicker otherwise.
+  // In steps, because the estimate is not exact and would flicker.
   const step = /** @type {number} */ (secondsLeft) < 60 ? 5 : 60;
   return {
     state,
     percent: percent === null ? null : `${percent}`,
     valueText: [percentText, countText].filter(Boolean).join(', ') || say(state),
-    /** Work goes on, but how far it has come is not known. */
+    /** The job is running, but its percentage is unknown. */
     indeterminate: percent === null && ['running', 'cancelling'].includes(state),
     line,
-    /** What is written into each part. */
+    /** The text of each part. */
     texts: {
       title: text(data.custom_title) || say('title'),
       badge: say(state),

@@ -12,13 +12,13 @@ import { translator } from './translator.js';
 import { belongingUrl } from './urls.js';
 import { viewOf } from './view.js';
 
-/** Milliseconds of silence before a record counts as stale, where the server does not tell. */
+/** How long the worker is silent before `stale` is set, unless the server says, in milliseconds. */
 const STALE_AFTER = 15_000;
 
-/** What the server says of a cancellation that comes too late. */
+/** The HTTP status of a cancel request for a job that has ended. */
 const CONFLICT = 409;
 
-/** A progress bar in a place of the page: a poller with a face. */
+/** A progress bar in a container: a poller with a user interface. */
 export class ProgressPolling extends ProgressPoller {
   /**
    * @param {string | Element} target an element, or its id
@@ -35,12 +35,12 @@ export class ProgressPolling extends ProgressPoller {
     const { clock } = this.options;
     /** @type {any} */
     let timer;
-    /** @type {'sent' | 'failed' | undefined} the reader's wish, on its way to the server */
+    /** @type {'sent' | 'failed' | undefined} the state of the cancel request */
     let cancellation;
-    /** @type {number | undefined} since when the worker is silent, on this page's own clock: the record's is another one */
+    /** @type {number | undefined} when the worker fell silent, on the page's clock */
     let silentSince;
     let seenAlive = false;
-    /** A place that is not yet in the page does not tell what surrounds it. */
+    /** Whether the widget was drawn inside the page, where its language and styles are known. */
     let settled = false;
     /** @type {ReturnType<typeof translator>} */
     let words;
@@ -65,36 +65,41 @@ export class ProgressPolling extends ProgressPoller {
     const render = () => {
       if (signal.aborted) return;
       if (!settled && place.isConnected) draw();
-      // What the page's parser has put into an element after it had begun.
+      // The parser may have added content to the element after the widget was drawn.
       if (place.childNodes[1]) place.replaceChildren(face.node);
       const { snapshot } = this;
       const now = clock.now();
-      if (snapshot?.stale === true) silentSince ??= now - (count(snapshot.stale_after_ms) ?? STALE_AFTER);
+      if (snapshot?.stale === true)
+        silentSince ??= now - (count(snapshot.stale_after_ms) ?? STALE_AFTER);
       else {
         silentSince = undefined;
         seenAlive ||= !!snapshot;
       }
-      // A silence that began before this page came may be longer.
-      const silence = silentSince !== undefined && (seenAlive ? '' : '≥ ') + words.duration((now - silentSince) / 1000);
+      // If the worker fell silent before the page was loaded, this is the least time.
+      const silence =
+        silentSince !== undefined &&
+        (seenAlive ? '' : '≥ ') + words.duration((now - silentSince) / 1000);
       const view = viewOf(this, { now, silence, cancellation }, words);
       face.render(view);
-      // What is said of a trouble tells the time.
+      // The text of a problem contains a duration, which changes every second.
       if (view.line && this.phase !== 'ended') later(render, 1000);
     };
 
     const cancel = async () => {
       cancellation = 'sent';
       render();
-      await exchange(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' }).catch(({ status }) => {
-        // The job had ended before: nothing to cancel, and nothing wrong.
-        if (status !== CONFLICT) cancellation = 'failed';
-      });
+      await exchange(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' }).catch(
+        ({ status }) => {
+          // The job has already ended, which is not an error.
+          if (status !== CONFLICT) cancellation = 'failed';
+        },
+      );
       render();
       this.refresh();
     };
 
-    // Every event is shown; those that tell of the job are also told to the page's callbacks, as `onStart` for `start`,
-    // and to the elements around, as `progress-polling:start`.
+    // Every event redraws the widget. Events of the job, such as `start`, also call the page's
+    // callback (`onStart`) and become DOM events (`progress-polling:start`).
     this.tell = (/** @type {string} */ type, /** @type {any} */ detail) => {
       if (this.holds.has('destroyed')) {
         life.abort();
@@ -104,28 +109,32 @@ export class ProgressPolling extends ProgressPoller {
         return;
       }
       render();
-      // What came back and how far the job is; never what was sent, which may hold a password.
-      if (options.debug && type === 'answer') console.debug('progress-polling', jobId, detail.status, detail.data);
+      // Logs only the response, because the request may contain a password.
+      if (options.debug && type === 'answer')
+        console.debug('progress-polling', jobId, detail.status, detail.data);
       if (!detail?.meta) return;
-      // Before a callback puts another job into this place.
+      // Before the callbacks, because one may start another job in this container.
       if (options.persist && this.phase === 'ended') memoryOf(place.id, '');
       try {
-        /** @type {any} */ (options)[`on${type[0].toUpperCase()}${type.slice(1)}`]?.(detail.data, detail.meta);
+        /** @type {any} */ (options)[`on${type[0].toUpperCase()}${type.slice(1)}`]?.(
+          detail.data,
+          detail.meta,
+        );
       } catch (error) {
-        // A mistake in the page's callback is shown where the page's mistakes are shown, and harms nothing else.
+        // Reports an error in the page's callback as an uncaught one, and continues.
         reportError(error);
       }
       place.dispatchEvent(new CustomEvent(`progress-polling:${type}`, { bubbles: true, detail }));
       if (type !== 'complete') return;
       if (options.autoHideOnComplete) later(() => (face.node.hidden = true), options.autoHideDelay);
-      // A job that was complete when the page came would send it away again and again.
+      // Not for a job that was complete when the page was loaded, which would reload it for ever.
       if (!detail.meta.initial) leavePage(options);
     };
 
     place.progressPolling?.destroy();
     place.progressPolling = this;
     draw();
-    // Before the page is painted, whoever made the place has put it where it belongs.
+    // By the next frame the page has inserted a container that it has just created.
     requestAnimationFrame(render);
     if (options.persist) memoryOf(place.id, jobId);
     followPage(this, options.whenHidden, signal);
@@ -133,11 +142,11 @@ export class ProgressPolling extends ProgressPoller {
   }
 
   /**
-   * After a refresh of the page: follows the job that the place followed before, if it was told to `persist` it.
+   * Follows the job that the container followed before the page was reloaded, if `persist` was set.
    *
    * @param {string | Element} target
    * @param {WidgetOptions} [options]
-   * @returns {ProgressPolling | null} `null` when there is no such job
+   * @returns {ProgressPolling | null} `null` if there is no such job
    */
   static resume(target, options = {}) {
     const jobId = memoryOf(placeOf(target).id);
@@ -151,7 +160,7 @@ export class ProgressPolling extends ProgressPoller {
  */
 function placeOf(target) {
   const place = typeof target === 'string' ? document.getElementById(target) : target;
-  // An element of another frame is not an instance of this one's class.
+  // `instanceof Element` would be false for an element of another frame.
   if (place?.dispatchEvent) return place;
   throw new TypeError(`ProgressPolling: no element "${target}".`);
 }

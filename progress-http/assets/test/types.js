@@ -1,4 +1,4 @@
-// Not run: `npm run check` compares what is declared to users with what is implemented.
+// Not run: `npm run check` compares the public declarations with the implementation.
 import * as implementation from '../src/entry-module.js';
 import * as poller from '../src/entry-poller.js';
 

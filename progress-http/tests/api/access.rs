@@ -1,4 +1,4 @@
-//! Who may see what, on every route, with every method.
+//! Access control, on every route and with every method.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn viewers() -> [Viewer; 4] {
 }
 
 impl Server {
-    /// Two hundred jobs: Ann's, Bob's and nobody's, in every state.
+    /// Creates 200 jobs in every state: Ann's, Bob's, and jobs without an owner.
     async fn jobs(&self) -> Vec<ProgressId> {
         let mut jobs = Vec::new();
         for number in 0..200 {

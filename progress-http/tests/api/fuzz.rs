@@ -1,4 +1,4 @@
-//! Whatever a client sends: an answer, and never one that blames the server.
+//! Whatever a client sends, it gets a reply, and never a server error.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use super::*;
 
-/// Something valid, in which a few things have been replaced, or something that never was.
+/// Generates a valid text with a few characters replaced, or arbitrary text.
 fn near(valid: &'static [&'static str]) -> impl Strategy<Value = String> {
     let special = select(&['"', '\\', ',', ';', '=', '%', '-', '.', '/', '*', '0'][..]);
     let changes = vec((any::<prop::sample::Index>(), prop_oneof![any::<char>(), special]), 0..4);
@@ -23,7 +23,7 @@ fn near(valid: &'static [&'static str]) -> impl Strategy<Value = String> {
     text.prop_map(|characters| characters.into_iter().collect())
 }
 
-/// What asks, and whom: made once, for there is much to ask.
+/// The runtime and the server, created once per thread, because there are many cases.
 struct Stage {
     runtime: tokio::runtime::Runtime,
     server: Server,
@@ -40,7 +40,7 @@ thread_local! {
     };
 }
 
-/// The line is sent as it stands: what a test has made up is never searched for something to put in.
+/// Sends the line unchanged: a generated line is never used as a template.
 fn ask(line: &str, headers: &[(&str, &str)]) -> Reply {
     STAGE.with(|stage| stage.runtime.block_on(stage.server.ask_with(&ann(), line, headers)))
 }
@@ -49,14 +49,14 @@ fn ask_for_the_job(headers: &[(&str, &str)]) -> Reply {
     ask(&format!("GET /{JOB}"), headers)
 }
 
-/// The only job there is.
+/// The id of the only job.
 const JOB: &str = "5f0c3d2e-9a41-4c7b-8e6d-1b2a3c4d5e6f";
 
-/// Nobody's, and too far from the job's for a few replaced characters to make the one of the other.
+/// An unknown id, too different from the job's id to become it by a few replaced characters.
 const ID: &str = "00000000-0000-4000-8000-00000000000f";
 
 fn config() -> ProptestConfig {
-    // Nothing is written beside the sources; a failure prints its input.
+    // No file is written beside the sources; a failure prints its input.
     ProptestConfig { cases: 100_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -64,24 +64,39 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn ids(id in near(&[ID, "00000000-0000-4000-8000-00000000000F", "{00000000-0000-4000-8000-00000000000f}"])) {
-        // As it may stand on a request line: what ends a path there does so here.
+    fn ids(id in near(&[
+        ID,
+        "00000000-0000-4000-8000-00000000000F",
+        "{00000000-0000-4000-8000-00000000000f}",
+    ])) {
+        // Without the characters that would end the path on a request line.
         let id: String = id.chars().filter(|character| !matches!(character, '?' | ' ')).collect();
         let reply = ask(&format!("GET /{id}"), &[]);
         let is_a_list = id.trim_matches('/').is_empty() || id.trim_matches('/') == "active";
-        prop_assert!(reply.status == 404 || is_a_list && reply.status == 200, "{} {id:?}", reply.status);
+        prop_assert!(
+            reply.status == 404 || is_a_list && reply.status == 200,
+            "{} {id:?}",
+            reply.status
+        );
     }
 
     #[test]
     fn tags(tag in near(&["\"18bcfe56800-3\"", "W/\"a\", \"b\",, *", "*"])) {
         let reply = ask_for_the_job(&[("if-none-match", &tag)]);
         prop_assert!(matches!(reply.status, 200 | 304), "{} {tag:?}", reply.status);
-        prop_assert_eq!(reply.status == 304, tag.trim() == "*" || tag.contains(reply.header("etag").unwrap()));
+        prop_assert_eq!(
+            reply.status == 304,
+            tag.trim() == "*" || tag.contains(reply.header("etag").unwrap())
+        );
     }
 
     #[test]
-    fn preferences(prefer in near(&["wait=10", "respond-async, wait=\"3\"; x=y", "foo=\"a,b\", Wait = 0"])) {
-        // Another tag than the current one, so that nobody waits.
+    fn preferences(prefer in near(&[
+        "wait=10",
+        "respond-async, wait=\"3\"; x=y",
+        "foo=\"a,b\", Wait = 0",
+    ])) {
+        // Not the current tag, so that the request does not wait.
         let reply = ask_for_the_job(&[("prefer", &prefer), ("if-none-match", "\"a\"")]);
         prop_assert_eq!(reply.status, 200);
         if let Some(applied) = reply.header("preference-applied") {
@@ -91,31 +106,48 @@ proptest! {
     }
 
     #[test]
-    fn cursors(cursor in near(&["1700000000000.00000000-0000-4000-8000-00000000000f", "-1.x", "%00", "1%2E"])) {
+    fn cursors(cursor in near(&[
+        "1700000000000.00000000-0000-4000-8000-00000000000f",
+        "-1.x",
+        "%00",
+        "1%2E",
+    ])) {
         let cursor: String = cursor.chars().filter(|character| *character != ' ').collect();
         let reply = ask(&format!("GET /?cursor={cursor}"), &[]);
         prop_assert!(matches!(reply.status, 200 | 400), "{} {cursor:?}", reply.status);
     }
 
     #[test]
-    fn what_is_read(accept in near(&["application/json", "text/html, */*;q=0.1", "application/*;q=0"])) {
+    fn what_is_read(accept in near(&[
+        "application/json",
+        "text/html, */*;q=0.1",
+        "application/*;q=0",
+    ])) {
         let reply = ask_for_the_job(&[("accept", &accept)]);
         prop_assert!(matches!(reply.status, 200 | 406), "{} {accept:?}", reply.status);
     }
 
     #[test]
-    fn codings(coding in near(&["gzip", "br;q=1.0, gzip;q=0.8, *;q=0.1", "identity;q=0, x-gzip;q=0.5", "gzip;q=0"])) {
+    fn codings(coding in near(&[
+        "gzip",
+        "br;q=1.0, gzip;q=0.8, *;q=0.1",
+        "identity;q=0, x-gzip;q=0.5",
+        "gzip;q=0",
+    ])) {
         let reply = ask("GET /progress-polling.js", &[("accept-encoding", &coding)]);
         prop_assert_eq!(reply.status, 200);
         match reply.header("content-encoding") {
             Some(chosen) => {
                 prop_assert_eq!(chosen, "gzip");
                 prop_assert!(reply.body.starts_with(&[0x1f, 0x8b]), "{coding:?}");
-                // Nobody gets it who has not asked for it, or for anything.
+                // Only a client that asks for gzip, or for any coding, gets it.
                 let asked = coding.to_ascii_lowercase();
                 prop_assert!(asked.contains("gzip") || asked.contains('*'), "{coding:?}");
             }
-            None => prop_assert_eq!(&*reply.body, progress_http::widget::FILES[0].content.as_bytes()),
+            None => {
+                let content = progress_http::widget::FILES[0].content;
+                prop_assert_eq!(&*reply.body, content.as_bytes());
+            }
         }
     }
 }

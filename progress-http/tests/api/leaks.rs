@@ -1,4 +1,4 @@
-//! What a store says when it fails is for the log, and never for viewers.
+//! A store's error messages go to the log, and never to viewers.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use progress_core::{EntryPage, Heartbeat, Progress, ProgressError, ProgressPage,
 
 use super::*;
 
-/// A store that fails with secrets in its words, in calls of one kind.
+/// A store that fails in calls of one kind, with a secret in its error message.
 #[derive(Debug)]
 struct Indiscreet {
     inner: MemoryStore,
@@ -46,7 +46,7 @@ impl Indiscreet {
     }
 }
 
-#[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
+#[deny(clippy::missing_trait_methods, reason = "a default would bypass the inner store's method")]
 #[async_trait]
 impl ProgressStore for Indiscreet {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
@@ -103,7 +103,7 @@ impl ProgressStore for Indiscreet {
     }
 }
 
-/// What is written to the log.
+/// Collects the log output.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -123,7 +123,7 @@ async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
     let subscriber =
         tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    // These panics are expected, and no others.
+    // Only these panics are expected.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !panic.to_string().contains("canary") {
@@ -161,7 +161,7 @@ async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
         };
         match call.answer(&ann()).await {
             Answer::Whole(reply) => reply,
-            Answer::Events(..) => panic!("events"),
+            Answer::Events(..) => panic!("unexpected event stream"),
         }
     };
     for (number, (line, call)) in lines.iter().enumerate() {
@@ -179,7 +179,7 @@ async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
                 assert!(!text.contains(word), "{line}: {text}");
             }
             canaries.push(format!("canary-{number}-{manner:?}"));
-            // What goes on failing is said once, so it must end first.
+            // An outage is logged once, so it must end before the next one.
             *store.fault.lock().unwrap() = None;
             assert_eq!(ask(&format!("GET /{id}")).await.status, 200);
         }

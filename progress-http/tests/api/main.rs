@@ -1,5 +1,5 @@
-//! The answers, one by one, without a web framework.
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! The replies of the API, without a web framework.
+#![allow(clippy::unwrap_used, reason = "a test reports failures by panicking")]
 
 mod access;
 mod fuzz;
@@ -19,7 +19,7 @@ use progress_http::{Answer, Events, ProgressApi, Reply, Request, RequestHeaders,
 use serde_json::{Value, json};
 
 struct Server {
-    /// What other processes write to.
+    /// The store without the cache, as another process writes to it.
     store: Arc<FaultyStore>,
     jobs: Jobs,
     api: ProgressApi,
@@ -40,7 +40,7 @@ impl Server {
         self.jobs.create(job).await.unwrap().id
     }
 
-    /// Seen at once.
+    /// Updates through the cache, so that the next request sees the change.
     async fn update(&self, id: ProgressId, update: ProgressUpdate) {
         self.jobs.store().update(id, &update).await.unwrap();
     }
@@ -52,7 +52,7 @@ impl Server {
     async fn ask_with(&self, viewer: &Viewer, line: &str, headers: &[(&str, &str)]) -> Reply {
         match self.answer(viewer, line, headers).await {
             Answer::Whole(reply) => reply,
-            Answer::Events(..) => panic!("events from {line}"),
+            Answer::Events(..) => panic!("unexpected event stream from {line}"),
         }
     }
 
@@ -63,7 +63,7 @@ impl Server {
         headers: &[(&str, &str)],
     ) -> (Reply, Events) {
         match self.answer(viewer, line, headers).await {
-            Answer::Whole(reply) => panic!("{reply:?} from {line}"),
+            Answer::Whole(reply) => panic!("no event stream from {line}: {reply:?}"),
             Answer::Events(head, events) => (head, events),
         }
     }
@@ -120,21 +120,23 @@ async fn a_record_reads_as_documented() {
         assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
     }
     for name in ["duration", "items_per_second", "estimated_remaining_time"] {
-        // They depend on how long this test took.
+        // These depend on how long the test took.
         body[name].take();
     }
     assert_eq!(
         body,
         json!({
             "job_id": id.to_string(), "task_type": "email_sending", "status": "running",
-            "total_items": 3, "processed_items": 2, "failed_items": 1, "success_count": 1, "remaining_items": 1,
+            "total_items": 3, "processed_items": 2, "failed_items": 1, "success_count": 1,
+            "remaining_items": 1,
             "progress_percentage": 66, "success_rate": 50,
             "current_message": "CCT123 sent", "error_message": null,
             "custom_title": "Sending invoices", "completion_message": null,
             "metadata": {"batch": 7}, "result": null,
             "created_at": null, "started_at": null, "updated_at": null, "completed_at": null,
             "duration": null, "estimated_remaining_time": null, "items_per_second": null,
-            "finished": false, "stale": false, "stalled": false, "cancel_requested": false, "version": 3,
+            "finished": false, "stale": false, "stalled": false, "cancel_requested": false,
+            "version": 3,
             "poll_after_ms": 500, "stale_after_ms": 15_000,
         })
     );
@@ -225,7 +227,7 @@ async fn deadlines_are_the_applications_choice() {
             let line = line.replace("ID", &id.to_string());
             server.store.set(Fault::None);
             if deadline == write {
-                // So that the request finds the record in memory.
+                // Puts the record into the cache.
                 assert_eq!(server.ask(&Viewer::Anyone, &format!("GET /{id}")).await.status, 200);
             }
             server.store.set(Fault::Silent);
@@ -285,7 +287,7 @@ async fn what_is_no_id_asks_the_store_nothing() {
         "undefined",
     ] {
         for line in ["GET /ID", "DELETE /ID", "POST /ID/cancel", "GET /ID/log", "GET /ID/unknown"] {
-            // Doubled slashes make an empty segment, which names nothing either.
+            // Double slashes make an empty segment, which is unknown as well.
             let reply = server.ask(&ann(), &line.replace("ID", bad)).await;
             assert!(reply == unknown || reply.status == 405, "{line} with {bad}: {reply:?}");
         }
@@ -464,7 +466,7 @@ async fn a_store_in_trouble_gives_503_and_none_of_its_words() {
             assert!(begun.elapsed() <= Duration::from_millis(1_200), "{fault:?} {line}");
             assert!(
                 !String::from_utf8_lossy(&reply.body).contains("told"),
-                "the store's words reached the viewer"
+                "the store's error message reached the viewer"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Requests that wait, and events: what a client is told, and when.
+//! Long polls and event streams: what a client receives, and when.
 
 use progress_core::testing::Fault;
 use progress_core::{Tracker, TrackerOptions};
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 
 impl Server {
-    /// A running job, and the tag of what was last seen of it.
+    /// Creates a running job, and returns its id and its current tag.
     async fn running(&self) -> (ProgressId, String) {
         let id = self.create(NewProgress::new("test").with_total(10)).await;
         self.update(id, ProgressUpdate::start()).await;
@@ -20,7 +20,7 @@ impl Server {
         reply.header("etag").unwrap().to_owned()
     }
 
-    /// A poll that waits, and how long it took.
+    /// Sends a long poll, and returns the reply and how long it took.
     async fn wait(&self, id: ProgressId, prefer: &str, tag: Option<&str>) -> (Reply, Duration) {
         let mut headers = vec![("prefer", prefer)];
         headers.extend(tag.map(|tag| ("if-none-match", tag)));
@@ -37,7 +37,7 @@ fn one() -> ProgressUpdate {
 const MOMENT: Duration = Duration::from_millis(20);
 
 fn assert_about(time: Duration, expected: Duration) {
-    assert!(time >= expected && time <= expected + MOMENT, "{time:?} and not {expected:?}");
+    assert!(time >= expected && time <= expected + MOMENT, "took {time:?} instead of {expected:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,7 +58,7 @@ async fn a_poll_waits_for_the_change() {
         assert_ne!(reply.header("etag"), Some(&*tag));
         change.await.unwrap();
         if known.is_some() {
-            // Who names a tag of the past has something to learn already.
+            // A client with an outdated tag is answered at once.
             let (reply, time) = server.wait(id, "wait=10", known).await;
             assert_eq!((reply.status, time), (200, Duration::ZERO));
         }
@@ -134,7 +134,7 @@ async fn a_worker_that_falls_silent_is_a_change() {
     assert!(time >= Duration::from_secs(15) && time < Duration::from_millis(15_700), "{time:?}");
     assert_eq!(document(&reply)["stale"], true);
 
-    // And one that gives a sign of life again, of which the record's version says nothing.
+    // So is a worker that sends heartbeats again, although the version stays the same.
     let tag = server.tag(id).await;
     let back = Arc::clone(&server.store);
     tokio::spawn(async move {
@@ -145,7 +145,7 @@ async fn a_worker_that_falls_silent_is_a_change() {
     assert!(time >= Duration::from_secs(3) && time < Duration::from_millis(4_500), "{time:?}");
     assert_eq!((reply.status, &document(&reply)["stale"]), (200, &json!(false)));
 
-    // One that gives signs of life all the time is none.
+    // A worker that sends heartbeats all the time is no change.
     let id = server.create(NewProgress::new("test")).await;
     let tracker = server.jobs.tracker(id).await.unwrap();
     let tag = server.tag(id).await;
@@ -156,7 +156,7 @@ async fn a_worker_that_falls_silent_is_a_change() {
 }
 
 impl Server {
-    /// A job that has reported an item a second and whose worker now only sends heartbeats.
+    /// Creates a job that reports an item a second, and whose worker then only sends heartbeats.
     async fn busy_then_silent(&self, job: NewProgress) -> (ProgressId, Tracker) {
         let id = self.create(job.with_total(100)).await;
         let tracker = self.jobs.tracker(id).await.unwrap();
@@ -231,7 +231,7 @@ async fn two_thousand_wait_for_one_and_cost_what_one_costs() {
     sleep(Duration::from_secs(10)).await;
     let reads = server.store.reads() - reads;
     assert!((38..=42).contains(&reads), "{reads} reads in ten seconds");
-    // By another process, as it were.
+    // As another process would.
     server.store.update(id, &one()).await.unwrap();
     for (reply, time) in waiters.join_all().await {
         assert_eq!(reply.status, 200);
@@ -239,7 +239,7 @@ async fn two_thousand_wait_for_one_and_cost_what_one_costs() {
     }
     let reads = server.store.reads();
     sleep(Duration::from_secs(10)).await;
-    assert_eq!(server.store.reads(), reads, "none is left over");
+    assert_eq!(server.store.reads(), reads, "reads go on without a waiter");
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,8 +257,12 @@ async fn the_one_too_many_does_not_wait() {
         (304, Duration::ZERO, None)
     );
     let (_, events) = server.events(&Viewer::Anyone, &format!("GET /{id}/events"), &[]).await;
-    assert_eq!(events.collect::<Vec<_>>().await.len(), 2, "what there is to say, and an end");
-    // One who goes away makes room.
+    assert_eq!(
+        events.collect::<Vec<_>>().await.len(),
+        2,
+        "the retry time and the current record, then the end"
+    );
+    // A client that disconnects makes room for another.
     first.abort();
     sleep(MOMENT).await;
     let (_, time) = server.wait(id, "wait=1", Some(&tag)).await;
@@ -281,7 +285,7 @@ async fn an_outage_while_waiting_is_waited_out() {
     assert!(time < Duration::from_secs(4), "{time:?}");
 }
 
-/// The data of an event.
+/// Returns the data of an event.
 fn data(event: &str) -> Value {
     let line = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
     serde_json::from_str(line).unwrap()
@@ -317,12 +321,12 @@ async fn events_tell_of_every_state_and_end_with_the_job() {
     };
     assert_eq!(data(&last)["success_count"], 2);
     assert_eq!(events.next().await, None);
-    assert_eq!(events.next().await, None, "also when asked again, were it ever");
+    assert_eq!(events.next().await, None, "also when polled again");
 
     let resumed =
         server.ask_with(&Viewer::Anyone, &line, &[("last-event-id", &event_id(&last))]).await;
     assert_eq!((resumed.status, resumed.body.len()), (204, 0));
-    // Who missed the end is told of it.
+    // A client that missed the last event receives it.
     let early = event_id(&pending);
     let (_, events) = server.events(&Viewer::Anyone, &line, &[("last-event-id", &early)]).await;
     assert_eq!(
@@ -340,7 +344,7 @@ async fn events_go_on_where_they_were() {
     let (_, mut events) = server.events(&Viewer::Anyone, &line, &[("last-event-id", known)]).await;
     events.next().await.unwrap();
     let began = Instant::now();
-    assert_eq!(events.next().await.unwrap(), ":\n\n", "a sign of life");
+    assert_eq!(events.next().await.unwrap(), ":\n\n", "a comment that keeps the connection alive");
     assert_about(began.elapsed(), Duration::from_secs(15));
     assert_eq!(data(&events.next().await.unwrap())["stale"], true);
 }

@@ -4,7 +4,7 @@ import { completed, running, send } from '../support/jobs.mjs';
 import { follow, jobs, page, skip, state } from '../support/page.mjs';
 import { holdsInThreeTries, pause, until } from '../support/patience.mjs';
 
-test('a quick server is asked every 500 ms', { skip }, async () => {
+test('a fast server is polled every 500 ms', { skip }, async () => {
   const measure = async () => {
     const before = jobs.polls().length;
     await follow();
@@ -25,7 +25,7 @@ test('a quick server is asked every 500 ms', { skip }, async () => {
   );
 });
 
-test('a slow server never has two requests open, and rests as long as it worked', { skip }, async () => {
+test('a slow server gets one request at a time, with long pauses', { skip }, async () => {
   const answered = [];
   let open = 0;
   let mostOpen = 0;
@@ -49,7 +49,7 @@ test('a slow server never has two requests open, and rests as long as it worked'
   assert.ok(Math.min(...pauses) >= 700, `pauses of ${pauses} ms`);
 });
 
-test('an unchanged job is answered with 304, and told once', { skip }, async () => {
+test('an unchanged job gets 304 and causes one callback', { skip }, async () => {
   const answers = [];
   jobs.respond = (request, response) => {
     const known = request.headers['if-none-match'] === '"7"';
@@ -60,19 +60,25 @@ test('an unchanged job is answered with 304, and told once', { skip }, async () 
   };
   await follow({ pollInterval: 100 });
   await until(() => answers.length >= 25, '25 answers');
-  assert.ok(answers.filter((status) => status === 304).length >= answers.length * 0.9, `${answers}`);
-  assert.equal(await page.evaluate(() => globalThis.told.filter(([name]) => name === 'onProgress').length), 1);
+  assert.ok(
+    answers.filter((status) => status === 304).length >= answers.length * 0.9,
+    `${answers}`,
+  );
+  assert.equal(
+    await page.evaluate(() => globalThis.told.filter(([name]) => name === 'onProgress').length),
+    1,
+  );
 });
 
-test('at the end each callback and event has come once, and nothing more is asked', { skip }, async () => {
+test('each callback and event comes once, and polling stops at the end', { skip }, async () => {
   await follow({ pollInterval: 50 });
   await state('running');
   await page.evaluate(() => {
     globalThis.announced = [];
-    new MutationObserver(() => globalThis.announced.push(document.querySelector('[role=status]').textContent)).observe(
-      document.querySelector('[role=status]'),
-      { childList: true },
-    );
+    const status = document.querySelector('[role=status]');
+    new MutationObserver(() => globalThis.announced.push(status.textContent)).observe(status, {
+      childList: true,
+    });
   });
   jobs.record = completed();
   await state('completed');
@@ -92,11 +98,16 @@ test('at the end each callback and event has come once, and nothing more is aske
     ['onSettled', 'completed', false],
     ['settled', 'completed', 'place'],
   ]);
-  assert.deepEqual(await page.evaluate(() => globalThis.announced), ['Sending invoices: Completed (12 s)']);
-  assert.equal(await page.evaluate(() => widget.finished.then(({ status }) => status)), 'completed');
+  assert.deepEqual(await page.evaluate(() => globalThis.announced), [
+    'Sending invoices: Completed (12 s)',
+  ]);
+  assert.equal(
+    await page.evaluate(() => widget.finished.then(({ status }) => status)),
+    'completed',
+  );
 });
 
-test('a screen reader hears the start and each step once', { skip }, async () => {
+test('a screen reader announces the start and each step once', { skip }, async () => {
   await page.evaluate(() => {
     globalThis.announced = [];
     new MutationObserver(() => {
@@ -117,7 +128,7 @@ test('a screen reader hears the start and each step once', { skip }, async () =>
   ]);
 });
 
-test('cancel asks the server once, and shows what came of it', { skip }, async () => {
+test('the cancel button sends one request and shows the result', { skip }, async () => {
   jobs.respond = (request, response) => {
     if (request.method !== 'POST') return false;
     jobs.record = running(42, { cancel_requested: true, version: 100 });
@@ -129,7 +140,10 @@ test('cancel asks the server once, and shows what came of it', { skip }, async (
   await page.focus('#place button:text("Cancel")');
   await page.keyboard.press('Enter');
   await state('cancelling');
-  assert.equal(await page.evaluate(() => document.activeElement.className.split(' ')[0]), 'progress-polling');
+  assert.equal(
+    await page.evaluate(() => document.activeElement.className.split(' ')[0]),
+    'progress-polling',
+  );
   jobs.record = { ...jobs.record, status: 'cancelled', version: 101 };
   await state('cancelled');
   assert.deepEqual(
@@ -139,27 +153,35 @@ test('cancel asks the server once, and shows what came of it', { skip }, async (
   assert.equal(await page.locator('#place button:visible').count(), 0);
 });
 
-test('a cancellation that fails is told, and can be repeated', { skip }, async () => {
-  jobs.respond = (request, response) => request.method === 'POST' && (send(response, {}, 503), true);
+test('a failed cancellation is shown and can be repeated', { skip }, async () => {
+  jobs.respond = (request, response) =>
+    request.method === 'POST' && (send(response, {}, 503), true);
   await follow({ allowCancel: true, pollInterval: 50 });
   await page.click('#place button:text("Cancel")');
   await page.waitForSelector('#place [role=alert]:text("could not be cancelled")');
   assert.equal(await page.locator('#place button:text("Cancel")').isEnabled(), true);
-  // What it says stays; other trouble is told nevertheless.
+  // The alert stays, and other problems are still shown.
   jobs.respond = (_, response) => (send(response, {}, 503), true);
-  await page.waitForSelector('#place [role=status]:text("Server not available")', { state: 'attached' });
+  await page.waitForSelector('#place [role=status]:text("Server not available")', {
+    state: 'attached',
+  });
 });
 
-test('a cancellation that comes too late, or cannot be sent any more', { skip }, async () => {
+test('a cancellation after the end, and one that cannot be sent', { skip }, async () => {
   await page.evaluate(() => {
     globalThis.alerts = [];
     new MutationObserver(() => {
       const text = document.querySelector('#place [role=alert]')?.textContent;
       if (text) globalThis.alerts.push(text);
-    }).observe(document.getElementById('place'), { subtree: true, childList: true, characterData: true });
+    }).observe(document.getElementById('place'), {
+      subtree: true,
+      childList: true,
+      characterData: true,
+    });
   });
   let status = 409;
-  jobs.respond = (request, response) => request.method === 'POST' && (send(response, {}, status), true);
+  jobs.respond = (request, response) =>
+    request.method === 'POST' && (send(response, {}, status), true);
   await follow({ allowCancel: true, pollInterval: 400 });
   await state('running');
   const conflict = page.waitForResponse((response) => response.status() === 409);
@@ -179,7 +201,7 @@ test('a cancellation that comes too late, or cannot be sent any more', { skip },
   assert.equal(await page.locator('#place button:text("Cancel")').isEnabled(), true);
 });
 
-test('after giving up, Try again tries again and keeps the focus', { skip }, async () => {
+test('after giving up, "Try again" polls again and keeps the focus', { skip }, async () => {
   jobs.respond = (_, response) => (send(response, {}, 403), true);
   await follow();
   await state('lost');
@@ -188,10 +210,15 @@ test('after giving up, Try again tries again and keeps the focus', { skip }, asy
   await page.focus('#place button:visible');
   await page.keyboard.press('Enter');
   await state('running');
-  assert.equal(await page.evaluate(() => document.querySelector('.progress-polling') === document.activeElement), true);
+  assert.equal(
+    await page.evaluate(
+      () => document.querySelector('.progress-polling') === document.activeElement,
+    ),
+    true,
+  );
 });
 
-test('offline nothing is asked; back online it goes on at once', { skip }, async () => {
+test('polling stops offline, and resumes at once back online', { skip }, async () => {
   await follow({ pollInterval: 100 });
   const goOn = async () => {
     await state('running');
@@ -218,11 +245,13 @@ test('the bars of a page share one request', { skip }, async () => {
   });
   await page.waitForFunction(() => document.querySelectorAll('[aria-valuenow="42"]').length === 4);
   jobs.record = completed();
-  await page.waitForFunction(() => document.querySelectorAll('[data-state=completed]').length === 4);
+  await page.waitForFunction(
+    () => document.querySelectorAll('[data-state=completed]').length === 4,
+  );
   for (const { ids } of jobs.polls()) assert.deepEqual(ids.sort(), ['four', 'one', 'three', 'two']);
 });
 
-test('a refreshed page resumes its job until the job has ended', { skip }, async () => {
+test('a reloaded page resumes its job until the job has ended', { skip }, async () => {
   await follow({ persist: true, pollInterval: 50 });
   await state('running');
   await page.reload();
@@ -247,7 +276,7 @@ test('a refreshed page resumes its job until the job has ended', { skip }, async
   assert.equal(await page.evaluate(() => ProgressPolling.resume('place')), null);
 });
 
-test('a job that follows another in its place is remembered, and the other is forgotten', { skip }, async () => {
+test('the next job in a container replaces the stored job', { skip }, async () => {
   const options = { persist: true, pollInterval: 50 };
   await page.evaluate((given) => {
     const onSettled = () => new ProgressPolling('place', 'second', given);
@@ -256,19 +285,27 @@ test('a job that follows another in its place is remembered, and the other is fo
   await state('running');
   jobs.respond = (request, response) =>
     request.url.endsWith('/first') && (send(response, completed({ job_id: 'first' })), true);
-  await page.waitForFunction(() => document.getElementById('place').progressPolling?.jobId === 'second');
+  await page.waitForFunction(
+    () => document.getElementById('place').progressPolling?.jobId === 'second',
+  );
   assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage)), ['second']);
 
   jobs.record = completed();
   await page.evaluate(() => {
     sessionStorage.clear();
-    const widget = new ProgressPolling('place', 'third', { persist: true, onComplete: () => widget.destroy() });
+    const widget = new ProgressPolling('place', 'third', {
+      persist: true,
+      onComplete: () => widget.destroy(),
+    });
   });
-  await until(() => page.evaluate(() => document.getElementById('place').progressPolling === null), 'the end');
+  await until(
+    () => page.evaluate(() => document.getElementById('place').progressPolling === null),
+    'the end',
+  );
   assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage).filter(Boolean)), []);
 });
 
-test('the page reloads when the job completes under its eyes, and not again', { skip }, async () => {
+test('the page reloads once when the job completes', { skip }, async () => {
   let loads = 1;
   page.on('load', () => (loads += 1));
   await page.addInitScript(() =>
@@ -285,7 +322,7 @@ test('the page reloads when the job completes under its eyes, and not again', { 
   assert.equal(loads, 2);
 });
 
-test('the page goes elsewhere when the job completes, but never runs a script instead', { skip }, async () => {
+test('the page redirects when the job completes, but runs no script', { skip }, async () => {
   await follow({ redirectOnComplete: 'javascript:document.title="ran"', pollInterval: 50 });
   await state('running');
   jobs.record = completed();
@@ -298,7 +335,7 @@ test('the page goes elsewhere when the job completes, but never runs a script in
   await page.waitForURL('**/pages/linked.html');
 });
 
-test('a completed job is hidden after a while, if that is wished', { skip }, async () => {
+test('autoHideOnComplete hides a completed job after the delay', { skip }, async () => {
   jobs.record = completed();
   await follow({ autoHideOnComplete: true, autoHideDelay: 200 });
   await page.waitForSelector('#place [data-state=completed]', { state: 'attached' });
@@ -306,7 +343,7 @@ test('a completed job is hidden after a while, if that is wished', { skip }, asy
 });
 
 test(
-  'a callback that throws is reported, and neither stops the polling nor the other callbacks',
+  'an error in a callback is reported; polling and other callbacks continue',
   { skip },
   async () => {
     const reported = [];
@@ -339,23 +376,23 @@ test(
   },
 );
 
-test('silence is counted on the clock of the page, from when it was noticed', { skip }, async () => {
+test('silence is measured on the clock of the page', { skip }, async () => {
   const line = () => page.locator('#place .progress-polling-message').textContent();
   await follow({ pollInterval: 50 });
   await state('running');
   jobs.record = running(42, { stale: true, version: 100 });
   await state('stale');
   assert.match(await line(), /^No sign of life for 1[5-9] s$/);
-  await until(async () => /1[7-9] s|[2-5]\d s/.test(await line()), 'two seconds more');
+  await until(async () => /1[7-9] s|[2-5]\d s/.test(await line()), 'two more seconds');
   jobs.record = running(43, { version: 101 });
   await state('running');
-  // Another server, or another setting, is more patient before it says so.
+  // A server may be configured to set `stale` later.
   jobs.record = running(43, { stale: true, stale_after_ms: 90_000, version: 102 });
   await state('stale');
   assert.match(await line(), /^No sign of life for 1 min 3\d s$/);
 });
 
-test('an address to go to that is none harms neither the ending nor the other bars', { skip }, async () => {
+test('an invalid redirect URL affects neither the end nor other bars', { skip }, async () => {
   jobs.respond = (request, response) => {
     const ids = new URL(request.url, 'http://localhost').searchParams.get('ids')?.split(',');
     const recordOf = (id) => ({ ...(id === 'a-job' ? jobs.record : running(7)), job_id: id });
@@ -369,7 +406,7 @@ test('an address to go to that is none harms neither the ending nor the other ba
     new ProgressPolling(other, 'other', { pollInterval: 50 });
   });
   await follow({ pollInterval: 50, redirectOnComplete: 'http://' });
-  // Another mistake of a page, that even the drawing stumbles over.
+  // Another error of a page, which makes drawing fail.
   await page.evaluate(() => {
     const broken = document.body.appendChild(document.createElement('div'));
     new ProgressPolling(broken, 'a-job', { pollInterval: 50, messages: { completed: 7 } });
@@ -382,7 +419,7 @@ test('an address to go to that is none harms neither the ending nor the other ba
   assert.ok((await page.evaluate(() => globalThis.told)).some(([name]) => name === 'onSettled'));
 });
 
-test('a page that is not told to persist stores nothing', { skip }, async () => {
+test('a page stores nothing without persist', { skip }, async () => {
   jobs.record = completed();
   await follow();
   await state('completed');

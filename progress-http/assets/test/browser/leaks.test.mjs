@@ -15,7 +15,7 @@ after(async () => {
   await jobs?.close();
 });
 
-/** Counts the timers that are neither done nor cleared. Runs in the page, before the widget. */
+/** Counts the timers that have not fired or been cleared. Runs in the page, before the widget. */
 function countTimers() {
   const timers = new Set();
   const { setTimeout, clearTimeout } = globalThis;
@@ -35,8 +35,8 @@ function countTimers() {
 }
 
 /**
- * Makes bars and destroys them: at once, or when they show their job; alone, in the company of another one, or as an
- * element. Runs in the page.
+ * Creates bars and destroys them, at once or when they show their job. Some have an element beside
+ * them. Runs in the page.
  */
 async function createAndDestroy(count) {
   const options = { showLog: true, allowCancel: true, persist: true, pollInterval: 50 };
@@ -44,7 +44,10 @@ async function createAndDestroy(count) {
     const element = document.createElement('progress-poller');
     element.setAttribute('job-id', `element-${made}`);
     const shown = new Promise((resolve) => {
-      const widget = new ProgressPolling('place', 'a-job', { ...options, onProgress: () => resolve(widget) });
+      const widget = new ProgressPolling('place', 'a-job', {
+        ...options,
+        onProgress: () => resolve(widget),
+      });
       if (made % 10) resolve(widget);
     });
     if (made % 3 === 0) document.body.append(element);
@@ -54,7 +57,7 @@ async function createAndDestroy(count) {
 }
 
 test(
-  'a thousand bars, made and destroyed, leave no node, listener, timer or memory behind',
+  'a thousand destroyed bars leave no node, listener, timer or memory',
   { skip: missing },
   async (context) => {
     const page = await browser.newPage();
@@ -68,15 +71,24 @@ test(
       await devtools.send('HeapProfiler.collectGarbage');
       const { metrics } = await devtools.send('Performance.getMetrics');
       const { usedSize } = await devtools.send('Runtime.getHeapUsage');
-      const { Nodes, JSEventListeners } = Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
-      return { Nodes, JSEventListeners, usedSize, timers: await page.evaluate(() => globalThis.timers.size) };
+      const { Nodes, JSEventListeners } = Object.fromEntries(
+        metrics.map(({ name, value }) => [name, value]),
+      );
+      return {
+        Nodes,
+        JSEventListeners,
+        usedSize,
+        timers: await page.evaluate(() => globalThis.timers.size),
+      };
     };
-    // What is compiled and cached once is not a leak.
+    // Warms up, because code and caches that are created once are not a leak.
     await page.evaluate(createAndDestroy, 200);
     const before = await measure();
     await page.evaluate(createAndDestroy, 1000);
     const afterwards = await measure();
-    const grown = Object.fromEntries(Object.keys(before).map((name) => [name, afterwards[name] - before[name]]));
+    const grown = Object.fromEntries(
+      Object.keys(before).map((name) => [name, afterwards[name] - before[name]]),
+    );
     assert.equal(afterwards.timers, 0);
     assert.ok(grown.Nodes <= 0, `${grown.Nodes} nodes`);
     assert.ok(grown.JSEventListeners <= 0, `${grown.JSEventListeners} listeners`);

@@ -4,7 +4,7 @@ import { completed, running, send } from '../support/jobs.mjs';
 import { follow, jobs, page, skip, state } from '../support/page.mjs';
 import { pause, until } from '../support/patience.mjs';
 
-test('the fill is as wide as the percentage says, from left or right', { skip }, async () => {
+test('the fill is as wide as the percentage, from left or right', { skip }, async () => {
   await page.emulateMedia({ reducedMotion: 'reduce' });
   await follow();
   await state('running');
@@ -13,22 +13,28 @@ test('the fill is as wide as the percentage says, from left or right', { skip },
       const [track, fill] = ['track', 'fill'].map((part) =>
         document.querySelector(`.progress-polling-${part}`).getBoundingClientRect(),
       );
-      return [fill.right - track.left, track.right - fill.left].map((width) => Math.round((100 * width) / track.width));
+      return [fill.right - track.left, track.right - fill.left].map((width) =>
+        Math.round((100 * width) / track.width),
+      );
     });
   assert.deepEqual(await covered(), [42, 158]);
   await page.evaluate(() => (document.documentElement.dir = 'rtl'));
   assert.deepEqual(await covered(), [158, 42]);
 });
 
-test('a bar may be in a document of its own', { skip }, async () => {
+test('a bar works in the document of a frame', { skip }, async () => {
   const styled = await page.evaluate(async () => {
     const frame = document.body.appendChild(document.createElement('iframe'));
-    const place = frame.contentDocument.body.appendChild(frame.contentDocument.createElement('div'));
+    const place = frame.contentDocument.body.appendChild(
+      frame.contentDocument.createElement('div'),
+    );
     const element = document.body.appendChild(document.createElement('progress-poller'));
     element.setAttribute('job-id', 'a-job');
     frame.contentDocument.body.append(element);
     new ProgressPolling(place, 'a-job');
-    await new Promise((resolve) => place.addEventListener('progress-polling:progress', resolve, { once: true }));
+    await new Promise((resolve) =>
+      place.addEventListener('progress-polling:progress', resolve, { once: true }),
+    );
     return [place, element].map((parent) => {
       const bar = parent.querySelector('[data-state=running] .progress-polling-bar');
       return bar && frame.contentWindow.getComputedStyle(bar).display;
@@ -37,7 +43,7 @@ test('a bar may be in a document of its own', { skip }, async () => {
   assert.deepEqual(styled, ['flex', 'flex']);
 });
 
-test('an element may be given, an unknown id is named, and a second widget replaces the first', { skip }, async () => {
+test('an element as target, an unknown id, and a second widget', { skip }, async () => {
   assert.match(
     await page.evaluate(() => {
       try {
@@ -50,7 +56,10 @@ test('an element may be given, an unknown id is named, and a second widget repla
   );
   await follow({ pollInterval: 50 });
   await page.evaluate(
-    () => (globalThis.second = new ProgressPolling(document.getElementById('place'), 'another', { pollInterval: 50 })),
+    () =>
+      (globalThis.second = new ProgressPolling(document.getElementById('place'), 'another', {
+        pollInterval: 50,
+      })),
   );
   const ofFirst = () => jobs.polls().filter(({ path }) => path.endsWith('/a-job')).length;
   await pause(100);
@@ -74,8 +83,13 @@ test('the element follows the job while it is in the page', { skip }, async () =
   await page.waitForSelector('progress-poller [data-state=running]');
   assert.equal(await page.locator('progress-poller .ui.header').textContent(), 'Mail');
   assert.equal(await page.locator('progress-poller .ui.statistics').count(), 0);
-  await page.evaluate(() => document.querySelector('progress-poller').setAttribute('job-id', 'second'));
-  await until(() => jobs.requests.at(-1).path === '/progress/second', 'a request for the other job');
+  await page.evaluate(() =>
+    document.querySelector('progress-poller').setAttribute('job-id', 'second'),
+  );
+  await until(
+    () => jobs.requests.at(-1).path === '/progress/second',
+    'a request for the other job',
+  );
   await page.evaluate(() => document.querySelector('progress-poller').remove());
   await pause(100);
   const asked = jobs.requests.length;
@@ -89,7 +103,9 @@ test('the attributes of an element are its options', { skip }, async () => {
       const element = document.createElement('progress-poller');
       for (const [name, value] of Object.entries(given)) element.setAttribute(name, value);
       document.body.replaceChildren(element);
-      await new Promise((resolve) => element.addEventListener('progress-polling:progress', resolve, { once: true }));
+      await new Promise((resolve) =>
+        element.addEventListener('progress-polling:progress', resolve, { once: true }),
+      );
       const part = (name) => element.querySelector(`.progress-polling-${name}`);
       return {
         title: part('title').textContent,
@@ -109,7 +125,7 @@ test('the attributes of an element are its options', { skip }, async () => {
     asked: '/progress/x',
   };
   assert.deepEqual(await shown({ 'job-id': 'x' }), usual);
-  // What a template leaves empty is not there; an identifier or a title of digits stays as it is.
+  // Empty attributes of a template count as missing; an id or title of digits stays a string.
   assert.deepEqual(
     await shown({
       'job-id': '007',
@@ -135,10 +151,10 @@ test('the attributes of an element are its options', { skip }, async () => {
   const asked = jobs.polls().length;
   await shown({ 'job-id': 'x', 'poll-interval': 'soon', 'announce-step': 'often' });
   await pause(500);
-  assert.ok(jobs.polls().length - asked <= 2, 'an interval that is no number is no flood');
+  assert.ok(jobs.polls().length - asked <= 2, 'an invalid interval does not flood the server');
 });
 
-test('what the server says of a lost worker is said in the language of the page', { skip }, async () => {
+test('the error of a lost worker is translated', { skip }, async () => {
   await page.evaluate(() => (document.documentElement.lang = 'fr'));
   const reason = async (error_message) => {
     jobs.record = running(42, { status: 'failed', error_message });
@@ -147,19 +163,28 @@ test('what the server says of a lost worker is said in the language of the page'
     return page.locator('#place [role=alert]').textContent();
   };
   assert.equal(await reason('worker lost'), 'Le processus a disparu.');
-  assert.equal(await reason('the worker stopped before finishing'), 'Le processus s’est arrêté avant la fin.');
-  // Words of the application stay as they are, also where they are the name of one of our own texts.
+  assert.equal(
+    await reason('the worker stopped before finishing'),
+    'Le processus s’est arrêté avant la fin.',
+  );
+  // The application's own messages stay unchanged, even if they equal a key of the widget's texts.
   for (const words of ['No mail server for {number}', 'timeout', 'toString', 'has own property']) {
     assert.equal(await reason(words), words);
   }
   assert.equal(await reason(null), 'Échec');
 });
 
-test('a log is read at its end, and stays where it was scrolled to', { skip }, async () => {
+test('the log stays at its end, or where the reader has scrolled to', { skip }, async () => {
   const add = (count) => {
     for (let index = 0; index < count; index += 1) {
       const seq = jobs.entries.length + 1;
-      jobs.entries.push({ seq, at: '2026-03-02T09:14:03.120Z', level: 'info', item: `item ${seq}`, message: 'done' });
+      jobs.entries.push({
+        seq,
+        at: '2026-03-02T09:14:03.120Z',
+        level: 'info',
+        item: `item ${seq}`,
+        message: 'done',
+      });
     }
     jobs.record = running(42, { version: 1000 + jobs.entries.length });
   };
@@ -179,7 +204,8 @@ test('a log is read at its end, and stays where it was scrolled to', { skip }, a
   const firstSeen = () =>
     box.evaluate((node) => {
       const { top } = node.getBoundingClientRect();
-      return [...node.querySelectorAll('li')].find((item) => item.getBoundingClientRect().top >= top).textContent;
+      const items = [...node.querySelectorAll('li')];
+      return items.find((item) => item.getBoundingClientRect().top >= top).textContent;
     });
   await box.evaluate((node) => (node.scrollTop = -400));
   const before = await firstSeen();
@@ -189,20 +215,22 @@ test('a log is read at its end, and stays where it was scrolled to', { skip }, a
   assert.equal(await lastIsSeen(), false);
 });
 
-test('an element that was there before the module begins once', { skip }, async () => {
-  // No second turn, so that what is asked a second time is asked by a second bar.
+test('an element that precedes the module starts once', { skip }, async () => {
+  // Polls only once, so that a second request would come from a second bar.
   jobs.record = running(42, { poll_after_ms: 60_000 });
   await page.goto(`${jobs.origin}/pages/late.html`);
   await page.waitForSelector('progress-poller [data-state=running]');
   await pause(200);
   assert.equal(jobs.polls().filter(({ path }) => path === '/progress/early').length, 1);
   assert.equal(
-    await page.evaluate(() => document.querySelector('progress-poller').progressPolling.snapshot.processed_items),
+    await page.evaluate(() =>
+      document.querySelector('progress-poller').progressPolling.snapshot.processed_items,
+    ),
     42,
   );
 });
 
-test('a skin names the parts as its framework does', { skip }, async () => {
+test('a skin adds the class names of its framework', { skip }, async () => {
   const classes = { semantic: '.ui.button', bootstrap: '.btn', plain: '.progress-polling-button' };
   for (const [skin, button] of Object.entries(classes)) {
     await follow({ skin, allowCancel: true });
@@ -212,8 +240,9 @@ test('a skin names the parts as its framework does', { skip }, async () => {
   }
 });
 
-test('data-theme wins over the preference of the reader', { skip }, async () => {
-  const scheme = () => page.locator('.progress-polling').evaluate((node) => getComputedStyle(node).backgroundColor);
+test('data-theme overrides the preference of the reader', { skip }, async () => {
+  const scheme = () =>
+    page.locator('.progress-polling').evaluate((node) => getComputedStyle(node).backgroundColor);
   await page.emulateMedia({ colorScheme: 'dark' });
   await follow();
   const dark = await scheme();
@@ -224,8 +253,9 @@ test('data-theme wins over the preference of the reader', { skip }, async () => 
   assert.equal(await scheme(), dark);
 });
 
-test('of two themes around it the nearer one decides', { skip }, async () => {
-  const scheme = () => page.locator('.progress-polling').evaluate((node) => getComputedStyle(node).backgroundColor);
+test('the nearest data-theme applies', { skip }, async () => {
+  const scheme = () =>
+    page.locator('.progress-polling').evaluate((node) => getComputedStyle(node).backgroundColor);
   await follow();
   for (const [outer, inner] of [
     ['dark', 'light'],
@@ -244,14 +274,17 @@ test('of two themes around it the nearer one decides', { skip }, async () => {
   }
 });
 
-test('what stood in an element that the parser had only begun does not stay beside the bar', { skip }, async () => {
-  // The script comes first, so that the element begins before it contains anything.
+test('content that is parsed after the bar was drawn is removed', { skip }, async () => {
+  // The script comes first, so that the bar is drawn before the element's content is parsed.
   await page.goto(`${jobs.origin}/pages/strict.html`);
   await page.waitForSelector('progress-poller [data-state=running]');
-  assert.equal(await page.locator('progress-poller').evaluate((element) => element.childNodes.length), 1);
+  assert.equal(
+    await page.locator('progress-poller').evaluate((element) => element.childNodes.length),
+    1,
+  );
 });
 
-test('a hidden element is not seen', { skip }, async () => {
+test('a hidden element is not visible', { skip }, async () => {
   await page.evaluate(() => {
     document.body.innerHTML = '<progress-poller job-id="a-job" hidden></progress-poller>';
   });
@@ -261,18 +294,21 @@ test('a hidden element is not seen', { skip }, async () => {
   assert.equal(await page.locator('progress-poller').isVisible(), true);
 });
 
-test('a linked style sheet is not injected again; a missing one is, once', { skip }, async () => {
+test('the style sheet is added once, and not if it is linked', { skip }, async () => {
   await follow();
-  await page.evaluate(() => new ProgressPolling(document.body.appendChild(document.createElement('div')), 'a-job'));
+  await page.evaluate(() =>
+    new ProgressPolling(document.body.appendChild(document.createElement('div')), 'a-job'),
+  );
   assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 1);
   await page.goto(`${jobs.origin}/pages/linked.html`);
   await follow();
   assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 0);
 });
 
-test('nothing below the widget moves from the first moment to the end', { skip }, async () => {
+test('nothing below the widget moves from start to end', { skip }, async () => {
   await page.evaluate(() => document.getElementById('place').after('Below'));
-  const height = () => page.locator('#place .progress-polling').evaluate((node) => node.offsetHeight);
+  const height = () =>
+    page.locator('#place .progress-polling').evaluate((node) => node.offsetHeight);
   for (const width of [1000, 460, 400, 360, 320]) {
     await page.setViewportSize({ width, height: 600 });
     const waiting = [];
@@ -281,7 +317,11 @@ test('nothing below the widget moves from the first moment to the end', { skip }
     await state('connecting');
     const heights = [await height()];
     jobs.respond = null;
-    jobs.record = running(1, { version: 1, current_message: 'word '.repeat(50), estimated_remaining_time: 100 });
+    jobs.record = running(1, {
+      version: 1,
+      current_message: 'word '.repeat(50),
+      estimated_remaining_time: 100,
+    });
     for (const response of waiting) send(response, jobs.record);
     await state('running');
     await page.waitForSelector('#place button:text("Cancel"):visible');
@@ -297,7 +337,7 @@ test('nothing below the widget moves from the first moment to the end', { skip }
   }
 });
 
-test('a widget made outside the page takes language and style sheet from where it is put', { skip }, async () => {
+test('a widget created outside the page adapts to where it is inserted', { skip }, async () => {
   const make = (put) =>
     page.evaluate(
       ([code]) =>
@@ -309,22 +349,29 @@ test('a widget made outside the page takes language and style sheet from where i
         }),
       [put],
     );
-  const french = "const p = document.createElement('p'); p.lang = 'fr'; p.append(place); document.body.append(p);";
+  const french =
+    "const p = document.createElement('p'); p.lang = 'fr'; p.append(place); " +
+    'document.body.append(p);';
   assert.match(await make(french), /En cours/);
   assert.match(await make('document.body.append(place)'), /Running/);
   await page.goto(`${jobs.origin}/pages/linked.html`);
   await make('document.body.append(place)');
   assert.equal(await page.evaluate(() => document.adoptedStyleSheets.length), 0);
 
-  // Put into the page long after the job was first seen.
-  jobs.entries.push({ seq: 1, at: '2026-03-02T09:14:03.120Z', level: 'info', message: 'email sent' });
+  // Inserted into the page long after the first response.
+  jobs.entries.push({
+    seq: 1,
+    at: '2026-03-02T09:14:03.120Z',
+    level: 'info',
+    message: 'email sent',
+  });
   await make("setTimeout(() => { document.body.lang = 'fr'; document.body.append(place); }, 300)");
   await page.waitForSelector('.progress-polling[lang=fr]:has-text("En cours")');
   jobs.record = running(50);
   await page.waitForSelector('.progress-polling[lang=fr] li:has-text("email sent")');
 });
 
-test('an element says its title by its heading, not by what a mouse sees', { skip }, async () => {
+test('the title of an element is its heading, not its tooltip', { skip }, async () => {
   await page.evaluate(() => {
     const element = document.createElement('progress-poller');
     for (const [name, value] of [
@@ -339,7 +386,7 @@ test('an element says its title by its heading, not by what a mouse sees', { ski
   assert.equal(await page.locator('.progress-polling-title').textContent(), 'Mail');
 });
 
-test('an option that is null means its default, also for those who share the way to the server', { skip }, async () => {
+test('an option that is null means its default', { skip }, async () => {
   await follow({ headers: null, credentials: null, lang: null });
   await state('running');
 });

@@ -4,7 +4,8 @@ import { launch, missing } from '../support/browser.mjs';
 import { running, serveJobs } from '../support/jobs.mjs';
 
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+  "require-trusted-types-for 'script'; trusted-types 'none'";
 
 const SHAPES = [
   '<script>RUN</script>',
@@ -15,7 +16,8 @@ const SHAPES = [
   'javascript:RUN//',
   '</title></style></textarea><details open ontoggle="RUN">',
   '{{constructor.constructor("RUN")()}} ${RUN} {percent} {number}',
-  '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=RUN&gt;">',
+  '<math><mtext><table><mglyph><style><!--</style>' +
+    '<img title="--&gt;&lt;img src=1 onerror=RUN&gt;">',
   '&lt;script&gt;RUN&lt;/script&gt; &amp; \u202e txt.exe \u2028 \ufeff',
   '<style>*{background:url("//evil.example/RUN")}</style>',
   '<base href="//evil.example/"><form action="RUN"><button autofocus onfocus="RUN">',
@@ -24,7 +26,7 @@ const SHAPES = [
   '__proto__ constructor [object Object] RUN',
 ];
 
-/** As many strings as the acceptance table asks for: each shape with eleven different things to run. */
+/** At least 150 hostile strings: each shape with eleven different scripts. */
 const hostile = SHAPES.flatMap((shape) =>
   [
     'window.ran.push(1)',
@@ -63,19 +65,22 @@ const record = (text, version) =>
     poll_after_ms: null,
   });
 
-test('under a strict policy, hostile texts are shown as they are and nothing runs', { skip: missing }, async () => {
+test('hostile texts are shown literally under a strict policy', { skip: missing }, async () => {
   assert.ok(hostile.length >= 150);
   const page = await browser.newPage();
   const mistakes = [];
   page.on('pageerror', (error) => mistakes.push(String(error)));
   page.on('console', (message) => message.type() === 'error' && mistakes.push(message.text()));
   jobs.record = record('harmless', 1);
-  await page.goto(`${jobs.origin}/pages/strict.html?${new URLSearchParams({ option: hostile[0] })}`);
+  await page.goto(
+    `${jobs.origin}/pages/strict.html?${new URLSearchParams({ option: hostile[0] })}`,
+  );
   for (const [index, text] of hostile.entries()) {
     jobs.entries.push({ seq: index + 1, at: text, level: text, item: text, message: text });
     jobs.record = record(text, index + 2);
     await page.waitForFunction(
-      (expected) => document.querySelector('progress-poller .progress-polling-message').textContent === expected,
+      (wanted) =>
+        document.querySelector('progress-poller .progress-polling-message').textContent === wanted,
       text,
       { polling: 20 },
     );
@@ -96,7 +101,11 @@ test('under a strict policy, hostile texts are shown as they are and nothing run
     hostile[1],
   );
   assert.equal(
-    await page.locator('progress-poller :is(script, img, svg, iframe, style, form, a, base, progress-poller)').count(),
+    await page
+      .locator(
+        'progress-poller :is(script, img, svg, iframe, style, form, a, base, progress-poller)',
+      )
+      .count(),
     0,
   );
   assert.deepEqual(await page.evaluate(() => window.ran), []);
@@ -105,19 +114,21 @@ test('under a strict policy, hostile texts are shown as they are and nothing run
   await page.close();
 });
 
-test('the style sheet is in force under a strict policy', { skip: missing }, async () => {
+test('the style sheet applies under a strict policy', { skip: missing }, async () => {
   const page = await browser.newPage();
   jobs.record = running(42);
   await page.goto(`${jobs.origin}/pages/strict.html`);
   await page.waitForSelector('#place [data-state=running]');
   assert.equal(
-    await page.locator('#place .progress-polling-track').evaluate((node) => getComputedStyle(node).overflow),
+    await page
+      .locator('#place .progress-polling-track')
+      .evaluate((node) => getComputedStyle(node).overflow),
     'clip',
   );
   await page.close();
 });
 
-test('the test page does notice a violation', { skip: missing }, async () => {
+test('the test page detects a violation', { skip: missing }, async () => {
   const page = await browser.newPage();
   await page.goto(`${jobs.origin}/pages/strict.html`);
   await page.evaluate(() => document.body.setAttribute('style', 'color: red'));

@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** A record in the words of the endpoint that the widget was written for before. */
+/** A record in the format of the predecessor's endpoint. */
 const record = (processed, more = {}) => ({
   job_id: JOB,
   task_type: 'invoice_sending',
@@ -27,7 +27,7 @@ const record = (processed, more = {}) => ({
   ...more,
 });
 
-/** Serves the page, and that endpoint: no tags, no versions, no lists, and its own idea of where a record is. */
+/** Serves the page and that endpoint: no ETags, versions or lists, and URLs that end in a slash. */
 async function serveEndpoint({ withoutSlash }) {
   const endpoint = { job: record(30), asked: [] };
   const send = (response, body) => {
@@ -41,7 +41,8 @@ async function serveEndpoint({ withoutSlash }) {
       if (!pathname.startsWith('/progress/') || pathname.includes('progress-polling')) return false;
       endpoint.asked.push(pathname + search);
       if (/^\/progress\/[^/]+\/$/.test(pathname)) return send(response, endpoint.job);
-      if (withoutSlash === 301 && !search) response.writeHead(301, { Location: `${pathname}/` }).end();
+      if (withoutSlash === 301 && !search)
+        response.writeHead(301, { Location: `${pathname}/` }).end();
       else response.writeHead(404, { 'Content-Type': 'text/html' }).end('<h1>Not found</h1>');
       return true;
     },
@@ -51,7 +52,7 @@ async function serveEndpoint({ withoutSlash }) {
 
 for (const withoutSlash of [301, 404]) {
   test(
-    `a page of the design before works with its own endpoint, which answers ${withoutSlash} without a slash`,
+    `a page of the predecessor works with an endpoint that needs a slash (else ${withoutSlash})`,
     {
       skip,
     },
@@ -69,8 +70,14 @@ for (const withoutSlash of [301, 404]) {
       assert.equal(await page.locator('#jauge i.envelope.outline.icon').count(), 1);
       assert.equal(await page.locator('#jauge .ui.label').textContent(), 'En cours');
       assert.equal(await page.locator('#jauge .ui.statistics .value').first().textContent(), '120');
-      assert.equal(await page.locator('#jauge .progress-polling-message').textContent(), 'Facture 30');
-      assert.equal(await page.locator('#jauge .ui.progress.active').getAttribute('data-percent'), '25');
+      assert.equal(
+        await page.locator('#jauge .progress-polling-message').textContent(),
+        'Facture 30',
+      );
+      assert.equal(
+        await page.locator('#jauge .ui.progress.active').getAttribute('data-percent'),
+        '25',
+      );
       endpoint.job = record(90);
       await page.waitForSelector('#jauge [aria-valuenow="75"]');
       assert.ok(logged.length > 0, 'debug writes to the console');
@@ -82,11 +89,14 @@ for (const withoutSlash of [301, 404]) {
       await page.waitForTimeout(400);
       assert.equal(endpoint.asked.length, asked);
 
-      // The next job in the same place; this one fails.
+      // The next job in the same container; this one fails.
       endpoint.job = record(12);
       await page.click('button:text("Envoyer")');
       await page.waitForSelector('#jauge [aria-valuenow="10"]');
-      endpoint.job = record(12, { status: 'failed', error_message: 'Le serveur SMTP ne répond pas' });
+      endpoint.job = record(12, {
+        status: 'failed',
+        error_message: 'Le serveur SMTP ne répond pas',
+      });
       await page.waitForSelector('#resultat.negative:text-is("Le serveur SMTP ne répond pas")');
       assert.equal(await page.locator('#jauge .progress-polling').count(), 1);
       assert.deepEqual(mistakes, []);
@@ -96,7 +106,7 @@ for (const withoutSlash of [301, 404]) {
   );
 }
 
-test('several bars get by with an endpoint that answers for one job at a time', { skip }, async () => {
+test('several bars work with an endpoint without lists', { skip }, async () => {
   const endpoint = await serveEndpoint({ withoutSlash: 301 });
   const page = await browser.newPage();
   await page.goto(`${endpoint.origin}/pages/plain.html`);

@@ -6,16 +6,44 @@ import { FRAMEWORKS } from '../support/frameworks.mjs';
 import { serve } from '../support/server.mjs';
 import { states } from '../gallery/states.js';
 
-/** Of each state: data-state, the word, the classes of the bar, the percentage, the line, the alert. */
+/** For each state: `data-state`, badge, classes of the bar, percentage, line and alert. */
 const EXPECTED = {
   connecting: ['connecting', 'Connecting', '', null, '', ''],
   waiting: ['waiting', 'Waiting', '', '0', '', ''],
   running: ['running', 'Running', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
-  'running-with-everything': ['running', 'Running', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
-  indeterminate: ['running', 'Running', 'active indeterminate', null, 'Sending CCT2113 - INVOICE.pdf', ''],
+  'running-with-everything': [
+    'running',
+    'Running',
+    'active',
+    '42',
+    'Sending CCT2113 - INVOICE.pdf',
+    '',
+  ],
+  indeterminate: [
+    'running',
+    'Running',
+    'active indeterminate',
+    null,
+    'Sending CCT2113 - INVOICE.pdf',
+    '',
+  ],
   completed: ['completed', 'Completed', 'success', '100', 'Completed (12 s)', ''],
-  'completed-with-errors': ['completed', 'Completed', 'success', '100', 'Completed (12 s) - 3 errors', ''],
-  'completed-with-message': ['completed', 'Completed', 'success', '100', 'All invoices are on their way.', ''],
+  'completed-with-errors': [
+    'completed',
+    'Completed',
+    'success',
+    '100',
+    'Completed (12 s) - 3 errors',
+    '',
+  ],
+  'completed-with-message': [
+    'completed',
+    'Completed',
+    'success',
+    '100',
+    'All invoices are on their way.',
+    '',
+  ],
   failed: [
     'failed',
     'Failed',
@@ -27,7 +55,14 @@ const EXPECTED = {
   cancelled: ['cancelled', 'Cancelled', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   cancelling: ['cancelling', 'Cancelling…', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   stale: ['stale', 'Not responding', 'warning', '42', /^No sign of life for [1-5]\d s$/, ''],
-  'stale-from-the-beginning': ['stale', 'Not responding', 'warning', '42', /^No sign of life for ≥ [45]\d s$/, ''],
+  'stale-from-the-beginning': [
+    'stale',
+    'Not responding',
+    'warning',
+    '42',
+    /^No sign of life for ≥ [45]\d s$/,
+    '',
+  ],
   reconnecting: [
     'reconnecting',
     'Reconnecting',
@@ -44,7 +79,9 @@ const EXPECTED = {
 let server, browser;
 before(async () => {
   if (missing) return;
-  server = await serve({ files: { '/axe.js': createRequire(import.meta.url).resolve('axe-core/axe.min.js') } });
+  server = await serve({
+    files: { '/axe.js': createRequire(import.meta.url).resolve('axe-core/axe.min.js') },
+  });
   browser = await launch();
 });
 after(async () => {
@@ -84,12 +121,18 @@ function appearance(place) {
   };
 }
 
-test('every state looks as it should', { skip: missing }, async (context) => {
+test('every state shows the expected texts and values', { skip: missing }, async (context) => {
   const page = await open();
   for (const [name, [state, badge, classes, value, line, alert]] of Object.entries(EXPECTED)) {
     await context.test(name, async () => {
       const seen = await page.locator(`[id="${name}"]`).evaluate(appearance);
-      const { state: seenState, badge: seenBadge, classes: seenClasses, value: seenValue, alert: seenAlert } = seen;
+      const {
+        state: seenState,
+        badge: seenBadge,
+        classes: seenClasses,
+        value: seenValue,
+        alert: seenAlert,
+      } = seen;
       assert.deepEqual(
         [seenState, seenBadge, seenClasses, seenValue, seenAlert],
         [state, badge, classes, value, alert],
@@ -106,7 +149,9 @@ test('every state looks as it should', { skip: missing }, async (context) => {
     ['Sending invoices', '42%, 2,113 of 5,000', null],
   );
   assert.equal((await page.locator('#failed').evaluate(appearance)).errors, '14');
-  assert.deepEqual((await page.locator('#lost').evaluate(appearance)).hidden, [['Try again', false]]);
+  assert.deepEqual((await page.locator('#lost').evaluate(appearance)).hidden, [
+    ['Try again', false],
+  ]);
   assert.deepEqual((await page.locator('#running-with-everything').evaluate(appearance)).hidden, [
     ['Cancel', false],
     ['Try again', true],
@@ -130,22 +175,24 @@ test('every state looks as it should', { skip: missing }, async (context) => {
 const LOOKS = ['light', 'dark'].flatMap((theme) => ['en', 'fr'].map((lang) => ({ theme, lang })));
 const matrix = Object.entries(FRAMEWORKS)
   .flatMap(([framework, query]) => LOOKS.map((look) => [framework, { ...query, ...look }]))
-  // Its sheet knows next to nothing of the class names; the words make no difference there.
+  // Bootstrap has few rules for the class names, so the language makes no difference.
   .filter(([framework, { lang }]) => framework !== 'bootstrap' || lang === 'en');
 for (const [framework, query] of matrix) {
-  test(`no state offends axe: ${query.theme}, ${query.lang}, ${framework}`, { skip: missing }, async () => {
+  test(`passes axe: ${query.theme}, ${query.lang}, ${framework}`, { skip: missing }, async () => {
     const page = await open(query);
     await page.addScriptTag({ url: '/axe.js' });
     const { violations, incomplete } = await page.evaluate(() => globalThis.axe.run('main'));
     const describe = ({ id, nodes }) =>
-      `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join(' | ')}`;
+      `${id}: ${nodes
+        .map(({ target, failureSummary }) => `${target} ${failureSummary}`)
+        .join(' | ')}`;
     assert.deepEqual(violations.map(describe), []);
     assert.deepEqual(incomplete.map(describe), []);
     await page.close();
   });
 }
 
-test('nothing sticks out at 320 pixels, whatever the words', { skip: missing }, async () => {
+test('nothing overflows at 320 pixels', { skip: missing }, async () => {
   for (const query of [{}, { dir: 'rtl' }, { lang: 'fr' }]) {
     const page = await open(query, { width: 320, height: 600 });
     const outside = await page.evaluate(() =>
@@ -154,7 +201,9 @@ test('nothing sticks out at 320 pixels, whatever the words', { skip: missing }, 
         return [...root.querySelectorAll('*:not(.progress-polling-fill)')]
           .filter((node) => node.checkVisibility())
           .filter(
-            (node) => node.getBoundingClientRect().right > right + 1 || node.getBoundingClientRect().left < left - 1,
+            (node) =>
+              node.getBoundingClientRect().right > right + 1 ||
+              node.getBoundingClientRect().left < left - 1,
           )
           .map((node) => `${root.parentElement.id} ${node.className}`);
       }),
@@ -165,7 +214,7 @@ test('nothing sticks out at 320 pixels, whatever the words', { skip: missing }, 
   }
 });
 
-test('a long title and long numbers have room, also at 320 pixels', { skip: missing }, async () => {
+test('a long title and long numbers fit, also at 320 pixels', { skip: missing }, async () => {
   for (const width of [672, 320]) {
     const page = await open({}, { width, height: 600 });
     const { title, header, lines } = await page.locator('#long-words').evaluate((place) => ({
@@ -183,39 +232,62 @@ test('a long title and long numbers have room, also at 320 pixels', { skip: miss
   }
 });
 
-test('a framework cannot disfigure the widget', { skip: missing }, async () => {
+test('framework styles do not change the widget', { skip: missing }, async () => {
   const measure = async (query) => {
     const page = await open({ theme: 'light', ...query });
-    // Sizes are in rem, and follow a framework that changes it; all else is the widget's own.
+    // Sizes are in rem, which a framework may change; everything else must stay the same.
     await page.addStyleTag({ content: 'html { font-size: 16px !important; }' });
     const measured = await page.evaluate(() =>
       [...document.querySelectorAll('.progress-polling, .progress-polling *')].map((node) => {
         const { x, width, height } = node.getBoundingClientRect();
-        const { color, backgroundColor, fontSize, textTransform, boxShadow } = getComputedStyle(node);
-        return [node.className, x, width, height, color, backgroundColor, fontSize, textTransform, boxShadow].join(' ');
+        const { color, backgroundColor, fontSize, textTransform, boxShadow } =
+          getComputedStyle(node);
+        return [
+          node.className,
+          x,
+          width,
+          height,
+          color,
+          backgroundColor,
+          fontSize,
+          textTransform,
+          boxShadow,
+        ].join(' ');
       }),
     );
     await page.close();
     return measured;
   };
   const alone = await measure({});
-  for (const sheet of ['/pages/framework.css', '/fomantic/semantic.min.css', '/bootstrap/bootstrap.min.css']) {
+  for (const sheet of [
+    '/pages/framework.css',
+    '/fomantic/semantic.min.css',
+    '/bootstrap/bootstrap.min.css',
+  ]) {
     assert.deepEqual(await measure({ sheet }), alone, sheet);
   }
 });
 
-/** The contrast between the filled and the empty part of a bar at 42 %, as it is on the screen. */
+/** Measures the contrast between the filled and the empty part of a bar at 42 % on the screen. */
 async function contrastOfBar(page, name) {
   const picture = await page.locator(`[id="${name}"] .progress-polling-track`).screenshot();
   return page.evaluate(async (base64) => {
     const image = new Image();
     image.src = `data:image/png;base64,${base64}`;
     await image.decode();
-    const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
+    const canvas = Object.assign(document.createElement('canvas'), {
+      width: image.width,
+      height: image.height,
+    });
     const context = canvas.getContext('2d');
     context.drawImage(image, 0, 0);
     const luminance = (part) => {
-      const pixel = context.getImageData(Math.floor(image.width * part), Math.floor(image.height / 2), 1, 1).data;
+      const pixel = context.getImageData(
+        Math.floor(image.width * part),
+        Math.floor(image.height / 2),
+        1,
+        1,
+      ).data;
       const linear = [...pixel].map((value) =>
         value / 255 <= 0.04 ? value / 3295 : ((value / 255 + 0.055) / 1.055) ** 2.4,
       );
@@ -233,9 +305,17 @@ const SIGHTS = {
   'forced colours, dark': [{}, { forcedColors: 'active', colorScheme: 'dark' }],
 };
 for (const [name, [query, media]] of Object.entries(SIGHTS)) {
-  test(`how far a job is can be seen: ${name}`, { skip: missing }, async () => {
+  test(`the fill has enough contrast: ${name}`, { skip: missing }, async () => {
     const page = await open(query, undefined, media);
-    for (const state of ['running', 'failed', 'cancelled', 'stale', 'reconnecting', 'offline', 'lost']) {
+    for (const state of [
+      'running',
+      'failed',
+      'cancelled',
+      'stale',
+      'reconnecting',
+      'offline',
+      'lost',
+    ]) {
       const contrast = await contrastOfBar(page, state);
       assert.ok(contrast >= 3, `${state}: ${contrast.toFixed(2)} to 1`);
     }
@@ -243,16 +323,18 @@ for (const [name, [query, media]] of Object.entries(SIGHTS)) {
   });
 }
 
-test('where motion is not wanted, nothing moves', { skip: missing }, async () => {
+test('nothing moves with reduced motion', { skip: missing }, async () => {
   const page = await open();
-  const moving = await page.evaluate(() => document.getAnimations().map(({ effect }) => effect.target.className));
+  const moving = await page.evaluate(() =>
+    document.getAnimations().map(({ effect }) => effect.target.className),
+  );
   assert.deepEqual(moving, []);
   await page.emulateMedia({ reducedMotion: 'no-preference' });
   assert.ok(await page.evaluate(() => document.getAnimations().length > 0));
   await page.close();
 });
 
-test('the gallery shows a place for every state that is expected', () => {
+test('the gallery has every expected state', () => {
   assert.deepEqual(
     Object.keys(EXPECTED).filter((name) => !(name in states)),
     [],

@@ -19,35 +19,43 @@ beforeEach(async () => {
 });
 afterEach(() => jobs?.close());
 
-/** Times of the page's own clock, on that of the requests. */
+/** Converts a time of the page's clock to the clock of the requests. */
 const onOurClock = (at) => at - performance.timeOrigin;
 
-const pollsBetween = (from, to = Infinity) => jobs.polls().filter(({ at }) => at >= from && at <= to);
+const pollsBetween = (from, to = Infinity) =>
+  jobs.polls().filter(({ at }) => at >= from && at <= to);
 
-/** How long after this moment the job was asked for. */
+/** Returns the milliseconds from a moment to the next request. */
 async function askedAfter(moment) {
   await until(() => pollsBetween(moment).length, 'a request');
   return pollsBetween(moment)[0].at - moment;
 }
 
-/** Milliseconds within which a page that is seen again asks how far the job is. */
+/** Whether a page that becomes visible has polled quickly enough. */
 const isSoon = (milliseconds) => milliseconds <= 250;
 
-/** Makes a widget, and resolves when it shows its job. */
+/** Creates a widget, and resolves when it shows its job. */
 const follow = (options = {}) =>
   session.evaluate(
     (given) =>
       new Promise((resolve) => {
-        globalThis.widget = new ProgressPolling('place', 'a-job', { ...given, onProgress: resolve });
+        globalThis.widget = new ProgressPolling('place', 'a-job', {
+          ...given,
+          onProgress: resolve,
+        });
       }),
     options,
   );
 
-/** Puts another tab in front for a while; tells when the page was hidden and when it was seen again, by its own word. */
+/**
+ * Shows another tab for a while. Returns when the page was hidden and when it became visible, as
+ * the page itself measured.
+ */
 async function hideFor(milliseconds) {
   await session.evaluate(() => {
     globalThis.turns = [];
-    document.onvisibilitychange = () => globalThis.turns.push([document.visibilityState, Date.now()]);
+    document.onvisibilitychange = () =>
+      globalThis.turns.push([document.visibilityState, Date.now()]);
   });
   const tab = await session.currentTab();
   const other = await session.newTab();
@@ -57,7 +65,8 @@ async function hideFor(milliseconds) {
   const [hidden, visible] = await session.evaluate(
     () =>
       new Promise((resolve) => {
-        const look = () => (globalThis.turns.length < 2 ? setTimeout(look, 10) : resolve(globalThis.turns));
+        const look = () =>
+          (globalThis.turns.length < 2 ? setTimeout(look, 10) : resolve(globalThis.turns));
         look();
       }),
   );
@@ -65,28 +74,28 @@ async function hideFor(milliseconds) {
   return { hidden: onOurClock(hidden[1]), visible: onOurClock(visible[1]) };
 }
 
-test('a hidden tab asks less often', { skip }, async () => {
+test('a hidden tab polls less often', { skip }, async () => {
   await follow({ hiddenPollInterval: 1000, pollInterval: 200 });
   const { hidden } = await hideFor(3000);
   const { length } = pollsBetween(hidden, hidden + 3000);
   assert.ok(length >= 2 && length <= 4, `${length} requests while hidden`);
 });
 
-test('a hidden tab asks at once when it is seen again', { skip }, async () => {
+test('a hidden tab polls at once when it becomes visible', { skip }, async () => {
   await follow({ hiddenPollInterval: 60_000, pollInterval: 200 });
   const catchUp = async () => {
     const { hidden, visible } = await hideFor(700);
-    // The one whose turn had been settled before.
+    // At most the poll that was scheduled before.
     assert.ok(pollsBetween(hidden, visible - 1).length <= 1);
     return askedAfter(visible);
   };
   await holdsInThreeTries(catchUp, isSoon);
 });
 
-test('a hidden tab may be told to wait, or to go on', { skip }, async () => {
+test('whenHidden pauses a hidden tab, or lets it continue', { skip }, async () => {
   await follow({ whenHidden: 'pause', pollInterval: 100 });
   const { hidden, visible } = await hideFor(1000);
-  // The request that was open when the tab was hidden may have been on its way.
+  // A request may have been open when the tab was hidden.
   assert.ok(pollsBetween(hidden, visible - 1).length <= 1);
   await askedAfter(visible);
   await session.evaluate(() => globalThis.widget.destroy());
@@ -97,12 +106,12 @@ test('a hidden tab may be told to wait, or to go on', { skip }, async () => {
 });
 
 test(
-  'a page that comes back from the back-forward cache asks at once, and did not while it was away',
+  'a page does not poll in the back-forward cache, and polls at once when it is restored',
   { skip },
   async () => {
     await follow({ pollInterval: 100 });
     let away = false;
-    // The request that is open when the page is left would keep it out of the cache.
+    // An open request would keep the page out of the cache.
     jobs.respond = () => !away;
     const catchUp = async () => {
       await session.evaluate(() => {
@@ -115,22 +124,25 @@ test(
       away = true;
       const asked = jobs.polls().length;
       await pause(1000);
-      assert.equal(jobs.polls().length, asked, 'nothing is asked for a page that was left');
+      assert.equal(jobs.polls().length, asked, 'a page that was left does not poll');
       jobs.record = running(50);
       await session.back();
       const { persisted, at } = await session.evaluate(
         () =>
           new Promise((resolve) => {
             const look = () =>
-              globalThis.restored === null ? setTimeout(look, 10) : resolve(globalThis.restored ?? {});
+              globalThis.restored === null
+                ? setTimeout(look, 10)
+                : resolve(globalThis.restored ?? {});
             look();
           }),
       );
-      assert.equal(persisted, true, 'the page was kept');
+      assert.equal(persisted, true, 'the page was in the cache');
       return askedAfter(onOurClock(at));
     };
     await holdsInThreeTries(catchUp, isSoon);
-    const shown = () => session.evaluate(() => document.querySelector('[role=progressbar]').ariaValueNow);
-    await until(async () => (await shown()) === '50', 'what is new');
+    const shown = () =>
+      session.evaluate(() => document.querySelector('[role=progressbar]').ariaValueNow);
+    await until(async () => (await shown()) === '50', 'the new value');
   },
 );

@@ -1,4 +1,4 @@
-// Draws the states side by side. The address may ask for `theme`, `lang`, `dir`, `skin`, `only` and a framework's
+// Draws all states. Query parameters: `theme`, `lang`, `dir`, `skin`, `only`, and a framework's
 // `sheet`.
 import { ProgressPolling } from '/progress/progress-polling.mjs';
 import { states } from '/gallery/states.js';
@@ -15,8 +15,8 @@ if (wanted.has('sheet')) {
   await new Promise((resolve) => (link.onload = resolve));
 }
 
-// A new page is told that it is visible whenever the browser finds the time, and widgets look around then: the one that
-// believes to be offline would find out that it is not.
+// The browser reports a new page as visible at any time. The widget in the state `offline` would
+// then notice that it is online, so these events are blocked.
 for (const type of ['visibilitychange', 'online', 'pageshow'])
   addEventListener(type, (event) => event.stopImmediatePropagation(), { capture: true });
 
@@ -30,9 +30,14 @@ for (const [name, { offline, ...options }] of Object.entries(states)) {
   place.id = name;
   section.append(heading, place);
   document.querySelector('main').append(section);
-  const widget = new ProgressPolling(place, 'a-job', { skin: wanted.get('skin') ?? undefined, ...options });
+  const widget = new ProgressPolling(place, 'a-job', {
+    skin: wanted.get('skin') ?? undefined,
+    ...options,
+  });
   if (offline) {
-    await new Promise((resolve) => place.addEventListener('progress-polling:progress', resolve, { once: true }));
+    await new Promise((resolve) =>
+      place.addEventListener('progress-polling:progress', resolve, { once: true }),
+    );
     Object.defineProperty(navigator, 'onLine', { value: false, configurable: true });
     dispatchEvent(new Event('offline'));
     Object.defineProperty(navigator, 'onLine', online);

@@ -1,7 +1,8 @@
 // npm run screenshots -- FOLDER
 //
-// Draws every state in light and in dark: alone, in a page with Fomantic's style sheet and in one with Bootstrap's; and
-// the whole gallery in French, from right to left, in forced colours and 320 pixels wide.
+// Takes a screenshot of every state in light and in dark: alone, with Fomantic's style sheet and
+// with Bootstrap's. Then of the whole gallery in French, from right to left, in forced colours and
+// 320 pixels wide.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { launch } from '../support/browser.mjs';
@@ -10,7 +11,7 @@ import { serve } from '../support/server.mjs';
 import { states } from './states.js';
 
 const [folder] = process.argv.slice(2);
-if (!folder) throw new Error('Where to? npm run screenshots -- FOLDER');
+if (!folder) throw new Error('usage: npm run screenshots -- FOLDER');
 
 const server = await serve();
 const browser = await launch();

@@ -1,4 +1,4 @@
-/** Every state of the widget, each with the answer that leads to it. Shared by the gallery and the browser tests. */
+/** Every state of the widget with its responses, shared by the gallery and the browser tests. */
 
 const running = {
   job_id: '6f1c1a52-5c0e-4a55-9a0b-0c8f5f0e7d11',
@@ -28,11 +28,21 @@ const completed = {
   remaining_items: 0,
   progress_percentage: 100,
 };
-Object.assign(completed, { duration: 12.3, estimated_remaining_time: null, current_message: '5,000 invoices sent' });
+Object.assign(completed, {
+  duration: 12.3,
+  estimated_remaining_time: null,
+  current_message: '5,000 invoices sent',
+});
 
 const entries = [
   { seq: 1, at: '2026-03-02T09:14:03.120Z', level: 'info', item: 'CCT2111', message: 'email sent' },
-  { seq: 2, at: '2026-03-02T09:14:03.480Z', level: 'error', item: 'CCT2112', message: '550 no such mailbox' },
+  {
+    seq: 2,
+    at: '2026-03-02T09:14:03.480Z',
+    level: 'error',
+    item: 'CCT2112',
+    message: '550 no such mailbox',
+  },
   { seq: 3, at: '2026-03-02T09:14:03.910Z', level: 'info', item: 'CCT2113', message: 'email sent' },
 ];
 
@@ -43,7 +53,7 @@ const status =
   async () =>
     new Response('', { status: code, headers });
 
-/** Answers the first request, and every later one in another way. */
+/** Answers the first request with `first`, and the others with `later`. */
 function thenAlways(first, later) {
   let asked = false;
   return (...request) => {
@@ -54,11 +64,13 @@ function thenAlways(first, later) {
 }
 
 const withLog = (record) => (url) =>
-  (String(url).includes('/log') ? json({ entries, next_after: 3, dropped: 12 }) : json(record))(url);
+  (String(url).includes('/log')
+    ? json({ entries, next_after: 3, dropped: 12 })
+    : json(record))(url);
 
 /** @type {Record<string, object>} options of the widget, by the name of the state they show */
 export const states = {
-  // First, since the page is told to be offline while this one is the only one on it.
+  // First, because the page is offline while it contains only this one.
   offline: { offline: true, fetch: json(running) },
   connecting: { fetch: () => new Promise(() => {}), requestTimeout: 1e9 },
   waiting: {
@@ -92,7 +104,9 @@ export const states = {
   },
   completed: { fetch: json(completed) },
   'completed-with-errors': { fetch: json({ ...completed, failed_items: 3 }) },
-  'completed-with-message': { fetch: json({ ...completed, completion_message: 'All invoices are on their way.' }) },
+  'completed-with-message': {
+    fetch: json({ ...completed, completion_message: 'All invoices are on their way.' }),
+  },
   failed: {
     fetch: json({
       ...running,
@@ -105,16 +119,23 @@ export const states = {
   cancelled: { fetch: json({ ...running, status: 'cancelled', estimated_remaining_time: null }) },
   cancelling: { allowCancel: true, fetch: json({ ...running, cancel_requested: true }) },
   stale: {
-    fetch: thenAlways(json(running), json({ ...running, stale: true, version: 8, poll_after_ms: null })),
+    fetch: thenAlways(
+      json(running),
+      json({ ...running, stale: true, version: 8, poll_after_ms: null }),
+    ),
     pollInterval: 50,
   },
   'stale-from-the-beginning': { fetch: json({ ...running, stale: true, stale_after_ms: 40_000 }) },
-  reconnecting: { fetch: thenAlways(json(running), status(503, { 'Retry-After': '8' })), pollInterval: 50 },
+  reconnecting: {
+    fetch: thenAlways(json(running), status(503, { 'Retry-After': '8' })),
+    pollInterval: 50,
+  },
   lost: { fetch: thenAlways(json(running), status(403)), pollInterval: 50 },
   bare: { showDetails: false, showStats: false, title: 'Export', fetch: json(running) },
   'long-words': {
     title:
-      'A title that goes on and on, since whoever wrote it had never seen a telephone, and contains a Donaudampfschifffahrtsgesellschaftskapitän',
+      'A title that goes on and on, because its author did not think of small screens at all, ' +
+      'and contains a Donaudampfschifffahrtsgesellschaftskapitän',
     fetch: json({
       ...running,
       total_items: 9007199254740991,

@@ -3,7 +3,7 @@ import { chromium } from 'playwright-core';
 
 export const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-/** What to say where there is no browser; `false` where there is one. */
+/** The reason to skip a test if there is no browser; `false` if there is one. */
 export const missing = existsSync(executablePath)
   ? false
   : `no browser at ${executablePath}; set CHROMIUM to the path of one`;

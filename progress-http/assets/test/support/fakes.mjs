@@ -1,4 +1,4 @@
-/** Time that passes only when a test says so. */
+/** A clock that only a test advances. */
 export class FakeClock {
   #now = 0;
   #timers = new Map();
@@ -15,7 +15,7 @@ export class FakeClock {
     return this.#timers.size;
   }
 
-  /** Runs what is due in the next milliseconds, in order, with everything that follows from it. */
+  /** Runs the timers of the next milliseconds in order, including those that they set. */
   async advance(milliseconds) {
     const end = this.#now + milliseconds;
     await settle();
@@ -34,12 +34,12 @@ export class FakeClock {
   }
 }
 
-/** Lets every promise that can be settled be settled. */
+/** Waits until all promises that can settle have settled. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 /**
- * A server that answers from a list, the last one for ever. An answer is a status with a body and headers, an
- * error to throw, or a function of the request.
+ * A server that returns the responses of a list in order, and repeats the last one. A response is
+ * a status with a body and headers, or an error to throw, after an optional `wait`.
  */
 export class FakeServer {
   requests = [];
@@ -52,9 +52,15 @@ export class FakeServer {
   }
 
   fetch = async (url, init) => {
-    const request = { url, ...init, headers: Object.fromEntries(init.headers), at: this.clock.now() };
+    const request = {
+      url,
+      ...init,
+      headers: Object.fromEntries(init.headers),
+      at: this.clock.now(),
+    };
     this.requests.push(request);
-    const { wait = 0, ...answer } = this.answers.length > 1 ? this.answers.shift() : this.answers[0];
+    const { wait = 0, ...answer } =
+      this.answers.length > 1 ? this.answers.shift() : this.answers[0];
     this.open += 1;
     this.mostOpen = Math.max(this.mostOpen, this.open);
     if (wait) await new Promise((resolve) => this.clock.setTimeout(resolve, wait));
@@ -68,13 +74,13 @@ export class FakeServer {
     return this.requests.map(({ at }) => at);
   }
 
-  /** Milliseconds from each request to the next. */
+  /** The milliseconds from each request to the next. */
   get gaps() {
     return this.times.slice(1).map((at, index) => at - this.times[index]);
   }
 }
 
-/** A running record of some version, and how a server would answer with it. */
+/** A running record of some version. */
 export const running = (version, more = {}) => ({
   status: 'running',
   total_items: 100,
@@ -84,8 +90,8 @@ export const running = (version, more = {}) => ({
 });
 
 /**
- * An endpoint with several jobs, as the page's own `fetch` sees it: each by its address, with a tag, or several by
- * `?ids=`. `trouble` answers everything while it is set.
+ * An endpoint with several jobs for the global `fetch`: one by its URL, with an ETag, or several by
+ * `?ids=`. While `trouble` is set, it answers all requests.
  */
 export class FakeEndpoint {
   requests = [];

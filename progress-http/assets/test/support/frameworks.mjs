@@ -1,4 +1,4 @@
-/** What the gallery is asked for to show the widget alone, or in a page of a framework whose class names it can carry. */
+/** The gallery's query parameters for the widget alone and with each framework. */
 export const FRAMEWORKS = {
   alone: {},
   fomantic: { sheet: '/fomantic/semantic.min.css' },

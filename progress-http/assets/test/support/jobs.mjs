@@ -1,7 +1,8 @@
 import { serve } from './server.mjs';
 
 /**
- * A server whose jobs a test moves on: `jobs.record` answers every status request, unless `jobs.respond` does.
+ * A server with jobs that a test controls. It answers every status request with `jobs.record`,
+ * unless `jobs.respond` answers it.
  *
  * @param {Parameters<typeof serve>[0]} [options]
  */
@@ -34,12 +35,17 @@ export async function serveJobs(options = {}) {
     return true;
   };
   const server = await serve({ ...options, answer });
-  const polls = () => jobs.requests.filter(({ method, path }) => method === 'GET' && !path.endsWith('/log'));
+  const polls = () =>
+    jobs.requests.filter(({ method, path }) => method === 'GET' && !path.endsWith('/log'));
   return Object.assign(jobs, server, { polls });
 }
 
 export function send(response, body, status = 200, headers = {}) {
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers });
+  response.writeHead(status, {
+    'Content-Type': 'application/json',
+    'Cache-Control': 'no-store',
+    ...headers,
+  });
   response.end(JSON.stringify(body));
 }
 

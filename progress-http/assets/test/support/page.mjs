@@ -2,9 +2,9 @@ import { after, afterEach, before, beforeEach } from 'node:test';
 import { launch, missing } from './browser.mjs';
 import { running, serveJobs } from './jobs.mjs';
 
-// Whoever imports this has a server with a job and a page for each of its tests.
+// Gives each test of a file that imports this module a server with a job, and a page.
 
-/** Why there is no browser, if there is none. */
+/** The reason to skip a test if there is no browser; `false` if there is one. */
 export const skip = missing;
 export let jobs, page;
 let browser;
@@ -25,13 +25,24 @@ afterEach(async () => {
   await jobs?.close();
 });
 
-/** Makes a widget in the page; each callback and each DOM event leaves its name in `told`. */
+/** Creates a widget in the page, and records each callback and DOM event in `told`. */
 export const follow = (options = {}) =>
   page.evaluate((given) => {
     globalThis.told = [];
-    const names = ['onStart', 'onProgress', 'onComplete', 'onError', 'onRetry', 'onCancelled', 'onSettled'];
+    const names = [
+      'onStart',
+      'onProgress',
+      'onComplete',
+      'onError',
+      'onRetry',
+      'onCancelled',
+      'onSettled',
+    ];
     const callbacks = Object.fromEntries(
-      names.map((name) => [name, (data, meta) => globalThis.told.push([name, data.status, meta.initial])]),
+      names.map((name) => [
+        name,
+        (data, meta) => globalThis.told.push([name, data.status, meta.initial]),
+      ]),
     );
     for (const type of ['start', 'progress', 'complete', 'settled']) {
       document.addEventListener(`progress-polling:${type}`, ({ detail, target }) =>

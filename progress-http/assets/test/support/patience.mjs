@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Resolves when it is so; nobody would wait for longer. */
+/** Waits at most 10 s until a condition holds. */
 export async function until(isSo, what) {
   for (const begun = performance.now(); !(await isSo()); await pause(10))
-    assert.ok(performance.now() - begun < 10_000, `for ten seconds not: ${what}`);
+    assert.ok(performance.now() - begun < 10_000, `timed out after 10 s: ${what}`);
 }
 
 /**
- * For what a clock tells: holds in one of three tries. A machine that has other things to do may be late by itself, a widget
- * that waits for its turn is late each time. Whatever else a measurement finds wrong has no second try.
+ * Asserts that a measured time is right in one of three attempts. A busy machine is late now and
+ * then, but a faulty widget each time. An error that `measure` throws is not retried.
  */
 export async function holdsInThreeTries(measure, holds) {
   let seen;
@@ -18,5 +18,5 @@ export async function holdsInThreeTries(measure, holds) {
     seen = await measure();
     if (holds(seen)) return;
   }
-  assert.fail(`in three tries: ${JSON.stringify(seen)}`);
+  assert.fail(`failed in three attempts: ${JSON.stringify(seen)}`);
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const assets = new URL('../../', import.meta.url);
 const fomantic = createRequire(import.meta.url).resolve('fomantic-ui-css/semantic.min.js');
-/** That of Fomantic, wherever npm has put it. */
+/** The jQuery that Fomantic depends on, wherever npm has installed it. */
 const jquery = dirname(createRequire(fomantic).resolve('jquery'));
 const FOLDERS = {
   '/progress/': 'dist/',
@@ -24,24 +24,27 @@ const TYPES = {
 };
 
 /**
- * A server for the built files, the gallery and the test pages, on a port of its own.
+ * Serves the built files, the gallery and the test pages on a free port.
  *
  * @param {object} [options]
  * @param {Record<string, string>} [options.headers] sent with every file
- * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => boolean
- * | void}
- *   [options.answer] looks at each request first; returns true when it has answered
- * @param {Record<string, string>} [options.files] further files by address
+ * @param {(request: import('node:http').IncomingMessage,
+ *   response: import('node:http').ServerResponse) => boolean | void} [options.answer] called first
+ *   for each request; returns true if it has answered
+ * @param {Record<string, string>} [options.files] further files by path
  */
 export async function serve({ headers = {}, answer, files = {} } = {}) {
   const server = createServer(async (request, response) => {
     if (answer?.(request, response)) return;
     const { pathname } = new URL(request.url, 'http://localhost');
     const folder = Object.keys(FOLDERS).find((prefix) => pathname.startsWith(prefix));
-    const file = files[pathname] ?? (folder && new URL(FOLDERS[folder] + pathname.slice(folder.length), assets));
+    const file =
+      files[pathname] ??
+      (folder && new URL(FOLDERS[folder] + pathname.slice(folder.length), assets));
     try {
       const body = await readFile(file);
-      response.writeHead(200, { 'Content-Type': TYPES[extname(pathname)] ?? 'text/plain', ...headers }).end(body);
+      const contentType = TYPES[extname(pathname)] ?? 'text/plain';
+      response.writeHead(200, { 'Content-Type': contentType, ...headers }).end(body);
     } catch {
       response.writeHead(404).end();
     }

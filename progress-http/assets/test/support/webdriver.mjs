@@ -7,13 +7,16 @@ import { FLAGS, executablePath, missing as missingBrowser } from './browser.mjs'
 
 const driver = process.env.CHROMEDRIVER ?? '/usr/bin/chromedriver';
 
-/** What to say where there is no driver; `false` where there is one. */
+/** The reason to skip a test if there is no WebDriver; `false` if there is one. */
 export const missing =
-  missingBrowser || (existsSync(driver) ? false : `no WebDriver at ${driver}; set CHROMEDRIVER to the path of one`);
+  missingBrowser ||
+  (existsSync(driver)
+    ? false
+    : `no WebDriver at ${driver}; set CHROMEDRIVER to the path of one`);
 
 /**
- * A browser as people have it: a page in a tab behind another one is hidden, and the back-forward cache is on.
- * Playwright's pages are always in front. Speaks the W3C protocol, as far as these tests need it.
+ * Starts a browser in which a background tab is hidden and the back-forward cache is on, unlike in
+ * Playwright, where every page is visible. Implements the part of the W3C protocol that is needed.
  */
 export async function startSession() {
   const process = spawn(driver, ['--port=0'], { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -53,9 +56,12 @@ export async function startSession() {
   return {
     goto: (url) => command('POST', `${session}/url`, { url }),
     back: () => command('POST', `${session}/back`, {}),
-    /** Runs in the page; a promise is waited for. */
+    /** Runs code in the page, and waits for a promise. */
     evaluate: (code, ...args) =>
-      command('POST', `${session}/execute/sync`, { script: `return (${code})(...arguments);`, args }),
+      command('POST', `${session}/execute/sync`, {
+        script: `return (${code})(...arguments);`,
+        args,
+      }),
     currentTab: () => command('GET', `${session}/window`),
     newTab: async () => (await command('POST', `${session}/window/new`, { type: 'tab' })).handle,
     switchTo: (handle) => command('POST', `${session}/window`, { handle }),

@@ -11,14 +11,14 @@ beforeEach(() => {
   clock = new FakeClock();
   server = new FakeEndpoint(clock);
   globalThis.fetch = server.fetch;
-  // What one test has found out of an endpoint shall not matter to the next.
+  // A new endpoint, because pollers remember whether an endpoint supports lists.
   endpoint = `/jobs-${(endpoints += 1)}`;
   pollers = [];
   events = [];
 });
 afterEach(async () => {
   for (const poller of pollers) poller.destroy();
-  await clock.advance(1000); // the endpoint's own
+  await clock.advance(1000); // lets the timers of the fake endpoint fire
   assert.equal(clock.pending, 0);
   globalThis.fetch = fetch;
 });
@@ -35,7 +35,8 @@ function follow(jobId, options = {}) {
   return poller;
 }
 
-const set = (jobId, version, more = {}) => server.jobs.set(jobId, running(version, { job_id: jobId, ...more }));
+const set = (jobId, version, more = {}) =>
+  server.jobs.set(jobId, running(version, { job_id: jobId, ...more }));
 const asked = () => server.requests.map(({ url, at }) => `${at} ${url.replace(endpoint, '')}`);
 
 test('pollers of one endpoint share one request', async () => {
@@ -49,7 +50,7 @@ test('pollers of one endpoint share one request', async () => {
   );
 });
 
-test('one that is alone is asked for by its address, with the tag, also after the others have gone', async () => {
+test('a single job is requested by its own URL, with its ETag', async () => {
   set('a', 1);
   set('b', 1);
   follow('a');
@@ -65,7 +66,7 @@ test('one that is alone is asked for by its address, with the tag, also after th
   assert.equal(events.filter((event) => event === 'a progress 1').length, 1);
 });
 
-test('the tag of an earlier answer is not used for a state that came without one', async () => {
+test('an older ETag is not sent after a response without one', async () => {
   set('a', 1);
   follow('a');
   await clock.advance(600);
@@ -78,7 +79,7 @@ test('the tag of an earlier answer is not used for a state that came without one
   assert.deepEqual(server.requests.at(-1).tag, null);
 });
 
-test('bars that were made at different times soon ask together', async () => {
+test('bars that were created at different times soon share requests', async () => {
   for (const id of ['a', 'b', 'c']) set(id, 1);
   follow('a');
   await clock.advance(120);
@@ -86,7 +87,13 @@ test('bars that were made at different times soon ask together', async () => {
   await clock.advance(260);
   follow('c');
   await clock.advance(2000);
-  assert.deepEqual(asked().slice(0, 5), ['0 /a', '120 /b', '380 /c', '500 /?ids=a,b', '880 /?ids=c,a,b']);
+  assert.deepEqual(asked().slice(0, 5), [
+    '0 /a',
+    '120 /b',
+    '380 /c',
+    '500 /?ids=a,b',
+    '880 /?ids=c,a,b',
+  ]);
   assert.equal(
     asked()
       .slice(4)
@@ -95,7 +102,7 @@ test('bars that were made at different times soon ask together', async () => {
   );
 });
 
-test('each keeps its interval, and what the server wishes for it', async () => {
+test('each job keeps its own interval, or the longer one of the server', async () => {
   set('quick', 1);
   set('slow', 1);
   set('patient', 1, { poll_after_ms: 3000 });
@@ -110,7 +117,7 @@ test('each keeps its interval, and what the server wishes for it', async () => {
   assert.equal(server.requests.length, 13);
 });
 
-test('the same job twice is asked for once and told to both', async () => {
+test('two pollers of one job share its place in the list', async () => {
   set('a', 1);
   follow('a');
   follow('a');
@@ -119,7 +126,7 @@ test('the same job twice is asked for once and told to both', async () => {
   assert.equal(events.filter((event) => event === 'a progress 1').length, 2);
 });
 
-test('a job that is not in the answer is not found, and nobody else minds', async () => {
+test('a job missing in the list is not found, and the others continue', async () => {
   set('a', 1);
   follow('a', { notFoundRetries: 2 });
   const missing = follow('b', { notFoundRetries: 2 });
@@ -131,10 +138,10 @@ test('a job that is not in the answer is not found, and nobody else minds', asyn
   assert.equal(missing.phase, 'lost');
   assert.equal(missing.error.status, 404);
   const quick = server.requests.filter(({ url }) => /\/a$|ids=.*a/.test(url)).map(({ at }) => at);
-  assert.ok(quick.length >= 20 && quick.length <= 24, `${quick.length} requests for the other one`);
+  assert.ok(quick.length >= 20 && quick.length <= 24, `${quick.length} requests for the other job`);
 });
 
-test('one that waits after a failure is not taken along early', async () => {
+test('a job that waits after a failure does not join a request early', async () => {
   set('a', 1);
   set('b', 1);
   follow('a', { pollInterval: 800 });
@@ -146,7 +153,7 @@ test('one that waits after a failure is not taken along early', async () => {
   assert.deepEqual(times.slice(0, 5), [0, 800, 1800, 3800, 7800]);
 });
 
-test('an unchanged job is told once, an older version never', async () => {
+test('an unchanged job causes one event, an older version none', async () => {
   set('a', 5);
   set('b', 1);
   follow('a');
@@ -162,7 +169,7 @@ test('an unchanged job is told once, an older version never', async () => {
   );
 });
 
-test('an ended job is asked for no more', async () => {
+test('an ended job is not requested again', async () => {
   set('a', 1);
   set('b', 1);
   follow('a');
@@ -177,7 +184,7 @@ test('an ended job is asked for no more', async () => {
   );
 });
 
-test('an outage is one pause for all, however many bars there are', async () => {
+test('an outage is one pause for any number of bars', async () => {
   let drawn = 0;
   const random = () => [0.9, 0.1, 0.5][(drawn += 1) % 3];
   server.trouble = () => new Response('', { status: 503 });
@@ -187,7 +194,7 @@ test('an outage is one pause for all, however many bars there are', async () => 
   assert.ok(server.requests.every(({ url }) => url.endsWith('?ids=a,b,c,d')));
 });
 
-test('one that comes during an outage asks at once, alone, and then waits with the others', async () => {
+test('a bar that starts in an outage polls once, then waits with the others', async () => {
   server.trouble = () => new Response('', { status: 503 });
   for (const id of ['a', 'b']) follow(id);
   await clock.advance(10_000);
@@ -203,7 +210,7 @@ test('one that comes during an outage asks at once, alone, and then waits with t
   ]);
 });
 
-test('when the server answers one, the others come back at once', async () => {
+test('when one request succeeds, the other bars poll at once', async () => {
   server.trouble = () => new Response('', { status: 503 });
   for (const id of ['a', 'b', 'c']) set(id, 1);
   follow('a');
@@ -217,7 +224,7 @@ test('when the server answers one, the others come back at once', async () => {
 });
 
 for (const status of [404, 403, 500, 503]) {
-  test(`an endpoint that has answered a list, and answers one with ${status}, is still asked for all at once`, async () => {
+  test(`an endpoint that has returned a list still gets lists after ${status}`, async () => {
     set('a', 1);
     set('b', 1);
     follow('a');
@@ -240,7 +247,7 @@ for (const [name, answer] of [
   ['a page', () => new Response('<!doctype html>')],
   ['something else', () => Response.json({ success: false })],
 ]) {
-  test(`an endpoint that answers a list with ${name} is asked for each job by itself`, async () => {
+  test(`an endpoint that answers a list with ${name} gets one request per job`, async () => {
     set('a', 1);
     set('b', 1);
     server.trouble = () => (server.requests.at(-1).url.includes('?ids=') ? answer() : undefined);
@@ -250,8 +257,17 @@ for (const [name, answer] of [
     follow('c');
     set('c', 1);
     await clock.advance(400);
-    assert.deepEqual(asked(), ['0 /?ids=a,b', '0 /a', '0 /b', '500 /c', '500 /a', '500 /b'].sort(), asked().join());
-    assert.deepEqual(events.slice(0, 4), ['a start 1', 'a progress 1', 'b start 1', 'b progress 1']);
+    assert.deepEqual(
+      asked(),
+      ['0 /?ids=a,b', '0 /a', '0 /b', '500 /c', '500 /a', '500 /b'].sort(),
+      asked().join(),
+    );
+    assert.deepEqual(events.slice(0, 4), [
+      'a start 1',
+      'a progress 1',
+      'b start 1',
+      'b progress 1',
+    ]);
     assert.equal(
       events.some((event) => /retry|error/.test(event)),
       false,
@@ -259,7 +275,7 @@ for (const [name, answer] of [
   });
 }
 
-test('an address, headers or a fetch of its own keep a poller to itself', async () => {
+test('a poller with its own url, headers or fetch shares no request', async () => {
   for (const id of ['a', 'b', 'c', 'd,e', 'f']) set(id, 1);
   follow('a', { url: `${endpoint}/a` });
   follow('b', { headers: { 'X-Token': 'abc' } });
@@ -270,7 +286,7 @@ test('an address, headers or a fetch of its own keep a poller to itself', async 
   assert.deepEqual(asked().sort(), ['0 /a', '0 /b', '0 /c', '0 /d%2Ce', '0 /f']);
 });
 
-test('no request names more than a hundred jobs, and never are two open', async () => {
+test('a request has at most a hundred jobs, and only one is open', async () => {
   server.wait = 40;
   const ids = Array.from({ length: 230 }, (_, index) => `job-${index}`);
   for (const id of ids) set(id, 1);
@@ -283,7 +299,7 @@ test('no request names more than a hundred jobs, and never are two open', async 
   assert.ok(server.requests.length <= 15, `${server.requests.length} requests`);
 });
 
-test('who leaves hears nothing more, the others do; the last one aborts the request', async () => {
+test('a poller that leaves gets no more events; the last one aborts the request', async () => {
   server.wait = 100;
   set('a', 1);
   set('b', 1);
@@ -302,7 +318,7 @@ test('who leaves hears nothing more, the others do; the last one aborts the requ
   assert.deepEqual(events, ['b start 1', 'b progress 1', 'a start 1', 'a progress 1']);
 });
 
-test('a listener may stop the others', async () => {
+test('a listener may stop another poller', async () => {
   set('a', 1);
   set('b', 1);
   const one = follow('a');
@@ -312,7 +328,7 @@ test('a listener may stop the others', async () => {
   assert.deepEqual(events, ['a start 1', 'a progress 1']);
 });
 
-test('a page that is seen again asks once for all', async () => {
+test('a page that becomes visible sends one request for all jobs', async () => {
   for (const id of ['a', 'b', 'c']) set(id, 1);
   for (const id of ['a', 'b', 'c']) follow(id).hidden = true;
   await clock.advance(2000);

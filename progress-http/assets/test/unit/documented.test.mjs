@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { pollerOptions, widgetOptions } from '../../src/options.js';
 
 const file = (path) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
-const inBackticks = (cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text.replaceAll("'", ''));
+const inBackticks = (cell) =>
+  [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text.replaceAll("'", ''));
 
-/** What the table of options says, row by row: their names, and their defaults as far as they stand in backticks. */
+/** Returns the names and the defaults in backticks of each row of the table of options. */
 async function rows() {
   const [, , ...lines] = (await file('../README.md'))
     .match(/^\| option \|[\s\S]*?\n\n/m)[0]
@@ -15,20 +16,25 @@ async function rows() {
   return lines.map((line) => line.split('|').slice(1, 3).map(inBackticks));
 }
 
-test('the README has each option that is declared', async () => {
+test('the README lists each declared option', async () => {
   const types = await file('src/progress-polling.d.ts');
   const declared = ['PollerOptions', 'WidgetOptions'].flatMap((name) => {
     const [, body] = new RegExp(`export interface ${name}.*?\\{\\n([\\s\\S]*?)\\n\\}`).exec(types);
     return [...body.matchAll(/^ {2}(\w+)\?:/gm)].map(([, option]) => option);
   });
-  // What tests put in the place of time and chance is nothing to set on a page.
+  // Only tests set these two.
   const documented = (await rows()).flatMap(([names]) => names).concat('clock', 'random');
   assert.deepEqual(documented.sort(), declared.sort());
 });
 
-test('the README has the defaults as they are', async () => {
+test('the README has the right defaults', async () => {
   globalThis.location ??= { origin: 'http://localhost' };
-  const defaults = { ...pollerOptions({}), ...widgetOptions({}), endpoint: '/progress', credentials: 'same-origin' };
+  const defaults = {
+    ...pollerOptions({}),
+    ...widgetOptions({}),
+    endpoint: '/progress',
+    credentials: 'same-origin',
+  };
   let compared = 0;
   for (const [names, values] of await rows()) {
     if (names.length !== values.length) continue;

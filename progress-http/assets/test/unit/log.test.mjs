@@ -4,7 +4,7 @@ import { followLog } from '../../src/log.js';
 import { running } from '../support/fakes.mjs';
 import { follow } from '../support/follow.mjs';
 
-/** A server with a record that changes at every second poll, and a log that grows by so many entries each time. */
+/** A server with a record that changes at every second poll. The log then grows by `grow`. */
 function followWithLog({ grow, fail = () => false }) {
   const polls = { record: 0, log: [] };
   const context = follow([], {
@@ -52,7 +52,7 @@ test('a long log is read page by page', async () => {
   assert.deepEqual(seen, upTo(250));
 });
 
-test('a failure is tried again, and loses nothing', async () => {
+test('a failed request is retried and loses nothing', async () => {
   const { clock, poller, seen } = followWithLog({ grow: 2, fail: (request) => request === 1 });
   poller.start();
   await clock.advance(0);
@@ -61,7 +61,7 @@ test('a failure is tried again, and loses nothing', async () => {
   assert.deepEqual(seen, upTo(4));
 });
 
-test('a log that cannot be had is left alone until the record changes again', async () => {
+test('after repeated failures the log is read only when the record changes', async () => {
   const { clock, poller, polls } = followWithLog({ grow: 2, fail: () => true });
   poller.start();
   await clock.advance(0);
@@ -70,7 +70,7 @@ test('a log that cannot be had is left alone until the record changes again', as
   assert.equal(polls.log.length, 3);
 });
 
-test('nothing is read or told after the signal', async () => {
+test('nothing is read or reported after the signal', async () => {
   const { clock, poller, polls, life } = followWithLog({ grow: 2 });
   poller.start();
   await clock.advance(0);

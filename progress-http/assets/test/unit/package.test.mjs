@@ -7,10 +7,12 @@ import { promisify } from 'node:util';
 
 const assets = fileURLToPath(new URL('../../', import.meta.url));
 
-test('the package holds what is built, the licences, and nothing else', async () => {
-  const { stdout } = await promisify(execFile)('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
-    cwd: assets,
-  });
+test('the package contains the built files, the licences and nothing else', async () => {
+  const { stdout } = await promisify(execFile)(
+    'npm',
+    ['pack', '--dry-run', '--json', '--ignore-scripts'],
+    { cwd: assets },
+  );
   const [{ files }] = JSON.parse(stdout);
   assert.deepEqual(
     files.map(({ path }) => path).filter((path) => !path.startsWith('LICENSE-')),
@@ -28,9 +30,13 @@ test('the package holds what is built, the licences, and nothing else', async ()
   );
 });
 
-test('every address of the package leads to a file, and the headless part follows a job in node', async () => {
-  const { exports } = (await import('progress-polling/package.json', { with: { type: 'json' } })).default;
-  for (const name of Object.keys(exports)) assert.ok(import.meta.resolve(`progress-polling${name.slice(1)}`));
+test('every export resolves, and ProgressPoller works in node', async () => {
+  const { exports } = (
+    await import('progress-polling/package.json', { with: { type: 'json' } })
+  ).default;
+  for (const name of Object.keys(exports)) {
+    assert.ok(import.meta.resolve(`progress-polling${name.slice(1)}`));
+  }
 
   const server = createServer((request, response) => {
     response.writeHead(200, { 'Content-Type': 'application/json' });
@@ -38,14 +44,16 @@ test('every address of the package leads to a file, and the headless part follow
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { ProgressPoller } = await import('progress-polling/poller');
-  const poller = new ProgressPoller('a-job', { endpoint: `http://127.0.0.1:${server.address().port}/jobs` });
+  const poller = new ProgressPoller('a-job', {
+    endpoint: `http://127.0.0.1:${server.address().port}/jobs`,
+  });
   poller.start();
   assert.equal((await poller.finished).path, '/jobs/a-job');
   server.close();
   server.closeAllConnections();
 });
 
-test('the whole package can be imported where there is no page', async () => {
+test('the whole package can be imported without a page', async () => {
   const { ProgressPolling } = await import('progress-polling');
   assert.throws(() => new ProgressPolling('place', 'a-job'), ReferenceError);
 });

@@ -4,14 +4,14 @@ import { ProgressPoller } from '../../src/poller.js';
 import { FakeClock, FakeServer, running } from '../support/fakes.mjs';
 import { follow } from '../support/follow.mjs';
 
-test('asks at once, and then at even intervals from start to start', async () => {
+test('polls at once, and then at even intervals from start to start', async () => {
   const { clock, server, poller } = follow([{ body: running(1), wait: 120 }]);
   poller.start();
   await clock.advance(2100);
   assert.deepEqual(server.times, [0, 500, 1000, 1500, 2000]);
 });
 
-test('asks for JSON at the address of the job, past the HTTP cache', async () => {
+test('requests JSON from the URL of the job, bypassing the HTTP cache', async () => {
   const { clock, server, poller } = follow([{ body: running(1) }], {
     endpoint: '/jobs/',
     headers: { 'X-Token': 'abc' },
@@ -24,7 +24,7 @@ test('asks for JSON at the address of the job, past the HTTP cache', async () =>
   assert.deepEqual([method, cache, credentials], ['GET', 'no-store', 'same-origin']);
 });
 
-test('asks the headers function anew for each request', async () => {
+test('calls the headers function for each request', async () => {
   let calls = 0;
   const { clock, server, poller } = follow([{ body: running(1) }], {
     headers: async () => ({ 'X-Call': String((calls += 1)) }),
@@ -37,7 +37,7 @@ test('asks the headers function anew for each request', async () => {
   );
 });
 
-test('never has two requests open, and rests as long as a slow server needed', async () => {
+test('never has two requests open, and pauses as long as a response took', async () => {
   const { clock, server, poller } = follow([{ body: running(1), wait: 900 }]);
   poller.start();
   await clock.advance(10_000);
@@ -45,7 +45,7 @@ test('never has two requests open, and rests as long as a slow server needed', a
   assert.deepEqual(new Set(server.gaps), new Set([1800]));
 });
 
-test('an interval below the floor becomes the floor', async () => {
+test('an interval below the minimum becomes the minimum', async () => {
   const { clock, server, poller } = follow([{ body: running(1) }], { pollInterval: 1 });
   poller.start();
   await clock.advance(200);
@@ -54,7 +54,14 @@ test('an interval below the floor becomes the floor', async () => {
 
 for (const value of [undefined, null, NaN, -1, 'soon', '5s']) {
   test(`an option that is ${value} means its default`, async () => {
-    const names = ['pollInterval', 'requestTimeout', 'maxRetries', 'notFoundRetries', 'backoffBase', 'backoffMax'];
+    const names = [
+      'pollInterval',
+      'requestTimeout',
+      'maxRetries',
+      'notFoundRetries',
+      'backoffBase',
+      'backoffMax',
+    ];
     const options = Object.fromEntries(names.map((name) => [name, value]));
     const { clock, server, poller, told } = follow(
       [{ body: running(1), wait: 200 }, { status: 503 }, { status: 503 }, { body: running(2) }],
@@ -67,7 +74,7 @@ for (const value of [undefined, null, NaN, -1, 'soon', '5s']) {
   });
 }
 
-test('numbers may come as texts, as those of attributes do', async () => {
+test('numbers may be strings, as in attributes', async () => {
   const { clock, server, poller } = follow([{ body: running(1) }], { pollInterval: '100' });
   poller.start();
   await clock.advance(300);
@@ -83,7 +90,7 @@ test('an id may be a number', async () => {
   assert.equal(server.requests[0].url, '/progress/42');
 });
 
-test('the body may ask for a longer interval, never for a shorter one, and a 304 leaves it as it is', async () => {
+test('poll_after_ms may lengthen the interval, and a 304 keeps it', async () => {
   const answers = [
     { body: running(1, { poll_after_ms: 2000 }), headers: { ETag: '"1"', 'Retry-After': '60' } },
     { status: 304 },
@@ -95,25 +102,29 @@ test('the body may ask for a longer interval, never for a shorter one, and a 304
   assert.deepEqual(server.times, [0, 2000, 4000, 4500, 5000]);
 });
 
-test('a version and a poll_after_ms that are none are taken for missing ones', async () => {
+test('an invalid version or poll_after_ms counts as missing', async () => {
   for (const value of [null, -1, '<b>', {}, [], true]) {
     const odd = running(1, { version: value, poll_after_ms: value });
-    const { clock, server, poller } = follow([{ body: running(7) }, { body: odd }, { body: running(6) }]);
+    const { clock, server, poller } = follow([
+      { body: running(7) },
+      { body: odd },
+      { body: running(6) },
+    ]);
     poller.start();
     await clock.advance(1500);
     assert.deepEqual(server.times, [0, 500, 1000, 1500], JSON.stringify(value));
-    assert.deepEqual(poller.snapshot, odd, 'the version of before still counts');
+    assert.deepEqual(poller.snapshot, odd, 'the highest version still counts');
   }
 });
 
-test('an absurd poll_after_ms is not taken for a short one', async () => {
+test('a huge poll_after_ms does not become a short one', async () => {
   const { clock, server, poller } = follow([{ body: running(1, { poll_after_ms: 1e300 }) }]);
   poller.start();
   await clock.advance(1e9);
   assert.equal(server.requests.length, 1);
 });
 
-test('a hidden page asks less often, and at once when it is seen again', async () => {
+test('a hidden page polls less often, and at once when it becomes visible', async () => {
   const { clock, server, poller } = follow([{ body: running(1) }]);
   poller.hidden = true;
   poller.start();
@@ -126,9 +137,12 @@ test('a hidden page asks less often, and at once when it is seen again', async (
   assert.equal(server.times.at(-1), 10_100);
 });
 
-test('sends the tag back as it came; an unchanged job is told once', async () => {
+test('sends the ETag back unchanged; an unchanged job causes one event', async () => {
   const tag = '"18f3c2a1b00-12"';
-  const { clock, server, poller, told } = follow([{ body: running(1), headers: { ETag: tag } }, { status: 304 }]);
+  const { clock, server, poller, told } = follow([
+    { body: running(1), headers: { ETag: tag } },
+    { status: 304 },
+  ]);
   poller.start();
   await clock.advance(5000);
   assert.equal(server.requests[0].headers['if-none-match'], undefined);
@@ -137,7 +151,7 @@ test('sends the tag back as it came; an unchanged job is told once', async () =>
   assert.equal(poller.polls, 11);
 });
 
-test('a server without tags and versions is followed too; equal answers are told once', async () => {
+test('without ETags and versions, equal responses cause one event', async () => {
   const body = { status: 'in_progress', total_items: 4, processed_items: 1 };
   const done = { status: 'completed', total_items: 4, processed_items: 4 };
   const { clock, poller, events } = follow([{ body }, { body }, { body }, { body: done }]);
@@ -149,7 +163,7 @@ test('a server without tags and versions is followed too; equal answers are told
   );
 });
 
-test('an older version is neither shown nor remembered', async () => {
+test('an older version is ignored', async () => {
   const answers = [
     { body: running(9), headers: { ETag: '"9"' } },
     { body: running(3), headers: { ETag: '"3"' } },
@@ -168,7 +182,7 @@ test('an older version is neither shown nor remembered', async () => {
   );
 });
 
-test('each event comes once, in order, with the data as it came; then nothing more is asked', async () => {
+test('each event comes once, in order, with the data; then polling stops', async () => {
   const end = { status: 'completed', version: 3, extra: ['kept'] };
   const { clock, server, poller, events } = follow([
     { body: { status: 'pending', version: 1 } },
@@ -207,7 +221,7 @@ for (const [status, type] of [
   });
 }
 
-test('the late answer of a stopped poller is dropped, even where fetch ignores the signal', async () => {
+test('a stopped poller drops a late response, even if fetch ignores the signal', async () => {
   const { clock, server, poller, events } = follow([{ body: { status: 'completed' }, wait: 400 }]);
   poller.start();
   await clock.advance(100);
@@ -243,7 +257,7 @@ test('a listener may stop the poller', async () => {
   assert.equal(server.requests.length, 1);
 });
 
-test('refresh while a request is open does not open another', async () => {
+test('refresh during a request does not send another', async () => {
   const { clock, server, poller } = follow([{ body: running(1), wait: 100 }]);
   poller.start();
   poller.refresh();
@@ -253,7 +267,7 @@ test('refresh while a request is open does not open another', async () => {
   assert.equal(server.requests.length, 1);
 });
 
-test('a reason to wait aborts and holds everything back until it is gone', async () => {
+test('a hold aborts the request and pauses polling until it is removed', async () => {
   const { clock, server, poller } = follow([{ body: running(1), wait: 50 }]);
   poller.start();
   await clock.advance(510);

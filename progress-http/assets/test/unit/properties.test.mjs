@@ -8,7 +8,16 @@ const RUNS = Number(process.env.FAST_CHECK_RUNS ?? 300);
 const TYPES = ['start', 'progress', 'complete', 'error', 'cancelled', 'settled', 'retry'];
 const ENDINGS = ['complete', 'error', 'cancelled'];
 
-const anyStatus = fc.constantFrom('pending', 'running', 'in_progress', 'completed', 'failed', 'cancelled', 'odd', null);
+const anyStatus = fc.constantFrom(
+  'pending',
+  'running',
+  'in_progress',
+  'completed',
+  'failed',
+  'cancelled',
+  'odd',
+  null,
+);
 const anyRecord = fc.record(
   {
     status: anyStatus,
@@ -21,14 +30,17 @@ const anyRecord = fc.record(
 );
 const stillRunning = fc.record({ status: fc.constant('running'), version: fc.nat(12) });
 
-/** What a server may do with one request, after a while. */
+/** The possible responses to one request, with a delay. */
 const anyAnswer = (record) =>
   fc.record({
     wait: fc.constantFrom(0, 0, 20, 400, 3000),
     what: fc.oneof(
       { weight: 6, arbitrary: fc.record({ body: record }) },
       { weight: 2, arbitrary: fc.constant({ status: 304 }) },
-      fc.record({ status: fc.constantFrom(404, 408, 429, 500, 503), retryAfter: fc.option(fc.nat(40)) }),
+      fc.record({
+        status: fc.constantFrom(404, 408, 429, 500, 503),
+        retryAfter: fc.option(fc.nat(40)),
+      }),
       fc.record({ status: fc.constantFrom(401, 403, 410) }),
       fc.constantFrom({ fails: true }, { hangs: true }, { text: '<html>' }, { text: '[]' }),
     ),
@@ -52,7 +64,7 @@ const anyAction = fc.oneof(
   fc.record({ hidden: fc.boolean(), who: fc.nat(5) }),
 );
 
-/** Does what the list says, request by request, and keeps its word: an aborted request is over. */
+/** Returns the responses of a list, request by request; an aborted request ends at once. */
 class Server {
   log = [];
   open = 0;
@@ -92,17 +104,21 @@ class Server {
     if (status !== 200) return new Response(status === 304 ? null : '', { status, headers });
     const ids = new URL(url, 'http://localhost').searchParams.get('ids')?.split(',');
     const jobs = ids?.map((id) => ({ ...body, job_id: id }));
-    return new Response(text ?? JSON.stringify(jobs ? { count: jobs.length, jobs, next: null } : body));
+    return new Response(
+      text ?? JSON.stringify(jobs ? { count: jobs.length, jobs, next: null } : body),
+    );
   }
 }
 
-/** A poller, with all it tells and a count of how often it began again after it had given up, asked to or answered. */
+/** Records the events of a poller, and how often it restarts after it has given up. */
 function listen(poller) {
   const events = [];
   const told = { poller, events, restarts: 0, givenUp: false };
   poller.addEventListener('settled', () => (told.givenUp = true));
   poller.addEventListener('answer', () => restart(told));
-  for (const type of TYPES) poller.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));
+  for (const type of TYPES) {
+    poller.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));
+  }
   return told;
 }
 
@@ -113,8 +129,9 @@ function restart(told) {
 
 async function act({ pass, call, hidden, who }, listeners, clock) {
   if (pass !== undefined) return clock.advance(pass);
-  const { poller } = listeners[who % listeners.length];
-  if (call?.[0] === 'start' && ['lost', 'idle'].includes(poller.phase)) restart(listeners[who % listeners.length]);
+  const listener = listeners[who % listeners.length];
+  const { poller } = listener;
+  if (call?.[0] === 'start' && ['lost', 'idle'].includes(poller.phase)) restart(listener);
   if (call) poller[call[0]](...call.slice(1));
   else poller.hidden = hidden;
   return clock.advance(0);
@@ -132,24 +149,28 @@ function assertToldTruthfully({ poller, events, restarts }) {
     'no older version is shown',
   );
   assert.ok(count('start') <= 1);
-  assert.ok(count('settled') <= 1 + restarts, 'settled once for each ending');
-  const endings = events.filter(({ type, data }) => ENDINGS.includes(type) && !(data instanceof Error));
+  assert.ok(count('settled') <= 1 + restarts, 'settled once per ending');
+  const endings = events.filter(
+    ({ type, data }) => ENDINGS.includes(type) && !(data instanceof Error),
+  );
   assert.ok(endings.length <= 1, 'a job ends once');
   if (endings.length) {
     assert.deepEqual(
       events.slice(-2).map(({ type }) => type),
       [endings[0].type, 'settled'],
-      'nothing is told after the end',
+      'no event after the end',
     );
     assert.equal(poller.phase, 'ended');
   }
   events.forEach(({ type, data }, index) => {
     const before = events.slice(0, index).findLast((event) => event.type === 'progress');
-    if (type === 'progress' && before) assert.notDeepEqual(data, before.data, 'an unchanged job is told once');
+    if (type === 'progress' && before) {
+      assert.notDeepEqual(data, before.data, 'an unchanged job causes one event');
+    }
   });
 }
 
-test('whatever the server answers and the page does, the poller tells the truth, once', async () => {
+test('with any responses and actions, the events are correct', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(anyAnswer(anyRecord), { maxLength: 25 }),
@@ -169,14 +190,18 @@ test('whatever the server answers and the page does, the poller tells the truth,
         const events = listener.events.length;
         await clock.advance(100_000);
         assert.equal(clock.pending, 0);
-        assert.deepEqual([server.log.length, listener.events.length], [asked, events], 'nothing after destroy');
+        assert.deepEqual(
+          [server.log.length, listener.events.length],
+          [asked, events],
+          'nothing after destroy',
+        );
       },
     ),
     { numRuns: RUNS },
   );
 });
 
-test('whatever the server answers, the pauses are within the rules', async () => {
+test('with any responses, the pauses are within the rules', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(anyAnswer(stillRunning), { minLength: 1, maxLength: 30 }),
@@ -184,7 +209,13 @@ test('whatever the server answers, the pauses are within the rules', async () =>
       async (answers, jitter) => {
         const clock = new FakeClock();
         const server = new Server(clock, answers, { body: { status: 'completed', version: 99 } });
-        const options = { clock, fetch: server.fetch, random: () => jitter, maxRetries: 99, notFoundRetries: 99 };
+        const options = {
+          clock,
+          fetch: server.fetch,
+          random: () => jitter,
+          maxRetries: 99,
+          notFoundRetries: 99,
+        };
         const poller = new ProgressPoller('a job', options);
         poller.start();
         await clock.advance(2_000_000);
@@ -212,7 +243,7 @@ test('whatever the server answers, the pauses are within the rules', async () =>
 });
 
 let endpoints = 0;
-test('bars that share an endpoint never have two requests open, and all get to their end', async () => {
+test('bars of one endpoint never have two requests open, and all end', async () => {
   const { fetch } = globalThis;
   try {
     await fc.assert(
@@ -222,13 +253,17 @@ test('bars that share an endpoint never have two requests open, and all get to t
         fc.array(fc.constantFrom(200, 500, 500, 3000), { minLength: 2, maxLength: 5 }),
         async (answers, actions, intervals) => {
           const clock = new FakeClock();
-          // A list that is refused would make them ask one by one.
-          const kept = answers.filter(({ what }) => what.body || what.fails || what.hangs || what.status === 503);
+          // After a refused list the bars would send separate requests.
+          const kept = answers.filter(
+            ({ what }) => what.body || what.fails || what.hangs || what.status === 503,
+          );
           const server = new Server(clock, kept, { body: { status: 'completed', version: 99 } });
           globalThis.fetch = server.fetch;
           const endpoint = `/shared-${(endpoints += 1)}`;
           const listeners = intervals.map((pollInterval, index) => {
-            const listener = listen(new ProgressPoller(`job-${index}`, { clock, endpoint, pollInterval }));
+            const listener = listen(
+              new ProgressPoller(`job-${index}`, { clock, endpoint, pollInterval }),
+            );
             listener.poller.start();
             return listener;
           });

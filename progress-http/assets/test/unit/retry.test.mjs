@@ -5,11 +5,14 @@ import { follow } from '../support/follow.mjs';
 
 const unreachable = { error: new TypeError('fetch failed') };
 
-test('pauses double up to the longest; ten retries, then it gives up', async () => {
+test('pauses double up to the maximum; the poller gives up after ten retries', async () => {
   const { clock, server, poller, events } = follow([unreachable]);
   poller.start();
   await clock.advance(600_000);
-  assert.deepEqual(server.gaps, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000]);
+  assert.deepEqual(
+    server.gaps,
+    [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000],
+  );
   assert.equal(events.filter(({ type }) => type === 'retry').length, 10);
   assert.deepEqual(
     events.slice(-2).map(({ type, data }) => [type, data.kind, data.status]),
@@ -22,14 +25,14 @@ test('pauses double up to the longest; ten retries, then it gives up', async () 
   await assert.rejects(poller.finished, { kind: 'network' });
 });
 
-test('jitter takes away up to half of a pause', async () => {
+test('jitter shortens a pause by up to half', async () => {
   const { clock, server, poller } = follow([unreachable], { random: () => 0 });
   poller.start();
   await clock.advance(5000);
   assert.deepEqual(server.gaps, [500, 1000, 2000]);
 });
 
-test('an outage of a minute costs at most eight requests', async () => {
+test('an outage of a minute causes at most eight requests', async () => {
   for (const random of [() => 0, () => 0.5, () => 1]) {
     const { clock, server, poller } = follow([unreachable], { random });
     poller.start();
@@ -38,9 +41,12 @@ test('an outage of a minute costs at most eight requests', async () => {
   }
 });
 
-test('503 four times costs four pauses, each within its bounds', async () => {
+test('503 four times causes four pauses, each within its bounds', async () => {
   for (const random of [() => 0, () => 0.5, () => 1]) {
-    const { clock, server, poller } = follow([...Array(4).fill({ status: 503 }), { body: running(1) }], { random });
+    const { clock, server, poller } = follow(
+      [...Array(4).fill({ status: 503 }), { body: running(1) }],
+      { random },
+    );
     poller.start();
     await clock.advance(15_100);
     assert.equal(poller.phase, 'live');
@@ -51,7 +57,7 @@ test('503 four times costs four pauses, each within its bounds', async () => {
   }
 });
 
-test('a success ends the outage: the next failure starts from the beginning', async () => {
+test('after a success, the next failure starts with the shortest pause', async () => {
   const { clock, server, poller } = follow([
     unreachable,
     unreachable,
@@ -67,8 +73,11 @@ test('a success ends the outage: the next failure starts from the beginning', as
 });
 
 for (const status of [408, 425, 429, 500, 502, 503, 504]) {
-  test(`${status} is tried again, not before Retry-After`, async () => {
-    const { clock, server, poller } = follow([{ status, headers: { 'Retry-After': '7' } }, { body: running(1) }]);
+  test(`${status} is retried, but not before Retry-After`, async () => {
+    const { clock, server, poller } = follow([
+      { status, headers: { 'Retry-After': '7' } },
+      { body: running(1) },
+    ]);
     poller.start();
     await clock.advance(7000);
     assert.deepEqual(server.times, [0, 7000]);
@@ -84,7 +93,10 @@ test('Retry-After never shortens a pause', async () => {
 });
 
 test('Retry-After may be a date, on the clock of the server', async () => {
-  const headers = { 'Retry-After': 'Wed, 21 Oct 2015 07:28:09 GMT', Date: 'Wed, 21 Oct 2015 07:28:00 GMT' };
+  const headers = {
+    'Retry-After': 'Wed, 21 Oct 2015 07:28:09 GMT',
+    Date: 'Wed, 21 Oct 2015 07:28:00 GMT',
+  };
   const { clock, server, poller } = follow([{ status: 503, headers }]);
   poller.start();
   await clock.advance(10_000);
@@ -110,7 +122,7 @@ for (const [status, kind] of [
   });
 }
 
-test('404 is tried five times more, since the record may not be visible yet', async () => {
+test('404 is retried five times, because the record may not be visible yet', async () => {
   const { clock, server, poller, told } = follow([{ status: 404 }]);
   poller.start();
   await clock.advance(600_000);
@@ -118,15 +130,19 @@ test('404 is tried five times more, since the record may not be visible yet', as
   assert.equal(told('error')[0].data.kind, 'not-found');
 });
 
-test('failures of one kind do not use up the patience for another', async () => {
-  const { clock, poller } = follow([...Array(9).fill(unreachable), { status: 404 }, { body: running(1) }]);
+test('failures of one kind do not use up the retries of another', async () => {
+  const { clock, poller } = follow([
+    ...Array(9).fill(unreachable),
+    { status: 404 },
+    { body: running(1) },
+  ]);
   poller.start();
   await clock.advance(600_000);
   assert.equal(poller.phase, 'live');
 });
 
 for (const text of ['<html>', '', '[]', 'null', '"running"']) {
-  test(`an answer that is no record is tried twice more: ${JSON.stringify(text)}`, async () => {
+  test(`a response that is not a record is retried twice: ${JSON.stringify(text)}`, async () => {
     const { clock, server, poller, told } = follow([{ text }]);
     poller.start();
     await clock.advance(600_000);
@@ -135,10 +151,11 @@ for (const text of ['<html>', '', '[]', 'null', '"running"']) {
   });
 }
 
-test('a request without answer fails after the time-out, even where fetch ignores the signal', async () => {
-  const { clock, server, poller, told } = follow([{ body: running(1), wait: 1e9 }, { body: running(2) }], {
-    requestTimeout: 3000,
-  });
+test('a request without a response times out, even if fetch ignores the signal', async () => {
+  const { clock, server, poller, told } = follow(
+    [{ body: running(1), wait: 1e9 }, { body: running(2) }],
+    { requestTimeout: 3000 },
+  );
   poller.start();
   await clock.advance(4000);
   assert.equal(told('retry')[0].data.kind, 'timeout');
@@ -146,7 +163,7 @@ test('a request without answer fails after the time-out, even where fetch ignore
   assert.equal(poller.snapshot.version, 2);
 });
 
-test('after giving up, a page that is seen again looks once, and does not complain twice', async () => {
+test('after giving up, a page that becomes visible polls once, without a new error', async () => {
   const { clock, server, poller, told } = follow([{ status: 403 }]);
   poller.start();
   await clock.advance(1000);
@@ -156,8 +173,12 @@ test('after giving up, a page that is seen again looks once, and does not compla
   assert.equal(told('error').length, 1);
 });
 
-test('start after giving up tries afresh, with a new promise', async () => {
-  const { clock, poller, told } = follow([{ status: 403 }, { status: 403 }, { body: { status: 'completed' } }]);
+test('start after giving up starts over, with a new promise', async () => {
+  const { clock, poller, told } = follow([
+    { status: 403 },
+    { status: 403 },
+    { body: { status: 'completed' } },
+  ]);
   poller.start();
   await clock.advance(1000);
   const before = poller.finished;
@@ -170,7 +191,7 @@ test('start after giving up tries afresh, with a new promise', async () => {
   assert.equal((await poller.finished).status, 'completed');
 });
 
-test('a new try is shown as one, also after a stop', async () => {
+test('a new start clears the error, also after a stop', async () => {
   const { clock, poller, told } = follow([{ status: 403 }, { status: 403, wait: 1000 }]);
   poller.start();
   await clock.advance(100);
@@ -187,7 +208,7 @@ test('a new try is shown as one, also after a stop', async () => {
   await assert.rejects(finished);
 });
 
-test('a record that is not found is looked for at the address with a slash, and there from then on', async () => {
+test('a record that is not found is requested with a slash from then on', async () => {
   const found = { body: { status: 'running' } };
   const { clock, server, poller } = follow([{ status: 404 }, found]);
   poller.start();
@@ -198,7 +219,7 @@ test('a record that is not found is looked for at the address with a slash, and 
   );
 });
 
-test('an address that was given is asked for as it is', async () => {
+test('a given url is requested unchanged', async () => {
   const { clock, server, poller } = follow([{ status: 404 }], { url: '/job' });
   poller.start();
   await clock.advance(2000);

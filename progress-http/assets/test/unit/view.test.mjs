@@ -5,15 +5,19 @@ import { translator } from '../../src/translator.js';
 import { viewOf } from '../../src/view.js';
 
 const en = translator('en', {});
-const view = (snapshot, { phase = 'live', error = null, due = 0, offline = false, words = en, ...situation } = {}) =>
+const view = (
+  snapshot,
+  { phase = 'live', error = null, due = 0, offline = false, words = en, ...situation } = {},
+) =>
   viewOf(
     { snapshot, phase, error, due, holds: new Set(offline ? ['offline'] : []) },
     { now: 0, silence: false, cancellation: 'none', ...situation },
     words,
   );
 
-test('a completed job tells how long it took, and its errors', () => {
-  const line = (data, words) => view({ status: 'completed', duration: 12.3, ...data }, { words }).line;
+test('a completed job shows its duration and errors', () => {
+  const line = (data, words) =>
+    view({ status: 'completed', duration: 12.3, ...data }, { words }).line;
   assert.equal(line({}), 'Completed (12 s)');
   assert.equal(line({ failed_items: 3 }), 'Completed (12 s) - 3 errors');
   assert.equal(line({ failed_items: 1 }), 'Completed (12 s) - 1 error');
@@ -22,23 +26,35 @@ test('a completed job tells how long it took, and its errors', () => {
   assert.equal(line({ failed_items: 3 }, translator('fr', {})), 'Terminé (12 s) - 3 erreurs');
 });
 
-test('a failed job keeps its percentage and says why', () => {
+test('a failed job keeps its percentage and shows the reason', () => {
   const { state, percent, texts } = view({
     status: 'failed',
     progress_percentage: 42,
     error_message: 'No mail server.',
   });
-  assert.deepEqual([state, percent, texts.percent, texts.reason], ['failed', '42', '42%', 'No mail server.']);
+  assert.deepEqual(
+    [state, percent, texts.percent, texts.reason],
+    ['failed', '42', '42%', 'No mail server.'],
+  );
   assert.equal(view({ status: 'failed' }).texts.reason, 'Failed');
 });
 
-test('a percentage that the server does not know is not made up', () => {
-  const unknown = view({ status: 'running', progress_percentage: null, total_items: 10, processed_items: 5 });
-  assert.deepEqual([unknown.percent, unknown.indeterminate, unknown.valueText], [null, true, '5 of 10']);
+test('an unknown percentage stays unknown', () => {
+  const unknown = view({
+    status: 'running',
+    progress_percentage: null,
+    total_items: 10,
+    processed_items: 5,
+  });
+  assert.deepEqual(
+    [unknown.percent, unknown.indeterminate, unknown.valueText],
+    [null, true, '5 of 10'],
+  );
 });
 
 test('a percentage is rounded down, and no more than 100', () => {
-  const percent = (progress_percentage, status = 'running') => view({ status, progress_percentage }).percent;
+  const percent = (progress_percentage, status = 'running') =>
+    view({ status, progress_percentage }).percent;
   assert.deepEqual(
     [0, 41.9, 99.99, 100, 250].map((value) => percent(value)),
     ['0', '41', '99', '100', '100'],
@@ -46,7 +62,7 @@ test('a percentage is rounded down, and no more than 100', () => {
   assert.equal(percent(undefined, 'completed'), '100');
 });
 
-test('hostile fields are taken for missing ones', () => {
+test('invalid fields count as missing', () => {
   const counts = [
     'total_items',
     'processed_items',
@@ -60,7 +76,10 @@ test('hostile fields are taken for missing ones', () => {
   const missing = (status) => view({ status });
   for (const status of ['running', 'completed', 'failed']) {
     for (const value of [null, NaN, -1, 1e999, '<b>', {}, [], true]) {
-      assert.deepEqual(view({ status, estimated_remaining_time: value, ...hostile(counts, value) }), missing(status));
+      assert.deepEqual(
+        view({ status, estimated_remaining_time: value, ...hostile(counts, value) }),
+        missing(status),
+      );
     }
     for (const value of [null, 1, {}, [], true, ' ']) {
       assert.deepEqual(
@@ -75,7 +94,7 @@ test('hostile fields are taken for missing ones', () => {
   }
 });
 
-test('the trouble that matters most is shown', () => {
+test('the most important problem is shown', () => {
   const record = { status: 'running', cancel_requested: true };
   const error = { kind: 'server' };
   const state = (more) => view(record, { silence: '40 s', ...more }).state;
@@ -90,14 +109,14 @@ test('the trouble that matters most is shown', () => {
   assert.equal(view(null, { error }).state, 'reconnecting');
 });
 
-test('a trouble says when it will be better, if it can', () => {
+test('a problem shows when the next attempt is, if that is known', () => {
   const error = { kind: 'server' };
   assert.equal(view(null, { error, due: 7300 }).line, 'Server not available. Trying again in 8 s.');
   assert.equal(view(null, { error, due: 0 }).line, 'Server not available.');
   assert.equal(view({}, { silence: '40 s' }).line, 'No sign of life for 40 s');
 });
 
-test('durations and estimates are as fine as they are useful', () => {
+test('durations and estimates have a sensible precision', () => {
   const durations = [0, 0.42, 12.3, 59.7, 61, 120, 3600, 8000];
   assert.deepEqual(
     durations.map((seconds) => en.duration(seconds)),
@@ -105,17 +124,23 @@ test('durations and estimates are as fine as they are useful', () => {
   );
   assert.deepEqual(
     [1, 12, 59, 61, 84, 4000].map(
-      (estimated_remaining_time) => view({ status: 'running', estimated_remaining_time }).texts['time-left'],
+      (estimated_remaining_time) =>
+        view({ status: 'running', estimated_remaining_time }).texts['time-left'],
     ),
-    ['5 s', '15 s', '1 min', '2 min', '2 min', '1 h 7 min'].map((duration) => `about ${duration} left`),
+    ['5 s', '15 s', '1 min', '2 min', '2 min', '1 h 7 min'].map(
+      (duration) => `about ${duration} left`,
+    ),
   );
 });
 
-test('any text can be replaced, any language added, and a wrong tag does no harm', () => {
+test('texts can be replaced, languages added, and an invalid tag means English', () => {
   assert.equal(translator('en', { running: 'Busy' }).say('running'), 'Busy');
   assert.equal(translator('fr-CA', {}).say('running'), 'En cours');
   const polish = translator('pl', {
-    pl: { running: 'W toku', errorCount: { one: '{number} błąd', few: '{number} błędy', other: '{number} błędów' } },
+    pl: {
+      running: 'W toku',
+      errorCount: { one: '{number} błąd', few: '{number} błędy', other: '{number} błędów' },
+    },
   });
   assert.deepEqual([polish.say('running'), polish.say('failed')], ['W toku', 'Failed']);
   assert.deepEqual(
@@ -126,11 +151,11 @@ test('any text can be replaced, any language added, and a wrong tag does no harm
   assert.equal(translator('not a tag', {}).say('running'), 'Running');
 });
 
-test('what a job says of its failure is no template', () => {
+test('the error message of a job is not a template', () => {
   const reason = 'unexpected {constructor} and {__proto__} in {number}';
   assert.equal(view({ status: 'failed', error_message: reason }).texts.reason, reason);
 });
 
-test('a language that is none is English', () => {
+test('a missing language means English', () => {
   assert.equal(translator(undefined, {}).say('cancel'), 'Cancel');
 });
