@@ -1,11 +1,12 @@
-//! A progress bar that never lies, for actix-web: ready-made routes over `progress-core`, and the widget that polls them.
+//! A progress bar that never lies, for actix-web: ready-made routes over `progress-core`, and the
+//! widget that polls them.
 //!
 //! ```
 //! use std::future::{Ready, ready};
 //! use actix_web::{App, Error, FromRequest, HttpRequest, HttpServer, dev::Payload, error, web};
 //! use progress_actix::{Jobs, MemoryStore, NewProgress, Viewer};
 //!
-//! /// Whose request it is; a real application looks at its session.
+//! /// The user who sent the request; a real application reads it from the session.
 //! struct CurrentUser(String);
 //!
 //! impl FromRequest for CurrentUser {
@@ -13,7 +14,8 @@
 //!     type Future = Ready<Result<Self, Error>>;
 //!     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
 //!         let user = request.headers().get("x-user").and_then(|user| user.to_str().ok());
-//!         ready(user.map(|user| Self(user.to_owned())).ok_or_else(|| error::ErrorUnauthorized("who are you?")))
+//!         let user = user.map(|user| Self(user.to_owned()));
+//!         ready(user.ok_or_else(|| error::ErrorUnauthorized("please sign in")))
 //!     }
 //! }
 //!
@@ -24,7 +26,8 @@
 //! }
 //!
 //! async fn export(jobs: web::Data<Jobs>, user: CurrentUser) -> Result<web::Json<String>, Error> {
-//!     let job = NewProgress::new("export").with_owner(user.0).with_total(100).with_title("Exporting");
+//!     let job = NewProgress::new("export").with_owner(user.0);
+//!     let job = job.with_total(100).with_title("Exporting");
 //!     let job = jobs.create(job).await.map_err(error::ErrorServiceUnavailable)?;
 //!     actix_web::rt::spawn(jobs.run(job.id, async |tracker| {
 //!         for line in 1..=100 {
@@ -36,7 +39,7 @@
 //!     Ok(web::Json(job.id.to_string()))
 //! }
 //!
-//! // Made once and cloned, so that all workers of the server share it.
+//! // Created once and cloned, so that all workers of the server share it.
 //! let jobs = Jobs::new(MemoryStore::new());
 //! let server = HttpServer::new(move || {
 //!     App::new()
@@ -54,21 +57,34 @@
 //! <script>new ProgressPolling('bar', jobId)</script>
 //! ```
 //!
-//! What the routes answer is told in [`progress_http`]; what a store and a tracker promise in [`progress_core`]. Both are
-//! re-exported, so that an application names two crates: this one and a store.
+//! [`progress_http`] documents the routes, and [`progress_core`] what a store and a tracker
+//! guarantee. Both are re-exported, so that an application depends on two crates: this one and a
+//! store.
 //!
 //! # What this is not
 //!
-//! A server: how long `HttpServer` waits for a slow client is its own setting (`client_request_timeout`, 5 s unless you
-//! say otherwise, for the first request of a connection; put a proxy before it for the others). Give it
-//! `h1_allow_half_closed(false)`, or a page that is closed while it waits for a change is noticed only when its time is up.
+//! A server: `HttpServer` has its own setting for how long it waits for a slow client
+//! (`client_request_timeout`, 5 s by default). It applies to the first request of a connection; put
+//! a proxy in front of the server for the others. Also set `h1_allow_half_closed(false)`. Otherwise
+//! the server notices a page that was closed during a long poll only when the poll ends.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod by_function;
+mod same_origin;
 mod scope;
 mod viewer;
 
-pub use progress_core::*;
-pub use progress_http::{ProgressApi, Viewer, refuse_cross_site, widget};
+pub use progress_core::{
+    BoxError, CachedStore, Completion, Entry, EntryLevel, EntryPage, Failure, Janitor, Jobs,
+    MemoryStore, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
+    ProgressStore, Status, Stopped, TrackIterator, TrackStream, Tracker, TrackerHandle,
+    TrackerOptions,
+};
+pub use progress_http::{IntoViewer, ProgressApi, Viewer, refuse_cross_site, widget};
 pub use {progress_core, progress_http};
 
+pub use crate::by_function::scope_with;
+pub use crate::same_origin::SameOrigin;
 pub use crate::scope::{request_headers, scope};
 pub use crate::viewer::Anyone;

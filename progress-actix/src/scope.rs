@@ -9,22 +9,25 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::{self, Bytes};
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Scope};
 use futures_core::Stream;
-use progress_http::{Answer, Events, ProgressApi, Reply, RequestHeaders, Route, Viewer};
+use progress_http::{Answer, Events, IntoViewer, ProgressApi, Reply, RequestHeaders, Route};
 
-/// The routes of [`progress_http`] under a path: `.service(scope::<CurrentUser>("/progress", jobs.clone()))`, in the
-/// application or in a scope of its own, before any wildcard route, for actix-web takes the first that matches.
+/// Returns the routes of [`progress_http`] under a path:
+/// `.service(scope::<CurrentUser>("/progress", jobs.clone()))`, in the application or in one of its
+/// scopes. Register it before any wildcard route, because actix-web takes the first route that
+/// matches.
 ///
-/// `api` is the application's [`Jobs`](crate::Jobs), or a [`ProgressApi`] of them with settings of its own. Make it
-/// outside of `HttpServer::new`, so that all workers share one.
+/// `api` is the application's [`Jobs`](crate::Jobs), or a [`ProgressApi`] with settings of its own.
+/// Create it outside of `HttpServer::new`, so that all workers share one.
 ///
-/// `V` is the application's extractor that says who asks, and there is no default: a scope cannot be had without the
-/// decision. It sees the head of the request, never its body. Its error (401, a redirect to the login page) is answered
-/// as it is. Name [`Anyone`](crate::Anyone) when knowing a job's id is all it takes. The widget's files need no viewer.
+/// `V` is the application's extractor that identifies the viewer. It has no default, so that every
+/// application decides who may see what. It gets the head of the request, never its body. Its error
+/// (401, a redirect to the login page) is returned unchanged. Use [`Anyone`](crate::Anyone) if
+/// knowing a job's id is enough. The widget's files need no viewer.
 ///
-/// What comes back is a [`Scope`] like any other, to be given middleware or guards.
+/// The result is an ordinary [`Scope`], to which middleware and guards can be added.
 pub fn scope<V>(path: &str, api: impl Into<ProgressApi>) -> Scope
 where
-    V: FromRequest + Into<Viewer> + 'static,
+    V: FromRequest + IntoViewer + 'static,
 {
     let api: ProgressApi = api.into();
     // A scope whose path ends in a slash matches only requests with two.
@@ -34,7 +37,7 @@ where
 
 async fn answer<V>(api: ProgressApi, request: HttpRequest) -> Result<HttpResponse, Error>
 where
-    V: FromRequest + Into<Viewer>,
+    V: FromRequest + IntoViewer,
 {
     let route = api.route(&progress_http::Request {
         method: request.method().as_str(),
@@ -46,17 +49,18 @@ where
         Route::Answered(reply) => return Ok(response(reply)),
         Route::Call(call) => call,
     };
-    let viewer: Viewer = V::extract(&request).await.map_err(Into::into)?.into();
+    let viewer = V::extract(&request).await.map_err(Into::into)?.into_viewer();
     Ok(match call.answer(&viewer).await {
         Answer::Whole(reply) => response(reply),
         Answer::Events(head, events) => response(head).set_body(BoxBody::new(EventBody(events))),
     })
 }
 
-/// What follows the mount point, as it stood on the request line.
+/// Returns the raw path after the mount point.
 ///
-/// actix-web matches paths that it has decoded, and says how much of the decoded path it used. It decodes everything but
-/// the slash (and `%`, `+`), so what was matched has as many slashes here as there.
+/// actix-web matches the decoded path, and reports how much of the decoded path it used. It decodes
+/// everything but the slash (and `%`, `+`), so the matched part has the same number of slashes in
+/// the raw path.
 fn rest(request: &HttpRequest) -> &str {
     let decoded = request.match_info();
     let matched = decoded.as_str().strip_suffix(decoded.unprocessed()).unwrap_or_default();
@@ -64,15 +68,16 @@ fn rest(request: &HttpRequest) -> &str {
     raw.match_indices('/').nth(matched.matches('/').count()).map_or("", |(start, _)| &raw[start..])
 }
 
-/// The headers that [`progress_http`] looks at, for [`refuse_cross_site`](crate::refuse_cross_site) in a handler of the
-/// application's own.
+/// Collects the headers that [`progress_http`] uses, for
+/// [`refuse_cross_site`](crate::refuse_cross_site) in the application's own handlers.
 ///
 /// ```
 /// use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 /// use progress_actix::{refuse_cross_site, request_headers};
 ///
 /// let mut headers = HeaderMap::new();
-/// headers.insert(HeaderName::from_static("sec-fetch-site"), HeaderValue::from_static("cross-site"));
+/// let name = HeaderName::from_static("sec-fetch-site");
+/// headers.insert(name, HeaderValue::from_static("cross-site"));
 /// assert!(refuse_cross_site(&request_headers(&headers), &[]).is_some());
 /// ```
 #[must_use]
@@ -80,7 +85,7 @@ pub fn request_headers(headers: &HeaderMap) -> RequestHeaders<'_> {
     RequestHeaders::collect(|name| headers.get_all(name).map(HeaderValue::as_bytes))
 }
 
-fn response(reply: Reply) -> HttpResponse {
+pub(crate) fn response(reply: Reply) -> HttpResponse {
     let announced = reply.header("content-length").and_then(|length| length.parse().ok());
     let body = match (announced, reply.body) {
         (Some(length), _) => BoxBody::new(Announced(length)),
@@ -95,7 +100,8 @@ fn response(reply: Reply) -> HttpResponse {
             Cow::Borrowed(value) => Bytes::from_static(value.as_bytes()),
             Cow::Owned(value) => Bytes::from(value),
         };
-        // Replies hold visible ASCII only; a value that were not would be left out rather than take the process down.
+        // Replies contain only visible ASCII. Any other value is left out instead of causing a
+        // panic.
         if let Ok(value) = HeaderValue::from_maybe_shared(value) {
             response.headers_mut().append(HeaderName::from_static(name), value);
         }
@@ -103,8 +109,8 @@ fn response(reply: Reply) -> HttpResponse {
     response
 }
 
-/// The body of an answer to `HEAD`, which only has a length: actix-web writes the length of the body and ignores a
-/// `Content-Length` among the headers.
+/// The body of a reply to `HEAD`, which has only a length, because actix-web sends the length of
+/// the body and ignores a `Content-Length` header.
 struct Announced(u64);
 
 impl MessageBody for Announced {
@@ -122,7 +128,7 @@ impl MessageBody for Announced {
     }
 }
 
-/// The body of an answer that comes event by event.
+/// The body of an event stream.
 struct EventBody(Events);
 
 impl MessageBody for EventBody {

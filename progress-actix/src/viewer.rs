@@ -5,8 +5,9 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use progress_http::Viewer;
 
-/// The extractor for applications in which whoever knows a job's id may follow it: every request comes from
-/// [`Viewer::Anyone`], who sees records without an owner and never a list.
+/// The extractor for applications in which every visitor who knows a job's id may follow the job.
+/// Every request comes from [`Viewer::Anyone`], which sees records without an owner and never a
+/// list.
 ///
 /// ```
 /// use progress_actix::{Anyone, Jobs, MemoryStore, scope};

@@ -1,6 +1,6 @@
-//! What is actix-web's own: where the routes can stand, and what of a path they see. That the answers are those of
-//! progress-axum is shown in the `tests` crate, over real sockets.
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! What is specific to actix-web: where the routes can be mounted, and which part of a path they
+//! get. The `tests` crate shows over real sockets that the replies equal those of progress-axum.
+#![allow(clippy::unwrap_used, reason = "a test reports failures by panicking")]
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,9 +11,11 @@ use actix_web::http::Method;
 use actix_web::middleware::{DefaultHeaders, NormalizePath};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, Error, FromRequest, HttpRequest, Scope, error, guard, web};
-use progress_actix::{Anyone, Jobs, MemoryStore, NewProgress, ProgressId, Viewer, scope};
+use progress_actix::{
+    Anyone, Jobs, MemoryStore, NewProgress, ProgressId, SameOrigin, Viewer, scope, scope_with,
+};
 
-/// Needs the application's data, and time, as real ones do.
+/// An extractor that needs the application's data, and time, as real ones do.
 struct Member(Viewer);
 
 struct Admin(&'static str);
@@ -27,7 +29,7 @@ impl FromRequest for Member {
         Box::pin(async move {
             actix_web::rt::task::yield_now().await;
             let user = request.headers().get("x-user").and_then(|user| user.to_str().ok());
-            let user = user.ok_or_else(|| error::ErrorUnauthorized("who are you?"))?;
+            let user = user.ok_or_else(|| error::ErrorUnauthorized("please sign in"))?;
             let admin = request.app_data::<web::Data<Admin>>().unwrap().0;
             Ok(Self(if user == admin { Viewer::Admin } else { Viewer::Owner(user.to_owned()) }))
         })
@@ -88,7 +90,7 @@ async fn the_scope_stands_under_any_path() {
             ("POST", "/{id}/cancel", 200),
             ("DELETE", "/{id}", 204),
         ] {
-            // One store for a request: what the others did does not matter.
+            // One store per request, so that earlier requests have no effect.
             let (jobs, id) = one_job().await;
             if (method, expected) == ("DELETE", 204) {
                 jobs.cancel(id).await.unwrap();
@@ -128,7 +130,11 @@ async fn it_is_a_scope_like_any_other() {
     assert_eq!(response.headers().get("x-app").unwrap(), "ours");
     let request =
         TestRequest::with_uri(&format!("/7/progress/{id}")).insert_header(("x-user", "root"));
-    assert_eq!(call_service(&app, request.to_request()).await.status(), 404, "the guard says no");
+    assert_eq!(
+        call_service(&app, request.to_request()).await.status(),
+        404,
+        "the guard refuses it"
+    );
 }
 
 #[actix_web::test]
@@ -140,14 +146,35 @@ async fn the_error_of_the_extractor_is_the_applications_own() {
     let response =
         call_service(&app, TestRequest::with_uri(&format!("/p/{id}")).to_request()).await;
     assert_eq!(response.status(), 401);
-    assert!(response.response().error().is_some(), "middleware of the application sees it");
-    assert_eq!(read_body(response).await, "who are you?");
+    assert!(response.response().error().is_some(), "the application's middleware sees it");
+    assert_eq!(read_body(response).await, "please sign in");
     let request = TestRequest::with_uri("/p/progress-polling.css");
     assert_eq!(
         call_service(&app, request.to_request()).await.status(),
         200,
         "a file needs no viewer"
     );
+}
+
+#[actix_web::test]
+async fn a_function_may_identify_the_viewer() {
+    let (jobs, id) = one_job().await;
+    let viewer = |request: &HttpRequest| match request.headers().get("x-user") {
+        Some(user) => Viewer::Owner(user.to_str().unwrap().to_owned()),
+        None => Viewer::Anyone,
+    };
+    let app = App::new().route("/start", web::post().to(async |_: SameOrigin| "started"));
+    let app = init_service(app.service(scope_with("/jobs", jobs, viewer))).await;
+    for (user, status) in [("ann", 200), ("bob", 404)] {
+        let request = TestRequest::with_uri(&format!("/jobs/{id}"));
+        let request = request.insert_header(("x-user", user)).to_request();
+        assert_eq!(call_service(&app, request).await.status(), status, "{user}");
+    }
+    for (site, status) in [("same-origin", 200), ("none", 200), ("cross-site", 403)] {
+        let request = TestRequest::post().uri("/start");
+        let request = request.insert_header(("sec-fetch-site", site)).to_request();
+        assert_eq!(call_service(&app, request).await.status(), status, "{site}");
+    }
 }
 
 #[actix_web::test]
@@ -161,7 +188,7 @@ async fn head_announces_a_length_and_sends_nothing() {
     assert_eq!(read_body(head).await, "");
 }
 
-/// There is no router without the decision who may see what.
+/// A scope cannot be built without a type that identifies the viewer.
 #[test]
 fn without_a_viewer_it_does_not_compile() {
     let cases = trybuild::TestCases::new();

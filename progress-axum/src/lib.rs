@@ -1,10 +1,13 @@
-//! A progress bar that never lies, for axum: ready-made routes over `progress-core`, and the widget that polls them.
+//! A progress bar that never lies, for axum: ready-made routes over `progress-core`, and the widget
+//! that polls them.
 //!
 //! ```
-//! use axum::{Router, extract::{FromRequestParts, State}, http::{StatusCode, request::Parts}, routing::post, Json};
+//! use axum::{Json, Router, routing::post};
+//! use axum::extract::{FromRequestParts, State};
+//! use axum::http::{StatusCode, request::Parts};
 //! use progress_axum::{Jobs, MemoryStore, NewProgress, Viewer};
 //!
-//! /// Whose request it is; a real application looks at its session.
+//! /// The user who sent the request; a real application reads it from the session.
 //! struct CurrentUser(String);
 //!
 //! impl<S: Sync> FromRequestParts<S> for CurrentUser {
@@ -21,8 +24,12 @@
 //!     }
 //! }
 //!
-//! async fn export(State(jobs): State<Jobs>, user: CurrentUser) -> Result<Json<String>, StatusCode> {
-//!     let job = NewProgress::new("export").with_owner(user.0).with_total(100).with_title("Exporting");
+//! async fn export(
+//!     State(jobs): State<Jobs>,
+//!     user: CurrentUser,
+//! ) -> Result<Json<String>, StatusCode> {
+//!     let job = NewProgress::new("export").with_owner(user.0);
+//!     let job = job.with_total(100).with_title("Exporting");
 //!     let job = jobs.create(job).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
 //!     tokio::spawn(jobs.run(job.id, async |tracker| {
 //!         for line in 1..=100 {
@@ -49,21 +56,34 @@
 //! <script>new ProgressPolling('bar', jobId)</script>
 //! ```
 //!
-//! What the routes answer is told in [`progress_http`]; what a store and a tracker promise in [`progress_core`]. Both are
-//! re-exported, so that an application names two crates: this one and a store.
+//! [`progress_http`] documents the routes, and [`progress_core`] what a store and a tracker
+//! guarantee. Both are re-exported, so that an application depends on two crates: this one and a
+//! store.
 //!
 //! # What this is not
 //!
-//! A server: `axum::serve` waits for ever for the headers of a slow client. Put a proxy before it, or serve with hyper and
-//! its `header_read_timeout`, as `serve.rs` of the example `invoice-mailer` does. Its graceful shutdown waits for event streams,
-//! which end with their job: give it a deadline.
+//! A server: `axum::serve` waits for ever for the headers of a slow client. Put a proxy in front of
+//! it, or serve with hyper and its `header_read_timeout`, as `serve.rs` of the example
+//! `invoice-mailer` does. Its graceful shutdown waits for event streams, which end with their job,
+//! so give it a deadline.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod by_function;
 mod router;
+mod same_origin;
 mod viewer;
 
-pub use progress_core::*;
-pub use progress_http::{ProgressApi, Viewer, refuse_cross_site, widget};
+pub use progress_core::{
+    BoxError, CachedStore, Completion, Entry, EntryLevel, EntryPage, Failure, Janitor, Jobs,
+    MemoryStore, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
+    ProgressStore, Status, Stopped, TrackIterator, TrackStream, Tracker, TrackerHandle,
+    TrackerOptions,
+};
+pub use progress_http::{IntoViewer, ProgressApi, Viewer, refuse_cross_site, widget};
 pub use {progress_core, progress_http};
 
+pub use crate::by_function::router_with;
 pub use crate::router::{request_headers, router};
+pub use crate::same_origin::SameOrigin;
 pub use crate::viewer::Anyone;

@@ -10,26 +10,29 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures_core::Stream;
-use progress_http::{Answer, Events, ProgressApi, Reply, RequestHeaders, Route, Viewer};
+use progress_http::{Answer, Events, IntoViewer, ProgressApi, Reply, RequestHeaders, Route};
 
-/// The routes of [`progress_http`] under a path, to be merged into the application's own:
-/// `.merge(router::<CurrentUser, _>("/progress", jobs))`.
+/// Returns the routes of [`progress_http`] under a path, to be merged into the application's
+/// routes: `.merge(router::<CurrentUser, _>("/progress", jobs))`.
 ///
-/// The path is given here, and not to `Router::nest`, because nesting keeps a request for `/progress/` away from what is
-/// nested, and tidies slashes that must not be tidied. The result may be nested further. `api` is the application's
-/// [`Jobs`](crate::Jobs), or a [`ProgressApi`] of them with settings of its own.
+/// Pass the path here, and not to `Router::nest`: a nested router never gets a request for
+/// `/progress/`, and nesting normalises slashes that must be kept. The result may be nested
+/// further. `api` is the application's [`Jobs`](crate::Jobs), or a [`ProgressApi`] with settings of
+/// its own.
 ///
-/// `V` is the application's extractor that says who asks, and there is no default: a router cannot be had without the
-/// decision. Its rejection (401, a redirect to the login page) is answered as it is. Name [`Anyone`](crate::Anyone) when
-/// knowing a job's id is all it takes. The widget's files need no viewer.
+/// `V` is the application's extractor that identifies the viewer. It has no default, so that every
+/// application decides who may see what. Its rejection (401, a redirect to the login page) is
+/// returned unchanged. Use [`Anyone`](crate::Anyone) if knowing a job's id is enough. The widget's
+/// files need no viewer.
 ///
 /// # Panics
 ///
-/// When axum cannot route the path, which begins with a slash and may hold parameters, such as
-/// `/tenants/{tenant}/progress`. An extractor reads those by name, for a wildcard parameter of ours comes on top.
+/// If axum cannot route the path. It must begin with a slash, and may contain parameters, such as
+/// `/tenants/{tenant}/progress`. Extractors must read these by name, because the router adds a
+/// wildcard parameter of its own.
 pub fn router<V, S>(path: &str, api: impl Into<ProgressApi>) -> Router<S>
 where
-    V: FromRequestParts<S> + Into<Viewer> + Send + 'static,
+    V: FromRequestParts<S> + IntoViewer + Send + 'static,
     S: Clone + Send + Sync + 'static,
 {
     let api: ProgressApi = api.into();
@@ -46,7 +49,7 @@ where
 
 async fn answer<V, S>(api: ProgressApi, depth: usize, state: S, request: Request) -> Response
 where
-    V: FromRequestParts<S> + Into<Viewer>,
+    V: FromRequestParts<S> + IntoViewer,
     S: Send + Sync,
 {
     let (mut parts, _) = request.into_parts();
@@ -60,8 +63,8 @@ where
         Route::Answered(reply) => return response(reply),
         Route::Call(call) => call,
     };
-    let viewer: Viewer = match V::from_request_parts(&mut parts, &state).await {
-        Ok(viewer) => viewer.into(),
+    let viewer = match V::from_request_parts(&mut parts, &state).await {
+        Ok(viewer) => viewer.into_viewer(),
         Err(rejection) => return rejection.into_response(),
     };
     match call.answer(&viewer).await {
@@ -74,13 +77,13 @@ where
     }
 }
 
-/// What follows so many segments of a path, as it stood on the request line: neither decoded nor tidied.
+/// Returns the raw path after its first `segments` segments, neither decoded nor normalised.
 fn below(path: &str, segments: usize) -> &str {
     path.match_indices('/').nth(segments).map_or("", |(start, _)| &path[start..])
 }
 
-/// The headers that [`progress_http`] looks at, for [`refuse_cross_site`](crate::refuse_cross_site) in a handler of the
-/// application's own.
+/// Collects the headers that [`progress_http`] uses, for
+/// [`refuse_cross_site`](crate::refuse_cross_site) in the application's own handlers.
 ///
 /// ```
 /// use axum::http::HeaderMap;
@@ -96,7 +99,7 @@ pub fn request_headers(headers: &HeaderMap) -> RequestHeaders<'_> {
     RequestHeaders::collect(|name| headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
-fn response(reply: Reply) -> Response {
+pub(crate) fn response(reply: Reply) -> Response {
     let is_announced = reply.header("content-length").is_some();
     let body = match reply.body {
         body if body.is_empty() && !is_announced => Body::new(NoBody),
@@ -112,7 +115,8 @@ fn response(reply: Reply) -> Response {
             Cow::Borrowed(value) => Bytes::from_static(value.as_bytes()),
             Cow::Owned(value) => Bytes::from(value),
         };
-        // Replies hold visible ASCII only; a value that were not would be left out rather than take the process down.
+        // Replies contain only visible ASCII. Any other value is left out instead of causing a
+        // panic.
         if let Ok(value) = HeaderValue::from_maybe_shared(value) {
             response.headers_mut().append(HeaderName::from_static(name), value);
         }
@@ -120,8 +124,9 @@ fn response(reply: Reply) -> Response {
     response
 }
 
-/// The body of an answer that has none. axum writes the length of every body it knows into the answer to `HEAD`, and
-/// "0" would be a lie in a 304, where the length is that of the full answer (RFC 9110, section 8.6).
+/// The body of a reply that has none. axum adds the length of every known body to the reply to
+/// `HEAD`. "0" would be wrong in a 304, where the length is that of the full reply (RFC 9110,
+/// section 8.6).
 struct NoBody;
 
 impl http_body::Body for NoBody {
@@ -136,7 +141,7 @@ impl http_body::Body for NoBody {
     }
 }
 
-/// The body of an answer that comes event by event.
+/// The body of an event stream.
 struct EventBody(Events);
 
 impl http_body::Body for EventBody {

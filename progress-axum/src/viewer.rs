@@ -4,8 +4,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use progress_http::Viewer;
 
-/// The extractor for applications in which whoever knows a job's id may follow it: every request comes from
-/// [`Viewer::Anyone`], who sees records without an owner and never a list.
+/// The extractor for applications in which every visitor who knows a job's id may follow the job.
+/// Every request comes from [`Viewer::Anyone`], which sees records without an owner and never a
+/// list.
 ///
 /// ```
 /// use progress_axum::{Anyone, Jobs, MemoryStore, router};

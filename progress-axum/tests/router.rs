@@ -1,5 +1,5 @@
-//! The routes as axum serves them, over a real socket.
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! The routes as served by axum over a real socket.
+#![allow(clippy::unwrap_used, reason = "a test reports failures by panicking")]
 
 use std::net::SocketAddr;
 
@@ -7,12 +7,14 @@ use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::get;
-use progress_axum::{Anyone, Jobs, MemoryStore, NewProgress, ProgressId, Viewer};
+use axum::routing::{get, post};
+use progress_axum::{
+    Anyone, Jobs, MemoryStore, NewProgress, ProgressId, SameOrigin, Viewer, router_with,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Needs the application's state, as real ones do.
+/// An extractor that needs the application's state, as real ones do.
 struct CurrentUser(String);
 
 #[derive(Clone)]
@@ -53,7 +55,7 @@ async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// The whole answer, byte for byte.
+/// Sends a request, and returns the status and the whole response, byte for byte.
 async fn ask(address: SocketAddr, line: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request =
@@ -99,7 +101,7 @@ async fn the_routes_stand_under_any_path_beside_a_wildcard() {
         assert_eq!(status, expected, "{line}: {answer}");
         assert!(
             answer.contains("x-content-type-options: nosniff"),
-            "{line} was answered by somebody else: {answer}"
+            "{line} was not answered by our routes: {answer}"
         );
     }
 }
@@ -113,6 +115,30 @@ async fn the_rejection_of_the_extractor_is_the_applications_own() {
         200,
         "a file needs no viewer"
     );
+}
+
+#[tokio::test]
+async fn a_function_may_identify_the_viewer() {
+    let jobs = Jobs::new(MemoryStore::new());
+    let id = jobs.create(NewProgress::new("t").with_owner("ann")).await.unwrap().id;
+    let viewer = |request: &Parts| match request.headers.get("x-user") {
+        Some(user) => Viewer::Owner(user.to_str().unwrap().to_owned()),
+        None => Viewer::Anyone,
+    };
+    let app = Router::new().route("/start", post(async |_: SameOrigin| "started"));
+    let address = serve(app.merge(router_with("/jobs", jobs, viewer))).await;
+    for (headers, status) in [("x-user: ann\r\n", 200), ("x-user: bob\r\n", 404), ("", 404)] {
+        assert_eq!(ask(address, &format!("GET /jobs/{id}"), headers).await.0, status, "{headers}");
+    }
+
+    let cross_site = "sec-fetch-site: cross-site\r\n";
+    for (headers, status) in
+        [("", 200), ("sec-fetch-site: same-origin\r\n", 200), (cross_site, 403)]
+    {
+        let (got, reply) = ask(address, "POST /start", headers).await;
+        assert_eq!(got, status, "{reply}");
+        assert_eq!(reply.contains("application/problem+json"), status == 403, "{reply}");
+    }
 }
 
 #[tokio::test]
@@ -173,7 +199,10 @@ async fn head_has_the_headers_of_get_over_the_wire() {
     let (status, bare) =
         ask(address, &format!("HEAD /progress/{id}"), &format!("if-none-match: {etag}\r\n")).await;
     assert_eq!(status, 304);
-    assert!(!bare.contains("content-length"), "there is a body, and it is not empty: {bare}");
+    assert!(
+        !bare.contains("content-length"),
+        "the full reply has a body that is not empty: {bare}"
+    );
 }
 
 #[tokio::test]
@@ -199,10 +228,13 @@ async fn a_mount_point_is_whole_segments_and_keeps_empty_ones() {
             assert_eq!(status, expected, "{mount}{path}: {answer}");
         }
     }
-    assert!(ask(address, "GET /progressive", "").await.1.contains("content-length: 0"), "not ours");
+    assert!(
+        ask(address, "GET /progressive", "").await.1.contains("content-length: 0"),
+        "not our route"
+    );
 }
 
-/// There is no router without the decision who may see what.
+/// A router cannot be built without a type that identifies the viewer.
 #[test]
 fn without_a_viewer_it_does_not_compile() {
     let cases = trybuild::TestCases::new();

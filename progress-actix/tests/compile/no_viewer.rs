@@ -1,4 +1,4 @@
-//! Nobody has said who the viewers are.
+//! No type identifies the viewer.
 
 use progress_actix::{Jobs, MemoryStore};
 

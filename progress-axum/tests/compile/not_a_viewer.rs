@@ -1,4 +1,4 @@
-//! What is extracted says nothing about who asks.
+//! The extractor does not identify the viewer.
 
 use progress_axum::{Jobs, MemoryStore};
 
