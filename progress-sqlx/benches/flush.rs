@@ -1,10 +1,10 @@
-//! What a flush costs: one stamped update against a bare autocommit UPDATE of the same row through
-//! the same driver, and a batch of 100 against a single update. Rounds are interleaved, because
-//! machines drift; medians of the rounds and their ratios are printed.
+//! Measures the cost of a flush. Compares one stamped update with a bare autocommit UPDATE of the
+//! same row through the same driver, and a batch of 100 with a single update. Rounds are
+//! interleaved, because speed drifts over time. Prints the medians of the rounds and their ratios.
 //!
-//! On SQLite, and on the servers of PROGRESS_TEST_POSTGRES and PROGRESS_TEST_MYSQL, where they are
+//! Runs on SQLite, and on the servers of PROGRESS_TEST_POSTGRES and PROGRESS_TEST_MYSQL if they are
 //! set.
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails says so")]
+#![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const ROUNDS: u32 = 15;
 const CALLS: u32 = 200;
 const BATCH: u32 = 100;
 
-/// The bare statement: the same table, found by the same key.
+/// Returns the bare statement for the same table and key.
 fn bare(kind: &str) -> &'static str {
     match kind {
         "mysql" => "UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = ?",
@@ -94,8 +94,8 @@ async fn measure(kind: &str, url: &str) {
     let single = micros(singles, CALLS);
     let batch = micros(batches, CALLS / 10 * BATCH);
     println!(
-        "{kind:9} bare UPDATE {bare:7.1} us, update {single:7.1} us ({:.2}x), update_many of {BATCH} \
-         {batch:6.2} us a job ({:.3}x of one update)",
+        "{kind:9} bare UPDATE {bare:7.1} us, update {single:7.1} us ({:.2}x), \
+         update_many of {BATCH} {batch:6.2} us per job ({:.3}x of one update)",
         single / bare,
         batch / single
     );
@@ -106,7 +106,7 @@ fn micros(mut rounds: Vec<Duration>, calls: u32) -> f64 {
     rounds[rounds.len() / 2].as_secs_f64() * 1e6 / f64::from(calls)
 }
 
-/// A database of our own on a server.
+/// Creates a database for this benchmark and returns its address.
 async fn database(kind: &str, server: &str) -> String {
     let name = format!("progress_bench_{}", std::process::id());
     let create = sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")));
@@ -121,7 +121,7 @@ async fn database(kind: &str, server: &str) -> String {
 }
 
 fn main() {
-    // One thread, as the flush loop of `Jobs` has.
+    // One thread, as in the flush loop of `Jobs`.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use progress_core::{ProgressError, ProgressStore};
 
-/// Opens the database that an address names by its scheme, and migrates it, so that an
-/// application's configuration can choose.
+/// Opens the database at an address and migrates it. The scheme of the address selects the store,
+/// so an application's configuration can choose the database.
 ///
 /// ```
 /// # #[cfg(feature = "_sqlite")]
@@ -22,9 +22,9 @@ use progress_core::{ProgressError, ProgressStore};
 ///
 /// # Errors
 ///
-/// [`Setup`](ProgressError::Setup) when the scheme is none of these, or its feature is not turned
-/// on. The text names the feature, and never repeats the address. Otherwise as the `connect` of that
-/// store.
+/// [`Setup`](ProgressError::Setup) when the scheme is none of these, or its feature is not enabled.
+/// The text names the feature, and never repeats the address. Other errors are those of the store's
+/// `connect`.
 pub async fn connect_any(url: &str) -> Result<Arc<dyn ProgressStore>, ProgressError> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         #[cfg(feature = "_sqlite")]
@@ -48,7 +48,7 @@ pub async fn connect_any(url: &str) -> Result<Arc<dyn ProgressStore>, ProgressEr
 #[cfg(not(all(feature = "_sqlite", feature = "postgres", feature = "mysql")))]
 fn missing<T>(feature: &str) -> Result<T, ProgressError> {
     Err(ProgressError::setup(format!(
-        "this program was built without that database: turn on the feature {feature} of \
-         progress-sqlx"
+        "this program was built without support for that database: enable the feature {feature} \
+         of progress-sqlx"
     )))
 }

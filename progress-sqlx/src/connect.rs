@@ -1,4 +1,4 @@
-//! What the stores of servers have in common when they connect.
+//! Connecting to database servers: the code shared by the stores of PostgreSQL and MySQL.
 
 use std::time::Duration;
 
@@ -11,18 +11,20 @@ use crate::error::{Kind, classify, kind};
 use crate::health::{Pools, Source};
 use crate::store::SqlStore;
 
-/// Each does thousands of updates per second; more would mostly wait for each other in the server.
+/// Maximum size of the store's own pool. Each connection does thousands of updates per second; more
+/// would mostly wait for each other in the server.
 const CONNECTIONS: u32 = 10;
-/// As many beside a pool of the application's own: trackers write in batches, and reads are cached.
+/// Maximum number of connections if the application has a pool. Few are enough, because trackers
+/// write in batches and reads are cached.
 const BESIDE: u32 = 4;
 /// How long a call waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may take to close.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How long a connection is trusted without asking it first.
+/// A connection that was idle for less than this is used without a ping.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// The options of a pool of our own.
+/// Returns the options of a pool that the store itself opens.
 pub(crate) fn pool_options<D: Dialect>() -> PoolOptions<D> {
     PoolOptions::new()
         .max_connections(CONNECTIONS)
@@ -33,8 +35,9 @@ pub(crate) fn pool_options<D: Dialect>() -> PoolOptions<D> {
         })
 }
 
-/// A store that opens connections of its own as the application's pool does, with its hooks. So it
-/// never uses up that pool, and its calls run on the store's own thread.
+/// Creates a store with connections of its own, opened with the options and hooks of the
+/// application's pool. So the store never uses up that pool, and its calls run on the store's own
+/// thread.
 pub(crate) fn beside<D: Dialect>(
     pool: Pool<D>,
     own: D::Own,
@@ -48,8 +51,8 @@ pub(crate) fn beside<D: Dialect>(
     SqlStore::new(Pools::of_server(Source::like(pool, options)), own)
 }
 
-/// Opens one connection and closes it again, so that what is wrong with the server is reported at
-/// once and by name. `address` is shown.
+/// Opens one connection and closes it again, so that a problem with the server is reported at once,
+/// with `address` in the text.
 pub(crate) async fn first_connection<C: Connection>(
     options: C::Options,
     address: String,
@@ -57,7 +60,8 @@ pub(crate) async fn first_connection<C: Connection>(
     let connection = tokio::time::timeout(PATIENCE, options.connect());
     let error = match connection.await {
         Ok(Ok(connection)) => {
-            // It has shown what it was for. Encrypted, it would wait for an answer to its farewell.
+            // The connection works. Closing has a time limit, because an encrypted connection waits
+            // for the server's answer.
             drop(tokio::time::timeout(FAREWELL, connection.close()).await);
             return Ok(());
         }
@@ -75,7 +79,8 @@ pub(crate) async fn first_connection<C: Connection>(
         sqlx::Error::Io(io) => {
             ProgressError::unavailable(format!("cannot connect to {address}: {io}"))
         }
-        // Later, when a password rotates, this passes. A program that starts has the wrong one.
+        // At the start, a refused login means a wrong password. Later it is transient, because the
+        // password may be rotating.
         error if kind(error) == Kind::Login => {
             ProgressError::setup(format!("{address} refused the login: check user and password"))
         }

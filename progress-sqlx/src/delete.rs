@@ -1,4 +1,4 @@
-//! Deletion. Records go with their entries and stamps, in one transaction.
+//! Deletes records with their entries and stamps, in one transaction.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::store::{Session, SqlStore, Work};
 use crate::value::{to_json, to_millis, values};
 use crate::{row, rows};
 
-/// Records deleted in one transaction. With 1,000 entries each, other writers to SQLite wait for
-/// about a tenth of a second.
+/// Maximum number of records deleted in one transaction. With 1,000 entries each, other writers to
+/// SQLite wait for about 0.1 s.
 const CHUNK: u32 = 50;
 
-/// One finished record.
+/// Deletes one finished record.
 struct Delete(ProgressId);
 
 impl<D: Dialect> Work<D> for Delete {
@@ -26,7 +26,7 @@ impl<D: Dialect> Work<D> for Delete {
 
     async fn run(&self, session: &mut Session<'_, D>) -> Result<(), ProgressError> {
         let Self(id) = *self;
-        // Read after the lock: what was locked may have changed while this waited.
+        // Read after the lock, because the record may have changed during the wait.
         session.fetch(D::STATEMENTS.wait, values![id.to_string()]).await?;
         let found = session.fetch(D::STATEMENTS.get, values![id.to_string()]).await?;
         let found = found.first().ok_or(ProgressError::NotFound(id))?;
@@ -38,7 +38,7 @@ impl<D: Dialect> Work<D> for Delete {
     }
 }
 
-/// The oldest finished records that no other session uses.
+/// Deletes the oldest finished records that no other session has locked.
 struct DeleteOld {
     older_than: Duration,
     limit: u32,
@@ -51,7 +51,7 @@ impl<D: Dialect> Work<D> for DeleteOld {
     async fn run(&self, session: &mut Session<'_, D>) -> Result<u32, ProgressError> {
         let values = values![to_millis(self.older_than), self.limit];
         let old = session.fetch(D::STATEMENTS.old, values).await?;
-        // As they stand there: a record with an unreadable id is deleted as well.
+        // The ids are not parsed, so a record with an unreadable id is deleted as well.
         let ids = old.iter().map(|row| D::text(row, 0)).collect::<Result<Vec<_>, _>>();
         let ids = ids.map_err(crate::error::classify)?;
         if !ids.is_empty() {

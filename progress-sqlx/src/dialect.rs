@@ -1,4 +1,4 @@
-//! What the stores need of a database. Everything above this trait is written once.
+//! What a store needs from a database. All code above this trait is shared by the databases.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use crate::statements::Statements;
 use crate::store::SqlStore;
 use crate::value::{Value, values};
 
-/// How long a call may take.
+/// The maximum duration of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
     pub(crate) read: Duration,
     pub(crate) write: Duration,
 }
 
-/// A page of a list: records created before a place, of these statuses (JSON).
+/// A page of a list: records created before a position, with one of these statuses (JSON).
 pub(crate) struct ListPage {
     pub(crate) before: i64,
     pub(crate) before_id: String,
@@ -26,7 +26,7 @@ pub(crate) struct ListPage {
     pub(crate) limit: u32,
 }
 
-/// A page of a log, of which so many entries are kept.
+/// A page of a log. `kept` is the maximum number of entries in the log.
 pub(crate) struct LogPage {
     pub(crate) id: String,
     pub(crate) after: u64,
@@ -37,27 +37,27 @@ pub(crate) struct LogPage {
 pub(crate) trait Dialect: sqlx::Database {
     const STATEMENTS: &'static Statements;
     const DEADLINES: Deadlines;
-    /// Whether a connection answers only while the runtime that opened it drives its socket. Such a
-    /// store reads on a runtime of its own as well.
+    /// Whether a connection works only while the runtime that opened it is running. Reads of such a
+    /// store also run on the store's own runtime.
     const NEEDS_RUNTIME: bool;
-    /// What the clones of a store have in common beside their connections.
+    /// State that the clones of a store share, besides their connections.
     type Own: Debug + Send + Sync;
-    /// Held from before the transaction until after its end.
+    /// Held from before a writing transaction until after its end.
     type WriteGuard: Send;
-    /// A row that was read.
+    /// One row that was read.
     type Cells: Send + Sync;
 
     fn write_lock(
         store: &SqlStore<Self>,
     ) -> impl Future<Output = Result<Self::WriteGuard, ProgressError>> + Send;
 
-    /// The pause before another attempt to open a connection or to begin a transaction, after an
-    /// error and so much waiting; `None` when there should be none.
+    /// Returns the pause before another attempt to open a connection or to begin a transaction,
+    /// given the error and the time waited so far. `None` means that there is no further attempt.
     fn pause(_: &SqlStore<Self>, _: &sqlx::Error, _: Duration) -> Option<Duration> {
         None
     }
 
-    /// The parameters of the statements that list records.
+    /// Returns the parameters of the statements that list records.
     fn list(page: ListPage) -> Vec<Value> {
         let ListPage { before, before_id, owner, statuses, task_type, limit } = page;
         let mut values = values![before, before_id, statuses, task_type, limit];
@@ -65,18 +65,18 @@ pub(crate) trait Dialect: sqlx::Database {
         values
     }
 
-    /// The parameters of `entries`.
+    /// Returns the parameters of the statement `entries`.
     fn entries(page: LogPage) -> Vec<Value> {
         values![page.id, page.after, page.limit, page.kept]
     }
 
-    /// Whether statements stay prepared between calls. A pooler that hands out connections by
-    /// transaction does not allow it.
+    /// Whether statements stay prepared between calls. A pooler in transaction mode does not allow
+    /// this.
     fn keeps_statements(_store: &SqlStore<Self>) -> bool {
         true
     }
 
-    /// Makes a connection ready for a read outside of a transaction.
+    /// Prepares a connection for a read outside a transaction.
     fn before_read(
         _store: &SqlStore<Self>,
         _connection: &mut Self::Connection,
@@ -84,8 +84,8 @@ pub(crate) trait Dialect: sqlx::Database {
         std::future::ready(Ok(()))
     }
 
-    /// Runs a statement and returns its rows. A statement that is not kept is prepared anew each
-    /// time.
+    /// Runs a statement and returns its rows. Unless it is kept, the statement is prepared again
+    /// for each call.
     fn fetch(
         connection: &mut Self::Connection,
         statement: &'static str,
@@ -104,7 +104,7 @@ pub(crate) trait Dialect: sqlx::Database {
     fn text(row: &Self::Cells, column: usize) -> Result<Option<&str>, sqlx::Error>;
 }
 
-/// A statement with its parameters.
+/// Builds a query from a statement and its parameters.
 macro_rules! query {
     ($statement:expr, $values:expr, $is_kept:expr) => {{
         let query = sqlx::query($statement).persistent($is_kept);
@@ -116,7 +116,7 @@ macro_rules! query {
 }
 pub(crate) use query;
 
-/// The methods of [`Dialect`] whose bodies are equal for all servers but for types.
+/// The methods of [`Dialect`] that differ between servers only in their types.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 macro_rules! driver {
     ($connection:ty, $row:ty) => {

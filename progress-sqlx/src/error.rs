@@ -1,4 +1,4 @@
-//! Error classification: what an error of a driver means to a caller.
+//! Error classification: what a driver error means to a caller.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,35 +6,35 @@ use std::time::Duration;
 use progress_core::{BoxError, ProgressError};
 use sqlx::error::DatabaseError;
 
-/// What can be done about an error.
+/// What can be done about a driver error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
-    allow(dead_code, reason = "files have no logins, and no two transactions that write")
+    allow(dead_code, reason = "SQLite files have no logins and no concurrent writers")
 )]
 pub(crate) enum Kind {
     /// The same call may succeed later.
     Transient,
-    /// The transaction lost against another one and was undone: repeat it at once.
+    /// The transaction was rolled back in favour of another one: repeat it at once.
     Conflict,
     /// Another session holds a lock for longer than a call waits.
     Locked,
-    /// The session can only read. A new session may write.
+    /// The session is read-only. A new session may be able to write.
     ReadOnly,
-    /// This connection is of no use any more. Another one is.
+    /// This connection is unusable. A new one works.
     Connection,
-    /// The login was refused: a password may be rotating.
+    /// The server refused the login: a password may be rotating.
     Login,
     /// A table is missing.
     NoTables,
-    /// Repeating will not help.
+    /// Repeating the call does not help.
     Permanent,
 }
 
 const TABLES_MISSING: &str = "the progress tables are missing: \
     call `migrate()` on the store, or run its `migrations_sql()`";
 
-/// Turns an error of the driver into one of the store.
+/// Converts a driver error to a store error.
 pub(crate) fn classify(error: sqlx::Error) -> ProgressError {
     match kind(&error) {
         Kind::NoTables => ProgressError::setup(TABLES_MISSING),
@@ -43,17 +43,17 @@ pub(crate) fn classify(error: sqlx::Error) -> ProgressError {
     }
 }
 
-/// The kind of an error of the driver.
+/// Returns the kind of a driver error.
 pub(crate) fn kind(error: &sqlx::Error) -> Kind {
     match error {
         sqlx::Error::PoolTimedOut => Kind::Transient,
-        // A pool that was replaced is closed, and its successor is open.
+        // The pool was replaced, and the new one is open.
         sqlx::Error::PoolClosed
         | sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::WorkerCrashed
-        // The connection and its database disagree about whether there is a transaction.
+        // The connection and the database disagree about whether there is a transaction.
         | sqlx::Error::InvalidSavePointStatement
         | sqlx::Error::BeginFailed => Kind::Connection,
         sqlx::Error::Database(error) => kind_of_answer(&**error),
@@ -78,14 +78,14 @@ fn kind_of_answer(error: &dyn DatabaseError) -> Kind {
     Kind::Permanent
 }
 
-/// The kind of the driver's error in one of the store's; `None` when there is none.
+/// Returns the kind of the driver error in a store error, or `None` if it contains none.
 pub(crate) fn kind_of(error: &ProgressError) -> Option<Kind> {
     let ProgressError::Unavailable(source) = error else { return None };
     source.downcast_ref().map(kind)
 }
 
-/// The connection was lost while it committed, so it is unknown whether the transaction happened.
-/// Only the caller knows whether repeating is harmless.
+/// The connection was lost during the commit, so it is unknown whether the transaction took effect.
+/// Only the caller knows whether repeating it is harmless.
 #[derive(Debug)]
 struct CommitUnknown(sqlx::Error);
 
@@ -101,7 +101,7 @@ impl std::error::Error for CommitUnknown {
     }
 }
 
-/// As [`classify`], for a commit.
+/// Like [`classify`], but reports a connection that was lost during a commit as [`CommitUnknown`].
 pub(crate) fn classify_commit(error: sqlx::Error) -> ProgressError {
     match kind(&error) {
         Kind::Connection => ProgressError::unavailable(CommitUnknown(error)),
@@ -117,16 +117,16 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// Two transactions meet again with ever smaller odds, so a handful of repetitions is enough.
+    /// Each repetition is less likely to conflict again, so five are enough.
     const CONFLICTS: u32 = 5;
-    /// The winner of a conflict is done within a few round trips.
+    /// The transaction that won a conflict ends within a few round trips.
     const PAUSE: Duration = Duration::from_millis(5);
 
-    /// Returns true, after a pause, when there should be another attempt.
+    /// Returns true if there should be another attempt. Pauses first if there was a conflict.
     pub(crate) async fn again(&mut self, error: &ProgressError) -> bool {
         match kind_of(error) {
             Some(Kind::Conflict) if self.conflicts < Self::CONFLICTS => self.conflicts += 1,
-            // Once: the next attempt gets a new connection.
+            // Only once: the next attempt gets a new connection.
             Some(Kind::ReadOnly | Kind::Connection | Kind::Login) if self.renewals == 0 => {
                 self.renewals += 1;
                 return true;
@@ -138,7 +138,7 @@ impl Attempts {
     }
 }
 
-/// One error for each of several updates that failed together.
+/// Returns one error for each of several updates that failed together.
 pub(crate) fn for_each(error: ProgressError, updates: usize) -> Vec<ProgressError> {
     if updates == 1 {
         return vec![error];
@@ -198,7 +198,7 @@ mod tests {
         let mut attempts = Attempts::default();
         assert!(!attempts.again(&classify_commit(lost())).await);
         assert!(attempts.again(&classify(lost())).await);
-        assert!(!attempts.again(&classify(lost())).await, "once");
+        assert!(!attempts.again(&classify(lost())).await, "only once");
         assert!(!attempts.again(&classify(sqlx::Error::PoolTimedOut)).await);
     }
 }

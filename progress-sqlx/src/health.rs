@@ -1,7 +1,7 @@
-//! Pools that heal. A connection that a network has dropped in silence never looks broken to sqlx,
-//! so a pool that yields nothing but time-outs is replaced. So is one whose sessions can
-//! only read, and one with a broken connection, because its other connections usually share the
-//! reason.
+//! Connection pools that recover. sqlx does not notice a connection that the network dropped
+//! without an error, so a pool whose calls only time out is replaced. So is a pool with read-only
+//! sessions, and one with a broken connection, because its other connections are usually broken for
+//! the same reason.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -14,20 +14,20 @@ use sqlx::pool::PoolOptions;
 use crate::dialect::Dialect;
 use crate::error::{Kind, kind_of};
 
-/// How long a pool may be silent before it is replaced: longer than a busy server takes, and than
-/// two writes may take.
+/// A pool whose calls only time out is replaced after this time: longer than a busy server takes,
+/// and than two writes may take.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How often a pool is replaced at most for what an error says: many calls meet the same error.
+/// Minimum interval between two replacements because of an error: many calls meet the same error.
 const RENEWAL: Duration = Duration::from_secs(1);
 
 type ConnectOptions<D> = <<D as sqlx::Database>::Connection as sqlx::Connection>::Options;
 
-/// A pool that is opened when it is first used, and can be opened again.
+/// A pool that is opened on first use, and can be opened again.
 pub(crate) struct Source<D: Dialect> {
     options: PoolOptions<D>,
     connect: ConnectOptions<D>,
-    /// The application's pool, where it was given one: its password may change.
+    /// The application's pool, if there is one. Its password may change.
     application: Option<Pool<D>>,
     pool: Option<Pool<D>>,
 }
@@ -37,7 +37,8 @@ impl<D: Dialect> Source<D> {
         Self { options, connect, application: None, pool: None }
     }
 
-    /// Connections of our own, opened as the application's pool opens its own.
+    /// Creates a source for the store's own connections, with the connect options of the
+    /// application's pool.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn like(application: Pool<D>, options: PoolOptions<D>) -> Self {
         let connect = (*application.connect_options()).clone();
@@ -46,14 +47,14 @@ impl<D: Dialect> Source<D> {
 
     fn pool(&mut self) -> Pool<D> {
         if let Some(application) = self.application.as_ref().filter(|pool| pool.is_closed()) {
-            // Closed for us as well.
+            // A closed pool of the application closes the store as well.
             self.pool = Some(application.clone());
         }
         let Self { options, connect, pool, .. } = self;
         pool.get_or_insert_with(|| options.clone().connect_lazy_with(connect.clone())).clone()
     }
 
-    /// Lets the next call open a new pool.
+    /// Removes the pool, so that the next call opens a new one.
     fn renew(&mut self) -> Option<Pool<D>> {
         if let Some(application) = &self.application {
             self.connect = (*application.connect_options()).clone();
@@ -64,13 +65,13 @@ impl<D: Dialect> Source<D> {
 
 /// The pools of a store.
 enum Origin<D: Dialect> {
-    /// The application's, as it is: it may hold a database in memory.
+    /// The application's pool, which is never replaced: it may hold an in-memory database.
     #[cfg(feature = "_sqlite")]
     Application(Pool<D>),
-    /// Of a file: the one that writes is replaced, those that read have nothing to complain about.
+    /// The pools of a file. Only the writer is replaced, because its faults do not affect readers.
     #[cfg(feature = "_sqlite")]
     File { writer: Box<Source<D>>, readers: Box<Source<D>> },
-    /// Of a server.
+    /// The pool of a server.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     Server(Source<D>),
 }
@@ -81,15 +82,15 @@ pub(crate) struct Pools<D: Dialect> {
 
 struct State<D: Dialect> {
     origin: Origin<D>,
-    /// Since when there have been time-outs and nothing else.
+    /// When the current run of time-outs began.
     silent_since: Option<Instant>,
-    /// When the first of those calls began that the present pool left without an answer.
+    /// When the first call began that the current pool left unanswered.
     unanswered_since: Option<Instant>,
-    /// When the pool was opened. Calls from before say nothing about it.
+    /// When the current pool was opened. Outcomes of earlier calls say nothing about it.
     new_since: Option<Instant>,
 }
 
-/// Without the addresses, which may hold a password.
+/// Omits the addresses, which may contain a password.
 impl<D: Dialect> fmt::Debug for Pools<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pools").finish_non_exhaustive()
@@ -139,7 +140,7 @@ impl<D: Dialect> Pools<D> {
         })
     }
 
-    /// Closes the connections that are the store's own.
+    /// Closes the store's own connections.
     pub(crate) fn close(&self) -> impl Future<Output = ()> + Send + 'static {
         let pool: Option<Pool<D>> = self.with(|state| match &mut state.origin {
             #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -154,15 +155,15 @@ impl<D: Dialect> Pools<D> {
         }
     }
 
-    /// Takes note of how an attempt ended that began at this time.
+    /// Records the outcome of an attempt that began at `begun`.
     pub(crate) fn note<T>(&self, begun: Instant, outcome: &Result<T, ProgressError>) {
         let Err(ProgressError::Unavailable(source)) = outcome else {
-            // A refusal, say, is an answer like any other.
+            // Any other error, such as a refusal, is an answer.
             return self.with(State::answered);
         };
         let is_silence = source.is::<tokio::time::error::Elapsed>()
             || matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut));
-        // What else is unavailable has said so, and is neither silence nor the end of it.
+        // Other transient errors are neither a time-out nor the end of a run of time-outs.
         if is_silence {
             self.with(|state| state.was_silent(begun));
         } else if let Err(error) = outcome
@@ -173,7 +174,7 @@ impl<D: Dialect> Pools<D> {
     }
 
     fn with<T>(&self, see: impl FnOnce(&mut State<D>) -> T) -> T {
-        // Nothing below leaves a state that is not sound, even where it panics.
+        // The state stays valid even if `see` panics.
         see(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -183,34 +184,34 @@ impl<D: Dialect> State<D> {
         self.unanswered_since = None;
         if let Some(since) = self.silent_since.take() {
             let seconds = since.elapsed().as_secs();
-            tracing::info!(seconds, "the progress database answers again");
+            tracing::info!(seconds, "the progress database is responding again");
         }
     }
 
     fn was_silent(&mut self, begun: Instant) {
         if self.silent_since.is_none() {
             self.silent_since = Some(begun);
-            tracing::warn!("the progress database does not answer in time");
+            tracing::warn!("the progress database does not respond in time");
         }
-        // Files are never silent, and the application's pool is its own business.
+        // A file has no network connections, and the application's pool is never replaced.
         if !D::NEEDS_RUNTIME || self.is_older(begun) {
             return;
         }
         let unanswered_since = *self.unanswered_since.get_or_insert(begun);
         if unanswered_since.elapsed() >= SILENCE {
-            tracing::warn!("replacing the connections to the progress database: only time-outs");
+            tracing::warn!("replacing the connections to the progress database after time-outs");
             self.unanswered_since = None;
             self.renew();
         }
     }
 
-    /// A connection keeps what it found when it was opened. SQLite opens a file that cannot be
-    /// written as one that can only be read, a primary may have become a standby, and statements
-    /// are prepared for tables as they were.
+    /// Replaces the pool after an error that only a new connection can fix. A connection keeps the
+    /// state in which it was opened: SQLite opens an unwritable file as read-only, a primary may
+    /// have become a standby, and prepared statements refer to the tables as they were.
     fn was_broken(&mut self, begun: Instant) {
         let is_recent = self.new_since.is_some_and(|since| since.elapsed() < RENEWAL);
         if !self.is_older(begun) && !is_recent {
-            tracing::debug!("replacing the connections to the progress database");
+            tracing::debug!("replacing the connections to the progress database after an error");
             self.renew();
         }
     }
@@ -229,19 +230,19 @@ impl<D: Dialect> State<D> {
             Origin::Server(source) => source.renew(),
         };
         self.new_since = Some(Instant::now());
-        // Calls that wait for a connection are told at once and repeated on the new pool. Those
-        // that have one go on with it.
+        // Calls that wait for a connection fail at once and are repeated on the new pool. Calls
+        // that have a connection continue.
         if let Some(old) = old {
             tokio::spawn(async move { old.close().await });
         }
     }
 }
 
-/// A connection that goes back to its pool only if it may. One that was left in the middle of a
-/// statement is closed, because its next answer may belong to that statement.
+/// A connection that returns to its pool only if it can be reused. One that was left in the middle
+/// of a statement is closed, because its next answer may belong to that statement.
 ///
-/// Its transactions are statements like any other. Those of sqlx take twice the time on SQLite:
-/// each end of one is acknowledged by both threads.
+/// Transactions are ordinary statements here. sqlx's transactions take twice the time on SQLite,
+/// because both threads acknowledge the end of each one.
 pub(crate) struct Lease<D: Dialect> {
     connection: Option<sqlx::pool::PoolConnection<D>>,
     has_transaction: bool,
@@ -257,7 +258,7 @@ impl<D: Dialect> Lease<D> {
     }
 
     pub(crate) async fn begin(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
-        // Before its answer, because the answer may not be waited for.
+        // Set before the answer, because the call may be dropped before the answer arrives.
         self.has_transaction = true;
         let outcome = D::script(self.connection()?, statement).await;
         self.has_transaction = outcome.is_ok();
@@ -268,7 +269,7 @@ impl<D: Dialect> Lease<D> {
         let outcome = D::script(self.connection()?, "COMMIT").await;
         match outcome {
             Ok(()) => self.has_transaction = false,
-            // SQLite keeps a transaction open whose commit has failed.
+            // SQLite keeps a transaction open if its commit fails.
             Err(_) => self.roll_back().await,
         }
         outcome
@@ -277,11 +278,12 @@ impl<D: Dialect> Lease<D> {
     pub(crate) async fn roll_back(&mut self) {
         let Ok(connection) = self.connection() else { return };
         let outcome = D::script(connection, "ROLLBACK").await;
-        // Where SQLite has rolled back by itself, it refuses to do it again.
+        // If SQLite has already rolled back by itself, it refuses this statement.
         self.has_transaction = !matches!(outcome, Ok(()) | Err(sqlx::Error::Database(_)));
     }
 
-    /// Gives the connection back, or closes it if it is the reason of the error.
+    /// Returns the connection to its pool. Closes it instead if it caused the error or has a
+    /// transaction.
     pub(crate) fn end(mut self, error: Option<Kind>) {
         if let Some(mut connection) = self.connection.take()
             && (self.has_transaction || matches!(error, Some(Kind::Connection)))
@@ -297,7 +299,8 @@ impl<D: Dialect> Drop for Lease<D> {
         if D::NEEDS_RUNTIME {
             connection.close_on_drop();
         } else if self.has_transaction {
-            // A database in memory must not be closed, and its thread finishes what it was doing.
+            // An in-memory database must not be closed. The connection's thread finishes the
+            // current statement first.
             let lease = Self { connection: Some(connection), has_transaction: true };
             tokio::spawn(async move {
                 let mut lease = lease;
@@ -318,7 +321,8 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(1);
 
-    /// Pools from which no connection was asked yet, a minute old: there is no server.
+    /// Returns pools that were opened a minute ago. They have no connection, because there is no
+    /// server.
     fn pools() -> Pools<Postgres> {
         let pools = Pools::of_server(Source::new(PgPoolOptions::new(), PgConnectOptions::new()));
         pools.with(|state| state.new_since = Some(ago(Duration::from_secs(60))));
@@ -329,11 +333,11 @@ mod tests {
         Instant::now().checked_sub(time).unwrap()
     }
 
-    /// Whether the pool is replaced when this is seen.
+    /// Returns whether `see` replaces the pool.
     async fn replaces(pools: &Pools<Postgres>, see: impl FnOnce(&mut State<Postgres>)) -> bool {
         let pool = pools.writer();
         pools.with(see);
-        // The old one is closed by a task.
+        // A task closes the old pool.
         tokio::task::yield_now().await;
         assert!(!pools.writer().is_closed() && !pools.reader().is_closed());
         pool.is_closed()
@@ -344,12 +348,12 @@ mod tests {
         let pools = pools();
         let since = ago(SILENCE - Duration::from_secs(1));
         assert!(!replaces(&pools, |state| state.was_silent(since)).await);
-        // The first silence counts, however short the next one is.
+        // The first time-out counts, however short the next one is.
         pools.with(|state| state.unanswered_since = Some(ago(SILENCE)));
         assert!(replaces(&pools, |state| state.was_silent(ago(MOMENT))).await);
         let before = ago(SILENCE);
         let is_replaced = replaces(&pools, |state| state.was_silent(before)).await;
-        assert!(!is_replaced, "that call began with the old pool");
+        assert!(!is_replaced, "that call began on the old pool");
     }
 
     #[tokio::test]
@@ -378,7 +382,7 @@ mod tests {
         let pools = pools();
         assert!(replaces(&pools, |state| state.was_broken(Instant::now())).await);
         let now = Instant::now();
-        assert!(!replaces(&pools, |state| state.was_broken(now)).await, "not twice in a second");
+        assert!(!replaces(&pools, |state| state.was_broken(now)).await, "only once a second");
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
-//! The thread on which the calls of a store run whose connections need their runtime.
+//! The store's own thread. It runs the calls of stores whose connections need their runtime.
 //!
-//! The runtimes of an application come and go: one per worker thread in actix-web, one at shutdown
-//! for the last updates. Any of them may be blocked by the work that is reported. On a thread of
-//! its own a store opens its connections once, and answers while the application is busy.
+//! The runtimes of an application start and end: actix-web has one per worker thread, and the last
+//! updates may be written from one that exists only at shutdown. The application's work may block
+//! any of them. On its own thread, a store opens its connections once, and responds while the
+//! application is busy.
 
 use std::pin::Pin;
 use std::thread;
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 
 type LastTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How long the connections may take to close. A server closes what it does not hear of by itself.
+/// How long the connections may take to close. A server closes silent connections by itself.
 const CLOSING: Duration = Duration::from_secs(1);
 
 pub(crate) struct Home {
@@ -43,9 +44,9 @@ impl Home {
         &self.runtime
     }
 
-    /// Ends the thread after one last task, without waiting for either.
+    /// Ends the thread after one last task. Waits for neither.
     pub(crate) fn stop(self, last: impl Future<Output = ()> + Send + 'static) {
-        // A thread that is gone has nothing to close any more.
+        // If the thread has already ended, there is nothing to close.
         drop(self.stop.send(Box::pin(last)));
     }
 }

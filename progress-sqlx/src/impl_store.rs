@@ -1,9 +1,9 @@
-//! The public type of a store: its trait, and what all stores have in common.
+//! The trait implementation and the methods that all public store types share.
 
 /// Implements `ProgressStore` for a type that holds an `SqlStore`, whose methods do the work.
 macro_rules! impl_progress_store {
     ($store:ident) => {
-        // A scope, for short names in the signatures.
+        // This scope allows short names in the signatures.
         const _: () = {
             use std::time::Duration;
 
@@ -85,7 +85,7 @@ macro_rules! impl_progress_store {
         };
 
         impl $store {
-            /// Keeps this many of the newest entries of each log, instead of 1,000. A longer log
+            /// Sets how many of the newest entries each log keeps (default: 1,000). A longer log
             /// shrinks when it is next written to.
             #[must_use]
             pub fn with_log_limit(mut self, entries: u32) -> Self {
@@ -93,10 +93,10 @@ macro_rules! impl_progress_store {
                 self
             }
 
-            /// Limits how long a reading call and a writing call may take before it fails as
-            /// [`Unavailable`](progress_core::ProgressError::Unavailable): 1 s and 5 s unless told
-            /// otherwise, and 1 s and 9.5 s on SQLite. A write that ran out of time may have
-            /// happened; its stamp makes repeating it harmless.
+            /// Sets how long a read and a write may take before the call fails as
+            /// [`Unavailable`](progress_core::ProgressError::Unavailable). The defaults are 1 s and
+            /// 5 s, on SQLite 1 s and 9.5 s. A write that timed out may have taken effect; its
+            /// stamp makes repeating it harmless.
             #[must_use]
             pub fn with_deadlines(
                 mut self,
@@ -107,9 +107,9 @@ macro_rules! impl_progress_store {
                 self
             }
 
-            /// Returns what [`migrate`](Self::migrate) runs, for other migration tools: one script
-            /// per version, each of which also records its version. A released script never
-            /// changes.
+            /// Returns the scripts that [`migrate`](Self::migrate) runs, so that other migration
+            /// tools can run them. There is one script per version, and each also records its
+            /// version. A released script never changes.
             #[must_use]
             pub const fn migrations_sql() -> &'static [&'static str] {
                 statements::STATEMENTS.migrations

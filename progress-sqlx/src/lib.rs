@@ -1,4 +1,4 @@
-//! Progress records in an SQL database: the stores of `progress-core` that outlive the process.
+//! SQL stores for `progress-core`: progress records that outlive the process.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -8,8 +8,7 @@
 //!
 //! # #[cfg(feature = "_sqlite")]
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! // A file in real life: "sqlite://progress.db". It is made when it is missing.
-//! let store: Arc<dyn ProgressStore> = Arc::new(SqliteStore::connect("sqlite::memory:").await?);
+//! // Usually a file: "sqlite://progress.db". It is created if it is missing.
 //!
 //! let job = store.create(&NewProgress::new("import").with_total(100)).await?;
 //! store.update(job.id, &ProgressUpdate::start()).await?;
@@ -21,48 +20,52 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Applications use `progress_core::Jobs`, which writes at most once per flush interval; the store is
-//! what it writes to.
+//! Applications use `progress_core::Jobs`, which writes to the store at most once per flush
+//! interval.
 //!
 //! # What a store does
 //!
 //! - An update is one short transaction: it locks the record, lets `progress_core::Record` decide,
-//!   and writes back what changed. No SQL restates the state machine. A batch of any size takes
-//!   five or six round trips.
-//! - The stamp of an update is kept in the same transaction, so a repeated update changes nothing.
-//! - A record that another session holds is reported as unavailable after at most half a second
-//!   (one second on MySQL). The other records of its batch are written first.
+//!   and writes back what changed. The SQL does not repeat the state machine. A batch of any size
+//!   takes five or six round trips.
+//! - The stamp of an update is saved in the same transaction, so a repeated update changes nothing.
+//! - A record that another session has locked is reported as unavailable after at most half a
+//!   second (one second on MySQL). The other records of its batch are written first.
 //! - Every call has a deadline. Broken connections are replaced, and a call that met one is
-//!   repeated unless it may have happened.
-//! - On PostgreSQL and MySQL all calls run on one thread of the store with connections of its own.
-//!   They work from any runtime, beside blocked threads, and after the application's runtime has
-//!   ended.
-//! - Times are the database's, in whole milliseconds UTC. Ids and JSON are text, so no feature of
-//!   sqlx is turned on that would change the types of an application's own queries.
+//!   repeated unless it may already have taken effect.
+//! - On PostgreSQL and MySQL all calls run on the store's own thread, with its own connections.
+//!   They work from any runtime, while other threads are blocked, and after the application's
+//!   runtime has ended.
+//! - Times come from the database, in whole milliseconds UTC. Ids and JSON are text, so the crate
+//!   enables no feature of sqlx that would change the types of an application's own queries.
 //! - The tables are `progress_records`, `progress_entries`, `progress_writers` and
-//!   `progress_schema`. They may live in the application's own database; its `_sqlx_migrations` is
-//!   never touched. Tables of version N serve programs of version N - 1, so a deployment can be
+//!   `progress_schema`. They may be in the application's own database; its `_sqlx_migrations` is
+//!   never changed. Tables of version N serve programs of version N - 1, so a deployment can be
 //!   rolled back by one version.
 //!
 //! # Features
 //!
-//! There is no default: name the database.
+//! No feature is enabled by default: choose the database.
 //!
 //! | feature | what it adds |
 //! |---|---|
 //! | `sqlite` | `SqliteStore`, with SQLite compiled in |
-//! | `sqlite-unbundled` | `SqliteStore`, with the system's SQLite library (3.38 or later); the build needs its headers and libclang |
-//! | `postgres` | `PostgresStore`, for PostgreSQL 12 or later |
-//! | `mysql` | `MySqlStore`, for MySQL 8.0 or MariaDB 10.6, or later |
+//! | `sqlite-unbundled` | `SqliteStore`, with the system's SQLite library (3.38 or later) |
+//! | `postgres` | `PostgresStore`: PostgreSQL 12 or later |
+//! | `mysql` | `MySqlStore`: MySQL 8.0 or MariaDB 10.6, or later |
 //!
-//! [`connect_any`] chooses among those that are turned on by the scheme of an address. Encrypted
-//! connections are a feature of sqlx (`tls-…`), which the application turns on.
+//! With `sqlite-unbundled` the application also enables `sqlx/sqlite-unbundled`, whose build needs
+//! the library's headers and libclang. [`connect_any`] chooses among the enabled stores by the
+//! scheme of an address. For encrypted connections, the application enables a TLS feature of sqlx
+//! (`tls-…`).
 //!
-//! # What this is not
+//! # Supported databases
 //!
-//! A connection to every database that sqlx can reach: the SQL is written for each database, and
-//! there is no `Any`. It is tested on SQLite, PostgreSQL 15 and MariaDB 10.11; **no MySQL server
-//! has run the tests yet**.
+//! The SQL is written for each of these databases. Other databases of sqlx and its `Any` driver are
+//! not supported. The crate is tested on SQLite, PostgreSQL 15 and MariaDB 10.11; **the tests have
+//! not run on a MySQL server yet**.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod any;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -110,9 +113,10 @@ pub use crate::mysql::MySqlStore;
 #[cfg(feature = "postgres")]
 pub use crate::postgres::PostgresStore;
 #[cfg(feature = "_sqlite")]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "sqlite-unbundled"))))]
 pub use crate::sqlite::SqliteStore;
 
-/// The README's program compiles.
+/// Compiles the program in the README.
 #[cfg(all(doctest, feature = "_sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

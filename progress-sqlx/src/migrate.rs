@@ -1,9 +1,9 @@
-//! The library's own migrations. sqlx's would share `_sqlx_migrations` with the application's, and
-//! do not lock as they should on any of the three databases.
+//! The store's own migrations. sqlx's migrator would share `_sqlx_migrations` with the application,
+//! and does not lock correctly on any of the three databases.
 //!
-//! Each script records two numbers: the version that the tables then have, and the oldest version
-//! whose programs they still serve. A released migration adds columns with defaults, so tables of
-//! version N serve programs of version N - 1, and a deployment can be rolled back by one version.
+//! Each script records two numbers: the new version of the tables, and the oldest program version
+//! that they still serve. A released migration adds columns with defaults, so tables of version N
+//! serve programs of version N - 1, and a deployment can be rolled back by one version.
 
 use progress_core::ProgressError;
 
@@ -11,8 +11,7 @@ use crate::dialect::Dialect;
 use crate::row;
 use crate::store::Session;
 
-/// Runs the scripts that are missing. The caller sees to it that no other session does so
-/// meanwhile.
+/// Runs the missing scripts. The caller makes sure that no other session does so at the same time.
 pub(crate) async fn run<D: Dialect>(session: &mut Session<'_, D>) -> Result<(), ProgressError> {
     let statements = D::STATEMENTS;
     let (mut version, mut serves) = (0, 0);
@@ -40,8 +39,8 @@ fn missing<'a>(
     let known = scripts.len();
     if i64::try_from(known).is_ok_and(|known| serves > known) {
         return Err(ProgressError::setup(format!(
-            "the progress tables have version {version} and serve programs of version {serves} or \
-             later, this program has version {known}: upgrade the program"
+            "the progress tables have version {version} and need a program of version {serves} or \
+             later, but this program has version {known}: upgrade the program"
         )));
     }
     let done = usize::try_from(version).unwrap_or(0).min(known);
@@ -58,7 +57,7 @@ mod tests {
         assert_eq!(missing(0, 0, &scripts).unwrap(), scripts);
         assert_eq!(missing(1, 1, &scripts).unwrap(), ["two"]);
         assert!(missing(2, 1, &scripts).unwrap().is_empty());
-        assert!(missing(3, 2, &scripts).unwrap().is_empty(), "newer, and content with us");
+        assert!(missing(3, 2, &scripts).unwrap().is_empty(), "newer, but serves this program");
         let error = missing(4, 3, &scripts).unwrap_err();
         assert!(error.to_string().contains("upgrade the program"), "{error}");
     }

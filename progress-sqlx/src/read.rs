@@ -1,4 +1,4 @@
-//! Calls that only read, and the creation of records.
+//! Reads and the creation of records.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::store::{Session, SqlStore, Work};
 use crate::value::{Value, to_json, values};
 use crate::{row, rows};
 
-/// A statement that reads.
+/// Runs one statement that reads.
 struct Read {
     statement: &'static str,
     values: Vec<Value>,
@@ -29,7 +29,7 @@ impl<D: Dialect> Work<D> for Read {
     }
 }
 
-/// A new record.
+/// Creates a record.
 struct Create<'a>(&'a NewProgress);
 
 impl<D: Dialect> Work<D> for Create<'_> {
@@ -59,7 +59,7 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     pub(crate) async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
-        // What is invalid is refused without a connection.
+        // Rejects an invalid job without a connection.
         Progress::new(job, DateTime::UNIX_EPOCH)?;
         self.call(Create(job)).await
     }
@@ -84,11 +84,11 @@ impl<D: Dialect> SqlStore<D> {
 
     pub(crate) async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
         let has_nul = |text: Option<&str>| text.is_some_and(|text| text.contains('\0'));
-        // No record holds it, and PostgreSQL does not even take the question.
+        // No record contains a NUL, and PostgreSQL rejects it in a parameter.
         if query.statuses().is_empty() || has_nul(query.owner()) || has_nul(query.task_type()) {
             return Ok(ProgressPage::from_one_more(Vec::new(), query.limit()));
         }
-        // No time is later than the latest integer, so the first page begins there.
+        // The first page begins at the largest integer, because no time is later.
         let (before, before_id) = match query.after() {
             Some(cursor) => (cursor.created_at().timestamp_millis(), cursor.id().to_string()),
             None => (i64::MAX, String::new()),
@@ -137,10 +137,10 @@ impl<D: Dialect> SqlStore<D> {
         let found = self.read(D::STATEMENTS.heartbeats, Vec::new()).await?;
         let readable = found.iter().filter_map(|row| match row::heartbeat::<D>(row) {
             Ok(heartbeat) => Some(heartbeat),
-            // One unreadable record must not keep others from being found.
+            // One unreadable record must not hide the others.
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "a running job's heartbeat is unreadable");
+                tracing::warn!(error, "skipping a running job with an unreadable heartbeat");
                 None
             }
         });

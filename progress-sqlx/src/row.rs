@@ -1,5 +1,5 @@
-//! Rows on their way from a database. Other programs may have written to it, so each row is a value
-//! or an error.
+//! Reads rows of the database. Other programs may have written to it, so each row is a value or an
+//! error.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,11 +15,10 @@ use crate::error::classify;
 use crate::statements::columns;
 use crate::value::from_ordered;
 
-/// A record as it was read: the progress, its time of reading, and the last stamp.
+/// A record as it was read: the progress, the time of the read, and the last stamp.
 pub(crate) struct Stored {
     pub(crate) record: Record,
-    /// The stamp of the writer that wrote last. Those of earlier writers are in a table of their
-    /// own.
+    /// The stamp of the writer that wrote last. Stamps of earlier writers are in a separate table.
     pub(crate) stamp: Option<Stamp>,
 }
 
@@ -29,7 +28,7 @@ const RECORD: &str = concat!(columns!(), ", observed_at");
 /// Reads the columns of `columns!`, and the clock.
 pub(crate) fn record<D: Dialect>(row: &D::Cells) -> Result<Stored, ProgressError> {
     let mut row = Columns::<D>::of(row, RECORD);
-    // The record's own constructor is the only way to make one; every field is then the row's.
+    // Only its constructor can create a record; every field is then replaced by the row's value.
     let job = NewProgress::new("").with_id(row.word()?);
     let mut record = Record::new(&job, DateTime::UNIX_EPOCH)?;
     let progress = &mut record.progress;
@@ -88,7 +87,7 @@ pub(crate) fn integers<const N: usize, D: Dialect>(
     Ok(integers)
 }
 
-/// Reads the stamp of an earlier writer: the record, the writer, the number.
+/// Reads the stamp of an earlier writer: the record's id, the writer, the number.
 pub(crate) fn earlier_stamp<D: Dialect>(
     row: &D::Cells,
 ) -> Result<(ProgressId, Option<Stamp>), ProgressError> {
@@ -102,7 +101,8 @@ pub(crate) fn heartbeat<D: Dialect>(row: &D::Cells) -> Result<Heartbeat, Progres
     Ok(Heartbeat { id, at: row.time()?, lease: Duration::from_millis(row.count()?) })
 }
 
-/// A log's newest number ever, how many entries are kept, and the row's entry, if it has one.
+/// Reads the highest number that a log ever had, how many entries it keeps, and the row's entry, if
+/// there is one.
 pub(crate) fn log<D: Dialect>(row: &D::Cells) -> Result<(u64, u64, Option<Entry>), ProgressError> {
     let mut row = Columns::<D>::of(row, "last_entry, kept, seq, at, level, item, message");
     let (last, kept) = (row.count()?, row.count()?);
@@ -119,7 +119,7 @@ pub(crate) fn log<D: Dialect>(row: &D::Cells) -> Result<(u64, u64, Option<Entry>
     Ok((last, kept, Some(Entry { seq, at, level, item, message: row.text()?.to_owned() })))
 }
 
-/// Reads the columns of a row one after the other. By their places: looking up 29 names takes
+/// Reads the columns of a row one after the other, by position, because looking up 29 names takes
 /// longer than reading the values.
 struct Columns<'a, D: Dialect> {
     row: &'a D::Cells,
@@ -196,7 +196,7 @@ impl<'a, D: Dialect> Columns<'a, D> {
         Ok(writer.zip(seq).map(|(writer, seq)| Stamp { writer, seq }))
     }
 
-    /// Names the column that was read last and not its content, which may be private.
+    /// Names the column that was read last, but not its content, which may be private.
     fn unreadable(&self) -> ProgressError {
         let column = self.names.split(", ").nth(self.next - 1).unwrap_or("?");
         ProgressError::store(format!("the column {column} holds an unreadable value"))

@@ -1,4 +1,4 @@
-//! Rows on their way to a database.
+//! Rows to be written to the database.
 
 use chrono::{DateTime, Utc};
 use progress_core::{Entry, Progress, ProgressError, ProgressId, Stamp, Status};
@@ -13,10 +13,10 @@ macro_rules! changes {
         $($rare:ident: $rare_type:ty = $rare_value:expr,)+
         ; $($column:ident: $type:ty = $value:expr,)+
     ) => {
-        changes!(@struct "What an update can change in a record: a row of `save` and `save_many`.",
+        changes!(@struct "The columns that an update can change: a row of `save` and `save_many`.",
             Change, $($rare: $rare_type = $rare_value,)+ $($column: $type = $value,)+);
-        changes!(@struct "What an update changes in a job that goes on as it was: a row of \
-            `advance` and `advance_many`.", Advance, $($column: $type = $value,)+);
+        changes!(@struct "The columns of an update that changes none of [`Rare`]: \
+            a row of `advance` and `advance_many`.", Advance, $($column: $type = $value,)+);
     };
     (@struct $doc:literal, $name:ident, $($column:ident: $type:ty = $value:expr,)+) => {
         #[doc = $doc]
@@ -31,7 +31,7 @@ macro_rules! changes {
                 Self { id: progress.id, $($column: $value(progress, stamp),)+ }
             }
 
-            /// The parameters of the statement for one record: the columns, and then the id.
+            /// Returns the parameters of the statement for one record: the columns, then the id.
             pub(crate) fn into_values(self) -> Vec<Value> {
                 values![$(self.$column,)+ self.id.to_string()]
             }
@@ -62,8 +62,8 @@ changes! {
     seq: Option<i64> = |_, stamp: Option<Stamp>| stamp.map(|by| to_ordered(by.seq)),
 }
 
-/// The columns of [`Change`] that are not in [`Advance`]. Most of them are empty while a job runs, so
-/// a copy costs little.
+/// The columns of [`Change`] that are not in [`Advance`]. Most of them are empty while a job runs,
+/// so a copy costs little.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Rare {
     status: Status,
@@ -89,7 +89,7 @@ impl Rare {
     }
 }
 
-/// A new record, as the parameters of `create`.
+/// Returns a new record as the parameters of `create`.
 pub(crate) fn create(progress: &Progress) -> Vec<Value> {
     values![
         progress.id.to_string(),
@@ -111,14 +111,14 @@ pub(crate) fn create(progress: &Progress) -> Vec<Value> {
     ]
 }
 
-/// A writer of a record, whose stamp is looked up.
+/// A writer of a record, whose stamp is to be read.
 #[derive(Debug, Serialize)]
 pub(crate) struct Writer {
     pub(crate) progress_id: ProgressId,
     pub(crate) writer: String,
 }
 
-/// The stamp of a writer that another one has followed.
+/// The stamp of a writer that is no longer the last writer of the record.
 #[derive(Debug, Serialize)]
 pub(crate) struct EarlierStamp {
     progress_id: ProgressId,
@@ -160,7 +160,7 @@ fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {
     time.map(|time| time.timestamp_millis())
 }
 
-/// Ids as JSON.
+/// Returns ids as JSON.
 pub(crate) fn ids(ids: impl Iterator<Item = ProgressId>) -> Result<String, ProgressError> {
     crate::value::to_json(ids.collect::<Vec<_>>())
 }

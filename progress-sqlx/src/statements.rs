@@ -1,8 +1,8 @@
-//! The SQL statements of a store. Each dialect has a file of its own with the whole text of all of
-//! them; only the list of a record's columns is shared.
+//! The SQL statements of a store. Each dialect's file has the full text of every statement; only
+//! the list of a record's columns is shared.
 //!
-//! Parameters are named here in the order in which they are bound. "JSON" is an array of rows as
-//! one text, whose fields are those of [`rows`](crate::rows), or of ids.
+//! The comments name parameters after a colon, in the order in which they are bound. "JSON" is one
+//! text with an array of ids, or of rows with the fields of a struct in [`rows`](crate::rows).
 
 /// The statements of one dialect.
 pub(crate) struct Statements {
@@ -19,42 +19,42 @@ pub(crate) struct Statements {
     pub(crate) get: &'static str,
     /// Reads records: JSON ids.
     pub(crate) get_many: &'static str,
-    /// As `get`, and locks the record unless another session holds its lock.
+    /// Like `get`, but also locks the record. Skips a record that another session has locked.
     pub(crate) lock: &'static str,
-    /// As `get_many`, and locks the records whose locks no other session holds.
+    /// Like `get_many`, but also locks the records. Skips those that other sessions have locked.
     pub(crate) lock_many: &'static str,
-    /// Locks a record after waiting for other sessions, and reads its id: id.
+    /// Waits for other sessions, locks a record, and reads its id: id.
     pub(crate) wait: &'static str,
-    /// Reads which of these records exist, locked or not: JSON ids.
+    /// Reads the ids of the records that exist, locked or not: JSON ids.
     pub(crate) existing: &'static str,
     /// Reads the stamps of earlier writers: JSON ([`Writer`](crate::rows::Writer)).
     pub(crate) stamps: &'static str,
-    /// Writes back what an update can change: the columns of [`Change`](crate::rows::Change).
+    /// Writes the columns that an update can change: those of [`Change`](crate::rows::Change).
     pub(crate) save: &'static str,
     /// The same for several records: JSON.
     pub(crate) save_many: &'static str,
-    /// Writes back what an update changes in a job that goes on as it was: the columns of
-    /// [`Advance`](crate::rows::Advance).
+    /// Writes only the columns of [`Advance`](crate::rows::Advance), if an update changes no
+    /// others.
     pub(crate) advance: &'static str,
     /// The same for several records: JSON.
     pub(crate) advance_many: &'static str,
-    /// Keeps the stamps of earlier writers, where they are higher: JSON
+    /// Saves the stamps of earlier writers if they are higher than the saved ones: JSON
     /// ([`EarlierStamp`](crate::rows::EarlierStamp)).
     pub(crate) save_stamps: &'static str,
-    /// Appends to logs: JSON ([`LogEntry`](crate::rows::LogEntry)). A number that is taken is 2^53
-    /// - 1, where counting has stopped: the newest entry replaces the one before.
+    /// Appends to logs: JSON ([`LogEntry`](crate::rows::LogEntry)). Only the number 2^53 - 1, where
+    /// counting stops, can already be taken: the newest entry then replaces the one before.
     pub(crate) append: &'static str,
-    /// Deletes all but the newest entries of logs: how many stay, JSON ids. Numbers have gaps, so
-    /// the newest are found by counting.
+    /// Deletes all but the newest entries of logs: how many to keep, JSON ids. Numbers have gaps,
+    /// so the newest entries are found by counting.
     pub(crate) trim: &'static str,
-    /// Reads a log, with the parameters of [`Dialect::entries`]. One statement, so that the page
-    /// and its counts are of one moment. A log without a fitting entry gives one row without an
+    /// Reads a log, with the parameters of [`Dialect::entries`]. It is one statement, so the page
+    /// and its counts are consistent. A log without a matching entry yields one row without an
     /// entry.
     ///
     /// [`Dialect::entries`]: crate::dialect::Dialect::entries
     pub(crate) entries: &'static str,
-    /// Lists records, with the parameters of [`Dialect::list`]. Statements of their own for active
-    /// records and for those of an owner, because one with optional conditions could not use an
+    /// Lists records, with the parameters of [`Dialect::list`]. Active records and the records of
+    /// an owner have their own statements, because optional conditions would prevent the use of an
     /// index.
     ///
     /// [`Dialect::list`]: crate::dialect::Dialect::list
@@ -64,15 +64,16 @@ pub(crate) struct Statements {
     pub(crate) list_active_owned: &'static str,
     /// Reads id, heartbeat and lease of all running jobs.
     pub(crate) heartbeats: &'static str,
-    /// Locks finished records, oldest first, and passes by those in use: older than, how many.
+    /// Locks finished records, oldest first, and skips those that are locked: minimum age, how
+    /// many.
     pub(crate) old: &'static str,
     /// Deletes records, their entries and the stamps of their earlier writers: JSON ids each.
     pub(crate) delete: [&'static str; 3],
-    /// Whether there are tables at all: one row or none.
+    /// Checks whether the tables exist: one row or none.
     pub(crate) has_schema: &'static str,
-    /// The version of the tables, and the oldest program that they serve.
+    /// Reads the version of the tables, and the oldest program version that they serve.
     pub(crate) schema_version: &'static str,
-    /// The scripts that lead from each version of the tables to the next. Released ones never
+    /// The scripts that upgrade the tables from each version to the next. Released ones never
     /// change.
     pub(crate) migrations: &'static [&'static str],
 }
@@ -81,9 +82,9 @@ pub(crate) struct Statements {
 macro_rules! columns {
     () => {
         "id, owner, task_type, status, total, succeeded, failed, message, error, title, \
-         completion_message, metadata, result, cancel_requested, auto_complete, lease, stall_after, \
-         workers, pace, last_entry, version, created_at, started_at, updated_at, heartbeat_at, \
-         finished_at, writer, seq"
+         completion_message, metadata, result, cancel_requested, auto_complete, lease, \
+         stall_after, workers, pace, last_entry, version, created_at, started_at, updated_at, \
+         heartbeat_at, finished_at, writer, seq"
     };
 }
 pub(crate) use columns;

@@ -1,12 +1,12 @@
-//! How the calls of all stores run: where, for how long, and how often.
+//! How the calls of all stores run: on which thread, with which deadline, and how often.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use progress_core::{DEFAULT_LOG_LIMIT, ProgressError};
-use sqlx::pool::PoolConnection;
 use sqlx::Pool;
+use sqlx::pool::PoolConnection;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
@@ -17,17 +17,17 @@ use crate::home::Home;
 use crate::update::BatchSize;
 use crate::value::Value;
 
-/// The connections that may wait for a record's lock at a time. All others answer meanwhile.
+/// How many connections may wait for a record's lock at the same time. The others stay available.
 const WAITING: usize = 2;
 
-/// The one implementation of all stores.
+/// The implementation that all stores share.
 pub(crate) struct SqlStore<D: Dialect> {
     pub(crate) log_limit: u32,
     pub(crate) deadlines: Deadlines,
     pub(crate) shared: Arc<Shared<D>>,
 }
 
-/// What the clones of a store have in common.
+/// State that the clones of a store share.
 pub(crate) struct Shared<D: Dialect> {
     pub(crate) pools: Pools<D>,
     pub(crate) own: D::Own,
@@ -36,7 +36,7 @@ pub(crate) struct Shared<D: Dialect> {
     home: Mutex<Option<Home>>,
 }
 
-// Not derived: that would ask for databases that can be cloned.
+// Not derived, because a derived `Clone` would require `D: Clone`.
 impl<D: Dialect> Clone for SqlStore<D> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), ..*self }
@@ -91,7 +91,7 @@ impl<D: Dialect> Session<'_, D> {
         self.try_fetch(statement, values).await.map_err(classify)
     }
 
-    /// The same, with the driver's own error.
+    /// Like [`fetch`](Self::fetch), but returns the driver's own error.
     pub(crate) async fn try_fetch(
         &mut self,
         statement: &'static str,
@@ -117,10 +117,11 @@ impl<D: Dialect> SqlStore<D> {
         Self { log_limit: DEFAULT_LOG_LIMIT, deadlines: D::DEADLINES, shared: Arc::new(shared) }
     }
 
-    /// Runs a call on the store's own thread. It goes on there even if the caller stops waiting, until
-    /// its deadline, so a connection is not left in the middle of a statement. Nor does a runtime that
-    /// shuts down keep a transaction open: it drops its tasks one by one, and may wait in one of them
-    /// for a write that needs the lock which another still holds.
+    /// Runs a call on the store's own thread. The call continues there until its deadline, even if
+    /// the caller stops waiting, so no connection is left in the middle of a statement.
+    ///
+    /// This also avoids a deadlock when a runtime shuts down. The runtime drops its tasks one by
+    /// one, and one of them may wait for a write whose lock is held by the transaction of another.
     pub(crate) async fn at_home<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
@@ -129,7 +130,7 @@ impl<D: Dialect> SqlStore<D> {
         task.await.map_err(ProgressError::unavailable)?
     }
 
-    /// Runs a call that only reads: on the store's own thread if its connections need that.
+    /// Runs a call that only reads, on the store's own thread if its connections need that.
     pub(crate) async fn reading<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
@@ -146,7 +147,7 @@ impl<D: Dialect> SqlStore<D> {
         Ok(home.runtime().clone())
     }
 
-    /// Runs a call within the deadline of its kind.
+    /// Runs a call with the deadline of a read or of a write.
     pub(crate) async fn call<W: Work<D>>(&self, work: W) -> Result<W::Output, ProgressError> {
         let deadline = if W::WRITES { self.deadlines.write } else { self.deadlines.read };
         self.call_within(work, deadline).await
@@ -207,7 +208,8 @@ impl<D: Dialect> SqlStore<D> {
         }
     }
 
-    /// Returns after a pause if there should be another attempt to get hold of the database.
+    /// Pauses before another attempt to open a connection or to begin a transaction. Returns the
+    /// error if there should be no further attempt.
     async fn pause(&self, error: sqlx::Error, started: Instant) -> Result<(), ProgressError> {
         let pause = D::pause(self, &error, started.elapsed()).ok_or_else(|| classify(error))?;
         tokio::time::sleep(pause).await;

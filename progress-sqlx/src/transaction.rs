@@ -13,7 +13,7 @@ use crate::store::{Session, Work};
 use crate::update::Group;
 use crate::value::{Value, to_json, values};
 
-/// An outcome for each update, by its place in the call.
+/// The outcome of each update, with its position in the call.
 pub(crate) type Outcomes = Vec<(usize, Result<Progress, ProgressError>)>;
 
 pub(crate) struct UpdateTogether<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct UpdateTogether<'a> {
 
 impl<D: Dialect> Work<D> for UpdateTogether<'_> {
     const WRITES: bool = true;
-    /// The outcomes, and the records that were locked.
+    /// The outcomes, and the records that other sessions had locked.
     type Output = (Outcomes, HashSet<ProgressId>);
 
     fn waits(&self) -> bool {
@@ -34,7 +34,7 @@ impl<D: Dialect> Work<D> for UpdateTogether<'_> {
 
     async fn run(&self, session: &mut Session<'_, D>) -> Result<Self::Output, ProgressError> {
         if let Some(first) = self.groups.first().filter(|_| self.waits) {
-            // Holding no other lock, so two that wait never wait for each other.
+            // This transaction holds no other lock, so waiting transactions cannot deadlock.
             session.fetch(D::STATEMENTS.wait, values![first.id.to_string()]).await?;
         }
         let mut records = self.lock(session).await?;
@@ -67,11 +67,11 @@ impl<D: Dialect> Work<D> for UpdateTogether<'_> {
     }
 }
 
-/// The locked records of a batch. One that cannot be read spoils none of the others.
+/// The locked records of a batch. A record that cannot be read does not affect the others.
 type Records = HashMap<ProgressId, Result<Locked, ProgressError>>;
 
 impl UpdateTogether<'_> {
-    /// Locks the records that no other session has locked. Nothing waits, so the order does not
+    /// Locks the records that no other session has locked. It never waits, so the order does not
     /// matter.
     async fn lock<D: Dialect>(
         &self,
@@ -88,7 +88,7 @@ impl UpdateTogether<'_> {
         found.iter().map(read).collect()
     }
 
-    /// Which of the records that were not found exist.
+    /// Returns the records that exist, but were not found because another session has locked them.
     async fn locked<D: Dialect>(
         &self,
         session: &mut Session<'_, D>,
@@ -108,9 +108,9 @@ impl UpdateTogether<'_> {
         existing.iter().map(row::id::<D>).collect()
     }
 
-    /// Reads the stamps of writers that are not the last of their record. A statement of its own
-    /// after the lock: under READ COMMITTED, a locking statement that waited sees the new version
-    /// of the rows that it locks, and the old version of rows joined to them.
+    /// Reads the stamps of writers that are not the last writer of their record. This is a separate
+    /// statement after the lock: under READ COMMITTED, a locking statement that waited sees the new
+    /// version of the rows that it locks, but the old version of joined rows.
     async fn read_stamps<D: Dialect>(
         &self,
         session: &mut Session<'_, D>,
@@ -180,7 +180,7 @@ impl UpdateTogether<'_> {
     }
 }
 
-/// Writes rows back: with plain parameters if it is only one.
+/// Writes rows back, with plain parameters if there is only one.
 async fn save<D: Dialect, Row: Serialize + Send + Sync>(
     session: &mut Session<'_, D>,
     (one, many): (&'static str, &'static str),
@@ -195,14 +195,14 @@ async fn save<D: Dialect, Row: Serialize + Send + Sync>(
     session.fetch(statement, values).await.map(drop)
 }
 
-/// A locked record, and what the updates made of it.
+/// A locked record, with the changes of the updates.
 struct Locked {
     record: progress_core::Record,
-    /// As it was read.
+    /// The rare columns as they were read.
     before: Rare,
-    /// The last stamp: the one that is kept in the record itself.
+    /// The last stamp, which is stored in the record itself.
     stamp: Option<Stamp>,
-    /// The stamps of writers that another one has followed.
+    /// The stamps of writers that are no longer the last one.
     earlier: Vec<Stamp>,
     entries: BTreeMap<u64, Entry>,
     last_entry: u64,
@@ -223,7 +223,7 @@ impl Locked {
     }
 
     fn update(&mut self, update: &ProgressUpdate) -> Result<Progress, ProgressError> {
-        // The database's clock, when it read the record.
+        // The time of the database's clock when it read the record.
         let now = self.record.progress.observed_at;
         let applied = self.record.update(update, now)?;
         if applied.is_new {
@@ -240,7 +240,7 @@ impl Locked {
         Ok(self.record.progress.clone())
     }
 
-    /// Whether nothing has changed but the columns of [`Advance`].
+    /// Whether only columns of [`Advance`] have changed.
     fn goes_on(&self) -> bool {
         self.before == Rare::of(&self.record.progress)
     }
@@ -257,15 +257,16 @@ impl Locked {
         self.earlier.iter().map(|stamp| EarlierStamp::new(self.record.progress.id, *stamp))
     }
 
-    /// The new entries, without those that would be trimmed at once.
+    /// Returns the new entries, without those that would be trimmed at once.
     fn log_entries(&self, log_limit: u32) -> impl Iterator<Item = LogEntry<'_>> {
         let surplus = self.entries.len().saturating_sub(log_limit as usize);
         let newest = self.entries.values().skip(surplus);
         newest.map(|entry| LogEntry::new(self.record.progress.id, entry))
     }
 
-    /// Whether the log may be a tenth longer than it should be. Trimming walks the whole log, so it
-    /// is done once in as many entries as that. Readers are shown no more than the limit.
+    /// Whether to trim the log. Trimming reads the whole log, so it happens once per
+    /// `log_limit / 10` new entries. Until then the log may be a tenth too long, but readers never
+    /// see more than the limit.
     fn is_log_full(&self, log_limit: u32) -> bool {
         let tenth = u64::from(log_limit / 10).max(1);
         let last = self.record.progress.last_entry;

@@ -14,18 +14,18 @@ use crate::error::{Kind, for_each, kind_of};
 use crate::store::SqlStore;
 use crate::transaction::{Outcomes, UpdateTogether};
 
-/// The updates of one record, with their places in the call.
+/// The updates of one record, with their positions in the call.
 pub(crate) struct Group<'a> {
     pub(crate) id: ProgressId,
     pub(crate) updates: Vec<(usize, &'a ProgressUpdate)>,
 }
 
-/// How many records one transaction updates at most. Halved when a batch runs into its deadline,
-/// because half of it may fit, and doubled again when one fits.
+/// Maximum number of records in one transaction. Halved when a batch misses its deadline, because
+/// half of it may fit, and doubled again when a full batch fits.
 #[derive(Debug)]
 pub(crate) struct BatchSize {
     records: AtomicUsize,
-    /// Where the next call begins: after the records for which the last one had time.
+    /// Where the next call begins: after the records for which the last call had time.
     turn: AtomicUsize,
 }
 
@@ -36,7 +36,8 @@ impl Default for BatchSize {
 }
 
 impl BatchSize {
-    /// As many as a tracker's flush loop sends at once. More would gain little and lock for longer.
+    /// The size of the batches of a tracker's flush loop. More would gain little and lock for
+    /// longer.
     const MOST: usize = 128;
 
     fn get(&self) -> usize {
@@ -49,7 +50,7 @@ impl BatchSize {
         }
     }
 
-    /// One record that does not fit says nothing about several.
+    /// A single record that does not fit says nothing about batches, so it changes nothing.
     fn did_not_fit(&self, records: usize) {
         if records > 1 {
             self.records.store(records / 2, Ordering::Relaxed);
@@ -57,14 +58,14 @@ impl BatchSize {
     }
 }
 
-/// How an attempt treats records whose locks other sessions hold.
+/// How an attempt treats records that other sessions have locked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Locked {
-    /// Passes by them.
+    /// Skips them.
     Pass,
-    /// Waits for the first of them, with no lock of its own, and passes by the others.
+    /// Waits for the first of them while it holds no other lock, and skips the others.
     Wait,
-    /// Passes by them for the last time.
+    /// Skips them for the last time.
     GiveUp,
 }
 
@@ -106,8 +107,8 @@ impl<D: Dialect> SqlStore<D> {
         places.map(|place| outcomes.remove(&place).unwrap_or_else(|| Err(unfinished()))).collect()
     }
 
-    /// Updates all records of a batch, and reports those that stay locked as unavailable. The call
-    /// to which it belongs began at this time.
+    /// Updates all records of a batch, and reports those that stay locked as unavailable. `begun`
+    /// is the start of the call that this batch belongs to.
     async fn update_batch(&self, batch: &[Group<'_>], begun: Instant) -> Outcomes {
         let mut outcomes = Outcomes::new();
         let mut left: Vec<&Group<'_>> = batch.iter().collect();
@@ -163,7 +164,7 @@ fn is_elapsed(error: &ProgressError) -> bool {
 }
 
 fn unfinished() -> ProgressError {
-    ProgressError::unavailable("there was no time left for this update")
+    ProgressError::unavailable("the deadline passed before this update was attempted")
 }
 
 #[cfg(test)]
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(seen, [64, 32, 16, 8, 4, 2, 1, 1, 1]);
         size.fitted(1);
         size.fitted(1);
-        assert_eq!(size.get(), 2, "a batch that was not full says nothing about larger ones");
+        assert_eq!(size.get(), 2, "only a full batch that fits doubles the size");
         (0..9).for_each(|_| size.fitted(size.get()));
         assert_eq!(size.get(), BatchSize::MOST);
         size.did_not_fit(20);

@@ -1,8 +1,8 @@
-//! Parameters on their way to a database: signed 64-bit integers, and text.
+//! The parameters of statements: signed 64-bit integers, and text.
 
 use std::time::Duration;
 
-/// The parameters of a statement, in order.
+/// Collects the parameters of a statement, in order.
 macro_rules! values {
     ($($value:expr),* $(,)?) => {
         vec![$($crate::value::Value::from($value)),*]
@@ -10,7 +10,7 @@ macro_rules! values {
 }
 pub(crate) use values;
 
-/// A parameter: integers and text are all that is ever bound.
+/// A parameter. Only integers and text are ever bound.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Integer(Option<i64>),
@@ -40,18 +40,19 @@ from! {
     Option<&str> => Text(|text: Option<&str>| text.map(str::to_owned)),
 }
 
-/// A count as a signed integer. Counts end far below its limit; what does not is only compared.
+/// Converts a count to a signed integer. Counts stop far below its limit; larger values are only
+/// compared.
 pub(crate) fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A span in whole milliseconds. Rounding down is exact, because times are whole milliseconds.
+/// Converts a duration to whole milliseconds. Rounding down is exact, because times are whole
+/// milliseconds.
 pub(crate) fn to_millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A stamp's number, all 64 bits of it, as a signed integer of the same order: 0 becomes the
-/// smallest.
+/// Converts a stamp's 64-bit number to a signed integer of the same order: 0 becomes the smallest.
 pub(crate) fn to_ordered(seq: u64) -> i64 {
     (seq ^ (1 << 63)).cast_signed()
 }
@@ -61,7 +62,7 @@ pub(crate) fn from_ordered(seq: i64) -> u64 {
     seq.cast_unsigned() ^ (1 << 63)
 }
 
-/// Several rows as one JSON array, so that one literal statement takes any number of them.
+/// Converts rows to one JSON array, so that one literal statement takes any number of them.
 pub(crate) fn to_json(rows: impl serde::Serialize) -> Result<String, progress_core::ProgressError> {
     serde_json::to_string(&rows).map_err(progress_core::ProgressError::store)
 }

@@ -1,4 +1,4 @@
-//! From an address to a store that is ready.
+//! Opens a store from an address or a pool, and migrates it.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,24 +14,24 @@ use crate::migrate;
 use crate::row;
 use crate::store::{Session, SqlStore, Work};
 
-/// Less than the server waits for our next statement (`wait_timeout` of the statements), more than
-/// the interval between heartbeats (5 s).
+/// How long a connection may be idle: less than the server waits for the next statement
+/// (`wait_timeout` in the statements), more than the interval between heartbeats (5 s).
 const IDLE: Duration = Duration::from_secs(6);
 
-/// A migration waits 30 s for others, and then changes tables.
+/// The deadline of a migration, which waits up to 30 s for others and then changes tables.
 const MIGRATION: Duration = Duration::from_secs(60);
 
 impl MySqlStore {
     /// Opens a database by its address, such as `mysql://user:password@host/database`, and
-    /// [migrates](Self::migrate) it. An encrypted connection needs one of sqlx's features whose
-    /// names begin with `tls-`, which the application turns on; so does a password on MySQL 8
-    /// without encryption, with the feature `mysql-rsa`.
+    /// [migrates](Self::migrate) it. For an encrypted connection, the application enables one of
+    /// sqlx's features whose names begin with `tls-`. For a password on MySQL 8 without encryption,
+    /// it enables the feature `mysql-rsa`.
     ///
     /// # Errors
     ///
     /// [`Setup`](ProgressError::Setup) when the address is malformed or the login is refused;
     /// [`Unavailable`](ProgressError::Unavailable), at once, when the server cannot be reached;
-    /// otherwise as [`migrate`](Self::migrate).
+    /// otherwise the errors of [`migrate`](Self::migrate).
     pub async fn connect(url: &str) -> Result<Self, ProgressError> {
         let options = address(url)?;
         let shown = format!("{}:{}", options.get_host(), options.get_port());
@@ -46,11 +46,12 @@ impl MySqlStore {
         Ok(store)
     }
 
-    /// Uses the database of the application's pool. The store opens connections of its own, at most
-    /// 4, with the pool's options and hooks; [migrate](Self::migrate) it before its first use. It
-    /// is closed when the pool is, and takes over a password that the pool is
-    /// [told](sqlx::Pool::set_connect_options). Its connections have to speak utf8mb4, as sqlx's do
-    /// by default.
+    /// Uses the database of the application's pool. The store opens at most 4 connections of its
+    /// own, with the pool's options and hooks. [Migrate](Self::migrate) it before its first use.
+    ///
+    /// The store is closed when the pool is closed. It follows password changes made with
+    /// [`set_connect_options`](sqlx::Pool::set_connect_options). Its connections must use utf8mb4,
+    /// which is sqlx's default.
     #[must_use]
     pub fn new(pool: MySqlPool) -> Self {
         let store = beside(pool, Setup { by_application: true }, |options| {
@@ -60,16 +61,16 @@ impl MySqlStore {
         Self { store }
     }
 
-    /// Makes the tables, or brings those of an earlier version up to date. Any number of processes
-    /// may do so at once, beside the application's own migrations, before or after them. One that
-    /// is interrupted is taken up by the next.
+    /// Creates the tables, or upgrades those of an earlier version. Any number of processes may do
+    /// so at once, before, during or after the application's own migrations. The next migration
+    /// completes one that was interrupted.
     ///
     /// # Errors
     ///
     /// [`Unavailable`](ProgressError::Unavailable) when the database cannot be reached, or another
     /// session migrates for longer than 30 s; [`Setup`](ProgressError::Setup) when the tables need
-    /// a newer program, or are not utf8mb4; [`Store`](ProgressError::Store) when other tables are
-    /// in the way.
+    /// a newer program, or are not utf8mb4; [`Store`](ProgressError::Store) when other tables have
+    /// the same names.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
         let store = self.store.clone();
         self.store.at_home(async move { store.call_within(Migrate, MIGRATION).await }).await
@@ -90,7 +91,7 @@ impl Work<MySql> for Migrate {
             return Err(ProgressError::unavailable(text));
         }
         let outcome = migrate_locked(session).await;
-        // After an error as well: the connection goes back to the pool.
+        // Also after an error, because the connection goes back to the pool.
         session.fetch(statements::UNLOCK_SCHEMA, Vec::new()).await?;
         outcome
     }
@@ -102,15 +103,15 @@ async fn migrate_locked(session: &mut Session<'_, MySql>) -> Result<(), Progress
         return Ok(());
     }
     Err(ProgressError::setup(
-        "the progress tables cannot hold every text: convert them to CHARACTER SET utf8mb4 COLLATE \
-         utf8mb4_bin",
+        "the progress tables cannot store all Unicode text: convert them to CHARACTER SET utf8mb4 \
+         COLLATE utf8mb4_bin",
     ))
 }
 
-/// The texts of its errors repeat nothing of the address, which may hold a password.
+/// Parses an address. Error texts repeat no part of it, because it may contain a password.
 fn address(url: &str) -> Result<MySqlConnectOptions, ProgressError> {
-    const MALFORMED: &str = "a MySQL address reads mysql://user:password@host:port/database, \
-         with special characters in per cent";
+    const MALFORMED: &str = "a MySQL address has the form \
+         mysql://user:password@host:port/database, with special characters percent-encoded";
     if !["mysql://", "mariadb://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(ProgressError::setup(MALFORMED));
     }
@@ -130,7 +131,7 @@ mod tests {
             "mysql://canary:canary@host:canary/canary",
         ] {
             let Err(error @ ProgressError::Setup(_)) = address(url).map(|_| ()) else {
-                panic!("{url} was taken for an address");
+                panic!("{url} was accepted as an address");
             };
             assert!(!error.to_string().contains("canary"), "{error}");
         }

@@ -13,31 +13,30 @@ use crate::statements::Statements;
 use crate::store::SqlStore;
 use crate::value::{Value, values};
 
-/// Progress records in MySQL, version 8.0 or later, or MariaDB, version 10.6 or later.
+/// A store of progress records in MySQL 8.0 or later, or MariaDB 10.6 or later.
 ///
-/// The tests run on MariaDB 10.11. The SQL is what both document, but **no MySQL server has run
-/// these tests yet**.
+/// The tests run on MariaDB 10.11. The SQL follows the documentation of both, but **the tests have
+/// not run on a MySQL server yet**.
 ///
-/// [`connect`](Self::connect) takes an address, [`new`](Self::new) a pool of the application's.
-/// Clones are the same store.
+/// [`connect`](Self::connect) takes an address, [`new`](Self::new) the application's pool. Clones
+/// are the same store.
 ///
-/// A store runs its calls on a thread of its own with connections of its own, at most 10 (4 beside
-/// a pool). So any number of runtimes may use it, none of which has to be free or to outlive a
-/// call. The thread ends with the last clone.
+/// A store runs its calls on its own thread, with at most 10 connections of its own (4 if it was
+/// created from a pool). So any number of runtimes may use it, and none of them has to be idle or
+/// to outlive a call. The thread ends with the last clone.
 ///
-/// A call takes at most 1 s to read and 5 s to write ([`with_deadlines`](Self::with_deadlines)).
-/// Connections are replaced when they yield nothing but time-outs for 10 s, when they can only
-/// read, and when one of them is broken.
+/// A read takes at most 1 s and a write at most 5 s ([`with_deadlines`](Self::with_deadlines)).
+/// Connections are replaced when all calls time out for 10 s, when they are read-only, and when one
+/// of them is broken.
 ///
 /// # Limits
 ///
-/// - **The tables are InnoDB.** Transactions read what is committed (`READ COMMITTED`), whatever
-///   the default of the server. With a binary log, that needs `binlog_format` to be `ROW` or
-///   `MIXED`, the defaults.
-/// - **A migration is not one transaction**, because MySQL has none around tables. Every step can
-///   be run again.
-/// - **A restart of the server** ends its connections. A call that was under way is repeated once,
-///   unless it was committing: then it fails as [`Unavailable`](ProgressError::Unavailable).
+/// - **The tables are InnoDB.** Transactions use `READ COMMITTED`, whatever the server's default.
+///   With a binary log, this needs `binlog_format` to be `ROW` or `MIXED`, the defaults.
+/// - **A migration is not one transaction**, because MySQL cannot roll back changes of tables.
+///   Every step can be run again.
+/// - **A restart of the server** ends its connections. A call in progress is repeated once, unless
+///   it was committing: then it fails as [`Unavailable`](ProgressError::Unavailable).
 #[derive(Debug, Clone)]
 pub struct MySqlStore {
     store: SqlStore<MySql>,
@@ -45,10 +44,10 @@ pub struct MySqlStore {
 
 impl_progress_store!(MySqlStore);
 
-/// Who has set up the sessions.
+/// How the sessions were set up.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    /// Whether it was the application, so that each read has to set its session first.
+    /// Whether the application did, so that each read has to set its session first.
     by_application: bool,
 }
 
@@ -75,7 +74,7 @@ impl Dialect for MySql {
         }
     }
 
-    // Placeholders have no numbers here, so a value is bound as often as it is mentioned.
+    // MySQL's placeholders have no numbers, so a value is bound once for each use.
     fn list(page: ListPage) -> Vec<Value> {
         let ListPage { before, before_id, owner, statuses, task_type, limit } = page;
         let mut values = match owner {

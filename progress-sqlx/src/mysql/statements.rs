@@ -1,9 +1,11 @@
-//! The statements of MySQL from 8.0 and of MariaDB from 10.6 on.
+//! The statements for MySQL 8.0 or later, and for MariaDB 10.6 or later.
 //!
-//! The clock is `utc_timestamp(3)`: one value for a whole statement, whatever the time zone of the
-//! session. Rows come as `json_table(…) AS given`, which is joined: MariaDB 10 reads a whole table
-//! for an `IN` with a subquery. `STRAIGHT_JOIN` and `FORCE INDEX` keep locking statements to the
-//! records that they name; by another index, or by a scan, they would lock others as well.
+//! The clock is `utc_timestamp(3)`, which has one value for a whole statement in any session time
+//! zone. JSON rows are joined as `json_table(…) AS given`, because MariaDB 10 reads a whole table
+//! for an `IN` with a subquery.
+//!
+//! `STRAIGHT_JOIN` and `FORCE INDEX` make locking statements lock only the records that they name.
+//! With another index, or a scan, they would lock others as well.
 
 use crate::statements::{Statements, columns};
 
@@ -19,11 +21,13 @@ macro_rules! select {
 }
 
 pub(super) const STATEMENTS: Statements = Statements {
-    // Sets what it relies on, whatever the defaults of the server and of the session. READ
-    // COMMITTED: a statement sees what others committed before it, and no session waits for rows
-    // that are not there. innodb_lock_wait_timeout: in whole seconds; an honest competitor is done
-    // within milliseconds. wait_timeout: the server rolls back a transaction from which it hears
-    // nothing for so long. Longer than a heartbeat interval (5 s), shorter than a lease (45 s).
+    // Sets everything that the transaction relies on, whatever the defaults of the server and of
+    // the session.
+    // READ COMMITTED: a statement sees what others committed before it, and no session waits for
+    // rows that do not exist.
+    // innodb_lock_wait_timeout is in whole seconds; a store's own transactions take milliseconds.
+    // wait_timeout: the server rolls back a transaction from which it hears nothing for this long.
+    // It is longer than a heartbeat interval (5 s), and shorter than a lease (45 s).
     begin: "SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES', sql_safe_updates = 0, \
          innodb_lock_wait_timeout = 1, wait_timeout = 8; \
          SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE",
@@ -134,7 +138,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          level VARCHAR(16) CHARACTER SET utf8mb4 PATH '$.level', \
          item TEXT CHARACTER SET utf8mb4 PATH '$.item', \
          message TEXT CHARACTER SET utf8mb4 PATH '$.message')) AS given",
-    // A table that is changed is not read by the same statement, except through a copy.
+    // A statement cannot read the table that it changes, except through a copy.
     trim: "DELETE entries FROM \
          (SELECT given.id, (SELECT seq FROM progress_entries WHERE progress_id = given.id \
          ORDER BY seq DESC LIMIT 1 OFFSET ?) AS seq FROM json_table(?, '$[*]' COLUMNS \
@@ -148,8 +152,8 @@ pub(super) const STATEMENTS: Statements = Statements {
          (SELECT * FROM (SELECT * FROM progress_entries WHERE progress_id = ? AND seq > ? \
          ORDER BY seq DESC LIMIT ?) AS newest ORDER BY seq LIMIT ?) AS entries ON true \
          WHERE records.id = ? ORDER BY entries.seq",
-    // The place in two parts, because no index is used for a comparison of pairs. A comparison of
-    // text uses the index and forgives spaces at the end; their number does not.
+    // The position is compared in two parts, because no index is used for a comparison of pairs. A
+    // comparison of text uses the index but ignores spaces at the end, so lengths are compared too.
     list: concat!(
         select!(),
         " FROM progress_records WHERE created_at <= ? AND (created_at < ? OR id < ?) \
@@ -201,18 +205,19 @@ pub(super) const STATEMENTS: Statements = Statements {
     migrations: &[include_str!("schema/1.sql")],
 };
 
-/// What a read outside of a transaction relies on.
+/// Sets what a read outside a transaction relies on.
 pub(super) const SESSION: &str = "SET SESSION autocommit = 1, wait_timeout = 8; \
      SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
-/// Lets one session migrate at a time in a database. The name is the server's, so it holds the
-/// database's; at most 64 characters are taken. The lock ends with its connection.
+/// Lets one session at a time migrate a database. Lock names belong to the server, so the name
+/// contains a hash of the database's name; at most 64 characters are allowed. The lock ends with
+/// its connection.
 pub(super) const LOCK_SCHEMA: &str =
     "SELECT get_lock(concat('progress.', sha1(database())), 30) AS locked";
 
 pub(super) const UNLOCK_SCHEMA: &str = "SELECT release_lock(concat('progress.', sha1(database())))";
 
-/// The tables that cannot hold every text.
+/// Selects the tables that cannot store all Unicode text.
 pub(super) const CHARACTER_SETS: &str = "SELECT table_name FROM information_schema.tables \
      WHERE table_schema = database() AND table_name IN ('progress_records', 'progress_entries') \
      AND table_collation NOT LIKE 'utf8mb4%'";

@@ -2,11 +2,11 @@
 
 use crate::error::Kind;
 
-/// Sorts a code, with the name of the server's routine that reports it.
+/// Classifies an error code. `routine` is the routine of the server that reports it.
 pub(crate) fn kind(code: &str, routine: Option<&str>) -> Kind {
     match code {
-        // serialization_failure, deadlock_detected. 40003 says that nobody knows whether it
-        // happened.
+        // serialization_failure, deadlock_detected. Not 40003, which says that the outcome is
+        // unknown.
         "40001" | "40P01" => Kind::Conflict,
         // lock_not_available
         "55P03" => Kind::Locked,
@@ -24,9 +24,9 @@ pub(crate) fn kind(code: &str, routine: Option<&str>) -> Kind {
         "26000" | "42P05" | "25P01" | "25P02" | "25P03" | "25P04" | "57P01" | "57P02" | "57P05" => {
             Kind::Connection
         }
-        // Connections.
+        // Connection exceptions.
         _ if code.starts_with("08") => Kind::Connection,
-        // Transactions undone, resources, operators, the system below.
+        // Rolled-back transactions, resources, operators, system errors.
         _ if ["40", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
             Kind::Transient
         }

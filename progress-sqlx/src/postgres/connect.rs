@@ -1,4 +1,4 @@
-//! From an address to a store that is ready.
+//! Opens a store from an address or a pool, and migrates it.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::health::{Pools, Source};
 use crate::migrate;
 use crate::store::{Session, SqlStore, Work};
 
-/// A migration waits 30 s for others, and then changes tables.
+/// The deadline of a migration, which waits up to 30 s for others and then changes tables.
 const MIGRATION: Duration = Duration::from_secs(60);
 
 impl PostgresStore {
     /// Opens a database by its address, such as `postgres://user:password@host/database`, and
-    /// [migrates](Self::migrate) it. An encrypted connection needs one of sqlx's features whose
-    /// names begin with `tls-`, which the application turns on.
+    /// [migrates](Self::migrate) it. For an encrypted connection, the application enables one of
+    /// sqlx's features whose names begin with `tls-`.
     ///
     /// # Errors
     ///
     /// [`Setup`](ProgressError::Setup) when the address is malformed or the login is refused;
     /// [`Unavailable`](ProgressError::Unavailable), at once, when the server cannot be reached;
-    /// otherwise as [`migrate`](Self::migrate).
+    /// otherwise the errors of [`migrate`](Self::migrate).
     pub async fn connect(url: &str) -> Result<Self, ProgressError> {
-        // PgBouncer refuses sessions that ask for it, and no column is a float.
+        // PgBouncer refuses sessions that set this, and no column is a float.
         let options = address(url)?.extra_float_digits(None);
         let shown = format!("{}:{}", options.get_host(), options.get_port());
         let source = Source::new(pool_options(), options.clone());
@@ -40,26 +40,26 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Uses the database of the application's pool. The store opens connections of its own, at most
-    /// 4, with the pool's options and hooks; [migrate](Self::migrate) it before its first use. It
-    /// is closed when the pool is, and takes over a password that the pool is
-    /// [told](sqlx::Pool::set_connect_options).
+    /// Uses the database of the application's pool. The store opens at most 4 connections of its
+    /// own, with the pool's options and hooks. [Migrate](Self::migrate) it before its first use.
+    ///
+    /// The store is closed when the pool is closed. It follows password changes made with
+    /// [`set_connect_options`](sqlx::Pool::set_connect_options).
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let pooling = pooling(&pool.connect_options());
         Self { store: beside(pool, pooling, |options| options) }
     }
 
-    /// Makes the tables, or brings those of an earlier version up to date, in one transaction. Any
-    /// number of processes may do so at once, beside the application's own migrations, before or
-    /// after them.
+    /// Creates the tables, or upgrades those of an earlier version, in one transaction. Any number
+    /// of processes may do so at once, before, during or after the application's own migrations.
     ///
     /// # Errors
     ///
     /// [`Unavailable`](ProgressError::Unavailable) when the database cannot be reached, or another
     /// session migrates for longer than 30 s; [`Setup`](ProgressError::Setup) when the tables need
     /// a newer program, or the database is not encoded in UTF-8; [`Store`](ProgressError::Store)
-    /// when other tables are in the way.
+    /// when other tables have the same names.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
         let store = self.store.clone();
         self.store.at_home(async move { store.call_within(Migrate, MIGRATION).await }).await
@@ -79,14 +79,14 @@ impl Work<Postgres> for Migrate {
         match encoding.map_err(classify)?.flatten() {
             None | Some("UTF8") => migrate::run(session).await,
             Some(other) => Err(ProgressError::setup(format!(
-                "the database is encoded in {other} and cannot hold every text: create it with \
-                 ENCODING 'UTF8'"
+                "the database is encoded in {other} and cannot store all Unicode text: create it \
+                 with ENCODING 'UTF8'"
             ))),
         }
     }
 }
 
-/// Poolers by transaction need an address that asks for no cache of statements.
+/// Detects a pooler in transaction mode: its address turns off the cache of statements.
 fn pooling(options: &PgConnectOptions) -> Pooling {
     let url = options.to_url_lossy();
     let mut parameters = url.query_pairs();
@@ -95,10 +95,10 @@ fn pooling(options: &PgConnectOptions) -> Pooling {
     Pooling { by_transaction }
 }
 
-/// The texts of its errors repeat nothing of the address, which may hold a password.
+/// Parses an address. Error texts repeat no part of it, because it may contain a password.
 fn address(url: &str) -> Result<PgConnectOptions, ProgressError> {
-    const MALFORMED: &str = "a PostgreSQL address reads postgres://user:password@host:port/database, \
-         with special characters in per cent";
+    const MALFORMED: &str = "a PostgreSQL address has the form \
+         postgres://user:password@host:port/database, with special characters percent-encoded";
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(ProgressError::setup(MALFORMED));
     }
@@ -118,7 +118,7 @@ mod tests {
             "postgres://canary:canary@host:canary/canary",
         ] {
             let Err(error @ ProgressError::Setup(_)) = address(url).map(|_| ()) else {
-                panic!("{url} was taken for an address");
+                panic!("{url} was accepted as an address");
             };
             assert!(!error.to_string().contains("canary"), "{error}");
         }

@@ -12,29 +12,29 @@ use crate::impl_store::impl_progress_store;
 use crate::statements::Statements;
 use crate::store::SqlStore;
 
-/// Progress records in PostgreSQL, version 12 or later (tested on 15).
+/// A store of progress records in PostgreSQL 12 or later (tested on 15).
 ///
-/// [`connect`](Self::connect) takes an address, [`new`](Self::new) a pool of the application's.
-/// Clones are the same store.
+/// [`connect`](Self::connect) takes an address, [`new`](Self::new) the application's pool. Clones
+/// are the same store.
 ///
-/// A store runs its calls on a thread of its own with connections of its own, at most 10 (4 beside
-/// a pool). So any number of runtimes may use it, none of which has to be free or to outlive a
-/// call. The thread ends with the last clone.
+/// A store runs its calls on its own thread, with at most 10 connections of its own (4 if it was
+/// created from a pool). So any number of runtimes may use it, and none of them has to be idle or
+/// to outlive a call. The thread ends with the last clone.
 ///
-/// A call takes at most 1 s to read and 5 s to write ([`with_deadlines`](Self::with_deadlines)).
-/// Connections are replaced when they yield nothing but time-outs for 10 s, when they can only
-/// read, and when one of them is broken.
+/// A read takes at most 1 s and a write at most 5 s ([`with_deadlines`](Self::with_deadlines)).
+/// Connections are replaced when all calls time out for 10 s, when they are read-only, and when one
+/// of them is broken.
 ///
 /// # Limits
 ///
-/// - **A restart of the server** ends its connections. A call that was under way is repeated once,
-///   unless it was committing: then it fails as [`Unavailable`](ProgressError::Unavailable).
-/// - **`synchronous_commit = off`** on the server may lose the last commits when it crashes,
-///   acknowledged or not. A store promises what its server promises.
-/// - **A pooler in between**, such as PgBouncer, works in session mode as a server does. In
-///   transaction mode add `?statement-cache-capacity=0` to the address: statements are then
-///   prepared for each call, and reads take place in transactions. Nothing is set for a session,
-///   only for a transaction.
+/// - **A restart of the server** ends its connections. A call in progress is repeated once, unless
+///   it was committing: then it fails as [`Unavailable`](ProgressError::Unavailable).
+/// - **`synchronous_commit = off`** on the server may lose the last commits when it crashes, even
+///   acknowledged ones. A store is only as durable as its server.
+/// - **A pooler** such as PgBouncer needs no settings in session mode. In transaction mode, add
+///   `?statement-cache-capacity=0` to the address: statements are then prepared for each call, and
+///   reads take place in transactions. The store changes settings only for a transaction, never for
+///   a session.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     store: SqlStore<Postgres>,
@@ -42,7 +42,7 @@ pub struct PostgresStore {
 
 impl_progress_store!(PostgresStore);
 
-/// What stands between the store and its server.
+/// The pooler between the store and its server.
 #[derive(Debug)]
 pub(crate) struct Pooling {
     /// Whether a pooler may give each transaction another session.

@@ -1,4 +1,4 @@
-//! The statements of PostgreSQL, for versions from 12 on.
+//! The statements for PostgreSQL 12 or later.
 //!
 //! The clock is `statement_timestamp()`: one value for a whole statement, and a new one for the
 //! next statement of a transaction.
@@ -18,12 +18,14 @@ macro_rules! select {
 }
 
 pub(super) const STATEMENTS: Statements = Statements {
-    // Sets what it relies on, whatever the defaults of the server, the database and the role, and
-    // for this transaction alone, because a pooler may give the session to another client
-    // afterwards. READ COMMITTED: other levels refuse a statement that waited for a record.
-    // lock_timeout: an honest competitor is done within milliseconds.
-    // idle_in_transaction_session_timeout: our next statement follows within milliseconds, or the
-    // network has dropped the connection. Other sessions need not wait for its locks.
+    // Sets everything that the transaction relies on, whatever the defaults of the server, the
+    // database and the role. The settings end with the transaction, because a pooler may then give
+    // the session to another client.
+    // READ COMMITTED: other levels refuse a statement that waited for a record.
+    // lock_timeout: a store's own transactions take milliseconds.
+    // idle_in_transaction_session_timeout: the next statement follows within milliseconds, unless
+    // the network has dropped the connection. The time-out then releases its locks for other
+    // sessions.
     begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '500ms'; \
          SET LOCAL statement_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'",
     begin_read: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
@@ -140,8 +142,8 @@ pub(super) const STATEMENTS: Statements = Statements {
     migrations: &[include_str!("schema/1.sql")],
 };
 
-/// Lets one session migrate at a time in a database; the number is ours by chance ("progress" in
-/// ASCII). Released with the transaction, whatever becomes of it.
+/// Lets one session at a time migrate a database. The lock's number is "progress" in ASCII, which
+/// no other program is likely to use. The lock ends with the transaction, even if that fails.
 pub(super) const LOCK_SCHEMA: &str = "SET LOCAL lock_timeout = '30s'; \
      SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(8103510784205681523)";
 

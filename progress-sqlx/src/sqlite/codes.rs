@@ -5,7 +5,7 @@ use sqlx::error::DatabaseError;
 use crate::error::Kind;
 
 pub(crate) fn kind(code: &str, message: &str) -> Kind {
-    // CORRUPT and NOTADB, say, do not pass.
+    // Other codes, such as CORRUPT and NOTADB, are permanent.
     match primary(code) {
         Some(ERROR) if message.starts_with("no such table: progress_") => Kind::NoTables,
         Some(READONLY) => Kind::ReadOnly,
@@ -20,7 +20,7 @@ const ERROR: i32 = 1;
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const NOMEM: i32 = 7;
-/// The connection was made when the file could not be written, and stays like that.
+/// The connection was opened while the file could not be written, and stays read-only.
 const READONLY: i32 = 8;
 const INTERRUPT: i32 = 9;
 const IOERR: i32 = 10;
@@ -28,8 +28,8 @@ const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
 const PROTOCOL: i32 = 15;
 
-/// Whether another connection is in the way right now. PROTOCOL is what is left after a hundred
-/// attempts to read a write-ahead log that others are setting up.
+/// Whether another connection holds the lock at the moment. PROTOCOL is the result of a hundred
+/// failed attempts to read a write-ahead log that others are setting up.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
@@ -37,7 +37,7 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
         .is_some_and(|code| matches!(primary(&code), Some(BUSY | LOCKED | PROTOCOL)))
 }
 
-/// The low byte: sqlx hands over extended codes, such as 517 for a kind of BUSY.
+/// Returns the low byte, because sqlx reports extended codes, such as 517 for a kind of BUSY.
 fn primary(code: &str) -> Option<i32> {
     code.parse::<i32>().ok().map(|code| code & 0xff)
 }

@@ -1,4 +1,4 @@
-//! From an address to a store that is ready.
+//! Opens a store from an address or a pool, and migrates it.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -17,27 +17,28 @@ use crate::health::{Pools, Source};
 use crate::migrate;
 use crate::store::{Session, SqlStore, Work};
 
-/// How long a writer waits for other processes, and a reader in the rare cases in which it has to.
+/// How long a writer waits for other processes. A reader waits only in rare cases.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Enough for many pollers: a read takes tens of microseconds.
+/// The number of connections that read. Enough for many pollers, because a read takes tens of
+/// microseconds.
 const READERS: u32 = 4;
 
 impl SqliteStore {
     /// Opens a database file by its address, such as `sqlite://progress.db`, and
     /// [migrates](Self::migrate) it.
     ///
-    /// The file is made when it is missing, unless the address says otherwise (`?mode=rw`). Its
-    /// folder is not, because a missing folder is nearly always a volume that was not mounted, or a
-    /// typing error.
-    /// `sqlite::memory:` is a database of this store alone, gone with it.
+    /// The file is created if it is missing, unless the address says otherwise (`?mode=rw`). Its
+    /// folder is not created, because a missing folder is nearly always a volume that was not
+    /// mounted, or a typing error. `sqlite::memory:` is an in-memory database that only this store
+    /// can use. It is lost with the store.
     ///
     /// The file is switched to the write-ahead log, so readers and the writer do not wait for each
-    /// other. Writers take turns on one connection, readers share four others.
+    /// other. Writers take turns on one connection, and readers share four others.
     ///
     /// # Errors
     ///
     /// [`Setup`](ProgressError::Setup) when the address is malformed or its folder is missing;
-    /// otherwise as [`migrate`](Self::migrate).
+    /// otherwise the errors of [`migrate`](Self::migrate).
     pub async fn connect(url: &str) -> Result<Self, ProgressError> {
         let address = Address::parse(url)?;
         let store = Self { store: address.open().await.map_err(classify)? };
@@ -45,24 +46,23 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Uses the application's pool. Give it the write-ahead log and a busy timeout. A database in
-    /// memory needs a pool of one connection that is never recycled (no idle timeout, no maximal
-    /// lifetime,
-    /// `test_before_acquire(false)`). [Migrate](Self::migrate) it before its first use.
+    /// Uses the application's pool, which should have the write-ahead log and a busy timeout.
+    /// [Migrate](Self::migrate) the store before its first use. An in-memory database needs a pool
+    /// of one connection that is never recycled (no idle timeout, no maximum lifetime,
+    /// `test_before_acquire(false)`).
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
         Self { store: SqlStore::new(Pools::of_application(pool), WriteLock::default()) }
     }
 
-    /// Makes the tables, or brings those of an earlier version up to date, in one transaction. Any
-    /// number of processes may do so at once, beside the application's own migrations, before or
-    /// after them.
+    /// Creates the tables, or upgrades those of an earlier version, in one transaction. Any number
+    /// of processes may do so at once, before, during or after the application's own migrations.
     ///
     /// # Errors
     ///
     /// [`Unavailable`](ProgressError::Unavailable) when the database stays locked;
     /// [`Setup`](ProgressError::Setup) when the tables need a newer program;
-    /// [`Store`](ProgressError::Store) when other tables are in the way.
+    /// [`Store`](ProgressError::Store) when other tables have the same names.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
         self.store.call(Migrate).await
     }
@@ -85,8 +85,8 @@ struct Address {
 }
 
 impl Address {
-    /// The texts of its errors repeat nothing of the address: the address of another database may
-    /// hold a password.
+    /// Parses an address. Error texts repeat no part of it, because the address of another database
+    /// may contain a password.
     fn parse(url: &str) -> Result<Self, ProgressError> {
         let Some(rest) = url.strip_prefix("sqlite:") else {
             return Err(ProgressError::setup(
@@ -99,13 +99,13 @@ impl Address {
         let is_in_memory = file == ":memory:" || mode == Some("memory");
         if file.is_empty() && !is_in_memory {
             return Err(ProgressError::setup(
-                "an SQLite address names a file, as in sqlite://progress.db",
+                "an SQLite address must name a file, as in sqlite://progress.db",
             ));
         }
         let options = SqliteConnectOptions::from_str(url).map_err(|_| {
             ProgressError::setup(
-                "an SQLite address takes mode=ro, rw, rwc or memory, cache=shared or private, \
-                 immutable and vfs",
+                "an SQLite address accepts the parameters mode=ro, rw, rwc or memory, \
+                 cache=shared or private, immutable and vfs",
             )
         })?;
         let folder = options.get_filename().parent();
@@ -118,7 +118,8 @@ impl Address {
             .create_if_missing(matches!(mode, None | Some("rwc")))
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("temp_store", "MEMORY")
-            // Safe with the write-ahead log: a power cut may take the last commits, never the file.
+            // Safe with the write-ahead log: a power cut may lose the last commits, but never
+            // damages the file.
             .synchronous(SqliteSynchronous::Normal);
         Ok(Self { options, is_in_memory })
     }
@@ -127,8 +128,8 @@ impl Address {
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
-                // Nothing to test: there is no network in between. And a call that is cancelled
-                // during the test would close the connection, and with it a database in memory.
+                // A file needs no test, because there is no network. A call that is cancelled
+                // during a test would close the connection, and lose an in-memory database with it.
                 .test_before_acquire(false)
         };
         if self.is_in_memory {
@@ -138,7 +139,7 @@ impl Address {
             return Ok(SqlStore::new(Pools::of_application(pool), WriteLock::default()));
         }
         self.use_write_ahead_log().await?;
-        // The writer's waiting is done by the store, which is quicker at it.
+        // The store itself waits for the write lock, because it tries again sooner than SQLite.
         let writer = self.options.clone().busy_timeout(Duration::ZERO);
         let readers = self.options.clone().create_if_missing(false).pragma("query_only", "ON");
         let pools =
@@ -146,8 +147,8 @@ impl Address {
         Ok(SqlStore::new(pools, WriteLock::with_patience(BUSY_TIMEOUT)))
     }
 
-    /// Switches the file to the write-ahead log. Of two processes that do so at once one is turned
-    /// away without waiting, so this waits as SQLite itself would.
+    /// Switches the file to the write-ahead log. When two processes do so at once, SQLite rejects
+    /// one without waiting, so this function waits as SQLite otherwise would.
     async fn use_write_ahead_log(&self) -> Result<(), sqlx::Error> {
         const PAUSE: Duration = Duration::from_millis(20);
         let since = Instant::now();
@@ -163,13 +164,13 @@ impl Address {
             return Ok(());
         }
         let text = format!(
-            "the file cannot keep a write-ahead log (its journal stays in mode {mode}); is it on a \
+            "the file cannot use a write-ahead log (its journal stays in mode {mode}): is it on a \
              network file system?"
         );
         Err(sqlx::Error::Configuration(text.into()))
     }
 
-    /// Asks for the write-ahead log, and returns the mode that the journal then has.
+    /// Requests the write-ahead log, and returns the resulting mode of the journal.
     async fn journal_mode(&self) -> Result<String, sqlx::Error> {
         let mut connection = self.options.connect().await?;
         let mode =
@@ -198,7 +199,7 @@ mod tests {
             "sqlite://%ff",
         ] {
             let Err(error @ ProgressError::Setup(_)) = Address::parse(url).map(|_| ()) else {
-                panic!("{url} was taken for an address");
+                panic!("{url} was accepted as an address");
             };
             assert!(!error.to_string().contains("canary"), "{error}");
         }

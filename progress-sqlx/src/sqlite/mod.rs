@@ -18,26 +18,27 @@ use crate::statements::Statements;
 use crate::store::SqlStore;
 use crate::value::Value;
 
-/// Progress records in SQLite.
+/// A store of progress records in SQLite.
 ///
 /// [`connect`](Self::connect) opens a file of its own; [`new`](Self::new) shares the application's
 /// pool. Clones are the same store.
 ///
 /// # Limits
 ///
-/// - **One writer at a time**, in the whole file, whatever the number of processes. A write that
+/// - **One writer at a time** in the whole file, whatever the number of processes. A write that
 ///   waits longer than 9 s for its own process or 5 s for others fails as
 ///   [`Unavailable`](progress_core::ProgressError::Unavailable).
-/// - **A power cut** may take the last commits: `connect` uses `synchronous = NORMAL`, which with
-///   the write-ahead log never damages the file. A process that is killed loses nothing that was
-///   acknowledged. For the last commits too, share a pool with `synchronous = FULL`.
-/// - **Times are those of the processes**, because SQLite has no clock of its own. A clock that is
-///   wrong makes wrong times, never a negative duration, and fails no job: janitors watch
-///   heartbeats change. `stale`, which a reader cannot observe, is a comparison of clocks.
-/// - **Network file systems** do not lock as SQLite needs; keep the file on a local disk.
+/// - **A power cut** may lose the last commits: `connect` uses `synchronous = NORMAL`, which never
+///   damages the file when it has a write-ahead log. A killed process loses nothing that was
+///   acknowledged. To keep the last commits too, share a pool with `synchronous = FULL`.
+/// - **Times come from the clocks of the processes**, because SQLite has no clock of its own. A
+///   wrong clock causes wrong times, but no negative durations. It fails no job, because janitors
+///   observe whether heartbeats change. `stale` compares clocks, because a reader cannot observe
+///   changes.
+/// - **Network file systems** do not lock as SQLite needs. Keep the file on a local disk.
 /// - **A file that cannot be written for a while** is written again when it can be. A connection
-///   that is opened meanwhile can only read, for good; `connect` opens another one then, but the
-///   application's own pool is not ours to replace.
+///   that is opened meanwhile stays read-only. A store from `connect` then opens another one; a
+///   store from `new` never replaces the application's pool.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     store: SqlStore<Sqlite>,
@@ -47,12 +48,12 @@ impl_progress_store!(SqliteStore);
 
 impl Dialect for Sqlite {
     const STATEMENTS: &'static Statements = &statements::STATEMENTS;
-    /// A write waits up to 9 s for its turn in this process, and up to 5 s for other processes,
-    /// which says what it waited for. Less than the 10 s that the flush loop of a tracker gives a
-    /// call.
+    /// A write waits up to 9 s for its turn in this process, and up to 5 s for other processes. The
+    /// deadline is longer than 9 s, so that the error names what the write waited for. It is
+    /// shorter than the 10 s that the flush loop of a tracker gives a call.
     const DEADLINES: Deadlines =
         Deadlines { read: Duration::from_secs(1), write: Duration::from_millis(9_500) };
-    /// Connections are threads of their own, and a database in memory is in one of them.
+    /// Each connection is a thread of its own, and one of them holds an in-memory database.
     const NEEDS_RUNTIME: bool = false;
     type Own = WriteLock;
     type WriteGuard = OwnedMutexGuard<()>;
@@ -76,7 +77,7 @@ impl Dialect for Sqlite {
         let rows = query!(statement, values, is_kept).fetch_all(connection).await?;
         let mut cells = Vec::new();
         for row in rows {
-            // What another program has damaged is shown as damaged, and spoils no other row.
+            // A value that another program has damaged must not make other rows unreadable.
             let text: Option<&[u8]> = row.try_get_unchecked(0)?;
             let text = String::from_utf8_lossy(text.unwrap_or_default());
             let arrays = serde_json::Deserializer::from_str(&text).into_iter();
@@ -106,7 +107,7 @@ impl Dialect for Sqlite {
         match cells.get(column) {
             Some(Cell::Null) => Ok(None),
             Some(Cell::String(text)) => Ok(Some(text)),
-            _ => Err(decode("not a text")),
+            _ => Err(decode("not text")),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The statements of SQLite, for versions from 3.38 on: STRICT tables need 3.37, and JSON is built
-//! in from 3.38 on.
+//! The statements for SQLite 3.38 or later: STRICT tables need 3.37, and JSON is built in from
+//! 3.38.
 //!
-//! The clock is `julianday('now')`. SQLite keeps "now" in whole milliseconds and gives the same one
-//! to a whole step of a statement; a Julian day as a double is exact to 0.02 ms, so rounding gives
-//! that millisecond back. `unixepoch('subsec')` would be shorter, and needs 3.42.
+//! The clock is `julianday('now')`. SQLite keeps "now" in whole milliseconds, and it is constant
+//! during a step of a statement. A Julian day as a double is exact to 0.02 ms, so rounding restores
+//! the millisecond. `unixepoch('subsec')` would be shorter, but needs 3.42.
 //!
-//! Rows are read as JSON arrays, several of them in one text where there may be many. The driver
-//! runs SQLite on a thread of its own, which hands over rows one by one and copies each value:
-//! 128 records as one text take half the time.
+//! Rows are read as JSON arrays, and where there may be many, several arrays are in one text. The
+//! driver runs SQLite on its own thread, which sends rows one by one and copies each value: 128
+//! records as one text take half the time.
 
 use crate::statements::{Statements, columns};
 
@@ -39,8 +39,8 @@ macro_rules! select_many {
 }
 
 pub(super) const STATEMENTS: Statements = Statements {
-    // Takes the write lock at once. A transaction that reads first and writes later is refused,
-    // without waiting, when another connection wrote in between.
+    // Takes the write lock at once. A transaction that reads first and writes later is rejected
+    // without waiting if another connection wrote in between.
     begin: "BEGIN IMMEDIATE",
     begin_read: "BEGIN DEFERRED",
     clock: "SELECT json_array(CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER))",
@@ -52,20 +52,22 @@ pub(super) const STATEMENTS: Statements = Statements {
          0, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: select_many!(),
-    // The one writer has locked everything.
+    // No row locks: the only writer has locked the whole file.
     lock: concat!(select!(), " WHERE id = $1"),
     lock_many: select_many!(),
     wait: "SELECT json_array(id) FROM progress_records WHERE id = $1",
     existing: "SELECT json_array(id) FROM progress_records \
          WHERE id IN (SELECT value FROM json_each($1))",
     stamps: "SELECT json_array(progress_id, writer, seq) FROM progress_writers \
-         WHERE (progress_id, writer) IN (SELECT value ->> 'progress_id', value ->> 'writer' FROM json_each($1))",
+         WHERE (progress_id, writer) IN (SELECT value ->> 'progress_id', \
+         value ->> 'writer' FROM json_each($1))",
     save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
          result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, total = $8, \
          succeeded = $9, failed = $10, message = $11, workers = $12, pace = $13, \
          last_entry = $14, version = $15, updated_at = $16, heartbeat_at = $17, writer = $18, \
          seq = $19 WHERE id = $20",
-    // Materialized, because each mention of json_each's value would write the row as text anew.
+    // Materialized, because otherwise each use of json_each's value would write the row as text
+    // again.
     save_many: "WITH given (row) AS MATERIALIZED (SELECT value FROM json_each($1)) \
          UPDATE progress_records SET \
          status = given.row ->> 'status', \
@@ -88,7 +90,8 @@ pub(super) const STATEMENTS: Statements = Statements {
          writer = given.row ->> 'writer', \
          seq = given.row ->> 'seq' \
          FROM given WHERE progress_records.id = given.row ->> 'id'",
-    // An index is written anew where one of its columns is set, even to what it is. These set none.
+    // SQLite writes an index again if one of its columns is set, even to the same value. These
+    // statements set none.
     advance: "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
          workers = $5, pace = $6, last_entry = $7, version = $8, updated_at = $9, \
          heartbeat_at = $10, writer = $11, seq = $12 WHERE id = $13",
@@ -152,7 +155,8 @@ pub(super) const STATEMENTS: Statements = Statements {
          AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
          ORDER BY created_at DESC, id DESC LIMIT $5"
     ),
-    heartbeats: "SELECT group_concat(json_array(id, heartbeat_at, lease), ' ') FROM progress_records WHERE status = 'running'",
+    heartbeats: "SELECT group_concat(json_array(id, heartbeat_at, lease), ' ') \
+         FROM progress_records WHERE status = 'running'",
     old: "SELECT json_array(id) FROM progress_records WHERE finished_at < \
          CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) - $1 \
          ORDER BY finished_at, id LIMIT $2",
@@ -161,7 +165,8 @@ pub(super) const STATEMENTS: Statements = Statements {
         "DELETE FROM progress_entries WHERE progress_id IN (SELECT value FROM json_each($1))",
         "DELETE FROM progress_writers WHERE progress_id IN (SELECT value FROM json_each($1))",
     ],
-    has_schema: "SELECT json_array(name) FROM sqlite_schema WHERE type = 'table' AND name = 'progress_schema'",
+    has_schema: "SELECT json_array(name) FROM sqlite_schema \
+         WHERE type = 'table' AND name = 'progress_schema'",
     schema_version: "SELECT json_array(max(version), max(serves)) FROM progress_schema",
     migrations: &[include_str!("schema/1.sql")],
 };
@@ -178,15 +183,17 @@ mod tests {
     #[tokio::test]
     async fn the_clock_is_exact_to_the_millisecond() {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        // The clock's own arithmetic, over 10,000 moments of a century, each with another
-        // millisecond.
+        // Checks the clock's arithmetic for 10,000 points in time within a century, with all values
+        // of the milliseconds.
         let clock = STATEMENTS.clock.strip_prefix("SELECT json_array(").unwrap();
         let clock = clock.strip_suffix(')').unwrap().replace("'now'", "moment");
         assert!(STATEMENTS.get.contains(&clock.replace("moment", "'now'")));
         let sql = format!(
-            "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 9999), \
+            "WITH RECURSIVE numbers (n) AS \
+             (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 9999), \
              moments (expected, moment) AS (SELECT (n * 315360 + n) * 1000 + n % 1000, \
-             strftime('%Y-%m-%d %H:%M:%S', n * 315360 + n, 'unixepoch') || printf('.%03d', n % 1000) FROM numbers) \
+             strftime('%Y-%m-%d %H:%M:%S', n * 315360 + n, 'unixepoch') \
+             || printf('.%03d', n % 1000) FROM numbers) \
              SELECT count(*) FROM moments WHERE {clock} = expected"
         );
         let exact: i64 =

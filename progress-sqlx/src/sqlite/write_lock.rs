@@ -1,5 +1,5 @@
-//! One writer at a time: first among the tasks of this process, in the order of their coming, then
-//! among processes.
+//! Lets one writer at a time write: first among the tasks of this process, in order of arrival,
+//! then among processes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::codes::is_busy;
 
 /// How long a task waits for the others of its process: nearly as long as a call may take.
 const TURN_TIMEOUT: Duration = Duration::from_secs(9);
-/// SQLite itself would soon ask for the lock only every 100 ms, and a busy process leaves gaps of
-/// less than one.
+/// The pause between two attempts. SQLite itself would soon ask for the lock only every 100 ms, and
+/// a busy process leaves gaps of less than 1 ms.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What the clones of a store share to take turns.
+/// The lock that the clones of a store share.
 #[derive(Debug, Default)]
 pub(crate) struct WriteLock {
     turn: Arc<Mutex<()>>,
@@ -30,11 +30,11 @@ impl WriteLock {
 
     pub(super) async fn acquire(&self) -> Result<OwnedMutexGuard<()>, ProgressError> {
         let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.turn).lock_owned()).await;
-        turn.map_err(|_| ProgressError::unavailable("too many updates wait for their turn"))
+        turn.map_err(|_| ProgressError::unavailable("too many updates wait for the write lock"))
     }
 
-    /// The pause before another attempt to begin a transaction, unless waiting this long was
-    /// enough.
+    /// Returns the pause before another attempt to begin a transaction, unless it has waited long
+    /// enough or the error is another one.
     pub(super) fn pause(&self, error: &sqlx::Error, waited: Duration) -> Option<Duration> {
         (is_busy(error) && waited < self.patience).then_some(PAUSE)
     }

@@ -1,4 +1,4 @@
-//! A database of one test, of any kind, gone with it.
+//! A database of any kind for one test.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     MySql,
 }
 
-/// A pool of the application's own.
+/// The application's pool.
 pub(crate) enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
@@ -31,8 +31,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// An empty database; `None`, said aloud, when there is no server to make it on. Databases on a
-    /// server stay there: the server is as short-lived as the tests.
+    /// Creates an empty database. Without a server, prints a note and returns `None`. Databases on
+    /// a server are not deleted, because the server ends with the tests.
     pub(crate) async fn new(kind: Kind) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let variable = match kind {
@@ -47,8 +47,8 @@ impl Database {
         };
         let Ok(server) = std::env::var(variable) else {
             let thread = std::thread::current();
-            // Past the capture of the test's output: a test that was left out would be silent about
-            // it.
+            // Written directly to stderr, because the output of a passing test is captured and not
+            // shown.
             let test = thread.name().unwrap_or("a test");
             let text = format!("NOT RUN: {test}: set {variable}, or use cargo xtask test\n");
             std::io::stderr().write_all(text.as_bytes()).unwrap();
@@ -120,7 +120,7 @@ impl Pool {
         with!(self, pool => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap())
     }
 
-    /// How many connections it has.
+    /// Returns the number of connections.
     pub(crate) fn size(&self) -> i64 {
         with!(self, pool => i64::from(pool.size()))
     }
@@ -133,7 +133,7 @@ impl Pool {
     pub(crate) async fn hold(&self, sql: &str) -> Held {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
-            Self::Sqlite(_) => panic!("SQLite locks no single records"),
+            Self::Sqlite(_) => panic!("SQLite cannot lock single records"),
             Self::Postgres(pool) => {
                 let mut transaction = pool.begin().await.unwrap();
                 sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap();
@@ -147,7 +147,7 @@ impl Pool {
         }
     }
 
-    /// Ends all sessions in this database but those of this pool.
+    /// Ends all sessions in this database except those of this pool.
     pub(crate) async fn end_other_sessions(&self) {
         match self {
             Self::Sqlite(_) => {}
@@ -172,7 +172,7 @@ impl Pool {
         }
     }
 
-    /// A store that shares this pool.
+    /// Returns a store that shares this pool.
     pub(crate) async fn store(&self) -> Arc<dyn ProgressStore> {
         match self {
             Self::Sqlite(pool) => Arc::new(migrated!(SqliteStore::new(pool.clone()))),

@@ -1,4 +1,4 @@
-//! What goes wrong, and that it is over when it is over.
+//! Faults of SQLite, and the recovery after them.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn a_full_database_is_unavailable_and_comes_back() {
     let job = running(&database.store().await).await;
     let pages: i64 =
         sqlx::query_scalar("PRAGMA page_count").fetch_one(&database.pool().await).await.unwrap();
-    // In the options, because a connection is replaced that SQLite rolled back by itself.
+    // Set in the options, because a connection is replaced after SQLite has rolled back by itself.
     let full = SqliteConnectOptions::new()
         .filename(database.path())
         .pragma("max_page_count", (pages + 1).to_string());
@@ -76,11 +76,15 @@ async fn a_full_database_is_unavailable_and_comes_back() {
 
     let store = SqliteStore::new(database.pool().await);
     let seen = store.update(job.id, &large(1)).await.unwrap();
-    assert_eq!((seen.succeeded, seen.last_entry), (1, 100), "what failed left nothing");
+    assert_eq!(
+        (seen.succeeded, seen.last_entry),
+        (1, 100),
+        "a failed update leaves nothing behind"
+    );
 }
 
-/// What a failed write to the disk leads to: SQLite has rolled back by itself, and the driver does
-/// not know.
+/// Simulates a failed write to the disk: SQLite has rolled back by itself, and the driver does not
+/// know.
 #[tokio::test]
 async fn a_connection_that_lost_its_transaction_is_replaced() {
     let database = Database::new();

@@ -1,6 +1,7 @@
-//! The stores by their public face: first what is SQLite's own, then what holds everywhere.
+//! Tests of the stores by their public interface: `everywhere` runs on every database, the other
+//! modules only on SQLite.
 #![cfg(all(feature = "_sqlite", feature = "postgres", feature = "mysql"))]
-#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as tests do")]
+#![allow(clippy::unwrap_used, reason = "test helpers may panic like tests")]
 
 mod database;
 mod everywhere;
@@ -18,7 +19,7 @@ use progress_core::{Delta, NewProgress, Progress, ProgressStore, ProgressUpdate,
 use progress_sqlx::SqliteStore;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
-/// A database file of one test, gone with it.
+/// A database file of one test, deleted with this value.
 struct Database {
     folder: tempfile::TempDir,
 }
@@ -40,7 +41,7 @@ impl Database {
         SqliteStore::connect(&self.url()).await.unwrap()
     }
 
-    /// The application's own pool on the same file: it gives up after 50 ms.
+    /// Opens an application's pool on the same file. It gives up after 50 ms.
     async fn pool(&self) -> SqlitePool {
         let options = SqliteConnectOptions::new()
             .filename(self.path())
@@ -59,7 +60,7 @@ fn one() -> ProgressUpdate {
     ProgressUpdate::advance(Delta::new().with_succeeded(1))
 }
 
-/// Timers are too coarse for this: wakes at once, until the time is over.
+/// Waits by yielding until the time is over, because timers are too coarse.
 async fn spin(time: Duration) {
     let end = std::time::Instant::now() + time;
     while std::time::Instant::now() < end {

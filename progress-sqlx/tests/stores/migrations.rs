@@ -1,4 +1,4 @@
-//! What only a database with transactions around its tables can promise.
+//! Migrations in a database that can roll back changes of tables.
 
 use progress_core::ProgressError;
 use progress_sqlx::SqliteStore;

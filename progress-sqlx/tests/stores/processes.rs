@@ -1,5 +1,5 @@
-//! The control of the counts: the same race, lost by a program that adds in Rust. If it lost
-//! nothing, those tests said nothing.
+//! The control test for the counts. A program that adds in Rust loses counts in the same race. If
+//! it lost none, the other tests would prove nothing.
 
 use progress_core::ProgressStore;
 use sqlx::Row as _;
@@ -30,5 +30,5 @@ async fn a_careless_program_loses_counts() {
     }
     tasks.join_all().await;
     let careless = store.get(id).await.unwrap().unwrap().failed;
-    assert!(careless < 2 * EACH, "the control lost nothing");
+    assert!(careless < 2 * EACH, "the control lost no count");
 }

@@ -1,4 +1,4 @@
-//! Many records, long logs, old ages: nothing scans, nothing overflows, nothing stays behind.
+//! The size of logs, and queries that use an index and never scan.
 
 use progress_core::{Delta, NewEntry, NewProgress, ProgressStore, ProgressUpdate};
 
@@ -63,7 +63,8 @@ async fn a_page_is_found_by_its_index() {
         ),
         (
             "DELETE FROM progress_records WHERE id IN \
-             (SELECT id FROM progress_records WHERE finished_at < 5 ORDER BY finished_at, id LIMIT 5)",
+             (SELECT id FROM progress_records WHERE finished_at < 5 \
+             ORDER BY finished_at, id LIMIT 5)",
             "progress_records_finished",
         ),
     ] {

@@ -1,4 +1,4 @@
-//! What should not be there is an error.
+//! Unreadable values are errors.
 
 use progress_core::{ProgressError, ProgressId, ProgressQuery, ProgressStore};
 
@@ -29,7 +29,7 @@ async fn unreadable_rows_are_errors_and_harm_no_other() {
         let sql = format!("UPDATE progress_records SET {damage} WHERE id = '{}'", job.id);
         let changed = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await;
         if changed.is_err() {
-            // The STRICT table refused it, which is as good.
+            // The STRICT table refused the damage, which is as good.
             continue;
         }
         let is_lost = damage.starts_with("id");

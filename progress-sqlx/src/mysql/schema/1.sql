@@ -1,6 +1,6 @@
--- Times and spans are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
--- Counts end at 2^53 - 1, the largest integer that a browser reads exactly. A step that was
--- interrupted is run again from its beginning: tables are not part of transactions here.
+-- Times and durations are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
+-- Counts stop at 2^53 - 1, the largest integer that a browser reads exactly. An interrupted step is
+-- run again from its beginning, because MySQL cannot roll back changes of tables.
 CREATE TABLE IF NOT EXISTS progress_records (
     id VARCHAR(36) NOT NULL PRIMARY KEY,
     owner VARCHAR(200),
@@ -29,19 +29,19 @@ CREATE TABLE IF NOT EXISTS progress_records (
     updated_at BIGINT NOT NULL,
     heartbeat_at BIGINT,
     finished_at BIGINT,
-    -- The writer whose update came last, and its number less 2^63: all 64 bits of it, in order.
+    -- The last writer, and its number less 2^63, which keeps the order of all 64 bits.
     writer VARCHAR(36),
     seq BIGINT,
     CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled'))),
     CHECK (status <> 'running' OR (started_at IS NOT NULL AND heartbeat_at IS NOT NULL)),
     CHECK ((writer IS NULL) = (seq IS NULL)),
-    -- Lists, in order: of all records, of those of a status, of all owners and of one. No index
-    -- holds a column that changes while a job runs.
+    -- Sorted lists of all records, of one status, of one owner, and of both. No index has a column
+    -- that changes while a job runs.
     INDEX progress_records_by_time (created_at, id),
     INDEX progress_records_by_owner (owner, created_at, id),
     INDEX progress_records_by_status (status, created_at, id),
     INDEX progress_records_by_owner_and_status (owner, status, created_at, id),
-    -- Janitors: what has ended.
+    -- Janitors: finished records.
     INDEX progress_records_finished (finished_at, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS progress_entries (
     PRIMARY KEY (progress_id, seq)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- The highest numbers of writers that another writer of the same record has followed.
+-- The highest numbers of writers that are no longer the last writer of their record.
 CREATE TABLE IF NOT EXISTS progress_writers (
     progress_id VARCHAR(36) NOT NULL,
     writer VARCHAR(36) NOT NULL,
@@ -63,12 +63,12 @@ CREATE TABLE IF NOT EXISTS progress_writers (
     PRIMARY KEY (progress_id, writer)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Another program's table of one of these names is an error here, and not on some later day.
+-- Fails here, and not at a later call, if another program has a table of one of these names.
 SELECT id, owner, heartbeat_at FROM progress_records LIMIT 0;
 SELECT progress_id, seq, at, level, item, message FROM progress_entries LIMIT 0;
 SELECT progress_id, writer, seq FROM progress_writers LIMIT 0;
 
--- The version of these tables, and the oldest version whose programs they serve.
+-- The version of these tables, and the oldest program version that they serve.
 CREATE TABLE IF NOT EXISTS progress_schema (
     version BIGINT NOT NULL PRIMARY KEY,
     serves BIGINT NOT NULL

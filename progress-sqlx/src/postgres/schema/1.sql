@@ -1,6 +1,6 @@
--- Times and spans are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
--- Counts end at 2^53 - 1, the largest integer that a browser reads exactly. COLLATE "C" compares
--- byte by byte, whatever the language of the database.
+-- Times and durations are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
+-- Counts stop at 2^53 - 1, the largest integer that a browser reads exactly. COLLATE "C" compares
+-- byte by byte, whatever the locale of the database.
 CREATE TABLE progress_records (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     owner TEXT COLLATE "C",
@@ -29,7 +29,7 @@ CREATE TABLE progress_records (
     updated_at BIGINT NOT NULL,
     heartbeat_at BIGINT,
     finished_at BIGINT,
-    -- The writer whose update came last, and its number less 2^63: all 64 bits of it, in order.
+    -- The last writer, and its number less 2^63, which keeps the order of all 64 bits.
     writer TEXT COLLATE "C",
     seq BIGINT,
     CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled'))),
@@ -37,19 +37,19 @@ CREATE TABLE progress_records (
     CHECK ((writer IS NULL) = (seq IS NULL))
 );
 
--- A record changes four times a second: room for its next version on the same page keeps the
--- indexes that it does not touch out of it.
+-- A record changes four times a second. If its next version has room on the same page, the indexes
+-- of unchanged columns need no new entry (HOT update).
 ALTER TABLE progress_records SET (fillfactor = 50);
 
--- Lists, in order: of all records and of the active ones, of all owners and of one. No index holds
--- a column that changes while a job runs.
+-- Sorted lists of all records and of active records, of all owners and of one. No index has a
+-- column that changes while a job runs.
 CREATE INDEX progress_records_by_time ON progress_records (created_at, id);
 CREATE INDEX progress_records_by_owner ON progress_records (owner, created_at, id);
 CREATE INDEX progress_records_active ON progress_records (created_at, id)
     WHERE status IN ('pending', 'running');
 CREATE INDEX progress_records_active_by_owner ON progress_records (owner, created_at, id)
     WHERE status IN ('pending', 'running');
--- Janitors: what runs, and what has ended.
+-- Janitors: running and finished records.
 CREATE INDEX progress_records_running ON progress_records (id) WHERE status = 'running';
 CREATE INDEX progress_records_finished ON progress_records (finished_at, id)
     WHERE finished_at IS NOT NULL;
@@ -64,7 +64,7 @@ CREATE TABLE progress_entries (
     PRIMARY KEY (progress_id, seq)
 );
 
--- The highest numbers of writers that another writer of the same record has followed.
+-- The highest numbers of writers that are no longer the last writer of their record.
 CREATE TABLE progress_writers (
     progress_id TEXT COLLATE "C" NOT NULL,
     writer TEXT COLLATE "C" NOT NULL,
@@ -72,6 +72,6 @@ CREATE TABLE progress_writers (
     PRIMARY KEY (progress_id, writer)
 );
 
--- The version of these tables, and the oldest version whose programs they serve.
+-- The version of these tables, and the oldest program version that they serve.
 CREATE TABLE progress_schema (version BIGINT NOT NULL, serves BIGINT NOT NULL);
 INSERT INTO progress_schema (version, serves) VALUES (1, 1);

@@ -1,5 +1,5 @@
--- Times and spans are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
--- Counts end at 2^53 - 1, the largest integer that a browser reads exactly.
+-- Times and durations are milliseconds (UTC, since 1970), flags are 0 or 1, ids and JSON are text.
+-- Counts stop at 2^53 - 1, the largest integer that a browser reads exactly.
 CREATE TABLE progress_records (
     id TEXT NOT NULL PRIMARY KEY,
     owner TEXT,
@@ -28,7 +28,7 @@ CREATE TABLE progress_records (
     updated_at INTEGER NOT NULL,
     heartbeat_at INTEGER,
     finished_at INTEGER,
-    -- The writer whose update came last, and its number less 2^63: all 64 bits of it, in order.
+    -- The last writer, and its number less 2^63, which keeps the order of all 64 bits.
     writer TEXT,
     seq INTEGER,
     CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled'))),
@@ -36,14 +36,14 @@ CREATE TABLE progress_records (
     CHECK ((writer IS NULL) = (seq IS NULL))
 ) STRICT;
 
--- Lists, in order: of all records and of the active ones, of all owners and of one.
+-- Sorted lists of all records and of active records, of all owners and of one.
 CREATE INDEX progress_records_by_time ON progress_records (created_at, id);
 CREATE INDEX progress_records_by_owner ON progress_records (owner, created_at, id);
 CREATE INDEX progress_records_active ON progress_records (created_at, id)
     WHERE status IN ('pending', 'running');
 CREATE INDEX progress_records_active_by_owner ON progress_records (owner, created_at, id)
     WHERE status IN ('pending', 'running');
--- Janitors: what runs, and what has ended.
+-- Janitors: running and finished records.
 CREATE INDEX progress_records_running ON progress_records (id) WHERE status = 'running';
 CREATE INDEX progress_records_finished ON progress_records (finished_at, id)
     WHERE finished_at IS NOT NULL;
@@ -58,7 +58,7 @@ CREATE TABLE progress_entries (
     PRIMARY KEY (progress_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- The highest numbers of writers that another writer of the same record has followed.
+-- The highest numbers of writers that are no longer the last writer of their record.
 CREATE TABLE progress_writers (
     progress_id TEXT NOT NULL,
     writer TEXT NOT NULL,
@@ -66,6 +66,6 @@ CREATE TABLE progress_writers (
     PRIMARY KEY (progress_id, writer)
 ) STRICT, WITHOUT ROWID;
 
--- The version of these tables, and the oldest version whose programs they serve.
+-- The version of these tables, and the oldest program version that they serve.
 CREATE TABLE progress_schema (version INTEGER NOT NULL, serves INTEGER NOT NULL) STRICT;
 INSERT INTO progress_schema (version, serves) VALUES (1, 1);

@@ -1,4 +1,4 @@
-//! Many at once: one ending, every count, every record swept once.
+//! Concurrent calls: a job ends once, no count is lost, and every record is swept once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn of_many_endings_one_wins(database: Database) {
                     2 => ProgressUpdate::cancel(last),
                     _ => {
                         together.wait().await;
-                        // A janitor that saw another heartbeat loses against the workers that ended it.
+                        // A janitor is refused if a worker has already ended the job.
                         let seen = store.heartbeats().await.unwrap();
                         let seen = seen.into_iter().find(|heartbeat| heartbeat.id == id)?;
                         let lost = store.update(id, &ProgressUpdate::lose(seen.at)).await;
@@ -72,12 +72,12 @@ async fn of_many_endings_one_wins(database: Database) {
             assert_eq!((winners[0].status, seen.status), (seen.status, winners[0].status));
             assert_eq!(seen.succeeded, 1);
         }
-        assert_eq!(seen.version, 3, "one ending");
+        assert_eq!(seen.version, 3, "the job ends once");
     }
-    println!("{lost} of 100 were won by a janitor");
+    println!("a janitor ended {lost} of 100 jobs");
 }
 
-/// A refusal names a status that refuses: not one that the record has reached meanwhile.
+/// A refusal names the status that refuses the update, not one that the record has reached since.
 async fn a_start_and_what_follows_it_may_meet(database: Database) {
     let store = database.store().await;
     for _ in 0..200 {
@@ -94,7 +94,8 @@ async fn a_start_and_what_follows_it_may_meet(database: Database) {
                 };
                 together.wait().await;
                 match store.update(id, &update).await {
-                    // Cancelled before its start, it may have been deleted by another already.
+                    // If the job was cancelled before its start, another task may have deleted it
+                    // already.
                     Ok(_) | Err(ProgressError::NotFound(_)) => {}
                     Err(ProgressError::Refused { status, .. }) => {
                         assert!(
@@ -166,7 +167,7 @@ async fn janitors_at_once_sweep_every_record_once(database: Database) {
     }
     let heartbeats = store.heartbeats().await.unwrap();
     assert_eq!(heartbeats.len(), JOBS);
-    // One that was alive since must not be taken for dead.
+    // A job that has sent a heartbeat since must not fail.
     let alive = heartbeats[7].id;
     tokio::time::sleep(Duration::from_millis(5)).await;
     store.update(alive, &ProgressUpdate::heartbeat()).await.unwrap();
@@ -202,7 +203,8 @@ async fn janitors_at_once_sweep_every_record_once(database: Database) {
     }
 }
 
-/// What several janitors with pools of their own come to, at work at the same time.
+/// Runs several janitors at the same time, each with its own pool, and returns the sum of their
+/// results.
 async fn together<F>(stores: &[Store], sweep: impl Fn(Store) -> F) -> u64
 where
     F: Future<Output = Result<u64, ProgressError>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Connections that nobody on the way can read.
+//! Encrypted connections.
 
 use std::error::Error;
 
@@ -7,21 +7,29 @@ use progress_core::testing;
 use super::{on_every_database, silence};
 use crate::database::{Database, Kind};
 
-on_every_database!(@on postgres, Postgres, it_conforms, it_heals, strangers_and_the_open_are_refused);
-on_every_database!(@on mysql, MySql, it_conforms, it_heals, strangers_and_the_open_are_refused);
+on_every_database!(@on postgres, Postgres,
+    it_conforms,
+    it_heals,
+    strangers_and_the_open_are_refused
+);
+on_every_database!(@on mysql, MySql,
+    it_conforms,
+    it_heals,
+    strangers_and_the_open_are_refused
+);
 
-/// How much a client asks for.
+/// What a client demands of a connection.
 #[derive(Clone, Copy)]
 enum Demand {
-    /// Encryption, and a server whose certificate comes from the authority that it names.
+    /// Encryption, and a certificate from the authority that the client names.
     Trust,
-    /// The same of the authorities that all the world trusts, and the server's is none.
+    /// Encryption, and a certificate from a public authority, which the server does not have.
     StrangersTrust,
-    /// To be understood by everybody.
+    /// No encryption.
     Openness,
 }
 
-/// The address for somebody whom the server lets in by encrypted connections alone.
+/// Returns the address for a user that the server accepts only over encrypted connections.
 fn address(kind: Kind, url: &str, demand: Demand) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (_, server) = rest.split_once('@').unwrap();
@@ -71,8 +79,8 @@ async fn strangers_and_the_open_are_refused(database: Database) {
         let causes = causes.join(": ");
         println!("{causes}");
         match demand {
-            // Whoever keeps the server may renew what it shows; until then the worker keeps its
-            // counts.
+            // Transient: the certificate may be renewed, and the worker keeps its counts until
+            // then.
             Demand::StrangersTrust => {
                 assert!(error.is_transient() && causes.contains("certificate"), "{causes}");
             }

@@ -1,4 +1,4 @@
-//! What goes wrong, and that it is over when it is over.
+//! Faults, and the recovery after them.
 
 use std::time::Duration;
 
@@ -25,9 +25,8 @@ async fn a_call_that_is_dropped_is_all_or_nothing_and_leaves_the_store_usable(da
     let mut answered = 0;
     let mut dropped = 0;
     for round in 0..1_000_u64 {
-        // Every length from "not even begun" to "done" several times over; and some have all the
-        // time they need, since a machine that has other things to do may be done with none of the
-        // others.
+        // Covers every length from "not begun" to "done" several times. Every tenth call has all
+        // the time it needs, because on a busy machine none of the others may finish.
         let patience = match round % 10 {
             9 => Duration::from_secs(60),
             _ => Duration::from_micros(round * round % 20_000),
@@ -43,10 +42,18 @@ async fn a_call_that_is_dropped_is_all_or_nothing_and_leaves_the_store_usable(da
     assert!(answered > 0 && dropped > 0, "{answered} answered, {dropped} dropped");
     let seen = store.update(job.id, &one()).await.unwrap();
     assert!(seen.succeeded > answered, "{answered} answered, {} counted", seen.succeeded);
-    assert_eq!(seen.succeeded - 1, seen.last_entry, "counts and entries of a call go together");
-    // Each call has a writer of its own, all but the last of which are kept apart.
+    assert_eq!(
+        seen.succeeded - 1,
+        seen.last_entry,
+        "counts and entries of a call are written together"
+    );
+    // Each call has its own writer. All writers but the last are in `progress_writers`.
     let stamps = database.pool().await.integer("SELECT count(*) + 1 FROM progress_writers").await;
-    assert_eq!(u64::try_from(stamps).unwrap(), seen.last_entry, "and so do stamps");
+    assert_eq!(
+        u64::try_from(stamps).unwrap(),
+        seen.last_entry,
+        "stamps are written with counts and entries"
+    );
 }
 
 async fn a_refused_update_leaves_nothing_behind(database: Database) {
@@ -59,7 +66,7 @@ async fn a_refused_update_leaves_nothing_behind(database: Database) {
         store.update_many(&[(job.id, stamped.clone()), (job.id, ProgressUpdate::start())]).await;
     assert!(together[0].is_err() && together[1].is_ok(), "{together:?}");
     let seen = store.update(job.id, &stamped).await.unwrap();
-    assert_eq!(seen.succeeded, 1, "no stamp was left by the refusals");
+    assert_eq!(seen.succeeded, 1, "a refused update leaves no stamp");
 
     let ending = ProgressUpdate::fail(Delta::new(), "over")
         .with_stamp(Stamp { writer: Uuid::new_v4(), seq: 7 });

@@ -1,4 +1,5 @@
-//! Records that another session holds: neighbours go on, and no connection is used up.
+//! Records that another session has locked: other records can be updated, and connections stay
+//! available.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +12,14 @@ use super::{on_every_database, running};
 use crate::database::{Database, Pool};
 use crate::one;
 
-on_every_database!(@on postgres, Postgres, a_locked_record_does_not_hold_up_its_neighbours, many_runtimes_share_a_few_sessions);
-on_every_database!(@on mysql, MySql, a_locked_record_does_not_hold_up_its_neighbours, many_runtimes_share_a_few_sessions);
+on_every_database!(@on postgres, Postgres,
+    a_locked_record_does_not_hold_up_its_neighbours,
+    many_runtimes_share_a_few_sessions
+);
+on_every_database!(@on mysql, MySql,
+    a_locked_record_does_not_hold_up_its_neighbours,
+    many_runtimes_share_a_few_sessions
+);
 
 async fn a_locked_record_does_not_hold_up_its_neighbours(database: Database) {
     let store = database.store().await;
@@ -39,11 +46,10 @@ async fn a_locked_record_does_not_hold_up_its_neighbours(database: Database) {
             }
         }
     }
-    // A quarter of a second of waiting would do; MySQL counts in seconds.
+    // A quarter of a second of waiting would be enough, but MySQL's time-outs are in seconds.
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");
 
-    // Viewers that cancel it, and janitors that delete it, do not take the connections of the
-    // others.
+    // Calls that cancel or delete the locked record do not take the connections of other calls.
     let mut waiting = JoinSet::new();
     for _ in 0..30 {
         let (store, id) = (Arc::clone(&store), jobs[7]);
@@ -65,10 +71,10 @@ async fn a_locked_record_does_not_hold_up_its_neighbours(database: Database) {
     held.release().await;
     let stamp = Stamp { writer: Uuid::from_u128(1), seq: 5 };
     let applied = store.update(jobs[7], &one().with_stamp(stamp)).await.unwrap();
-    assert_eq!(applied.succeeded, 1, "what was unavailable left nothing behind");
+    assert_eq!(applied.succeeded, 1, "an unavailable update leaves nothing behind");
 }
 
-/// As the workers of actix-web use a store: each on a runtime of its own.
+/// Each thread has its own runtime, like the workers of actix-web.
 async fn many_runtimes_share_a_few_sessions(database: Database) {
     let pool = database.pool().await;
     for most in [10, 4] {
@@ -78,7 +84,7 @@ async fn many_runtimes_share_a_few_sessions(database: Database) {
             .map(|_| {
                 let store = Arc::clone(&store);
                 std::thread::spawn(move || {
-                    // Without a clock and without a network of its own.
+                    // The runtime has no timer and no network driver.
                     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                     runtime.block_on(async {
                         for _ in 0..30 {
@@ -95,7 +101,7 @@ async fn many_runtimes_share_a_few_sessions(database: Database) {
         let open = sessions(&pool).await;
         assert!((1..=most).contains(&open), "{open} sessions are open");
         drop(store);
-        // They end with the last clone of the store.
+        // The sessions end with the last clone of the store.
         let begun = Instant::now();
         while sessions(&pool).await > 0 {
             assert!(begun.elapsed() < Duration::from_secs(5), "sessions stay open");
@@ -105,14 +111,12 @@ async fn many_runtimes_share_a_few_sessions(database: Database) {
     if matches!(pool, Pool::Postgres(_)) {
         let sql = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()";
         let ever = pool.integer(sql).await;
-        assert!(
-            ever <= pool.size() + 10 + 4 + 1,
-            "{ever} sessions were opened, one of them to try"
-        );
+        // One more is opened to test the address.
+        assert!(ever <= pool.size() + 10 + 4 + 1, "{ever} sessions were opened");
     }
 }
 
-/// How many sessions are open beside those of this pool.
+/// Returns how many sessions are open, without those of this pool.
 async fn sessions(pool: &Pool) -> i64 {
     let sql = match pool {
         Pool::Postgres(_) => {
@@ -123,8 +127,7 @@ async fn sessions(pool: &Pool) -> i64 {
     pool.integer(sql).await - pool.size()
 }
 
-/// A worker that shares its job learns from a late repetition nothing new, also after another one
-/// wrote.
+/// Several workers share a job: a late repetition changes nothing, even after another worker wrote.
 mod shared {
     use super::*;
 

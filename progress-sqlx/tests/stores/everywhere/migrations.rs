@@ -1,4 +1,4 @@
-//! Our tables beside other people's.
+//! The store's tables beside those of an application.
 
 use progress_core::ProgressError;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -56,8 +56,8 @@ async fn newer_tables_say_which_programs_they_serve(database: Database) {
     pool.execute("INSERT INTO progress_schema (version, serves) VALUES (3, 2)").await;
     let error = progress_sqlx::connect_any(database.url()).await.unwrap_err();
     assert!(matches!(error, ProgressError::Setup(_)), "{error:?}");
-    let wanted = "the progress tables have version 3 and serve programs of version 2 or later, \
-                  this program has version 1: upgrade the program";
+    let wanted = "the progress tables have version 3 and need a program of version 2 or later, \
+                  but this program has version 1: upgrade the program";
     assert_eq!(error.to_string(), wanted);
 }
 

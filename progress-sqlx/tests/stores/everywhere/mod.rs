@@ -1,4 +1,4 @@
-//! What holds on every database, each in its turn.
+//! Tests that run on every database.
 
 mod contention;
 
@@ -20,7 +20,8 @@ use crate::database::{Database, Kind};
 
 type Store = Arc<dyn ProgressStore>;
 
-/// A test of each of these for each kind of database; where there is no server, it says so.
+/// Declares a test of each of these for each kind of database. A test without a server reports that
+/// it did not run.
 macro_rules! on_every_database {
     ($($name:ident),+ $(,)?) => {
         $crate::everywhere::on_every_database!(@on sqlite, Sqlite, $($name),+);
@@ -73,7 +74,7 @@ async fn addresses_of_other_databases_are_refused_and_not_repeated() {
     }
 }
 
-/// Both kinds of memory: a name that nobody else uses.
+/// A file and an in-memory database.
 #[tokio::test]
 async fn sqlite_is_also_found_by_its_scheme() {
     let database = Database::new(Kind::Sqlite).await.unwrap();

@@ -35,7 +35,7 @@ fn assert_success(child: Child) {
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
 }
 
-/// The part of the children; alone it does nothing.
+/// Runs in the child processes. Without their environment it does nothing.
 #[tokio::test]
 async fn a_start_in_a_process_of_its_own() {
     if let Ok(address) = std::env::var(ADDRESS) {
@@ -58,13 +58,13 @@ async fn eight_processes_may_start_at_once(database: Database) {
 
 const TASKS: u64 = 64;
 
-/// Servers take two minutes for 128,000 updates that come from a program without optimisation; a
-/// quarter of them says as much.
+/// Returns the number of updates per task. Servers take two minutes for 128,000 updates from an
+/// unoptimised program, so a debug build sends only a quarter of them.
 fn each(kind: Kind) -> u64 {
     if cfg!(debug_assertions) && kind != Kind::Sqlite { 250 } else { 1_000 }
 }
 
-/// The part of the children; alone it does nothing.
+/// Runs in the child processes. Without their environment it does nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn counts_of_a_process_of_its_own() {
     let (Ok(address), Ok(job)) = (std::env::var(ADDRESS), std::env::var(JOB)) else {
@@ -80,10 +80,11 @@ async fn counts_of_a_process_of_its_own() {
             let writer = Uuid::new_v4();
             for seq in 1..=each {
                 let update = one().with_stamp(Stamp { writer, seq });
-                // On a busy machine one of 64 may have to wait for longer than a call may take.
+                // On a busy machine, one of 64 tasks may have to wait for longer than a call may
+                // take.
                 while let Err(error) = store.update(job, &update).await {
                     assert!(error.is_transient(), "{error:?}");
-                    println!("again: {error:?}");
+                    println!("retrying: {error:?}");
                 }
             }
         });

@@ -1,11 +1,11 @@
-//! How often a client waits for its server, who may be far away.
+//! The number of round trips, which matters if the server is far away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use progress_core::{Delta, NewEntry, ProgressUpdate, Stamp};
-use progress_tests::Network;
+use progress_test_support::Network;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ async fn a_batch_takes_five_round_trips_whatever_its_size(database: Database) {
                     }
                 }
             };
-            // Both are closed when one of them is.
+            // Closes both directions as soon as one of them is closed.
             tokio::select! {
                 () = forth => {}
                 _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
@@ -48,7 +48,8 @@ async fn a_batch_takes_five_round_trips_whatever_its_size(database: Database) {
     let mut seq = 0;
     let mut round_trips = async |jobs: &[_], entries: bool| {
         let mut fewest = u32::MAX;
-        // Each connection prepares its statements, and a large request may come in pieces.
+        // The smallest number counts, because each connection has to prepare its statements, and a
+        // large request may arrive in pieces.
         for _ in 0..15 {
             seq += 1;
             let mut delta = Delta::new().with_succeeded(1);
@@ -58,7 +59,7 @@ async fn a_batch_takes_five_round_trips_whatever_its_size(database: Database) {
             let stamp = Stamp { writer: Uuid::from_u128(1), seq };
             let update = ProgressUpdate::advance(delta).with_stamp(stamp);
             let updates: Vec<_> = jobs.iter().map(|id| (*id, update.clone())).collect();
-            // After the pool has looked at the connection of the call before.
+            // Waits until the pool has tested the connection of the previous call.
             tokio::time::sleep(Duration::from_millis(30)).await;
             let before = requests.load(Ordering::Relaxed);
             for outcome in store.update_many(&updates).await {

@@ -1,4 +1,4 @@
-//! What a database or a session may be set to, and what happens to sessions while a store runs.
+//! Settings of a database or a session, and changes to sessions while a store runs.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,20 @@ use super::{on_every_database, running};
 use crate::database::Database;
 use crate::one;
 
-on_every_database!(@on postgres, Postgres, hostile_defaults_change_nothing, an_altered_column_is_no_error, ended_sessions_are_no_error, an_encoding_that_cannot_hold_the_text_is_found_at_once, a_refused_connection_is_named_at_once);
-on_every_database!(@on mysql, MySql, sessions_without_autocommit_read_what_is_there, ended_sessions_are_no_error, a_refused_connection_is_named_at_once);
+on_every_database!(@on postgres, Postgres,
+    hostile_defaults_change_nothing,
+    an_altered_column_is_no_error,
+    ended_sessions_are_no_error,
+    an_encoding_that_cannot_hold_the_text_is_found_at_once,
+    a_refused_connection_is_named_at_once
+);
+on_every_database!(@on mysql, MySql,
+    sessions_without_autocommit_read_what_is_there,
+    ended_sessions_are_no_error,
+    a_refused_connection_is_named_at_once
+);
 
-/// Defaults of the database, which every session begins with.
+/// Changes the defaults of the database, with which every session begins.
 async fn hostile_defaults_change_nothing(database: Database) {
     let store = database.store().await;
     drop(store);
@@ -42,7 +52,7 @@ async fn hostile_defaults_change_nothing(database: Database) {
     testing::conformance(database.pool().await.store().await, 50).await;
 }
 
-/// Beside running jobs: prepared statements on the table do not fit any more.
+/// Alters a column while jobs run, so that prepared statements no longer fit the table.
 async fn an_altered_column_is_no_error(database: Database) {
     let store = database.store().await;
     let id = running(&store).await.id;
@@ -58,7 +68,7 @@ async fn an_altered_column_is_no_error(database: Database) {
             store.create(&NewProgress::new("test")).await.unwrap();
             assert!(!store.list(&ProgressQuery::new()).await.unwrap().items.is_empty());
         }
-        // At most one replacement in a second.
+        // Connections are replaced at most once a second.
         tokio::time::sleep(Duration::from_millis(1_050)).await;
         let kind = ["varchar(4000)", "text"][round % 2];
         let sql = format!("ALTER TABLE progress_records ALTER COLUMN message TYPE {kind}");
@@ -66,7 +76,7 @@ async fn an_altered_column_is_no_error(database: Database) {
     }
 }
 
-/// As by an operator, or a restart: idle sessions, of which the store learns when it uses them.
+/// Ends idle sessions, like an operator or a restart. The store notices when it uses them.
 async fn ended_sessions_are_no_error(database: Database) {
     let pool = database.pool().await;
     for store in [database.store().await, pool.store().await] {
@@ -94,7 +104,7 @@ async fn an_encoding_that_cannot_hold_the_text_is_found_at_once(database: Databa
     assert!(error.to_string().contains("encoded in LATIN1"), "{error:?}");
 }
 
-/// A hook of the application's pool sets what `init_connect` of a server might.
+/// A hook of the application's pool sets what a server's `init_connect` might set.
 async fn sessions_without_autocommit_read_what_is_there(database: Database) {
     let writer = database.store().await;
     let id = running(&writer).await.id;
@@ -103,7 +113,8 @@ async fn sessions_without_autocommit_read_what_is_there(database: Database) {
         .max_connections(3)
         .after_connect(|connection, _| {
             Box::pin(async move {
-                let sql = "SET SESSION autocommit = 0, sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'; \
+                let sql = "SET SESSION autocommit = 0, \
+                    sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'; \
                     SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY";
                 sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
             })

@@ -1,30 +1,36 @@
-//! Connections that a network drops without a word.
+//! Connections that the network drops without an error.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use progress_tests::Network;
+use progress_test_support::Network;
 use tokio::task::JoinSet;
 
 use super::{on_every_database, running};
 use crate::database::Database;
 use crate::one;
 
-on_every_database!(@on postgres, Postgres, dropped_connections_are_replaced, nobody_waits_longer_than_told);
-on_every_database!(@on mysql, MySql, dropped_connections_are_replaced, nobody_waits_longer_than_told);
+on_every_database!(@on postgres, Postgres,
+    dropped_connections_are_replaced,
+    nobody_waits_longer_than_told
+);
+on_every_database!(@on mysql, MySql,
+    dropped_connections_are_replaced,
+    nobody_waits_longer_than_told
+);
 
 async fn dropped_connections_are_replaced(database: Database) {
     connections_are_replaced(&database, str::to_owned).await;
 }
 
-/// However the client connects: by what `address` makes of that of the network.
+/// Checks the recovery. `address` turns the network's address into the one that the client uses.
 pub(super) async fn connections_are_replaced(
     database: &Database,
     address: impl Fn(&str) -> String,
 ) {
     let network = Network::before(database.url()).await;
     let store = progress_sqlx::connect_any(&address(network.url())).await.unwrap();
-    // Enough to have every connection in the middle of something.
+    // Enough workers to keep every connection busy.
     let mut workers = JoinSet::new();
     let dropped_at = Arc::new(OnceLock::new());
     for _ in 0..20 {
@@ -44,7 +50,7 @@ pub(super) async fn connections_are_replaced(
                         assert!(error.is_transient(), "{error:?}");
                         assert!(
                             dropped_at.elapsed() < Duration::from_secs(30),
-                            "the pool did not heal"
+                            "the pool did not recover"
                         );
                     }
                     (Err(error), None) => panic!("{error:?}"),
@@ -56,7 +62,7 @@ pub(super) async fn connections_are_replaced(
     network.lose_all();
     dropped_at.set(Instant::now()).unwrap();
     let slowest = workers.join_all().await.into_iter().max().unwrap();
-    println!("20 of 20 healed after {:.1} s", slowest.as_secs_f64());
+    println!("20 of 20 workers recovered after {:.1} s", slowest.as_secs_f64());
 }
 
 async fn nobody_waits_longer_than_told(database: Database) {

@@ -1,4 +1,4 @@
-//! What goes in comes out; what is asked for is found, and nothing else.
+//! Values come back unchanged, and a query finds exactly the matching records.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn counts_stop_at_the_largest_exact_integer(database: Database) {
             (MAX_COUNT, MAX_COUNT, MAX_COUNT)
         );
     }
-    // Where counting has stopped the log still takes its newest entry.
+    // At the number where counting stops, the log still takes its newest entry.
     for text in ["last", "very last"] {
         let delta = Delta::new().with_entry(NewEntry::info(text));
         store.update(job.id, &ProgressUpdate::advance(delta)).await.unwrap();
@@ -162,12 +162,16 @@ async fn the_oldest_endings_go_first_with_all_that_is_theirs(database: Database)
         ids.push(job.id);
     }
     let pool = database.pool().await;
-    // Spread the endings over time, the last record first.
+    // Spreads the endings over time, so that the last record ended first.
     for (age, id) in ids.iter().rev().enumerate() {
         pool.execute(&format!("UPDATE progress_records SET finished_at = {age} WHERE id = '{id}'"))
             .await;
     }
-    assert_eq!(store.delete_finished(Duration::from_secs(60), 70).await.unwrap(), 70, "two chunks");
+    assert_eq!(
+        store.delete_finished(Duration::from_secs(60), 70).await.unwrap(),
+        70,
+        "in two chunks"
+    );
     let left = store.get_many(&ids).await.unwrap();
     assert!(left[..50].iter().all(Option::is_some) && left[50..].iter().all(Option::is_none));
     assert_eq!(store.delete_finished(Duration::from_secs(60), 70).await.unwrap(), 50);
@@ -207,7 +211,7 @@ async fn owners_and_kinds_are_compared_byte_by_byte(database: Database) {
     for query in
         [ProgressQuery::new().with_owner("ann\0"), ProgressQuery::new().with_task_type("a\0nn")]
     {
-        assert_eq!(store.list(&query).await.unwrap().items, [], "no record holds a NUL");
+        assert_eq!(store.list(&query).await.unwrap().items, [], "no record contains a NUL");
     }
 }
 
@@ -241,7 +245,7 @@ async fn a_long_log_is_trimmed_now_and_then_and_shows_its_newest_entries(databas
         let delta = (0..37).fold(Delta::new(), |delta, line| {
             delta.with_entry(NewEntry::info(format!("{step}.{line}")))
         });
-        // One after the other at first, then together.
+        // First in a batch for each job, then in one batch for both.
         let updates = jobs.map(|id| (id, ProgressUpdate::advance(delta.clone())));
         let batches = if step < 30 { updates.chunks(1) } else { updates.chunks(2) };
         for batch in batches {
