@@ -1,12 +1,12 @@
-//! What must hold beside the tests.
+//! `cargo xtask check`: everything besides tests that must pass before a change lands.
 
 use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
-use crate::setup;
 use crate::step::{Report, command, root};
+use crate::{prose, public_api, setup};
 
-/// Crates that `progress-core` must never pull in, whoever depends on it.
+/// Crates that must never be dependencies of `progress-core`.
 const NOT_IN_CORE: [&str; 7] =
     ["http", "hyper", "axum", "actix-web", "sqlx", "sqlx-core", "mockall"];
 
@@ -19,8 +19,11 @@ pub(crate) fn run() -> ExitCode {
         cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
     });
     report.run_with("documentation", &compiler, |()| {
-        let features = "progress-core/testing,progress-core/mock,progress-sqlx/sqlite,progress-sqlx/postgres,progress-sqlx/mysql,progress-http/openapi";
-        let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--features", features]);
+        let features = "progress-core/testing,progress-core/mock,\
+                        progress-sqlx/sqlite,progress-sqlx/postgres,progress-sqlx/mysql,\
+                        progress-http/openapi";
+        let mut doc =
+            cargo(&["doc", "--workspace", "--no-deps", "--locked", "--features", features]);
         doc.env("RUSTDOCFLAGS", "-D warnings");
         doc
     });
@@ -56,29 +59,42 @@ pub(crate) fn run() -> ExitCode {
         });
     }
     core_is_light(&mut report);
-    // A folder of its own each time: cargo keeps what it unpacks of crates that are packaged together under the name of that
-    // folder, for ever, and would verify today's crates against last week's.
+    match &compiler {
+        Ok(()) => report.judge("foreign types in public APIs are listed", public_api::check()),
+        Err(reason) => report.not_run("foreign types in public APIs", reason),
+    }
+    report.judge("text: long lines and vague words", prose::check());
+    // A new folder each time: cargo caches unpacked crates that are packaged together under this
+    // folder's name, never refreshes them, and would verify today's crates against older ones.
     let folder = root().join(format!("target/packages/{}", started()));
     report.run_with("packages", &compiler, |()| {
-        let unpublished =
-            ["invoice-mailer", "quickstart-axum", "quickstart-actix", "progress-tests", "xtask"];
+        let unpublished = [
+            "example-support",
+            "invoice-mailer",
+            "progress-prove",
+            "progress-test-support",
+            "progress-tests",
+            "quickstart-actix",
+            "quickstart-axum",
+            "xtask",
+        ];
         let unpublished = unpublished.map(|package| format!("--exclude={package}"));
         let mut package =
             cargo(&["package", "--workspace", "--locked", "--allow-dirty", "--quiet"]);
         package.args(unpublished).arg("--target-dir").arg(&folder);
         package
     });
-    // It is only room on the disk, should it stay.
+    // A leftover folder only takes disk space.
     let _ = std::fs::remove_dir_all(&folder);
     report.finish()
 }
 
-/// The time, as a name that no earlier run has had.
+/// Returns the time in milliseconds, as a folder name that no earlier run has used.
 fn started() -> u128 {
     UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis())
 }
 
-/// Asserts an absence, which no build does.
+/// Checks that no crate of [`NOT_IN_CORE`] is a dependency, which no build would notice.
 fn core_is_light(report: &mut Report) {
     let tree = command(
         "cargo",
@@ -95,5 +111,5 @@ fn core_is_light(report: &mut Report) {
         Ok(tree) => Err(String::from_utf8_lossy(&tree.stderr).into_owned()),
         Err(error) => Err(error.to_string()),
     };
-    report.judge("progress-core pulls in no framework and no database", verdict);
+    report.judge("progress-core depends on no framework and no database", verdict);
 }

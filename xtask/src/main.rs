@@ -1,8 +1,11 @@
-//! The project's chores: `cargo xtask test` runs every test and sets up what they need, `cargo xtask check` looks at
-//! everything else that must hold before a change lands, `cargo xtask prove` tries each promise with real kills.
+//! Development tasks. `cargo xtask test` runs every test and sets up what the tests need. `cargo
+//! xtask check` runs all other checks that must pass before a change lands. `cargo xtask prove`
+//! runs the torture suite.
 
 mod check;
+mod prose;
 mod prove;
+mod public_api;
 mod servers;
 mod setup;
 mod step;
@@ -11,12 +14,12 @@ mod test;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask test    runs every test; installs what is missing when it may (root on Debian or Ubuntu)
+cargo xtask test    runs every test; as root on Debian or Ubuntu, installs what is missing
 cargo xtask test -p progress-sqlx --test stores …
-                    the same for some of the tests: what cargo test makes of these words
-cargo xtask check   format, lints, documentation, features one by one, packages
+                    runs some of the tests; the arguments are passed to cargo test
+cargo xtask check   checks format, lints, documentation, each feature alone, and packages
 cargo xtask prove [--quick] [name …]
-                    the torture suite: kills, signals, many processes; all of it takes about an hour";
+                    runs the torture suite (kills, signals, many processes): about an hour in all";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

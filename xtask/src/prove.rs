@@ -1,4 +1,4 @@
-//! The torture suite, see `tests/src/bin/prove`.
+//! `cargo xtask prove`: runs the torture suite, see `tests/src/bin/prove`.
 
 use std::process::{Command, ExitCode};
 
@@ -10,7 +10,7 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     let mut report = Report::default();
     let servers = Servers::start();
     servers.report(&mut report);
-    // Optimised: what is to be tortured is the program that people run.
+    // Optimised, as users run it.
     report.run("prove: build", &mut programs("--release"));
     let mut prove = suite("--release");
     prove.args(arguments);
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     report.finish()
 }
 
-/// As much of it as fits into a build, on what the tests have built already.
+/// Returns the quick form of the suite, on what the tests have already built.
 pub(crate) fn quick(servers: &Servers) -> Command {
     let mut prove = suite("--profile=dev");
     prove.arg("--quick");
@@ -27,30 +27,19 @@ pub(crate) fn quick(servers: &Servers) -> Command {
     prove
 }
 
-/// Builds the suite and the server that it asks, which stands beside it.
+/// Builds the suite and `testserver`, which the suite starts from the same folder.
 pub(crate) fn programs(profile: &str) -> Command {
-    command(
-        "cargo",
-        &["build", "--quiet", "--locked", profile, "--package", "progress-tests", "--bins"],
-    )
+    let mut build = command("cargo", &["build", "--quiet", "--locked", profile, "--bins"]);
+    build.args(["--package", "progress-prove", "--package", "progress-tests"]);
+    build
 }
 
 fn suite(profile: &str) -> Command {
     let mut prove = command(
         "cargo",
-        &[
-            "run",
-            "--quiet",
-            "--locked",
-            profile,
-            "--package",
-            "progress-tests",
-            "--bin",
-            "prove",
-            "--",
-        ],
+        &["run", "--quiet", "--locked", profile, "--package", "progress-prove", "--"],
     );
-    // The suite says what it leaves out for want of these, and whether that is a failure.
+    // The suite itself reports which checks it skips without these, and whether that is a failure.
     for (variable, found) in [
         ("PROGRESS_TEST_FAKETIME", setup::faketime()),
         ("PROGRESS_TEST_PGBOUNCER", setup::pgbouncer()),

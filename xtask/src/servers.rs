@@ -1,5 +1,5 @@
-//! Private database servers for the tests: on a free port of this machine, in a temporary folder, gone when they are dropped,
-//! also by a failure.
+//! Private database servers for the tests: on a free local port, in a temporary folder, stopped and
+//! removed on drop, also after a failure.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,16 +14,16 @@ use std::time::{Duration, Instant};
 use crate::setup::install;
 use crate::step::Report;
 
-/// How long a server may take to answer: ten times what it needs on a busy machine.
+/// Time limit for a server to become ready: ten times what it needs under load.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Who is let in by encrypted connections alone, with the password `canary`.
+/// A user that may connect only with TLS, with the password `canary`.
 const ENCRYPTED: &str = "encrypted";
 
-/// The certificate that clients trust, in a server's folder.
+/// File name of the CA certificate in a server's folder. Clients trust it.
 const AUTHORITY: &str = "authority.pem";
 
-/// The servers that there can be here; the others are named with the reason.
+/// The servers that could be started. An error says why one could not.
 pub(crate) struct Servers {
     postgres: Result<Postgres, String>,
     mariadb: Result<MariaDb, String>,
@@ -35,7 +35,7 @@ impl Servers {
         Self { postgres: postgres(), mariadb: mariadb() }
     }
 
-    /// Says aloud what will not be run for want of a server.
+    /// Reports what is skipped because a server is missing.
     pub(crate) fn report(&self, report: &mut Report) {
         if let Err(reason) = &self.postgres {
             report.not_run("stores, proofs and invoice-mailer on PostgreSQL", reason);
@@ -45,7 +45,7 @@ impl Servers {
         }
     }
 
-    /// Tells a program where they are.
+    /// Passes the servers' addresses to a program, in environment variables.
     pub(crate) fn tell(&self, program: &mut Command) {
         if let Ok(postgres) = &self.postgres {
             program.env("PROGRESS_TEST_POSTGRES", postgres.url());
@@ -60,20 +60,21 @@ impl Servers {
     }
 }
 
-/// A PostgreSQL server of our own.
+/// A private PostgreSQL server.
 struct Postgres {
     programs: PathBuf,
     folder: Folder,
     port: u16,
 }
 
-/// Starts one, which takes about two seconds; installs it when it is missing and we may.
+/// Starts a server, which takes about two seconds. Installs PostgreSQL if it is missing and this
+/// process may install packages.
 fn postgres() -> Result<Postgres, String> {
     let programs = match postgres_programs() {
         Some(programs) => programs,
         None => {
             install(&["postgresql"])?;
-            postgres_programs().ok_or("postgresql was installed, and is not where it belongs")?
+            postgres_programs().ok_or("postgresql is installed, but not in /usr/lib/postgresql")?
         }
     };
     let folder = Folder::new("postgres", "postgres")?;
@@ -89,22 +90,24 @@ fn postgres() -> Result<Postgres, String> {
         "--no-sync",
     ]))?;
     let [certificate, key] = certificate(&folder, "postgres")?;
-    // First come, first served: these stand before the lines by which everybody is let in.
+    // The first matching line counts, so this one stands before the lines that admit every user.
     let entrances = data.join("pg_hba.conf");
     let known = fs::read_to_string(&entrances).map_err(|error| format!("pg_hba.conf: {error}"))?;
     fs::write(&entrances, format!("hostnossl all {ENCRYPTED} all reject\n{known}"))
         .map_err(|error| format!("pg_hba.conf: {error}"))?;
     let port = free_port()?;
-    // Nothing here outlives the machine, so nothing waits for the disk. A server that is killed does lose what it had not
-    // handed to the system yet, so that is not put off.
+    // The data is temporary, so no write waits for the disk. Commits are still handed to the
+    // operating system at once, because the tests kill the server, which then loses what it has not
+    // handed over.
     let options = format!(
-        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=500 \
-         -c fsync=off -c synchronous_commit=on -c full_page_writes=off -c ssl=on -c ssl_cert_file={} -c ssl_key_file={}",
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} \
+         -c max_connections=500 -c fsync=off -c synchronous_commit=on -c full_page_writes=off \
+         -c ssl=on -c ssl_cert_file={} -c ssl_key_file={}",
         folder.path.display(),
         certificate.display(),
         key.display()
     );
-    // Made before the start, so that a start that fails half-way is stopped as well.
+    // Created before the start, so that drop also stops a server whose start failed half-way.
     let server = Postgres { programs, folder, port };
     let mut start = server.control(&["start", "-w", "-o", &options]);
     run(start.arg("-l").arg(server.folder.path.join("log")))?;
@@ -115,7 +118,7 @@ fn postgres() -> Result<Postgres, String> {
 }
 
 impl Postgres {
-    /// Where tests may make databases.
+    /// The address at which tests may create databases.
     fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
@@ -130,12 +133,12 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if let Err(error) = run(&mut self.control(&["stop", "-w", "-m", "immediate"])) {
-            eprintln!("PostgreSQL in {} was not stopped: {error}", self.folder.path.display());
+            eprintln!("could not stop PostgreSQL in {}: {error}", self.folder.path.display());
         }
     }
 }
 
-/// The newest of those that are installed.
+/// The program folder of the newest installed version.
 fn postgres_programs() -> Option<PathBuf> {
     let versions =
         fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin"));
@@ -145,15 +148,16 @@ fn postgres_programs() -> Option<PathBuf> {
     })
 }
 
-/// A MariaDB server of our own.
+/// A private MariaDB server.
 struct MariaDb {
-    // Before the folder, into which it writes: fields are dropped in this order.
+    // Before the folder, because fields are dropped in this order and the server writes into it.
     _server: Kept,
     folder: Folder,
     port: u16,
 }
 
-/// Starts one, which takes about two seconds; installs it when it is missing and we may.
+/// Starts a server, which takes about two seconds. Installs MariaDB if it is missing and this
+/// process may install packages.
 fn mariadb() -> Result<MariaDb, String> {
     let programs =
         ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db", "/usr/bin/mariadb"].map(Path::new);
@@ -175,7 +179,7 @@ fn mariadb() -> Result<MariaDb, String> {
         "--skip-log-bin",
         "--skip-name-resolve",
     ]);
-    // Nothing here outlives the machine, so nothing waits for the disk, but commits are handed to the system at once.
+    // As with PostgreSQL: no write waits for the disk, but commits go to the system at once.
     start.args(["--innodb-flush-log-at-trx-commit=2", "--max-connections=500"]);
     start.args([option("--datadir", &data), option("--socket", &socket), format!("--port={port}")]);
     start.arg(option("--pid-file", &folder.path.join("pid")));
@@ -184,15 +188,17 @@ fn mariadb() -> Result<MariaDb, String> {
     start.args([option("--ssl-cert", &certificate), option("--ssl-key", &key)]);
     start.stdout(Stdio::null()).stderr(Stdio::null());
     let kept = Kept::start(start).map_err(|error| format!("mariadbd: {error}"))?;
-    // Made before it answers, so that one that never does is stopped as well.
+    // Created before the server is ready, so that drop also stops one that never becomes ready.
     let server = MariaDb { _server: kept, folder, port };
     let begun = Instant::now();
     loop {
         let mut user = Command::new(client);
         user.args(["--no-defaults", "--user=root", "--execute"]);
         user.arg(format!(
-            "CREATE USER progress@127.0.0.1; GRANT ALL ON *.* TO progress@127.0.0.1 WITH GRANT OPTION; \
-             CREATE USER {ENCRYPTED}@127.0.0.1 IDENTIFIED BY 'canary' REQUIRE SSL; GRANT ALL ON *.* TO {ENCRYPTED}@127.0.0.1"
+            "CREATE USER progress@127.0.0.1; \
+             GRANT ALL ON *.* TO progress@127.0.0.1 WITH GRANT OPTION; \
+             CREATE USER {ENCRYPTED}@127.0.0.1 IDENTIFIED BY 'canary' REQUIRE SSL; \
+             GRANT ALL ON *.* TO {ENCRYPTED}@127.0.0.1"
         ));
         match run(user.arg(option("--socket", &socket))) {
             Ok(()) => return Ok(server),
@@ -203,14 +209,14 @@ fn mariadb() -> Result<MariaDb, String> {
 }
 
 impl MariaDb {
-    /// Where tests may make databases.
+    /// The address at which tests may create databases.
     fn url(&self) -> String {
         format!("mysql://progress@127.0.0.1:{}/mysql", self.port)
     }
 }
 
-/// Makes what a server needs for encrypted connections, in its folder: the authority's certificate, which its clients trust,
-/// and its own for 127.0.0.1, with the key.
+/// Creates a server's TLS files in its folder: a CA certificate, which the clients trust, and the
+/// server's certificate for 127.0.0.1 with its key. Returns the latter two.
 fn certificate(folder: &Folder, user: &str) -> Result<[PathBuf; 2], String> {
     let file = |name: &str| folder.path.join(name);
     let create = |name: &str, certificate: &Path, key: &Path| {
@@ -247,9 +253,9 @@ fn certificate(folder: &Folder, user: &str) -> Result<[PathBuf; 2], String> {
     Ok([certificate, key])
 }
 
-/// A server that is started again when it ends, as the system's service manager does, until this is dropped.
+/// A server that is restarted whenever it ends, as a service manager does, until this is dropped.
 struct Kept {
-    /// Nothing is ever sent: its end is the word.
+    /// Never sent on. Dropping it tells the keeper thread to stop.
     over: Option<Sender<()>>,
     keeper: Option<JoinHandle<()>>,
 }
@@ -268,25 +274,25 @@ fn keep(mut server: Child, command: &mut Command, is_over: &Receiver<()>) {
         if matches!(server.try_wait(), Ok(Some(_))) {
             match command.spawn() {
                 Ok(again) => server = again,
-                Err(error) => return eprintln!("a server is not there any more: {error}"),
+                Err(error) => return eprintln!("could not restart a server that ended: {error}"),
             }
         }
     }
-    // What it holds is thrown away; there is nothing to end in peace.
+    // Killed, because its data is discarded and needs no clean shutdown.
     if let Err(error) = server.kill().and_then(|()| server.wait().map(|_| ())) {
-        eprintln!("a server (process {}) was not stopped: {error}", server.id());
+        eprintln!("could not stop a server (process {}): {error}", server.id());
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         drop(self.over.take());
-        // A panic in there has been reported by the panic hook.
+        // The panic hook has already reported a panic of that thread.
         let _ = self.keeper.take().map(JoinHandle::join);
     }
 }
 
-/// A temporary folder that belongs to a server's user, removed with everything in it.
+/// A temporary folder that a server's user owns. Dropping it removes it with everything in it.
 struct Folder {
     path: PathBuf,
 }
@@ -309,7 +315,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("{} is left behind: {error}", self.path.display());
+            eprintln!("could not remove {}: {error}", self.path.display());
         }
     }
 }
@@ -318,31 +324,32 @@ fn is_root() -> bool {
     number("-u", "").is_ok_and(|user| user == 0)
 }
 
-/// A user's number (`-u`), or its group's (`-g`); of ourselves without a name.
+/// A user's id (`-u`) or group id (`-g`); those of this process without a name.
 fn number(which: &str, user: &str) -> Result<u32, String> {
     let mut id = Command::new("id");
     id.arg(which).args((!user.is_empty()).then_some(user));
     let output = id.output().map_err(|error| format!("id: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().map_err(|_| format!("there is no user {user}"))
+    text.trim().parse().map_err(|_| format!("user {user} does not exist"))
 }
 
-/// A program of a server's, which refuses to be run by root. Others run it as themselves.
+/// Runs a server's program, which refuses to run as root, as this user. Without root rights, runs
+/// it as the current user.
 fn as_user(user: &str, program: &Path) -> Command {
     let mut command = if is_root() {
-        // Not runuser, which would stand between us and the server that we want to end.
+        // Not runuser: it would stay as the parent, and killing it would not end the server.
         let mut command = Command::new("setpriv");
         command.args(["--reuid", user, "--regid", user, "--clear-groups"]).arg(program);
         command
     } else {
         Command::new(program)
     };
-    // A folder that everybody may enter.
+    // A folder that every user may enter.
     command.current_dir("/").stdin(Stdio::null());
     command
 }
 
-/// A command in one variable: a word a line.
+/// Encodes a command for one environment variable, one argument per line.
 fn words(command: &Command) -> OsString {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     words.join(OsStr::new("\n"))
@@ -352,13 +359,13 @@ fn option(name: &str, path: &Path) -> String {
     format!("{name}={}", path.display())
 }
 
-/// A port that was free a moment ago.
+/// A port that was free at the time of the call.
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     listener.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
 }
 
-/// Runs to the end, in silence: a server that goes on in the background would keep a pipe open.
+/// Runs a command to its end, without pipes: a server in the background would keep them open.
 fn run(command: &mut Command) -> Result<(), String> {
     let name = command.get_program().display().to_string();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();

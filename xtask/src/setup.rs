@@ -1,29 +1,28 @@
-//! What the tests need beyond cargo, found or installed.
+//! Finds or installs the programs that the tests need besides cargo.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::step::{command, root};
 
-/// The mail server of the independent check, exactly this version.
+/// The mail server of the invoice mailer's independent test, pinned.
 const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
-/// The tester of the described API, exactly this version.
+/// The tester of the OpenAPI description, pinned.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
-/// Whether a program answers.
+/// Whether a program runs successfully with this argument.
 fn answers(program: &str, argument: &str) -> bool {
     let status =
         Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
-/// Installs a Debian package, if this is a machine on which we may.
+/// Installs packages, if this process runs as root on Debian or Ubuntu.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     let names = packages.join(" ");
-    let advice = format!(
-        "install {names} first (as root on Debian or Ubuntu, this command does it by itself)"
-    );
+    let advice =
+        format!("install {names} first (as root on Debian or Ubuntu, this command installs them)");
     let is_debian = Path::new("/etc/debian_version").exists() && answers("apt-get", "--version");
     let is_root = Command::new("id")
         .arg("-u")
@@ -42,18 +41,18 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
             .status();
         status.is_ok_and(|status| status.success())
     };
-    // An update that fails for one source may still have brought what is needed from the others.
+    // If the update fails for one source, the others may still have what is needed.
     let _ = apt(&["-q", "update"]);
     let install = [&["-q", "-y", "install", "--no-install-recommends"], packages].concat();
     if apt(&install) { Ok(()) } else { Err(format!("apt-get could not install {names}")) }
 }
 
-/// A C compiler, which SQLite and ring are built with.
+/// Ensures that there is a C compiler, which builds SQLite and ring.
 pub(crate) fn compiler() -> Result<(), String> {
     if answers("cc", "--version") { Ok(()) } else { install(&["build-essential"]) }
 }
 
-/// A library that makes a process believe in another time.
+/// Finds or installs libfaketime, which gives a process a wrong clock.
 pub(crate) fn faketime() -> Result<PathBuf, String> {
     const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
     // Below a folder that is named after the architecture.
@@ -65,23 +64,22 @@ pub(crate) fn faketime() -> Result<PathBuf, String> {
         Some(library) => Ok(library),
         None => {
             install(&["libfaketime"])?;
-            known()
-                .ok_or_else(|| "libfaketime was installed, and is not where it belongs".to_owned())
+            known().ok_or_else(|| "libfaketime is installed, but not below /usr/lib".to_owned())
         }
     }
 }
 
-/// A python that has aiosmtpd.
+/// Finds or creates a Python environment with aiosmtpd.
 pub(crate) fn aiosmtpd() -> Result<PathBuf, String> {
     Ok(python("aiosmtpd", AIOSMTPD)?.join("python"))
 }
 
-/// A program that asks an API whatever its description allows, and what it does not.
+/// Finds or installs schemathesis, which sends valid and invalid requests to a described API.
 pub(crate) fn schemathesis() -> Result<PathBuf, String> {
     Ok(python("schemathesis", SCHEMATHESIS)?.join("schemathesis"))
 }
 
-/// The programs of an environment that has a package and its dependencies, below the target folder.
+/// Returns the program folder of a virtual environment with this package, below the target folder.
 fn python(module: &str, package: &str) -> Result<PathBuf, String> {
     let environment = root().join("target/xtask").join(module);
     let programs = environment.join("bin");
@@ -102,7 +100,7 @@ fn python(module: &str, package: &str) -> Result<PathBuf, String> {
     if !create() {
         install(&["python3-venv"])?;
         if !create() {
-            return Err("python3 -m venv does not work".to_owned());
+            return Err("python3 -m venv failed".to_owned());
         }
     }
     let mut pip = Command::new(&python);
@@ -111,17 +109,17 @@ fn python(module: &str, package: &str) -> Result<PathBuf, String> {
     if is_installed { Ok(programs) } else { Err(format!("pip could not install {package}")) }
 }
 
-/// A pooler between applications and PostgreSQL.
+/// Finds or installs PgBouncer, a connection pooler for PostgreSQL.
 pub(crate) fn pgbouncer() -> Result<PathBuf, String> {
     program("PGBOUNCER", &["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"], "pgbouncer")
 }
 
-/// A client that everybody knows.
+/// Ensures that there is a curl.
 pub(crate) fn curl() -> Result<(), String> {
     if answers("curl", "--version") { Ok(()) } else { install(&["curl"]) }
 }
 
-/// Node with the widget's development packages, as the lock file names them.
+/// Finds or installs Node, and installs the widget's development packages from its lock file.
 pub(crate) fn node_packages() -> Result<PathBuf, String> {
     if !answers("node", "--version") || !answers("npm", "--version") {
         install(&["nodejs", "npm"])?;
@@ -133,20 +131,21 @@ pub(crate) fn node_packages() -> Result<PathBuf, String> {
     if is_installed { Ok(assets) } else { Err("npm ci failed".to_owned()) }
 }
 
-/// A browser that tests can drive.
+/// A browser that tests can control.
 pub(crate) struct Browser {
     chromium: PathBuf,
     driver: PathBuf,
 }
 
 impl Browser {
-    /// Tells tests where it is.
+    /// Passes its paths to a test, in environment variables.
     pub(crate) fn tell(&self, test: &mut Command) {
         test.env("CHROMIUM", &self.chromium).env("CHROMEDRIVER", &self.driver);
     }
 }
 
-/// A Chromium, and its WebDriver for tests that need tabs behind tabs or are no scripts.
+/// Finds or installs Chromium and its WebDriver. Tests in Rust and those with several tabs need the
+/// latter.
 pub(crate) fn browser() -> Result<Browser, String> {
     let places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
     let chromium = program("CHROMIUM", &places, "chromium")?;
@@ -154,7 +153,7 @@ pub(crate) fn browser() -> Result<Browser, String> {
     Ok(Browser { chromium, driver })
 }
 
-/// The program that a variable names, or is in one of these places, or Debian's package brings.
+/// Finds a program that a variable names, that is at one of these paths, or that Debian has.
 fn program(variable: &str, places: &[&str], package: &str) -> Result<PathBuf, String> {
     if let Some(chosen) = std::env::var_os(variable) {
         return Ok(chosen.into());
@@ -164,7 +163,7 @@ fn program(variable: &str, places: &[&str], package: &str) -> Result<PathBuf, St
         Some(path) => Ok(path),
         None => {
             install(&[package])?;
-            known().ok_or_else(|| format!("{package} was installed, and is not where it belongs"))
+            known().ok_or_else(|| format!("{package} is installed, but not where it was expected"))
         }
     }
 }

@@ -1,21 +1,21 @@
-//! Steps that run one after the other, and a report in which nothing is left out silently.
+//! Runs steps one after the other and reports each of them, also the skipped ones.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// The workspace's folder.
+/// Returns the workspace's folder.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
 }
 
-/// Whether this runs where leaving something out is a failure.
+/// Whether this runs in CI, where a skipped step is a failure.
 pub(crate) fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
-/// A command in the workspace's folder.
+/// Returns a command that runs in the workspace's folder.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
@@ -28,14 +28,15 @@ enum Outcome {
     NotRun(String),
 }
 
-/// What has been run so far. A failed step does not keep the next from running: one look shows all that is wrong.
+/// The steps that have run. After a failed step the next one still runs, so that one run shows all
+/// failures.
 #[derive(Default)]
 pub(crate) struct Report {
     steps: Vec<(String, Outcome, Duration)>,
 }
 
 impl Report {
-    /// Runs a command; it passes when the command says so.
+    /// Runs a command as a step, which passes if the command exits successfully.
     pub(crate) fn run(&mut self, name: &str, command: &mut Command) {
         println!("\n==> {name}");
         let begun = Instant::now();
@@ -47,20 +48,20 @@ impl Report {
         self.steps.push((name.to_owned(), outcome, begun.elapsed()));
     }
 
-    /// Notes what a step found out by itself.
+    /// Records the result of a step that is not a command.
     pub(crate) fn judge(&mut self, name: &str, verdict: Result<(), String>) {
         println!("\n==> {name}");
         let outcome = verdict.map_or_else(Outcome::Failed, |()| Outcome::Passed);
         self.steps.push((name.to_owned(), outcome, Duration::ZERO));
     }
 
-    /// Says that a step could not be run, and why.
+    /// Records a step that cannot be run, and why.
     pub(crate) fn not_run(&mut self, name: &str, reason: &str) {
         println!("\n==> {name}\nNOT RUN: {reason}");
         self.steps.push((name.to_owned(), Outcome::NotRun(reason.to_owned()), Duration::ZERO));
     }
 
-    /// Runs the command if what it needs is there.
+    /// Runs the command if its prerequisite is available; otherwise records that it was not run.
     pub(crate) fn run_with<T>(
         &mut self,
         name: &str,
@@ -73,7 +74,7 @@ impl Report {
         }
     }
 
-    /// Prints what became of each step and turns it into an exit code.
+    /// Prints the result of each step and returns the exit code.
     pub(crate) fn finish(self) -> ExitCode {
         println!();
         let (mut passed, mut failed, mut not_run) = (0, 0, 0);

@@ -1,4 +1,4 @@
-//! Every test there is.
+//! `cargo xtask test`: runs the tests.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -7,7 +7,7 @@ use crate::servers::Servers;
 use crate::step::{Report, command};
 use crate::{prove, setup};
 
-/// All of them, or those of Rust that `cargo test` takes these words for.
+/// Runs all tests, or only those that `cargo test` selects with these arguments.
 pub(crate) fn run(chosen: &[&str]) -> ExitCode {
     let mut report = Report::default();
     let compiler = setup::compiler();
@@ -38,18 +38,18 @@ pub(crate) fn run(chosen: &[&str]) -> ExitCode {
     }
 
     report.run_with("prove: build", &compiler, |()| prove::programs("--profile=dev"));
-    report.run_with("prove, quickly", &compiler, |()| prove::quick(&servers));
+    report.run_with("prove --quick", &compiler, |()| prove::quick(&servers));
 
     let assets = setup::node_packages();
     for (name, script) in [
         ("widget: types", "check"),
-        ("widget: built files are those of the sources", "verify"),
+        ("widget: built files match the sources", "verify"),
         ("widget: unit tests", "test"),
     ] {
         report.run_with(name, &assets, |assets| npm(assets, script));
     }
     let both = assets.and_then(|assets| Ok((assets, browser?)));
-    report.run_with("widget: in a browser", &both, |(assets, browser)| {
+    report.run_with("widget: browser tests", &both, |(assets, browser)| {
         let mut test = npm(assets, "test:browser");
         browser.tell(&mut test);
         test

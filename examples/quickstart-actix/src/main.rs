@@ -1,47 +1,44 @@
 //! A button that starts a job, and a bar that follows it: open <http://127.0.0.1:3000>.
-
-use std::time::Duration;
-
-use actix_web::{App, Error, HttpServer, error, rt, web, web::Html};
-use progress_actix::{Anyone, Jobs, NewProgress};
+use actix_web::http::header::HeaderMap;
+use actix_web::{App, Error, HttpRequest, HttpServer, error, rt, web};
+use progress_actix::{Jobs, NewProgress, SameOrigin, Viewer};
 use progress_sqlx::SqliteStore;
 
 const PAGE: &str = r#"<!doctype html><html lang="en"><title>Invoices</title>
-<meta name="viewport" content="width=device-width">
-<script src="/progress/progress-polling.js"></script>
-<button onclick="fetch('/send', {method: 'POST'}).then(async answer => answer.ok
-  ? new ProgressPolling('bar', await answer.text()) : alert('The job could not be started.'))">Send</button>
-<div id="bar"></div>"#;
+<script src="/progress/progress-polling.js"></script><div id="bar"></div>
+<button onclick="fetch('/send', { method: 'POST' }).then(async reply => reply.ok
+  ? new ProgressPolling('bar', await reply.text()) : alert('Not started'))">Send</button>"#;
 
-async fn send(jobs: web::Data<Jobs>) -> Result<String, Error> {
-    let job = NewProgress::new("email_sending").with_total(50).with_title("Sending invoices");
-    let job = jobs.create(job).await.map_err(error::ErrorServiceUnavailable)?;
-    rt::spawn(jobs.run(job.id, async |tracker| {
+fn user(headers: &HeaderMap) -> String {
+    headers.get("x-user").and_then(|name| name.to_str().ok()).unwrap_or("demo").to_owned()
+}
+
+async fn send(_: SameOrigin, jobs: web::Data<Jobs>, http: HttpRequest) -> Result<String, Error> {
+    let job = NewProgress::new("email").with_owner(user(http.headers())).with_total(50);
+    let job = jobs.spawn(job, async |tracker| {
         for number in 1..=50 {
-            tracker.checkpoint().await?; // an error once a viewer has asked to cancel
-            tokio::time::sleep(Duration::from_millis(100)).await; // the work
+            tracker.checkpoint().await?; // an error once the user has asked to cancel
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await; // the work
             tracker.success(format!("invoice {number} sent"));
         }
         Ok(())
-    }));
-    Ok(job.id.to_string())
+    });
+    job.await.map(|job| job.id.to_string()).map_err(error::ErrorServiceUnavailable)
 }
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let jobs = Jobs::new(SqliteStore::connect("sqlite://progress.db").await?);
-    rt::spawn(jobs.janitor().run()); // fails jobs of dead workers, deletes records after 30 days
+    rt::spawn(jobs.janitor().run()); // ends the jobs of workers that died
+    let viewer = |request: &HttpRequest| Viewer::Owner(user(request.headers()));
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::new(jobs.clone()))
-            .route("/", web::get().to(async || Html::new(PAGE)))
-            .route("/send", web::post().to(send))
-            .service(progress_actix::scope::<Anyone>("/progress", jobs.clone()))
+        let app = App::new().app_data(web::Data::new(jobs.clone()));
+        let app = app.route("/", web::get().to(async || web::Html::new(PAGE)));
+        let progress = progress_actix::scope_with("/progress", jobs.clone(), viewer);
+        app.route("/send", web::post().to(send)).service(progress)
     });
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    // So that a page that is closed while it waits for a change is noticed at once.
-    let server = server.h1_allow_half_closed(false).bind(address)?;
-    println!("listening on http://{}", server.addrs()[0]);
-    server.run().await?;
-    Ok(())
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:3000".to_owned());
+    println!("listening on http://{address}");
+    // Without half-closed connections, a page that is closed while it waits is noticed at once.
+    Ok(server.h1_allow_half_closed(false).bind(address)?.run().await?)
 }

@@ -2,5 +2,5 @@
 
 #[test]
 fn a_job_is_started_and_followed_to_its_end() {
-    progress_tests::try_quick_start(env!("CARGO_BIN_EXE_quickstart-actix"));
+    progress_test_support::try_quick_start(env!("CARGO_BIN_EXE_quickstart-actix"));
 }

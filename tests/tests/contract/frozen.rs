@@ -9,8 +9,8 @@ use progress_core::{
     ProgressQuery, ProgressStore, ProgressUpdate, Record,
 };
 
-/// A store whose clock stands still until it is told to go on: two of them that were told the same hold the same, to the
-/// millisecond, and so do the answers made of them.
+/// A store whose clock moves only when it is told to. Two of them with the same history are equal
+/// to the millisecond, and so are the responses made from them.
 #[derive(Debug)]
 pub(crate) struct FrozenStore(Mutex<Content>);
 
@@ -51,7 +51,7 @@ impl ProgressStore for FrozenStore {
         let record = Record::new(job, content.now)?;
         let progress = record.progress.clone();
         let known = content.records.insert(progress.id, (record, Vec::new()));
-        assert!(known.is_none(), "the table makes every record once");
+        assert!(known.is_none(), "the table creates every record once");
         Ok(progress)
     }
 

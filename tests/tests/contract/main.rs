@@ -1,9 +1,6 @@
-//! One table of requests, asked of both frameworks over real sockets: status, headers and body agree to the byte.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test says what is wrong by panicking"
-)]
+//! Sends one table of requests to both frameworks over real sockets: status, headers and body must
+//! agree to the byte.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests report failures by panicking")]
 
 mod frozen;
 mod rows;
@@ -19,7 +16,7 @@ use crate::rows::Row;
 use crate::servers::{Both, Mount};
 use crate::wire::Connection;
 
-/// Asks both for every row: what is wrong, in words.
+/// Sends every row to both servers, and describes all that is wrong.
 async fn complaints(both: &Both, mount: Mount, rows: &[Row]) -> Vec<String> {
     let mut complaints = Vec::new();
     for row in rows {
@@ -38,7 +35,7 @@ async fn complaints(both: &Both, mount: Mount, rows: &[Row]) -> Vec<String> {
             if let Some(difference) = axum_head.difference(&actix_head) {
                 complain(&head, format!("axum and actix differ: {difference}"));
             }
-            // How a body is framed that HEAD does not get need not be said (RFC 9110, section 9.3.2).
+            // HEAD may leave out the framing of the body that GET sends (RFC 9110, section 9.3.2).
             let mut bodiless = axum.without_header("transfer-encoding");
             bodiless.body.clear();
             if let Some(difference) = axum_head.difference(&bodiless) {
@@ -63,7 +60,7 @@ async fn both_frameworks_give_the_same_bytes() {
     assert_eq!(
         (axum.reads(), axum.writes()),
         (actix.reads(), actix.writes()),
-        "and cost the store the same"
+        "both should cost the store the same"
     );
 }
 
@@ -92,8 +89,8 @@ async fn also_one_after_the_other_on_one_connection() {
         let mut answers =
             (axum.ask(&request, row.has_body()).await, actix.ask(&request, row.has_body()).await);
         if row.sends_body() {
-            // What becomes of a body that nobody reads is the server's own affair: hyper takes it off the connection, actix
-            // closes the connection and says so. It is the one header in which the two differ, and only here.
+            // The servers handle an unread request body in different ways: hyper reads and discards
+            // it, actix closes the connection and says so. Only this header differs, and only here.
             (axum, actix) = open().await;
             answers =
                 (answers.0.without_header("connection"), answers.1.without_header("connection"));
@@ -115,8 +112,8 @@ async fn a_store_in_trouble_is_503_in_time() {
             let waited = asked.elapsed();
             assert_eq!(axum.difference(&actix), None, "{fault:?}: {}", row.name());
             assert_eq!(row.complaints(&axum), Vec::<String>::new(), "{fault:?}: {}", row.name());
-            // The deadline is 1 s, which the tests of `progress-http` hold to the millisecond on a clock of their own. Here it
-            // passes for real, on a machine that has other things to do.
+            // The deadline is 1 s. The tests of `progress-http` check it to the millisecond on a
+            // simulated clock. Here real time passes, and the limit allows for load.
             assert!(waited <= Duration::from_secs(3), "{fault:?}: {} took {waited:?}", row.name());
         }
     }
@@ -124,14 +121,14 @@ async fn a_store_in_trouble_is_503_in_time() {
     assert_none(&complaints(&both, Mount::Plain, &rows::rows()).await);
 }
 
-/// The control: what the other tests look for, they would find.
+/// Control: the other tests would detect a difference.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_is_noticed() {
     let slower = |api: progress_http::ProgressApi| api.with_poll_after(Duration::from_millis(501));
     let both = Both::with_actix_changed(Mount::Plain, slower).await;
     let rows = rows::rows();
     let (axum, actix) = both.ask(&rows[0].request(Mount::Plain, "close")).await;
-    assert_ne!(axum.difference(&actix), None, "one digit of the body");
+    assert_ne!(axum.difference(&actix), None, "one digit of the body differs");
     let found = complaints(&both, Mount::Plain, &rows).await;
     assert!(found.iter().any(|complaint| complaint.contains("differ: bodies")), "{found:?}");
 

@@ -10,7 +10,7 @@ use crate::servers::{
 };
 use crate::wire::{Answer, text};
 
-/// One line of the table: a request, and what both frameworks must answer.
+/// A row of the table: a request, and what both frameworks must answer.
 pub(crate) struct Row {
     method: &'static str,
     target: Vec<u8>,
@@ -29,13 +29,13 @@ enum Body {
     Any,
     Empty,
     Contains(String),
-    /// This, compressed.
+    /// This text, compressed.
     Gzipped(&'static str),
-    /// The document that says no more than that there is no such job.
+    /// The problem document for an unknown job, without a reason.
     NotFound,
 }
 
-/// A request to the mount point, followed by this path; from Ann, unless it says otherwise.
+/// A request to the mount point, followed by this path. The viewer is Ann, unless changed.
 fn row(method: &'static str, path: impl AsRef<[u8]>, status: u16) -> Row {
     let target = [b"{mount}", path.as_ref()].concat();
     let headers = vec![b"x-viewer: owner:ann".to_vec()];
@@ -52,7 +52,7 @@ fn get(path: impl AsRef<[u8]>, status: u16) -> Row {
     row("GET", path, status)
 }
 
-/// One and the same answer, whatever the reason.
+/// The same response, whatever the reason.
 fn not_found(method: &'static str, path: impl AsRef<[u8]>) -> Row {
     let row = row(method, path, 404).has("content-type", "application/problem+json").lacks("etag");
     let row = row
@@ -72,7 +72,7 @@ impl Row {
         self
     }
 
-    fn by_nobody(mut self) -> Self {
+    fn anonymous(mut self) -> Self {
         self.headers.remove(0);
         self
     }
@@ -87,7 +87,7 @@ impl Row {
         self.with(format!("content-length: {}", body.len()))
     }
 
-    /// Instead of the path under the mount point.
+    /// Replaces the path under the mount point.
     fn target(mut self, target: impl AsRef<[u8]>) -> Self {
         self.target = target.as_ref().to_vec();
         self
@@ -143,12 +143,12 @@ impl Row {
         !self.body.is_empty()
     }
 
-    /// Whether the answer may have a body.
+    /// Whether the response may have a body.
     pub(crate) fn has_body(&self) -> bool {
         self.method != "HEAD"
     }
 
-    /// The same, asked with HEAD.
+    /// The same request with HEAD.
     pub(crate) fn head(&self) -> Self {
         let expected =
             Expected { status: self.expected.status, headers: vec![], body: Body::Empty };
@@ -156,16 +156,16 @@ impl Row {
         Self { method: "HEAD", target, headers, body: self.body, expected }
     }
 
-    /// What is wrong with an answer.
+    /// Describes all that is wrong with a response.
     pub(crate) fn complaints(&self, answer: &Answer) -> Vec<String> {
         let mut complaints = Vec::new();
         if answer.status() != self.expected.status {
             complaints
-                .push(format!("status {} and not {}", answer.status_line, self.expected.status));
+                .push(format!("status {}, expected {}", answer.status_line, self.expected.status));
         }
         for (name, value) in &self.expected.headers {
             if answer.header(name) != value.as_deref() {
-                complaints.push(format!("{name} is {:?} and not {value:?}", answer.header(name)));
+                complaints.push(format!("{name} is {:?}, expected {value:?}", answer.header(name)));
             }
         }
         let body = text(&answer.body);
@@ -179,13 +179,17 @@ impl Row {
                     && decoded == *content
             }
             Body::NotFound => {
-                body == r#"{"detail":"there is no such job","status":404,"title":"Not Found","type":"about:blank"}"#
+                let document = concat!(
+                    r#"{"detail":"there is no such job","status":404,"#,
+                    r#""title":"Not Found","type":"about:blank"}"#
+                );
+                body == document
             }
         };
         if !body_is_right {
             complaints.push(format!("the body is {body:?}"));
         }
-        // What comes bit by bit announces each bit.
+        // A body that comes in chunks has no announced length.
         let is_whole = self.has_body()
             && !matches!(answer.status(), 204 | 304)
             && answer.header("transfer-encoding").is_none();
@@ -207,12 +211,12 @@ fn text_replaced(target: &[u8], mount: &str) -> Vec<u8> {
     [&target[..at], mount.as_bytes(), &target[at + 7..]].concat()
 }
 
-/// The tag of a record that was made so many seconds after the first one.
+/// The tag of a record that was created this many seconds after the first one.
 fn tag(seconds: i64, version: &str) -> String {
     format!("\"{:x}-{version}\"", BEGAN + seconds * 1_000)
 }
 
-/// Every row, in order: those at the end change records.
+/// Returns every row, in order: those at the end change records.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend(polls());
@@ -251,7 +255,7 @@ fn polls() -> Vec<Row> {
         active(get(format!("/{PENDING}"), 200))
             .has("etag", tag(60, "1"))
             .says("\"status\":\"pending\""),
-        // Silent for a minute: the version is as it was, and the tag is another.
+        // Silent for a minute: the version is the same, the tag is not.
         active(get(format!("/{STALE}"), 200)).has("etag", tag(0, "2-stale")).says("\"stale\":true"),
         get(format!("/{STALE}"), 200).with(format!("if-none-match: {}", tag(0, "2"))),
         get(format!("/{STALE}"), 304).with(format!("if-none-match: {}", tag(0, "2-stale"))).empty(),
@@ -309,7 +313,7 @@ fn waiting() -> Vec<Row> {
     };
     let running = format!("if-none-match: {}", tag(61, "3"));
     vec![
-        // What the client knows is not what there is, so there is nothing to wait for.
+        // The client's tag is not the current one, so there is nothing to wait for.
         waits(RUNNING, "wait=20", 200)
             .with("if-none-match: \"a\"")
             .has("preference-applied", "wait=20"),
@@ -364,7 +368,7 @@ fn events() -> Vec<Row> {
     ]
 }
 
-/// Whether there is such a job or not: who cannot read the answer is told so first.
+/// A client that does not accept the response is told so first, whether or not there is such a job.
 fn clients_that_cannot_read() -> Vec<Row> {
     let mut rows = Vec::new();
     for path in [
@@ -386,7 +390,7 @@ fn clients_that_cannot_read() -> Vec<Row> {
             let row = get(path, 406).with(format!("accept: {accept}")).lacks("etag");
             rows.push(
                 row.has("content-type", "application/problem+json")
-                    .says("answers application/json"),
+                    .says("only application/json is available"),
             );
         }
         let found = if path.contains(THEIRS) || path == "/x" { 404 } else { 200 };
@@ -412,7 +416,7 @@ fn lists_and_logs() -> Vec<Row> {
     let page = |path: &str, count: usize| {
         get(path, 200).says(format!("{{\"count\":{count},")).lacks("etag")
     };
-    // Seven of Ann's, newest first: the four of one moment by id, the two pending ones, the stale one.
+    // Ann's seven, newest first: the four of one moment by id, the two pending ones, the stale one.
     let after_two = format!("{}.{CANCELLED}", BEGAN + 61_000);
     let mut rows = vec![
         page("", 7).lacks("link").has("cache-control", "no-store"),
@@ -535,8 +539,9 @@ fn ids_that_name_nothing() -> Vec<Row> {
         b"Active",
         b"act%69ve",
     ];
-    // Bytes beyond ASCII have no place in a request line (RFC 3986), and the servers deal with them before any application
-    // sees them: hyper lets UTF-8 through (our 404 then), actix answers 400 with a body of its own.
+    // Not tested: bytes beyond ASCII have no place in a request line (RFC 3986), and the servers
+    // handle them before the application does. hyper passes UTF-8 on (the response is 404 then),
+    // actix responds with 400 and its own body.
     let mut rows = Vec::new();
     for id in ids {
         let at = |rest: &str| [b"/", id, rest.as_bytes()].concat();
@@ -585,7 +590,7 @@ fn methods() -> Vec<Row> {
     let mut rows = Vec::new();
     for (path, allow) in &resources {
         rows.push(row("OPTIONS", path, 204).has("allow", *allow).lacks("content-length").empty());
-        rows.push(row("OPTIONS", path, 204).has("allow", *allow).by_nobody());
+        rows.push(row("OPTIONS", path, 204).has("allow", *allow).anonymous());
         for method in [
             "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY", "FOO",
             "get", "Delete", "M-SEARCH", "PRI",
@@ -595,7 +600,7 @@ fn methods() -> Vec<Row> {
                 rows.push(if method == "HEAD" {
                     row.empty()
                 } else {
-                    row.says("this address takes")
+                    row.says("this address allows")
                 });
             }
         }
@@ -623,7 +628,7 @@ fn files() -> Vec<Row> {
             row.lacks("content-encoding").lacks("content-length").empty()
         };
         rows.push(plain().has("content-length", file.content.len().to_string()));
-        rows.push(get(&path, 200).by_nobody());
+        rows.push(get(&path, 200).anonymous());
         rows.push(get(format!("{path}?v=1"), 200));
         rows.push(get(format!("{path}/"), 200));
         rows.push(known("*"));
@@ -637,7 +642,7 @@ fn files() -> Vec<Row> {
         {
             rows.push(fresh().gzipped(file.content).with(format!("accept-encoding: {gzip}")));
         }
-        // Each coding has a tag of its own, and only that of what would be sent is known.
+        // Each coding has its own tag, and only that of the coding to be sent gives 304.
         let tag_of_plain = format!("\"{}\"", file.integrity().replace("sha384-", ""));
         let tag_of_gzip = etag(&path, "gzip");
         rows.push(plain().has("etag", &tag_of_plain));
@@ -662,12 +667,12 @@ fn etag(path: &str, accept_encoding: &str) -> String {
     let api = ProgressApi::new(Jobs::new(MemoryStore::new()));
     match api.route(&Request { method: "GET", path, headers, ..Request::default() }) {
         Route::Answered(reply) => reply.header("etag").unwrap().to_owned(),
-        Route::Call(_) => panic!("{path} is a file"),
+        Route::Call(_) => panic!("{path} should be a file"),
     }
 }
 
 fn viewers() -> Vec<Row> {
-    let refused = |row: Row| row.by_nobody().has("www-authenticate", "Cookie");
+    let refused = |row: Row| row.anonymous().has("www-authenticate", "Cookie");
     vec![
         refused(get(format!("/{RUNNING}"), 401)).says("please sign in"),
         refused(get("/x", 401)),
@@ -675,7 +680,7 @@ fn viewers() -> Vec<Row> {
         refused(get(format!("/{RUNNING}/log"), 401)),
         refused(row("POST", format!("/{RUNNING}/cancel"), 401)),
         refused(row("DELETE", format!("/{RUNNING}"), 401)),
-        row("PUT", format!("/{RUNNING}"), 405).by_nobody(),
+        row("PUT", format!("/{RUNNING}"), 405).anonymous(),
         get(format!("/{RUNNING}"), 200).by("admin"),
         get(format!("/{THEIRS}"), 200).by("admin"),
         get(format!("/{THEIRS}"), 200).by("owner:bob"),
@@ -706,10 +711,10 @@ fn forged_requests() -> Vec<Row> {
             "origin: https://app.example.com\r\norigin: https://evil.example",
         ] {
             rows.push(row(method, &path, 403).with(forged).says("another site"));
-            rows.push(row(method, &path, 403).with(forged).by_nobody());
+            rows.push(row(method, &path, 403).with(forged).anonymous());
         }
     }
-    // Reading is anybody's right, with the viewer's own eyes.
+    // A request from another site may read what its viewer may read.
     rows.push(get(format!("/{RUNNING}"), 200).with("sec-fetch-site: cross-site"));
     rows
 }
@@ -749,7 +754,7 @@ fn changes() -> Vec<Row> {
     ]
 }
 
-/// What a store in trouble makes of each of them: the same, and nothing of what it said.
+/// Requests that need the store. While it fails, each gets the same response, without its error.
 pub(crate) fn troubled() -> Vec<Row> {
     [
         get(format!("/{RUNNING}"), 503),
@@ -767,7 +772,7 @@ pub(crate) fn troubled() -> Vec<Row> {
     .into()
 }
 
-/// What needs no store is answered while it is in trouble.
+/// Requests that need no store. While it fails, they are answered as usual.
 pub(crate) fn untroubled() -> Vec<Row> {
     vec![
         not_found("GET", "/x"),
@@ -778,7 +783,7 @@ pub(crate) fn untroubled() -> Vec<Row> {
     ]
 }
 
-/// Outside of the mount point, where the application answers, here with a wildcard of its own.
+/// Requests outside the mount point, which the application's wildcard route answers.
 pub(crate) fn elsewhere() -> Vec<Row> {
     [
         "/",

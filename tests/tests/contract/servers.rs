@@ -16,7 +16,7 @@ use progress_http::{ProgressApi, Viewer};
 use crate::frozen::FrozenStore;
 use crate::wire::{self, Answer};
 
-/// Where the application has put the routes.
+/// Where the application mounts the routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mount {
     /// `/progress`, and nothing else.
@@ -37,7 +37,7 @@ impl Mount {
     }
 }
 
-/// The application's say about who asks: `x-viewer: owner:ann`, `admin` or `anyone`; without it, 401.
+/// The application's viewer: `x-viewer: owner:ann`, `admin` or `anyone`; without the header, 401.
 struct Member(Viewer);
 
 impl Member {
@@ -85,7 +85,7 @@ impl FromRequest for Member {
                 .content_type("text/plain; charset=utf-8")
                 .insert_header(("www-authenticate", "Cookie"));
             let response = response.body(Self::UNKNOWN);
-            actix_web::error::InternalError::from_response("nobody", response).into()
+            actix_web::error::InternalError::from_response("no viewer", response).into()
         }))
     }
 }
@@ -107,7 +107,7 @@ impl Server {
         let began = DateTime::from_timestamp_millis(BEGAN).unwrap();
         let clock = Arc::new(FrozenStore::new(began));
         let store = Arc::new(FaultyStore::new(clock.clone()));
-        // For longer than a test takes, so that the number of reads does not depend on its speed.
+        // Longer than a test takes, so that the number of reads does not depend on its speed.
         let jobs = Jobs::with_freshness(store.clone(), Duration::from_secs(60));
         let api = ProgressApi::new(jobs).with_trusted_origin("https://app.example.com");
         let server = Self { address: serve(change(api)).await, store, clock };
@@ -115,7 +115,7 @@ impl Server {
         server
     }
 
-    /// The records that the table speaks of.
+    /// Creates the records that the table uses.
     async fn fill(&self) {
         let create = async |id: &str, owner: Option<&str>, task_type: &str| {
             let job = NewProgress::new(task_type)
@@ -165,7 +165,7 @@ impl Server {
     }
 }
 
-/// When the first record was made: 2023-11-14, in milliseconds.
+/// Creation time of the first record: 2023-11-14, in milliseconds.
 pub(crate) const BEGAN: i64 = 1_700_000_000_000;
 const ANN: Option<&str> = Some("ann");
 
@@ -180,7 +180,7 @@ pub(crate) const THEIRS: &str = "00000000-0000-4000-8000-000000000008";
 pub(crate) const PENDING_TO_CANCEL: &str = "00000000-0000-4000-8000-000000000009";
 pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-0000000000ff";
 
-/// The same application in both frameworks, on stores that hold the same.
+/// The same application in both frameworks, on stores with the same content.
 pub(crate) struct Both {
     pub(crate) axum: Server,
     pub(crate) actix: Server,
@@ -191,7 +191,7 @@ impl Both {
         Self::with_actix_changed(mount, |api| api).await
     }
 
-    /// For showing that a difference would be noticed.
+    /// Changes one server, to show that a difference is detected.
     pub(crate) async fn with_actix_changed(
         mount: Mount,
         change: fn(ProgressApi) -> ProgressApi,
@@ -207,7 +207,7 @@ impl Both {
         self.actix.store.set(fault);
     }
 
-    /// Asks both at the same time.
+    /// Sends a request to both at the same time.
     pub(crate) async fn ask(&self, request: &[u8]) -> (Answer, Answer) {
         tokio::join!(wire::ask(self.axum.address, request), wire::ask(self.actix.address, request))
     }
@@ -239,7 +239,7 @@ fn serve_actix(mount: Mount, api: ProgressApi) -> SocketAddr {
         let routes = |path| progress_actix::scope::<Member>(path, api.clone());
         match mount {
             Mount::Plain => App::new().service(routes("/progress")),
-            // A scope keeps what it does not know, so the application's own says it twice.
+            // A scope does not pass on unknown paths, so the application has its own route twice.
             Mount::BesideWildcard => App::new()
                 .service(
                     web::scope("/jobs")

@@ -1,10 +1,10 @@
-//! Every route of `testserver`, in both frameworks: others test against them.
+//! Tests every route of `testserver` in both frameworks, because other tests rely on them.
 
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use progress_tests::Server;
+use progress_test_support::Server;
 use serde_json::{Value, json};
 
 use crate::wire;
@@ -13,7 +13,7 @@ const ID: &str = "00000000-0000-4000-8000-000000000001";
 const UNKNOWN: &str = "00000000-0000-4000-8000-0000000000ff";
 
 struct TestServer {
-    // Ends with it.
+    // Killed on drop.
     server: Server,
     address: SocketAddr,
 }
@@ -35,7 +35,8 @@ impl TestServer {
     ) -> (u16, Value, Vec<u8>) {
         let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}\
+             content-length: {length}\r\n\r\n{body}"
         );
         let answer = wire::ask(self.address, request.as_bytes()).await;
         (answer.status(), serde_json::from_slice(&answer.body).unwrap_or_default(), answer.body)
@@ -46,12 +47,12 @@ impl TestServer {
         (status, json)
     }
 
-    /// The status must be as expected, and a refusal a problem.
+    /// Asserts the status, and that an error is a problem document.
     async fn post(&self, path: &str, body: &Value, expected: u16) -> Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let (status, json, bytes) = self.ask("POST", path, "", &body).await;
         assert_eq!(status, expected, "POST {path} {body}: {}", wire::text(&bytes));
-        assert!(status < 400 || json["status"] == json!(status), "no problem: {json}");
+        assert!(status < 400 || json["status"] == json!(status), "not a problem document: {json}");
         json
     }
 
@@ -75,12 +76,16 @@ async fn walk(framework: &str, store: &str) {
     let (reads, writes) =
         (counts["store_reads"].as_u64().unwrap(), counts["store_writes"].as_u64().unwrap());
     assert!(reads > 0 && writes > 0, "{counts}");
-    assert_eq!(server.get("/test/counts", "").await.1, counts, "counting is not asking");
+    assert_eq!(
+        server.get("/test/counts", "").await.1,
+        counts,
+        "reading the counts must not change them"
+    );
     let (status, bare, bytes) = server.ask("GET", "/bare", "", "").await;
     assert_eq!((status, bare["status"].as_str()), (200, Some("running")));
     assert!(
         (600..1_200).contains(&bytes.len()),
-        "{} bytes are not the size of a poll",
+        "{} bytes are not the size of a poll's body",
         bytes.len()
     );
     assert_eq!(server.get("/test/nothing", "").await.0, 404);
@@ -109,7 +114,7 @@ async fn making_jobs(server: &TestServer) {
         ("x-viewer: owner:bob\r\n", 404),
         ("x-viewer: owner:ann\r\n", 200),
         ("x-viewer: admin\r\n", 200),
-        ("x-viewer: nobody\r\n", 400),
+        ("x-viewer: unknown\r\n", 400),
     ] {
         assert_eq!(server.get(&path, viewer).await.0, expected, "{viewer}");
     }
@@ -123,9 +128,9 @@ async fn making_jobs(server: &TestServer) {
     assert_eq!(record["status"], "running");
     let done = json!({"transition": "complete"});
     let record = server.update(ID, done, 200).await;
-    assert_eq!(record["status"], "running", "an item is missing that another worker may bring");
+    assert_eq!(record["status"], "running", "another worker may still process the missing item");
     let record = server.update(ID, json!({"transition": "complete", "failed": 1}), 200).await;
-    assert_eq!(record["status"], "completed", "with its last item");
+    assert_eq!(record["status"], "completed", "the last item completes it");
 
     for body in [
         json!({"id": "no id"}),
@@ -149,7 +154,7 @@ async fn changing_jobs(server: &TestServer) {
         (Some("running"), Some(2))
     );
     let alive = server.update(&id, json!({"transition": "heartbeat"}), 200).await;
-    assert_eq!(alive["version"], 2, "a heartbeat is no change");
+    assert_eq!(alive["version"], 2, "a heartbeat must not change the version");
     let advance = json!({
         "transition": null, "succeeded": 3, "failed": 1, "total": 5, "message": "four of five",
         "entries": [{"message": "one"}, {"level": "error", "item": "CCT1", "message": "refused"}],
@@ -227,7 +232,10 @@ async fn running_jobs(server: &TestServer) {
     let path = format!("/progress/{id}");
     let begun = Instant::now();
     while server.get(&path, "").await.1["status"] != "cancelled" {
-        assert!(begun.elapsed() < Duration::from_secs(10), "a tracker obeys");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "the tracker should obey the request to cancel"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

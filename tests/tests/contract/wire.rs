@@ -4,21 +4,22 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// An answer as it came over the wire.
+/// A response as it came over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// `HTTP/1.1 200 OK`.
     pub(crate) status_line: String,
-    /// As they were written, sorted. `date` alone is left out, for two servers may look at different clocks; everything
-    /// else is compared, `connection` and the framing of the body included.
+    /// As sent, sorted. Only `date` is left out, because the two servers may differ in time. All
+    /// others are compared, including `connection` and the framing of the body.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    /// Reads the head; what follows it is the body.
+    /// Parses the head; the rest is the body.
     fn parse(bytes: &[u8]) -> Self {
-        let end = find_end_of_head(bytes).unwrap_or_else(|| panic!("no head: {:?}", text(bytes)));
+        let end = find_end_of_head(bytes)
+            .unwrap_or_else(|| panic!("no complete head: {:?}", text(bytes)));
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.split("\r\n").filter(|line| !line.is_empty());
         let status_line = lines.next().unwrap().to_owned();
@@ -39,7 +40,7 @@ impl Answer {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// How long the body is said to be; nothing is said about an answer that never has one.
+    /// The announced length of the body; 0 if there is none.
     pub(crate) fn announced(&self) -> usize {
         self.header("content-length").map_or(0, |length| length.parse().unwrap())
     }
@@ -49,7 +50,7 @@ impl Answer {
         self
     }
 
-    /// In words, where two answers differ; `None` when they are the same.
+    /// Describes how two responses differ; `None` if they are equal.
     pub(crate) fn difference(&self, other: &Self) -> Option<String> {
         let mut found = Vec::new();
         if self.status_line != other.status_line {
@@ -84,17 +85,17 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     }
 }
 
-/// Sends a request that asks the server to close the connection, and reads until it does.
+/// Sends a request that asks the server to close the connection, and reads until the server does.
 pub(crate) async fn ask(address: SocketAddr, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut bytes)).await;
-    read.unwrap_or_else(|_| panic!("no end after {:?}", text(&bytes))).unwrap();
+    read.unwrap_or_else(|_| panic!("not closed after {:?}", text(&bytes))).unwrap();
     Answer::parse(&bytes)
 }
 
-/// A connection that stays open: what comes is cut into answers by what they say of their own length.
+/// A persistent connection. The responses are told apart by their announced lengths.
 pub(crate) struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
@@ -125,7 +126,7 @@ impl Connection {
             let more = self.stream.read_buf(&mut self.read);
             let more = tokio::time::timeout(Duration::from_secs(10), more).await;
             assert_ne!(
-                more.expect("an answer in time").unwrap(),
+                more.expect("a response in time").unwrap(),
                 0,
                 "closed after {:?}",
                 text(&self.read)

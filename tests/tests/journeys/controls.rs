@@ -1,7 +1,7 @@
-//! What watches the pages does notice.
+//! Controls: the script that watches the pages detects mistakes.
 
 use progress_core::{Delta, ProgressStore, ProgressUpdate, TotalChange};
-use progress_tests::Browser;
+use progress_test_support::Browser;
 
 use crate::job::Plan;
 use crate::served::Framework;
@@ -16,12 +16,12 @@ async fn a_bar_that_goes_back_is_noticed() {
     site.let_go_to(60);
     browser.wait_for_bars(|bar| bar.percent >= Some(60)).await;
     assert_eq!(browser.backwards().await, [""; 0]);
-    // As honest as it is: there is more to do than was thought.
+    // Correct in this case, because the total has grown.
     let more = Delta::new().with_total(TotalChange::Set(300));
     site.jobs().store().update(job, &ProgressUpdate::advance(more)).await.unwrap();
     browser.wait_for_bars(|bar| bar.percent <= Some(20)).await;
     assert_eq!(browser.backwards().await, [format!("{job}: 20 % after 60 %")]);
-    // A page that is loaded again has not forgotten.
+    // A reload does not erase it.
     browser.refresh().await;
     assert_eq!(browser.backwards().await.len(), 1);
 }
@@ -38,7 +38,7 @@ async fn a_breach_of_the_policy_and_a_script_that_fails_are_noticed() {
             "(() => { try { document.body.innerHTML = '<p>' } catch {} })()",
             "require-trusted-types-for",
         ),
-        // Which one, a browser does not tell of scripts from elsewhere.
+        // Browsers hide the details of errors in scripts from elsewhere.
         ("setTimeout(() => missing())", "Script error"),
     ] {
         browser.evaluate::<Option<u64>>(&format!("void ({cause})")).await;

@@ -1,4 +1,4 @@
-//! A reader who loads the page again or looks elsewhere, and a server that goes away.
+//! The user reloads or hides the page, or the server goes away.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn a_page_that_is_loaded_again_goes_on_where_it_was() {
         site.let_go_to(50);
         browser.wait_for_bars(|bar| bar.percent >= Some(50)).await;
 
-        // A machine that has other things to do may be late by itself, but not each time.
+        // Load may delay one reload, but not each of them.
         let mut first_after = Vec::new();
         for _ in 0..3 {
             browser.refresh().await;
@@ -45,7 +45,7 @@ fn a_page_that_was_hidden_asks_less_and_catches_up() {
 
         let asked = browser
             .behind_another_tab(async {
-                // What was under way when the page was hidden is not counted.
+                // Requests that were in flight when the page was hidden are not counted.
                 sleep(Duration::from_millis(500)).await;
                 site.take_asked();
                 site.let_go_to(80);
@@ -53,16 +53,18 @@ fn a_page_that_was_hidden_asks_less_and_catches_up() {
                 site.take_asked()
             })
             .await;
-        // In front, it would have been four.
+        // A visible page would have sent four.
         assert!(asked.len() <= 1, "{asked:?}");
         browser.wait_for_bars(|bar| bar.percent >= Some(80)).await;
         let seen: f64 = browser.evaluate("watch.seen").await;
         let shown = browser.shown().await;
-        let caught_up =
-            shown.iter().find(|shown| shown.bar.percent >= Some(80)).expect("what was waited for");
+        let caught_up = shown
+            .iter()
+            .find(|shown| shown.bar.percent >= Some(80))
+            .expect("the state that was waited for");
         assert!(
             caught_up.at - seen <= 1_000.0,
-            "{} ms after the page was seen again",
+            "{} ms after the page was visible again",
             caught_up.at - seen
         );
 
@@ -83,10 +85,10 @@ fn a_lost_server_is_told_and_its_return_is_noticed() {
         let bars = browser.wait_for_bars(|bar| bar.state == "reconnecting").await;
         assert!(
             bars.iter().all(|bar| bar.percent >= Some(30)),
-            "what is known is still shown: {bars:?}"
+            "the last known state should still be shown: {bars:?}"
         );
         site.let_go_to(70);
-        // Long enough for an attempt that fails as well.
+        // Long enough for a retry that fails.
         sleep(Duration::from_secs(1)).await;
         site.come_back();
         browser.wait_for_bars(|bar| bar.state == "running" && bar.percent >= Some(70)).await;

@@ -1,4 +1,5 @@
-//! The jobs of the journeys. They go as far as the test lets them: nothing depends on how quick the machine is.
+//! The jobs of the journeys. They advance as far as the test lets them, so that no test depends on
+//! speed.
 
 use std::time::Duration;
 
@@ -18,11 +19,12 @@ pub(crate) enum Plan {
     Complete,
     /// Every tenth item fails.
     CompleteWithErrors,
-    /// At this item, for [`REASON`].
+    /// Fails at this item, with [`REASON`].
     FailAt(u64),
 }
 
-/// Starts jobs, on the runtime that made it: as with workers of their own, the loss of the server does not concern them.
+/// Starts jobs on the runtime that made it, so that they outlive the server, like jobs of separate
+/// worker processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Starter {
     jobs: Jobs,
@@ -41,7 +43,7 @@ impl Starter {
         &self.jobs
     }
 
-    /// Lets all jobs go on up to that item, those that are yet to come as well.
+    /// Lets all jobs advance up to this item, also those that start later.
     pub(crate) fn let_go_to(&self, item: u64) {
         self.limit.send_replace(item);
     }
@@ -50,7 +52,7 @@ impl Starter {
         let job = NewProgress::new("journey").with_total(TOTAL).with_title("A journey");
         let id = self.jobs.create(job).await.unwrap().id;
         let (plan, limit) = (self.plan, self.limit.subscribe());
-        // A job that waits for the test asks often whether it is to stop.
+        // Short, so that a job that waits for the test soon learns that it is to stop.
         let options = TrackerOptions::new().with_heartbeat_interval(Duration::from_millis(250));
         let work = async move |tracker| work(&tracker, plan, limit).await;
         self.runtime.spawn(self.jobs.run_with(options, id, work));
@@ -76,7 +78,7 @@ async fn work(
             }
             _ => tracker.success(format!("item {item} of {TOTAL}")),
         }
-        // So that there is something to watch.
+        // Slow enough for the page to show it.
         sleep(Duration::from_millis(5)).await;
     }
     Ok(())

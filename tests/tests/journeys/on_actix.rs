@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::served::{POLICY, SCRIPT, Served};
 
-/// Serves until it is told to stop; then the workers go, and every connection with them.
+/// Serves until it is told to stop. Then the workers end, and every connection with them.
 pub(crate) fn serve(listener: TcpListener, served: Served, stop: oneshot::Receiver<()>) {
     System::new().block_on(async {
         let app = move || {

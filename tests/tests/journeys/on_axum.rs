@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::served::{POLICY, SCRIPT, Served};
 
-/// Serves until it is told to stop; then the runtime goes, and every connection with it.
+/// Serves until it is told to stop. Then the runtime ends, and every connection with it.
 pub(crate) fn serve(listener: TcpListener, served: Served, stop: oneshot::Receiver<()>) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! What is served, whoever serves it: the page, its script, and what is noted of each request.
+//! What both frameworks serve: the page, its script, and a record of each request.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::job::Starter;
 
 /// Nothing from elsewhere, nothing inline, no text that becomes code.
-pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-     base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     connect-src 'self'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 pub(crate) const SCRIPT: &str = include_str!("page/page.js");
 
 #[derive(Debug, Clone, Copy)]
@@ -18,10 +18,10 @@ pub(crate) enum Framework {
     Actix,
 }
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct Served {
-    /// Below which path; empty for the root of the site.
+    /// The path prefix; empty for the root of the site.
     pub(crate) base: &'static str,
     pub(crate) starter: Starter,
     asked: Arc<Mutex<Vec<String>>>,
@@ -37,17 +37,18 @@ impl Served {
         include_str!("page/index.html").replace("{{tags}}", &tags)
     }
 
-    /// Starts a job: what the click is answered.
+    /// Starts a job and returns the body of the response.
     pub(crate) async fn start(&self) -> String {
         json!({"success": true, "job_id": self.starter.start().await}).to_string()
     }
 
-    /// Notes what was asked for: a path and its query.
+    /// Records a request: its path and query.
     pub(crate) fn note(&self, target: &str) {
         self.asked.lock().unwrap().push(target.to_owned());
     }
 
-    /// What was asked of the library's routes since the last time, the widget's files aside.
+    /// Returns the requests to the library's routes since the last call, without those for the
+    /// widget's files.
     pub(crate) fn take_asked(&self) -> Vec<String> {
         let asked = std::mem::take(&mut *self.asked.lock().unwrap());
         let ours = format!("{}/progress", self.base);

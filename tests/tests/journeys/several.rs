@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use progress_tests::Browser;
+use progress_test_support::Browser;
 use tokio::time::sleep;
 
 use crate::job::{Plan, TOTAL};
@@ -11,15 +11,15 @@ use crate::site::Site;
 
 const BARS: usize = 5;
 const WINDOW: Duration = Duration::from_secs(2);
-/// As often as a bar asks by default.
+/// The default interval at which a bar polls.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How many requests a page may make in the window when it makes one per round.
+/// The highest number of requests in the window, at one per round.
 fn rounds() -> usize {
     usize::try_from(WINDOW.as_millis() / INTERVAL.as_millis()).unwrap() + 1
 }
 
-/// As many jobs as bars, followed in these ways in turn.
+/// Starts a job for each bar. Returns the jobs, and a page that follows them in these ways in turn.
 async fn page(site: &Site, shapes: &[&str]) -> (Vec<String>, String) {
     let mut jobs = Vec::new();
     let mut query = String::new();
@@ -31,7 +31,7 @@ async fn page(site: &Site, shapes: &[&str]) -> (Vec<String>, String) {
     (jobs, site.page(&query))
 }
 
-/// What the page asks for while its jobs run.
+/// Returns the requests of the page during the window, while its jobs run.
 async fn asked_in_the_window(browser: &Browser, site: &Site, page: &str) -> Vec<String> {
     browser.open(page).await;
     site.let_go_to(30);
@@ -48,7 +48,7 @@ fn the_bars_of_a_page_make_one_request_per_round() {
         let asked = asked_in_the_window(browser, site, &page).await;
         assert!((2..=rounds()).contains(&asked.len()), "{asked:?}");
         for target in &asked {
-            assert!(jobs.iter().all(|job| target.contains(job)), "not about all bars: {target}");
+            assert!(jobs.iter().all(|job| target.contains(job)), "not for all bars: {target}");
         }
         site.let_go_to(TOTAL);
         let bars = browser.wait_for_bars(|bar| bar.state == "completed").await;
@@ -56,7 +56,7 @@ fn the_bars_of_a_page_make_one_request_per_round() {
     });
 }
 
-/// The control: bars that do not share are counted as such.
+/// Control: bars that do not share requests send more of them.
 #[test]
 fn bars_that_ask_for_themselves_make_more() {
     on_both(Plan::Complete, async |browser, site| {

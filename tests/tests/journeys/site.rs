@@ -1,4 +1,4 @@
-//! A site that serves the page and the library, and can be lost.
+//! A site that serves the page and the library, and whose server can be lost.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread::JoinHandle;
@@ -25,7 +25,7 @@ struct Server {
 }
 
 impl Site {
-    /// Opens it on a free port. Jobs begin when they are let go.
+    /// Starts it on a free port. Jobs advance when they are let go.
     pub(crate) fn open(framework: Framework, base: &'static str, plan: Plan) -> Self {
         let served = Served::new(base, Starter::new(plan));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -34,42 +34,45 @@ impl Site {
         Self { framework, served, address, server }
     }
 
-    /// The address of the page, with a query.
+    /// Returns the address of the page, with a query.
     pub(crate) fn page(&self, query: &str) -> String {
         format!("http://{}{}/?{query}", self.address, self.served.base)
     }
 
-    /// Starts a job as if somebody else had clicked.
+    /// Starts a job without a click.
     pub(crate) async fn start(&self) -> ProgressId {
         self.served.starter.start().await
     }
 
-    /// What an application has of its jobs.
+    /// Returns the application's handle for jobs.
     pub(crate) fn jobs(&self) -> &Jobs {
         self.served.starter.jobs()
     }
 
-    /// Lets all jobs go on up to that item.
+    /// Lets all jobs advance up to this item.
     pub(crate) fn let_go_to(&self, item: u64) {
         self.served.starter.let_go_to(item);
     }
 
-    /// What was asked of the library's routes since the last time.
+    /// Returns the requests to the library's routes since the last call.
     pub(crate) fn take_asked(&self) -> Vec<String> {
         self.served.take_asked()
     }
 
-    /// The server stops, and every connection is closed.
+    /// Stops the server and closes every connection.
     pub(crate) fn lose(&mut self) {
         let server = self.server.take().expect("a server");
         server.stop.send(()).expect("a server that runs");
         server.thread.join().unwrap();
-        assert!(std::net::TcpStream::connect(self.address).is_err(), "somebody still answers");
+        assert!(
+            std::net::TcpStream::connect(self.address).is_err(),
+            "the port still accepts connections"
+        );
     }
 
-    /// Another server takes its place, with the same records.
+    /// Starts another server at the same address, with the same records.
     pub(crate) fn come_back(&mut self) {
-        // Meanwhile a connection of somebody else's may have been given the port.
+        // Meanwhile an unrelated connection may have been given the port.
         let begun = Instant::now();
         let listener = loop {
             match TcpListener::bind(self.address) {
@@ -85,7 +88,7 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
-            // One that has ended by itself has said why.
+            // A server that has ended by itself has reported why.
             let _ = server.stop.send(());
             let _ = server.thread.join();
         }

@@ -1,6 +1,6 @@
-//! From the click to the end, whichever end that is.
+//! From the click to the end of the job: completed, failed or cancelled.
 
-use progress_tests::Browser;
+use progress_test_support::Browser;
 
 use crate::job::{Plan, REASON, TOTAL};
 use crate::site::Site;

@@ -1,4 +1,4 @@
-//! What the test routes are sent, and what it means to the core, which decides everything.
+//! The request bodies of the test routes, and what the core makes of them.
 
 use progress_core::{
     Completion, Delta, EntryLevel, NewEntry, NewProgress, ProgressError, ProgressId,
@@ -51,9 +51,9 @@ pub(crate) struct Update {
     failed: Option<u64>,
     total: Option<u64>,
     message: Option<String>,
-    /// What viewers read of a job that failed.
+    /// The error that viewers of a failed job see.
     error: Option<String>,
-    /// What came out of a job that completed.
+    /// The result of a completed job.
     result: Option<Value>,
     entries: Option<Vec<Entry>>,
 }
@@ -90,13 +90,13 @@ impl From<Entry> for NewEntry {
 }
 
 impl Update {
-    /// The steps to take: one, or two for a start that already has something to say.
+    /// Returns the updates to apply: two for a start that has more to report, otherwise one.
     pub(crate) fn into_steps(self) -> Result<Vec<ProgressUpdate>, ProgressError> {
         if self.error.is_some() && self.transition != Some(Transition::Fail) {
-            return Err(ProgressError::invalid("an error goes with the transition fail"));
+            return Err(ProgressError::invalid("`error` requires the transition `fail`"));
         }
         if self.result.is_some() && self.transition != Some(Transition::Complete) {
-            return Err(ProgressError::invalid("a result goes with the transition complete"));
+            return Err(ProgressError::invalid("`result` requires the transition `complete`"));
         }
         let message = self.message.clone();
         let mut delta = Delta::new().with_succeeded(self.succeeded.unwrap_or(0));
@@ -115,7 +115,7 @@ impl Update {
             Some(Transition::Start) => {
                 vec![ProgressUpdate::start(), ProgressUpdate::advance(delta)]
             }
-            // A heartbeat is an advance with nothing in it.
+            // A heartbeat is an empty advance.
             None | Some(Transition::Heartbeat) => vec![ProgressUpdate::advance(delta)],
             Some(Transition::Complete) => {
                 let mut completion =
@@ -137,7 +137,7 @@ impl Update {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Run {
-    /// The job's total, or none, unless it is said.
+    /// The number of items; by default the job's total, or none.
     pub(crate) items: Option<u64>,
     delay_us: Option<u64>,
     fail_every: Option<u64>,

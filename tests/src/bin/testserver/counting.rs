@@ -8,7 +8,7 @@ use progress_core::{
     ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
-/// A store around a store that counts the calls it gets: one for one record, and one for a hundred in one call.
+/// Wraps a store and counts the calls. Reading a hundred records in one call counts once.
 #[derive(Debug)]
 pub(crate) struct CountingStore {
     store: Arc<dyn ProgressStore>,

@@ -1,9 +1,9 @@
-//! How much a client may send, and how long it may take, whoever serves.
+//! Limits on request bodies, the same in both frameworks.
 
 use std::time::Duration;
 
-/// For the body of a request to arrive.
+/// Time limit for a request body to arrive.
 pub(crate) const BODY: Duration = Duration::from_secs(10);
 
-/// The largest body of a request, in bytes: metadata of 16 KiB fit, however it is written.
+/// Largest request body, in bytes: metadata of 16 KiB fits, however it is escaped.
 pub(crate) const BODY_SIZE: usize = 128 * 1024;

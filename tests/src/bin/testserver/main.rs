@@ -1,16 +1,17 @@
-//! A server for tests from outside: the library under `/progress`, and routes that make and change jobs.
+//! A server for tests over HTTP: the library under `/progress`, and routes that create and change
+//! jobs.
 //!
-//! `testserver --framework axum|actix --store memory|sqlite:PATH|postgres:URL|mysql:URL --listen 127.0.0.1:0` says
-//! `listening on http://ADDRESS` on its first line, and ends on SIGTERM. Who asks is what the header `x-viewer` says:
-//! `owner:ID` or `admin`; without it, anyone.
+//! `testserver --framework axum|actix --store memory|sqlite:PATH|postgres:URL|mysql:URL --listen
+//! 127.0.0.1:0` prints `listening on http://ADDRESS` on its first line, and ends on SIGTERM. The
+//! header `x-viewer` names the viewer: `owner:ID` or `admin`; without it, anyone.
 //!
 //! | route | what it does |
 //! |---|---|
-//! | `POST /test/jobs` | makes a job: 201 `{"job_id"}` |
-//! | `POST /test/jobs/{id}/update` | changes it: 200 and the record as an admin polls it |
+//! | `POST /test/jobs` | creates a job: 201 `{"job_id"}` |
+//! | `POST /test/jobs/{id}/update` | changes it: 200 and the record as an admin sees it |
 //! | `POST /test/jobs/{id}/run` | runs a tracker on it, in the background: 202 `{"job_id"}` |
-//! | `GET /test/counts` | how many calls the store has had: `{"store_reads", "store_writes"}` |
-//! | `GET /bare` | a body of the size of a poll, from a handler of the framework that does nothing else |
+//! | `GET /test/counts` | the number of store calls: `{"store_reads", "store_writes"}` |
+//! | `GET /bare` | a body as large as a poll's, from a handler that does nothing else |
 
 mod bodies;
 mod counting;
@@ -21,7 +22,7 @@ mod reopening;
 #[path = "../../../../examples/invoice-mailer/src/serve.rs"]
 #[allow(
     unreachable_pub,
-    reason = "the example's own, which people copy: what is measured here is what they get"
+    reason = "the example's own code, which users copy, is what the tests measure"
 )]
 mod serve;
 mod settings;
@@ -44,7 +45,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = Settings::parse();
-    // One that opens its store for each call is late, and would say so each time.
+    // With `--store-per-call`, each call is slow and would log a warning.
     let level = if settings.store_per_call { "off" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // Stdout is for the address, which tests read.
@@ -70,7 +71,7 @@ async fn run(settings: Settings) -> Result<(), Error> {
     let counting = settings.open().await?;
     let routes = TestRoutes::new(counting, settings.freshness()).await?;
     let listener = listen(settings.listen)?;
-    // Whoever started us may have closed our output since; that is no reason not to serve.
+    // The parent process may have closed this output, which must not stop the server.
     let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?);
     let is_limited = !settings.without_limits;
     match settings.framework {
@@ -83,17 +84,19 @@ async fn run(settings: Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ten thousand may come at once, and those for whom there is no room in the queue would try again after a second or three.
+/// Ten thousand clients may connect at once. Those that find the queue full would retry after one
+/// to three seconds.
 const QUEUE: u32 = 4_096;
 
-/// Enough for what is sent here, in bytes.
+/// Enough for the responses here, in bytes.
 const SEND_BUFFER: u32 = 128 * 1024;
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Connections inherit it. Left to itself, the kernel takes megabytes for each client that does not read.
+    // Connections inherit it. By default, the kernel takes megabytes for each client that does not
+    // read.
     socket.set_send_buffer_size(SEND_BUFFER)?;
-    // Another that was killed a moment ago may have listened here.
+    // A server that was killed a moment ago may have listened here.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(QUEUE)

@@ -36,8 +36,8 @@ pub(crate) async fn serve(
     let server = server
         .client_request_timeout(if is_limited { HEAD } else { Duration::ZERO })
         .client_disconnect_timeout(GRACE)
-        // Whoever has closed a connection does not wait for an answer on it. Otherwise one that waits for a change, and those
-        // who read for it, would stay until the time is up.
+        // A client that has closed its connection does not wait for a response. Otherwise its long
+        // poll, and the store reads for it, would go on until the time is up.
         .h1_allow_half_closed(false)
         .shutdown_timeout(GRACE.as_secs())
         .on_connect(move |connection, _| {
@@ -68,8 +68,8 @@ async fn test(routes: Data<TestRoutes>, request: HttpRequest, body: Payload) -> 
         Ok(Ok(Ok(body))) => {
             routes.answer(request.method().as_str(), request.uri().path(), &body).await
         }
-        Ok(_) => Answer::problem(400, "the body is too large, or was cut off"),
-        Err(_) => Answer::problem(408, "the body takes too long"),
+        Ok(_) => Answer::problem(400, "the body is too large or incomplete"),
+        Err(_) => Answer::problem(408, "the body took too long to arrive"),
     };
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::build(status).insert_header((CONTENT_TYPE, answer.content_type)).body(answer.body)

@@ -39,8 +39,8 @@ async fn test(routes: &TestRoutes, request: Request) -> Answer {
     let (head, body) = request.into_parts();
     match timeout(BODY, to_bytes(body, BODY_SIZE)).await {
         Ok(Ok(body)) => routes.answer(head.method.as_str(), head.uri.path(), &body).await,
-        Ok(Err(_)) => Answer::problem(400, "the body is too large, or was cut off"),
-        Err(_) => Answer::problem(408, "the body takes too long"),
+        Ok(Err(_)) => Answer::problem(400, "the body is too large or incomplete"),
+        Err(_) => Answer::problem(408, "the body took too long to arrive"),
     }
 }
 

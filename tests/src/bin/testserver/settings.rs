@@ -8,29 +8,30 @@ use progress_core::{MemoryStore, ProgressError, ProgressStore};
 use crate::counting::CountingStore;
 use crate::reopening::Reopening;
 
-/// A server for tests: the progress library under `/progress`, and routes that make and change jobs.
+/// A server for tests: the progress library under `/progress`, and routes that create and change
+/// jobs.
 #[derive(Debug, Parser)]
 pub(crate) struct Settings {
-    /// What serves.
+    /// The web framework.
     #[arg(long, value_enum)]
     pub(crate) framework: Framework,
-    /// Where records live: memory, sqlite:PATH, postgres:URL or mysql:URL.
+    /// The store: memory, sqlite:PATH, postgres:URL or mysql:URL.
     #[arg(long, default_value = "memory", overrides_with = "store")]
     store: String,
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
-    /// How old an answer from memory may be. With 0, every read that nobody else makes at the moment goes to the store: what
-    /// a measurement of the cache is compared with.
+    /// Maximum age of a cached record, in milliseconds. With 0, only reads at the same moment are
+    /// shared: the baseline for measuring the cache.
     #[arg(long, default_value_t = 250)]
     freshness_ms: u64,
-    /// Waits for slow clients for ever, as the frameworks may: what a measurement of the limits is compared with.
+    /// Sets no limits on slow clients: the baseline for measuring the limits.
     #[arg(long)]
     pub(crate) without_limits: bool,
-    /// How many workers actix has, each with a runtime of its own; one per core unless set.
+    /// Number of actix workers, each with its own runtime; one per core by default.
     #[arg(long)]
     pub(crate) workers: Option<usize>,
-    /// Opens the store anew for each call: what a measurement of its connections is compared with.
+    /// Opens the store anew for each call: the baseline for measuring its connections.
     #[arg(long)]
     pub(crate) store_per_call: bool,
 }
@@ -56,7 +57,8 @@ impl Settings {
     }
 }
 
-/// A server's address has a scheme of its own, which may stand after the kind of the store or be it.
+/// Returns the store's URL. The kind of a server's store may precede the URL's scheme, or be the
+/// scheme.
 fn url(address: &str) -> &str {
     let rest = address.strip_prefix("postgres:").or_else(|| address.strip_prefix("mysql:"));
     rest.filter(|rest| rest.contains("://")).unwrap_or(address)

@@ -1,4 +1,5 @@
-//! The routes that make and change jobs, without a framework: a method, a path and a body in; a status and JSON out.
+//! The routes that create and change jobs, without a framework: a method, a path and a body in; a
+//! status and JSON out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,8 @@ pub(crate) struct TestRoutes {
     pub(crate) bare: Bytes,
     jobs: Jobs,
     counting: Arc<CountingStore>,
-    /// Of the process: a worker thread of actix-web has one of its own, which a busy job would keep from serving.
+    /// The process's runtime. On the runtime of an actix-web worker, a busy job would delay
+    /// requests.
     runtime: Handle,
 }
 
@@ -53,7 +55,7 @@ impl From<ProgressError> for Answer {
             ProgressError::Invalid(_) => 400,
             _ => 503,
         };
-        // Never the source: this is a server like any other.
+        // Never the source, as in any other server.
         Self::problem(status, &error.to_string())
     }
 }
@@ -76,7 +78,7 @@ impl TestRoutes {
             ("POST", ["test", "jobs", id, "update"]) => self.update(id, body).await,
             ("POST", ["test", "jobs", id, "run"]) => self.run(id, body).await,
             (_, ["test", "counts"] | ["test", "jobs"] | ["test", "jobs", _, "update" | "run"]) => {
-                Err(Answer::problem(405, "changes are made by POST, counts are read by GET"))
+                Err(Answer::problem(405, "use POST to change jobs and GET to read counts"))
             }
             _ => Err(Answer::problem(404, "there is no such route")),
         };
@@ -119,7 +121,11 @@ impl TestRoutes {
                 Err(CancelRequested) => tracker.cancel().await,
             };
             if let Err(error) = outcome {
-                tracing::info!(%id, error = &error as &dyn std::error::Error, "the job ended otherwise");
+                tracing::info!(
+                    %id,
+                    error = &error as &dyn std::error::Error,
+                    "could not record the job's final status"
+                );
             }
         });
         Ok(Answer::json(202, &json!({"job_id": id})))
@@ -128,13 +134,13 @@ impl TestRoutes {
 
 struct CancelRequested;
 
-/// Each item takes `delay` on average: a timer is not as exact as that, so what it was late is caught up.
+/// Processes items, one each `delay` on average. Delays of the inexact timer are caught up.
 async fn work(tracker: &TrackerHandle, items: u64, run: &Run) -> Result<(), CancelRequested> {
     let mut due = Instant::now();
     for item in 1..=items {
         tracker.checkpoint().await.map_err(|_| CancelRequested)?;
         if run.fails(item) {
-            tracker.failure(format!("item {item}"), "failed, as told");
+            tracker.failure(format!("item {item}"), "failed on request");
         } else {
             tracker.success(format!("item {item} of {items}"));
         }
@@ -148,12 +154,12 @@ async fn work(tracker: &TrackerHandle, items: u64, run: &Run) -> Result<(), Canc
     Ok(())
 }
 
-/// An id that is none names no job.
+/// Parses an id. A malformed id is answered like an unknown one.
 fn known(id: &str) -> Result<ProgressId, Answer> {
     id.parse().map_err(|_| Answer::problem(404, "there is no such job"))
 }
 
-/// No body at all is one in which nothing is said.
+/// Parses a body. An empty body stands for all defaults.
 fn parse<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<T, Answer> {
     if body.is_empty() {
         return Ok(T::default());
@@ -161,7 +167,7 @@ fn parse<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<T, Answer> 
     serde_json::from_slice(body).map_err(|error| Answer::problem(400, &error.to_string()))
 }
 
-/// What a poll of a job in the middle of its work answers.
+/// Returns the body of a typical poll, in the middle of a job.
 async fn typical_poll() -> Result<Bytes, ProgressError> {
     let jobs = Jobs::new(MemoryStore::new());
     let job = NewProgress::new("test").with_total(1_000_000).with_title("Sending invoices");

@@ -1,4 +1,4 @@
-//! Who asks, in both frameworks: what the header `x-viewer` says.
+//! The viewer of a request, in both frameworks: the one that the header `x-viewer` names.
 
 use std::future::{Ready, ready};
 
@@ -9,7 +9,7 @@ use progress_http::Viewer;
 pub(crate) struct Named(Viewer);
 
 const HEADER: &str = "x-viewer";
-const UNKNOWN: &str = "x-viewer is `owner:ID` or `admin`; leave it out to be anyone";
+const UNKNOWN: &str = "x-viewer must be `owner:ID` or `admin`; omit it for an anonymous viewer";
 
 impl Named {
     fn from_header(value: Option<&[u8]>) -> Option<Self> {

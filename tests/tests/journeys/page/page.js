@@ -1,4 +1,4 @@
-// Follows the jobs that the address names, each in the way that it says, and starts another at a click.
+// Follows the jobs in the query, each in the way that the query names, and starts a job on a click.
 
 const bars = document.getElementById('bars');
 const query = new URLSearchParams(location.search);
@@ -13,7 +13,7 @@ const follow = {
     bars.append(bar);
   },
   object: (job) => new ProgressPolling(place(job), job, { allowCancel: true, showLog }),
-  // A bar with headers of its own asks for itself.
+  // A bar with headers of its own does not share requests.
   alone: (job) => new ProgressPolling(place(job), job, { headers: { 'x-alone': 'yes' } }),
 };
 
@@ -30,7 +30,7 @@ document.getElementById('start').addEventListener('click', async () => {
   const response = await fetch('jobs', { method: 'POST' });
   const { job_id: job } = await response.json();
   query.append('element', job);
-  // So that the page that is loaded again follows it as well.
+  // So that a reloaded page follows it as well.
   history.replaceState(null, '', `?${query}`);
   follow.element(job);
 });
