@@ -1,9 +1,9 @@
-//! What a report costs its worker, as a ratio to one relaxed `fetch_add` of the same round.
+//! Measures the cost of a report, as a ratio to one relaxed `fetch_add` of the same round.
 //!
-//! `cargo bench -p progress-core`. Rounds are interleaved and medians are of ratios, so that a noisy
-//! machine moves both sides.
+//! Run with `cargo bench -p progress-core`. Rounds are interleaved and the medians are of ratios,
+//! so that noise affects both sides.
 
-#![allow(clippy::expect_used, reason = "a benchmark says what is wrong by panicking")]
+#![allow(clippy::expect_used, reason = "a benchmark reports errors by panicking")]
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use progress_core::{Jobs, MemoryStore, NewProgress, TrackerHandle};
 const ROUNDS: usize = 31;
 const CALLS: u32 = 200_000;
 
-/// Nanoseconds for one call.
+/// Returns the mean time of one call in nanoseconds.
 fn time(mut call: impl FnMut()) -> f64 {
     let begun = Instant::now();
     for _ in 0..CALLS {
@@ -28,7 +28,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A kind of report, and how many `fetch_add`s it may cost.
+/// A kind of report, and the number of `fetch_add`s that it may cost.
 type Row = (&'static str, f64, Box<dyn FnMut(&TrackerHandle)>);
 
 fn main() {
@@ -73,7 +73,7 @@ fn measure(tracker: &TrackerHandle) {
             times.push(time(|| report(tracker)));
         }
     }
-    println!("{:<22} {:>9} {:>7} {:>7}", "report", "ns", "ratio", "aim");
+    println!("{:<22} {:>9} {:>7} {:>7}", "report", "ns", "ratio", "target");
     println!("{:<22} {:>9.2} {:>7} {:>7}", "fetch_add", median(limits.clone()), 1, "");
     for ((name, aim, _), times) in rows.iter().zip(times) {
         let ratios = times.iter().zip(&limits).map(|(time, limit)| time / limit).collect();

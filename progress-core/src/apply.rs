@@ -1,4 +1,4 @@
-//! The state machine. Stores make it atomic, the conformance suite compares them with it.
+//! The state machine. Stores make it atomic; the conformance suite compares them with it.
 
 use chrono::{DateTime, Utc};
 
@@ -8,14 +8,15 @@ use crate::{
 };
 
 impl Progress {
-    /// Applies an update, or refuses it and changes nothing. `now` is the store's clock.
+    /// Applies an update, or refuses it and changes nothing. `now` is the store's time.
     ///
-    /// This is the one place that decides what an update does. A store calls it through
-    /// [`Record::update`](crate::Record::update), which knows what was applied before.
+    /// Only this function decides what an update does. A store calls it through
+    /// [`Record::update`](crate::Record::update), which skips updates that were applied before.
     ///
     /// # Errors
     ///
-    /// [`ProgressError::Refused`] when the job's status does not allow the transition.
+    /// [`ProgressError::Refused`] if the job's status does not allow the transition, or if a
+    /// janitor's update is based on an outdated heartbeat.
     ///
     /// # Examples
     ///
@@ -47,8 +48,8 @@ impl Progress {
         let clock = limits::time(now);
         self.observed_at = clock;
         if matches!(transition, Transition::Start | Transition::Join | Transition::Advance) {
-            // The clock as it is: a lease that was renewed while the clock ran ahead must not outlive
-            // its correction.
+            // The clock as it is: a lease that was renewed while the clock was ahead must not
+            // outlast its correction.
             self.heartbeat_at = Some(clock);
         }
         if *transition == Transition::Join {
@@ -90,7 +91,7 @@ impl Progress {
             Transition::Lose { .. } => self.lose(),
             Transition::RequestCancel => {
                 self.cancel_requested = true;
-                // There is no worker that would have to obey.
+                // No worker has to obey.
                 if self.workers == 0 {
                     self.finish(Status::Cancelled);
                 }
@@ -112,16 +113,34 @@ impl Progress {
         }
     }
 
-    /// Whether every item of a job is processed that completes by itself.
+    /// Whether the processed items have reached the total.
     fn has_all_items(&self) -> bool {
         self.total.is_some_and(|total| self.processed() >= total)
     }
 
-    /// A worker ends the job; one that is shared only loses a worker, until the last one leaves.
+    /// Ends the job with `status`. A shared job only loses a worker, until the last one leaves.
     fn leave(&mut self, status: Status) {
         if !self.auto_complete {
             return self.finish(status);
         }
+        self.leave_shared();
+        // Without a total, the last worker decides.
+        if self.status == Status::Running && self.workers == 0 && self.total.is_none() {
+            self.finish(status);
+        }
+    }
+
+    fn abandon(&mut self) {
+        if self.auto_complete {
+            return self.leave_shared();
+        }
+        self.error = Some(WORKER_STOPPED.to_owned());
+        self.finish(Status::Failed);
+    }
+
+    /// Removes a worker from a shared job. The last one ends it, unless items are missing: another
+    /// worker may process them.
+    fn leave_shared(&mut self) {
         self.workers = self.workers.saturating_sub(1);
         if self.workers > 0 {
             return;
@@ -132,21 +151,6 @@ impl Progress {
             self.finish(Status::Completed);
         } else if self.cancel_requested {
             self.finish(Status::Cancelled);
-        } else if self.total.is_none() {
-            self.finish(status);
-        }
-        // Otherwise items are missing, and another worker may bring them.
-    }
-
-    fn abandon(&mut self) {
-        if self.auto_complete {
-            self.workers = self.workers.saturating_sub(1);
-            if self.workers == 0 && self.has_all_items() {
-                self.finish(Status::Completed);
-            }
-        } else {
-            self.error = Some(WORKER_STOPPED.to_owned());
-            self.finish(Status::Failed);
         }
     }
 
@@ -154,13 +158,13 @@ impl Progress {
         if self.auto_complete && self.error.is_none() && self.has_all_items() {
             return self.finish(Status::Completed);
         }
-        let nobody_left = self.auto_complete && self.workers == 0;
-        let error = if nobody_left { ITEMS_MISSING } else { WORKER_LOST };
+        let has_no_worker = self.auto_complete && self.workers == 0;
+        let error = if has_no_worker { ITEMS_MISSING } else { WORKER_LOST };
         self.error.get_or_insert_with(|| error.to_owned());
         self.finish(Status::Failed);
     }
 
-    /// A job without items that completes by itself has nothing to wait for.
+    /// Completes a shared job without items (total 0).
     pub(crate) fn complete_if_empty(&mut self) {
         if self.auto_complete && self.total == Some(0) {
             self.started_at = Some(self.created_at);
@@ -240,9 +244,10 @@ mod tests {
                         assert_eq!(after.finished_at.is_some(), to.is_finished());
                     }
                     None => {
-                        assert!(
-                            matches!(outcome, Err(ProgressError::Refused { status: said, .. }) if said == status)
-                        );
+                        assert!(matches!(
+                            outcome,
+                            Err(ProgressError::Refused { status: said, .. }) if said == status
+                        ));
                         assert_eq!(after, before, "a refused {update:?} changed a {status} record");
                     }
                 }
@@ -263,7 +268,7 @@ mod tests {
         assert_eq!(progress.version, before.version + 1);
         progress.apply(&ProgressUpdate::request_cancel(), later).unwrap();
         assert_eq!(progress.version, before.version + 1);
-        assert_eq!(progress.heartbeat_at, Some(later), "a viewer is no sign of a worker's life");
+        assert_eq!(progress.heartbeat_at, Some(later), "a viewer's request renews no lease");
     }
 
     #[test]
@@ -368,13 +373,28 @@ mod tests {
         progress.apply(&ProgressUpdate::abandon(items(1)), EPOCH).unwrap();
         assert_eq!((progress.status, progress.workers), (Status::Running, 1));
         progress.apply(&ProgressUpdate::abandon(items(2)), EPOCH).unwrap();
-        assert_eq!(progress.status, Status::Completed, "nothing is missing");
+        assert_eq!(progress.status, Status::Completed, "no item is missing");
 
         let mut progress = pending();
         progress.apply(&ProgressUpdate::start(), EPOCH).unwrap();
         progress.apply(&ProgressUpdate::abandon(items(1)), EPOCH).unwrap();
         assert_eq!(progress.status, Status::Failed);
         assert_eq!(progress.error.as_deref(), Some(WORKER_STOPPED));
+    }
+
+    #[test]
+    fn the_last_worker_ends_a_shared_job_however_it_leaves() {
+        for last in [ProgressUpdate::abandon(items(2)), done(2)] {
+            let mut progress = shared(Some(3), 2);
+            progress.apply(&ProgressUpdate::fail(items(1), "broken"), EPOCH).unwrap();
+            progress.apply(&last, EPOCH).unwrap();
+            assert_eq!(progress.status, Status::Failed, "{last:?}");
+            assert_eq!(progress.error.as_deref(), Some("broken"));
+        }
+        let mut progress = shared(Some(3), 1);
+        progress.apply(&ProgressUpdate::request_cancel(), EPOCH).unwrap();
+        progress.apply(&ProgressUpdate::abandon(items(1)), EPOCH).unwrap();
+        assert_eq!(progress.status, Status::Cancelled);
     }
 
     #[test]
@@ -392,14 +412,14 @@ mod tests {
             }
             let seen = progress.heartbeat_at.unwrap();
             let early = progress.apply(&ProgressUpdate::lose(seen - TimeDelta::seconds(1)), EPOCH);
-            assert!(early.is_err(), "there was another heartbeat than that");
+            assert!(early.is_err(), "the record has another heartbeat");
             progress.apply(&ProgressUpdate::lose(seen), EPOCH).unwrap();
             assert_eq!((progress.status, progress.error.as_deref()), ending);
         }
     }
 
     #[test]
-    fn a_shared_job_that_nobody_is_at_is_cancelled_at_once() {
+    fn a_shared_job_without_a_worker_is_cancelled_at_once() {
         let mut progress = shared(Some(3), 1);
         progress.apply(&done(1), EPOCH).unwrap();
         assert_eq!(progress.workers, 0);
@@ -417,7 +437,7 @@ mod tests {
         assert_eq!(
             progress.heartbeat_at,
             Some(EPOCH),
-            "the lease follows the clock, or a dead worker would outlive it"
+            "the lease follows the clock, so that a dead worker is found in time"
         );
         progress.apply(&ProgressUpdate::cancel(Delta::new()), EPOCH).unwrap();
         assert_eq!(progress.duration(), Some(std::time::Duration::ZERO));

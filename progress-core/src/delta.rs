@@ -1,6 +1,6 @@
 use crate::{NewEntry, limits};
 
-/// What a worker has to add: counts, a message, a change of the total, log entries.
+/// The content of an update: counts, a message, a change of the total, log entries.
 ///
 /// ```
 /// use progress_core::Delta;
@@ -19,20 +19,20 @@ pub struct Delta {
     pub(crate) dropped_entries: u64,
 }
 
-/// What becomes of the total.
+/// A change of the total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TotalChange {
-    /// It stays.
+    /// Leaves the total unchanged.
     #[default]
     Keep,
-    /// It becomes this.
+    /// Replaces the total.
     Set(u64),
-    /// It grows by this, from zero when it was unknown.
+    /// Increases the total, from zero if it was unknown.
     Add(u64),
 }
 
 impl TotalChange {
-    /// The total after this change.
+    /// Returns the total after this change.
     #[must_use]
     pub fn applied_to(self, total: Option<u64>) -> Option<u64> {
         match self {
@@ -42,7 +42,7 @@ impl TotalChange {
         }
     }
 
-    /// This change, and then another, as one.
+    /// Combines this change with a later one.
     #[must_use]
     pub fn then(self, next: Self) -> Self {
         match (self, next) {
@@ -55,20 +55,20 @@ impl TotalChange {
 }
 
 impl Delta {
-    /// Nothing yet.
+    /// Creates an empty delta.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds items done well.
+    /// Adds items that succeeded.
     #[must_use]
     pub fn with_succeeded(mut self, items: u64) -> Self {
         self.succeeded = limits::sum(self.succeeded, items);
         self
     }
 
-    /// Adds items given up.
+    /// Adds items that failed.
     #[must_use]
     pub fn with_failed(mut self, items: u64) -> Self {
         self.failed = limits::sum(self.failed, items);
@@ -96,56 +96,56 @@ impl Delta {
         self
     }
 
-    /// Says that this many entries, older than those in here, were dropped on the way, so that the log can say so too.
+    /// Adds older entries that were dropped on the way, so that the log can report their number.
     #[must_use]
     pub fn with_dropped_entries(mut self, entries: u64) -> Self {
         self.dropped_entries = limits::sum(self.dropped_entries, entries);
         self
     }
 
-    /// Items to add to those done well.
+    /// Returns the number of items that succeeded.
     #[must_use]
     pub const fn succeeded(&self) -> u64 {
         self.succeeded
     }
 
-    /// Items to add to those given up.
+    /// Returns the number of items that failed.
     #[must_use]
     pub const fn failed(&self) -> u64 {
         self.failed
     }
 
-    /// What becomes of the total.
+    /// Returns the change of the total.
     #[must_use]
     pub const fn total(&self) -> TotalChange {
         self.total
     }
 
-    /// The new message, if there is one.
+    /// Returns the new message, if there is one.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
-    /// The entries to append, oldest first.
+    /// Returns the entries to append, oldest first.
     #[must_use]
     pub fn entries(&self) -> &[NewEntry] {
         &self.entries
     }
 
-    /// How many older entries were dropped.
+    /// Returns how many older entries were dropped.
     #[must_use]
     pub const fn dropped_entries(&self) -> u64 {
         self.dropped_entries
     }
 
-    /// By how much the number of the newest entry grows.
+    /// Returns how much the number of the newest entry grows: dropped entries are counted as well.
     #[must_use]
     pub fn entry_count(&self) -> u64 {
         self.dropped_entries.saturating_add(self.entries.len() as u64)
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the delta is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

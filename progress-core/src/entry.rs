@@ -3,19 +3,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// How a log entry is meant.
+/// The severity of a log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum EntryLevel {
-    /// Something worth a line.
+    /// An ordinary event.
     Info,
-    /// Something went wrong, usually with one item.
+    /// A failure, usually of one item.
     Error,
 }
 
 impl EntryLevel {
-    /// The word used in storage and on the wire.
+    /// Returns the name used in storage and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl EntryLevel {
     }
 }
 
-/// A line for a job's log, before a store has numbered it.
+/// An entry for a job's log, before a store has numbered it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {
     level: EntryLevel,
@@ -34,7 +34,7 @@ pub struct NewEntry {
 }
 
 impl NewEntry {
-    /// An [`Info`](EntryLevel::Info) line; the message keeps at most 500 characters.
+    /// Creates an [`Info`](EntryLevel::Info) entry; at most 500 characters of the message are kept.
     #[must_use]
     pub fn info(message: impl Into<String>) -> Self {
         Self {
@@ -44,67 +44,69 @@ impl NewEntry {
         }
     }
 
-    /// An [`Error`](EntryLevel::Error) line; the message keeps at most 500 characters. Viewers read it.
+    /// Creates an [`Error`](EntryLevel::Error) entry, which viewers can read; at most 500
+    /// characters of the message are kept.
     #[must_use]
     pub fn error(message: impl Into<String>) -> Self {
         Self { level: EntryLevel::Error, ..Self::info(message) }
     }
 
-    /// Names the item it is about; at most 200 characters.
+    /// Sets the item that the entry is about; at most 200 characters are kept.
     #[must_use]
     pub fn with_item(mut self, item: impl Into<String>) -> Self {
         self.item = Some(limits::text(item, limits::MAX_TITLE));
         self
     }
 
-    /// How it is meant.
+    /// Returns the severity.
     #[must_use]
     pub const fn level(&self) -> EntryLevel {
         self.level
     }
 
-    /// The item it is about.
+    /// Returns the item that the entry is about.
     #[must_use]
     pub fn item(&self) -> Option<&str> {
         self.item.as_deref()
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 }
 
-/// One line of a job's log.
+/// A numbered entry of a job's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its number within the log: from 1, growing, with a gap where entries were dropped.
+    /// The number within the log: from 1, increasing, with a gap where entries were dropped.
     pub seq: u64,
-    /// When the store took it.
+    /// When the store received it.
     pub at: DateTime<Utc>,
-    /// How it is meant.
+    /// The severity.
     pub level: EntryLevel,
-    /// The item it is about.
+    /// The item that the entry is about.
     pub item: Option<String>,
     /// The text.
     pub message: String,
 }
 
-/// A stretch of a job's log, oldest first.
+/// A page of a job's log, oldest entry first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryPage {
-    /// The entries, in the order of their numbers.
+    /// The entries, ordered by number.
     pub entries: Vec<Entry>,
-    /// What to ask `after` next: the number of the last entry given, or what was asked when there was none.
+    /// The value of `after` for the next page: the number of the last entry here, or the requested
+    /// `after` if there is none.
     pub next_after: u64,
-    /// How many entries of this log are no longer kept, or never arrived.
+    /// How many entries of this log are no longer kept, or never reached the store.
     pub dropped: u64,
 }
 
 impl EntryPage {
-    /// The page of a log whose kept entries are at hand, oldest first, and whose newest entry ever had
-    /// the number `newest`: for stores that keep a log as a list.
+    /// Creates a page for stores that keep a log as a list. `log` is the kept entries, oldest
+    /// first; `newest` is the highest number ever assigned.
     #[must_use]
     pub fn from_log<'a>(
         log: impl ExactSizeIterator<Item = &'a Entry>,

@@ -2,73 +2,74 @@ use std::borrow::Cow;
 
 use crate::{ProgressId, Status};
 
-/// Any error, boxed, as the source of ours.
+/// A boxed error, as the source of a [`ProgressError`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What can go wrong between a caller and a store.
+/// An error of a store call, or of the data that a caller passes.
 ///
-/// `Display` says what we were doing and never prints the [source](std::error::Error::source): log the chain, and show
+/// `Display` never includes the [source](std::error::Error::source). Log the whole chain, and show
 /// none of it to a browser.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgressError {
-    /// A record with this id exists. After a failed create with the same [`NewProgress`](crate::NewProgress) it means
-    /// that the first attempt got through.
+    /// A record with this id exists. After a failed create with the same
+    /// [`NewProgress`](crate::NewProgress), this means that the first attempt succeeded.
     #[error("progress {0} already exists")]
     AlreadyExists(ProgressId),
-    /// There is no record with this id, or no longer.
+    /// No record has this id, or it was deleted.
     #[error("progress {0} does not exist")]
     NotFound(ProgressId),
-    /// The state machine does not allow this while the job stands where it does. Nothing was changed.
-    #[error("progress {id} is {status} and refuses this change")]
+    /// The state machine does not allow the change in the job's current state. Nothing was changed.
+    #[error("progress {id} is {status} and does not allow this change")]
     Refused {
         /// The job.
         id: ProgressId,
-        /// Where it stands.
+        /// The job's status.
         status: Status,
     },
-    /// The caller's data cannot be taken; the text says what would be.
+    /// The caller's data is invalid; the text says what is allowed.
     #[error("invalid progress data: {0}")]
     Invalid(Cow<'static, str>),
-    /// The store cannot do it now (no connection, locked, full, too slow); the same call may succeed later. It may also
-    /// have happened: only a stamped update can be repeated blindly.
+    /// The store cannot serve the call now (no connection, locked, full, too slow); it may succeed
+    /// later. The failed call may have taken effect, so only a stamped update is safe to repeat.
     #[error("the progress store is unavailable")]
     Unavailable(#[source] BoxError),
-    /// The store is not set up: its tables are missing, its address is malformed. The text says what to
-    /// do and repeats no password.
+    /// The store is not set up: its tables are missing, or its address is malformed. The text says
+    /// what to do and contains no password.
     #[error("{0}")]
     Setup(Cow<'static, str>),
-    /// The store failed in a way that repeating will not mend: an unreadable row, a missing privilege.
+    /// The store failed in a way that a retry does not solve: an unreadable row, a missing
+    /// privilege.
     #[error("the progress store failed")]
     Store(#[source] BoxError),
 }
 
 impl ProgressError {
-    /// [`Invalid`](Self::Invalid), with the reason.
+    /// Creates an [`Invalid`](Self::Invalid) error with the reason.
     #[must_use]
     pub fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Invalid(reason.into())
     }
 
-    /// [`Unavailable`](Self::Unavailable), with its cause.
+    /// Creates an [`Unavailable`](Self::Unavailable) error with its cause.
     #[must_use]
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
         Self::Unavailable(source.into())
     }
 
-    /// [`Setup`](Self::Setup), with what to do about it.
+    /// Creates a [`Setup`](Self::Setup) error with the instruction that solves it.
     #[must_use]
     pub fn setup(instruction: impl Into<Cow<'static, str>>) -> Self {
         Self::Setup(instruction.into())
     }
 
-    /// [`Store`](Self::Store), with its cause.
+    /// Creates a [`Store`](Self::Store) error with its cause.
     #[must_use]
     pub fn store(source: impl Into<BoxError>) -> Self {
         Self::Store(source.into())
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without any other change.
     ///
     /// ```
     /// use progress_core::{ProgressError, ProgressId};

@@ -1,12 +1,11 @@
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
 
 use crate::{Progress, ProgressId, Status};
 
-/// The last sign of life of a running job's worker, as a store lists it for its janitors.
+/// The last heartbeat of a running job's worker, as a store lists it for its janitors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The job.
@@ -18,7 +17,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// The heartbeat of a running job; `None` when it is not running.
+    /// Returns the heartbeat of a running job; `None` if the job is not running.
     #[must_use]
     pub fn of(progress: &Progress) -> Option<Self> {
         let at = progress.heartbeat_at.filter(|_| progress.status == Status::Running)?;
@@ -26,28 +25,29 @@ impl Heartbeat {
     }
 }
 
-/// Tells lost workers from living ones by watching their heartbeats change.
+/// Detects lost workers by watching whether their heartbeats change.
 ///
-/// A job is lost when the same heartbeat has been seen for as long as the job's lease. What counts is
-/// the time between looks, by the monotonic clock of the process that looks. The times in the records
-/// are only compared for equality, so a wrong clock neither fails a living job nor keeps a dead one.
+/// A job is lost when its heartbeat has stayed the same for as long as its lease. The silence is
+/// measured between looks, by the monotonic clock of the watching process. The times in the records
+/// are only compared for equality, so a wrong clock neither fails a living job nor keeps a dead
+/// one running.
 ///
-/// Only silence counts that the worker could have broken:
+/// Silence counts only while the worker could have sent a heartbeat:
 ///
-/// - [`interrupted`](Self::interrupted) after a failed look forgets all silence so far, because the
-///   worker's own writes may have failed as well;
-/// - of the time between two looks at most a third of the lease counts, because two looks say nothing
-///   about the time between them: the machine may have been paused, or the store away;
-/// - a store that can be read may still not take writes, and a single record may be locked. So a job
+/// - [`interrupted`](Self::interrupted) after a failed look discards all silence so far, because
+///   the worker's own writes may have failed as well;
+/// - of the time between two looks, at most a third of the lease counts, because the machine may
+///   have been paused meanwhile, or the store unavailable;
+/// - a store that can be read may still reject writes, and a single record may be locked. So a job
 ///   is lost only when a third of its lease has passed since the record was
 ///   [written](crate::ProgressUpdate::probe) under the same heartbeat.
 ///
 /// [`Janitor`](crate::Janitor) uses it for every store.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
+///
 /// use progress_core::{Heartbeat, HeartbeatWatch, ProgressId};
-/// use tokio::time::Instant;
 ///
 /// let at = chrono::DateTime::UNIX_EPOCH;
 /// let heartbeat = Heartbeat { id: ProgressId::new(), at, lease: Duration::from_secs(45) };
@@ -69,11 +69,11 @@ pub struct HeartbeatWatch {
     seen: HashMap<ProgressId, Seen>,
 }
 
-/// What a look found: the jobs whose workers have been silent for too long.
+/// The result of a look: the jobs whose workers have been silent for too long.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Silent {
-    /// Silent for two thirds of the lease: write to the record, and [confirm](HeartbeatWatch::confirm)
-    /// it.
+    /// Silent for two thirds of the lease: write to the record, then
+    /// [confirm](HeartbeatWatch::confirm) it.
     pub unconfirmed: Vec<Heartbeat>,
     /// Silent for the whole lease although the record could be written: the worker is lost.
     pub lost: Vec<Heartbeat>,
@@ -83,7 +83,7 @@ pub struct Silent {
 struct Seen {
     at: DateTime<Utc>,
     silence: Duration,
-    /// How long the silence was when the record was written.
+    /// How long the worker had been silent when the record was written.
     confirmed: Option<Duration>,
 }
 
@@ -94,14 +94,14 @@ impl Seen {
 }
 
 impl HeartbeatWatch {
-    /// A watch that has seen nothing yet: silence counts from its first look.
+    /// Creates a watch that has seen no heartbeat. Silence counts from its first look.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes note of the heartbeats of all running jobs, read at `now`, and returns those that have
-    /// been silent for too long. What no longer runs is forgotten.
+    /// Records the heartbeats of all running jobs, read at `now`, and returns those that have been
+    /// silent for too long. Forgets jobs that no longer run.
     pub fn look(&mut self, heartbeats: &[Heartbeat], now: Instant) -> Silent {
         let elapsed = self.last_look.map_or(Duration::ZERO, |last| now.duration_since(last));
         self.last_look = Some(now);
@@ -126,7 +126,7 @@ impl HeartbeatWatch {
         silent
     }
 
-    /// Says that the record was written while the heartbeat was still the same.
+    /// Notes that the job's record was written while the heartbeat was still the same.
     pub fn confirm(&mut self, heartbeat: &Heartbeat) {
         if let Some(seen) = self.seen.get_mut(&heartbeat.id).filter(|seen| seen.at == heartbeat.at)
         {
@@ -134,7 +134,7 @@ impl HeartbeatWatch {
         }
     }
 
-    /// Says that the store could not be read, or did not answer in time.
+    /// Notes that the store could not be read, or did not answer in time.
     pub fn interrupted(&mut self) {
         self.seen.clear();
     }
@@ -166,7 +166,8 @@ mod tests {
             }
         }
 
-        /// Looks at this second and finds a heartbeat of some clock's millisecond. Says if it is lost.
+        /// Looks at `second`, finds the heartbeat `millisecond`, and returns whether the job is
+        /// lost.
         fn finds(&mut self, second: u64, millisecond: i64) -> bool {
             let at = DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millisecond);
             let heartbeat = Heartbeat { id: self.id, at, lease: LEASE };
@@ -178,7 +179,8 @@ mod tests {
             !silent.lost.is_empty()
         }
 
-        /// Sweeps from `from` on, finding the same heartbeat, until the job is lost.
+        /// Looks every 5 s from `from` on, finding the same heartbeat, until the job is lost.
+        /// Returns that second.
         fn lost_at(&mut self, from: u64, millisecond: i64) -> u64 {
             (from..).step_by(5).find(|&second| self.finds(second, millisecond)).unwrap()
         }
@@ -217,7 +219,7 @@ mod tests {
         // The machine was paused, or the janitor was.
         assert!(!scene.finds(5 + 3_600, 1));
         let left = scene.lost_at(5 + 3_600, 1) - (5 + 3_600);
-        assert!(left >= 45 - 15 - 5 - SWEEP, "only {left} s to report");
+        assert!(left >= 45 - 15 - 5 - SWEEP, "lost after only {left} s");
     }
 
     #[test]
@@ -227,7 +229,7 @@ mod tests {
         assert!((0..600).step_by(5).all(|second| !scene.finds(second, 1)));
         scene.is_writable = true;
         let left = scene.lost_at(600, 1) - 600;
-        assert!((15..=25).contains(&left), "{left} s to report");
+        assert!((15..=25).contains(&left), "lost after {left} s");
     }
 
     #[test]

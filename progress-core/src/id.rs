@@ -6,14 +6,16 @@ use uuid::Uuid;
 
 use crate::ProgressError;
 
-/// The name of one progress, safe to show in a URL.
+/// Unique id of a job, safe to show in a URL.
 ///
-/// [`ProgressId::new`] makes a random UUID (version 4, 122 random bits), because the id is part of the address that a
-/// page polls and is sometimes all that keeps strangers out. A caller may bring a UUID of its own
-/// ([`from_uuid`](Self::from_uuid)); take a random one unless every poll is authorised.
+/// [`ProgressId::new`] creates a random UUID (version 4, 122 random bits), because the id is part
+/// of the address that a page polls and is sometimes the only protection against strangers. A
+/// caller may use its own UUID ([`from_uuid`](Self::from_uuid)); use a random one unless every poll
+/// is authorised.
 ///
-/// An id has exactly one spelling: 36 characters, lower case, hyphenated. Everything else that RFC 9562 or the `uuid`
-/// crate would read (upper case, braces, `urn:uuid:`) is not an id, so two addresses never name the same record.
+/// An id has exactly one spelling: 36 characters, lower case, hyphenated. Other forms that RFC 9562
+/// or the `uuid` crate accept (upper case, braces, `urn:uuid:`) are rejected, so two addresses
+/// never name the same record.
 ///
 /// ```
 /// use progress_core::ProgressId;
@@ -27,23 +29,23 @@ use crate::ProgressError;
 pub struct ProgressId(Uuid);
 
 impl ProgressId {
-    /// A new random id.
+    /// Creates a random id.
     #[must_use]
     #[allow(
         clippy::new_without_default,
-        reason = "every call gives another value, which nobody expects of a default"
+        reason = "every call returns another value, which callers do not expect of a default"
     )]
     pub fn new() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// Takes the caller's own UUID, of any version.
+    /// Uses the caller's own UUID, of any version.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
     }
 
-    /// The UUID itself, for those who store it as such.
+    /// Returns the UUID itself.
     #[must_use]
     pub const fn as_uuid(&self) -> &Uuid {
         &self.0
@@ -69,8 +71,9 @@ impl FromStr for ProgressId {
     ///
     /// [`ProgressError::Invalid`] unless the text is the one spelling of an id.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed = || ProgressError::invalid("an id is a UUID in lower case with hyphens");
-        // The length is checked first: try_parse is never given kilobytes to think about.
+        let malformed =
+            || ProgressError::invalid("an id must be a UUID in lower case with hyphens");
+        // The length is checked first, so that `try_parse` never scans kilobytes.
         if text.len() != 36 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(malformed());
         }
@@ -113,7 +116,7 @@ mod tests {
             "é".repeat(18),
             "a".repeat(4096),
         ] {
-            assert!(other.parse::<ProgressId>().is_err(), "{other:?} was taken for an id");
+            assert!(other.parse::<ProgressId>().is_err(), "{other:?} was accepted as an id");
         }
     }
 

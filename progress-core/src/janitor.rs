@@ -9,26 +9,26 @@ use crate::{
     CachedStore, Heartbeat, HeartbeatWatch, Progress, ProgressError, ProgressStore, ProgressUpdate,
 };
 
-/// Records deleted, and jobs failed, in one call, so that no transaction of the janitor's lasts.
+/// Records deleted, and jobs failed, in one call, so that the janitor's transactions stay short.
 const CHUNK: u32 = 500;
 
-/// How long one call of a sweep may take. A store that does not answer is looked at again.
+/// How long one store call of a sweep may take. The next sweep tries again.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The pause after a sweep that failed: silence counts from the first that succeeds, so an outage
-/// should not be followed by a long wait.
+/// The pause after a failed sweep. It is short because silence counts only from the first sweep
+/// that succeeds after an outage.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Sweeps further apart than this would find a lost worker late.
+/// The longest sweep interval. A longer one would find a lost worker late.
 const LONGEST_SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 /// A background task that fails the jobs of lost workers and deletes old records.
 ///
-/// Run one in every process that serves or works; any number may run at once, on the same store. A
-/// janitor counts silence from its own first sweep, and only silence that a worker could have broken
-/// (see [`HeartbeatWatch`]). So an outage of the store, a machine that was paused or a wrong clock
-/// fails no living job. A dead worker's job is failed within 60 s, by default, of its death, of the
-/// start of the janitor or of the end of an outage, whichever was last.
+/// Run one in every process that serves requests or works on jobs; any number may run at once on
+/// the same store. A janitor counts silence from its own first sweep, and only while the worker
+/// could have sent a heartbeat (see [`HeartbeatWatch`]). So an outage of the store, a paused
+/// machine or a wrong clock fails no living job. By default, a dead worker's job fails within 60 s
+/// of the worker's death, of the janitor's start or of the end of an outage, whichever is latest.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,17 +53,17 @@ pub struct Janitor {
     sweep_interval: Duration,
 }
 
-/// What one sweep did.
+/// The result of one sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sweep {
-    /// Jobs failed because their worker was lost.
+    /// Number of jobs failed because their worker was lost.
     pub failed: u64,
-    /// Records deleted because they ended long ago.
+    /// Number of records deleted because their job ended longer ago than the retention.
     pub deleted: u64,
 }
 
 impl Janitor {
-    /// Sweeps every 5 s, and keeps finished records for 30 days.
+    /// Creates a janitor that sweeps every 5 s and keeps finished records for 30 days.
     pub(crate) fn new(store: CachedStore, flush: Arc<FlushLoop>) -> Self {
         Self {
             store,
@@ -74,28 +74,28 @@ impl Janitor {
         }
     }
 
-    /// How long finished records are kept, by the store's clock; 30 days unless set.
+    /// Sets how long finished records are kept, by the store's clock; 30 days by default.
     #[must_use]
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
         self
     }
 
-    /// How often to sweep: from 1 ms to 15 s, 5 s unless set. A ninth of the shortest lease is a good
-    /// choice.
+    /// Sets how often to sweep: from 1 ms to 15 s, 5 s by default. A ninth of the shortest lease is
+    /// a good choice.
     #[must_use]
     pub fn with_sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval.clamp(Duration::from_millis(1), LONGEST_SWEEP_INTERVAL);
         self
     }
 
-    /// Sweeps once. A worker is found lost by several sweeps in the course of its job's
-    /// [lease](crate::NewProgress::with_lease), never by the first.
+    /// Sweeps once. Finding a lost worker takes several sweeps during its job's
+    /// [lease](crate::NewProgress::with_lease); the first sweep never finds one.
     ///
     /// # Errors
     ///
-    /// Those of the store, and [`Unavailable`](ProgressError::Unavailable) when it does not answer
-    /// within 5 s. What was done before stays done.
+    /// Those of the store, and [`Unavailable`](ProgressError::Unavailable) if it does not answer
+    /// within 5 s. Changes made before the error remain.
     pub async fn sweep(&self) -> Result<Sweep, ProgressError> {
         let swept = self.sweep_once().await;
         match &swept {
@@ -118,8 +118,8 @@ impl Janitor {
     }
 
     async fn fail_lost(&self) -> Result<u64, ProgressError> {
-        // Before the read: what is counted as silence has certainly passed.
-        let now = Instant::now();
+        // Taken before the read, because the silence that is counted must have passed.
+        let now = Instant::now().into_std();
         let heartbeats = within(self.store.heartbeats()).await?;
         let silent = self.watch().look(&heartbeats, now);
         for (heartbeat, outcome) in self.write(&silent.unconfirmed, ProgressUpdate::probe).await {
@@ -141,9 +141,9 @@ impl Janitor {
         Ok(failed)
     }
 
-    /// Writes to records. What cannot be written now stays as it is, and is tried at the next sweep: a
-    /// record that another session has locked must not keep the lost workers of others from being
-    /// found.
+    /// Updates the records of silent jobs. A failed write is left to the next sweep, because a
+    /// record that another transaction has locked must not keep the janitor from finding other lost
+    /// workers.
     async fn write(
         &self,
         heartbeats: &[Heartbeat],
@@ -155,18 +155,18 @@ impl Janitor {
                 chunk.iter().map(|heartbeat| (heartbeat.id, update(heartbeat.at))).collect();
             let Ok(outcomes) = timeout(CALL_DEADLINE, self.store.update_many(&updates)).await
             else {
-                tracing::debug!("the records of silent jobs could not be written in time");
+                tracing::debug!("timed out writing the records of silent jobs");
                 break;
             };
             for (heartbeat, outcome) in chunk.iter().zip(outcomes) {
-                // A refusal is good news: the worker is alive, or another janitor was faster.
+                // A refusal is expected: the worker is alive, or another janitor was faster.
                 if let Err(error) = &outcome
                     && !matches!(error, ProgressError::Refused { .. } | ProgressError::NotFound(_))
                 {
                     tracing::debug!(
                         progress = %heartbeat.id,
                         error = error as &dyn std::error::Error,
-                        "the record of a silent job could not be written"
+                        "could not write the record of a silent job"
                     );
                 }
                 written.push((*heartbeat, outcome));
@@ -179,8 +179,8 @@ impl Janitor {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sweeps from now on until the future is dropped: spawn it, and abort the task to end it. While
-    /// the store is away it tries every second.
+    /// Sweeps until the future is dropped: spawn it, and abort the task to end it. While the store
+    /// is unavailable, it retries every second.
     pub async fn run(self) {
         let mut is_failing = false;
         loop {
@@ -192,7 +192,7 @@ impl Janitor {
                     }
                     is_failing = false;
                     if sweep.deleted > 0 {
-                        tracing::info!(records = sweep.deleted, "old progress deleted");
+                        tracing::info!(records = sweep.deleted, "deleted old records");
                     }
                     self.sweep_interval
                 }
@@ -212,7 +212,7 @@ impl Janitor {
     }
 }
 
-/// The outcome of a store's call, or that it took too long.
+/// Returns the outcome of a store call, or `Unavailable` if it takes too long.
 async fn within<T>(
     call: impl Future<Output = Result<T, ProgressError>>,
 ) -> Result<T, ProgressError> {
@@ -248,7 +248,7 @@ mod tests {
             self.memory.get(id).await.unwrap().unwrap()
         }
 
-        /// How long it takes from now until the job is no longer running.
+        /// Returns how long it takes until the job is no longer running.
         async fn lost_after(&self, id: ProgressId) -> Duration {
             let began = Instant::now();
             while self.read(id).await.status == Status::Running {
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!((lost.status, lost.error.as_deref()), (Status::Failed, Some(WORKER_LOST)));
 
         sleep(Duration::from_secs(30 * 86_400 - 60)).await;
-        assert!(scene.memory.get(id).await.unwrap().is_some(), "not deleted earlier than asked");
+        assert!(scene.memory.get(id).await.unwrap().is_some(), "deleted before its retention");
         sleep(Duration::from_secs(120)).await;
         assert_eq!(scene.memory.get(id).await.unwrap(), None);
         task.abort();
@@ -321,8 +321,8 @@ mod tests {
         }
     }
 
-    /// A living worker and a dead one, and a store in trouble for so long: how the living one fares,
-    /// and how long after the trouble the dead one is found.
+    /// Runs a living worker and a dead one through an outage of the store. Returns the record of
+    /// the living one, and how long after the outage the dead one is found.
     async fn survive(fault: Fault, before: Duration, outage: Duration) -> (Progress, Duration) {
         let scene = Scene::new();
         let _janitor = tokio::spawn(scene.jobs.janitor().run());
@@ -342,7 +342,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_of_any_length_fails_no_living_job_and_keeps_no_dead_one() {
         for fault in [Fault::Away, Fault::Silent, Fault::Full, Fault::Broken] {
-            // At any moment between two sweeps and two attempts to write.
+            // Outages that begin and end at different moments between two sweeps and two writes.
             let lengths = (40_000..62_000).step_by(1_700).chain([30_000, 120_000]);
             for millis in lengths {
                 let before = Duration::from_millis(20_000 + millis % 5_000);
@@ -352,7 +352,7 @@ mod tests {
                     lost_after <= Duration::from_secs(60),
                     "{fault:?} {millis}: {lost_after:?}"
                 );
-                // A store that says it is broken for a minute is believed.
+                // Workers give up after a minute in which the store reports that it is broken.
                 if fault != Fault::Broken || millis < 55_000 {
                     let state = (living.status, living.succeeded);
                     assert_eq!(state, (Status::Running, 1), "{fault:?} {millis}");

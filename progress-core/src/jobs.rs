@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::flush::{FlushLoop, RunsOn, TrackedJob};
 use crate::tracker::Reports;
@@ -14,10 +15,10 @@ use crate::{
 
 /// The application's handle on its jobs.
 ///
-/// It owns what a process shares about them: the store, the cache that page requests read through,
-/// and the flush loop that writes what workers report. Make one at the start of the program and clone
-/// it wherever it is needed. Clones are the same handle, so what one of them writes the others see at
-/// once.
+/// It owns what the process shares: the store, the cache that page requests read through, and the
+/// flush loop that writes the workers' reports. Create one at the start of the program and clone it
+/// where it is needed. Clones share their state, so a write through one is visible through the
+/// others at once.
 ///
 /// ```
 /// use progress_core::{Jobs, MemoryStore, NewProgress, Status};
@@ -47,8 +48,8 @@ use crate::{
 /// # }).unwrap();
 /// ```
 ///
-/// The flush loop runs on a thread of its own, from the first job that starts to the last that ends.
-/// A worker that blocks its thread therefore delays no heartbeat.
+/// The flush loop runs on a thread of its own, from the start of the first job to the end of the
+/// last. A worker that blocks its thread therefore delays no heartbeat.
 #[derive(Debug, Clone)]
 pub struct Jobs {
     store: CachedStore,
@@ -56,14 +57,14 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// The jobs of a store. Reads through this handle may be up to 250 ms old, except for what was
-    /// written through it (see [`CachedStore`]).
+    /// Creates the handle for a store. Reads through it may be up to 250 ms old, but always include
+    /// what was written through it (see [`CachedStore`]).
     #[must_use]
     pub fn new(store: impl ProgressStore) -> Self {
         Self::on(CachedStore::new(Arc::new(store)), RunsOn::Thread)
     }
 
-    /// The same, with another age of reads than 250 ms.
+    /// Creates the handle with another maximum age of reads than 250 ms.
     #[must_use]
     pub fn with_freshness(store: impl ProgressStore, freshness: Duration) -> Self {
         Self::on(CachedStore::with_freshness(Arc::new(store), freshness), RunsOn::Thread)
@@ -78,13 +79,13 @@ impl Jobs {
         &self.flush
     }
 
-    /// The store, read through the cache and written so that the cache knows.
+    /// Returns the store. Reads go through the cache, and the cache sees every write.
     #[must_use]
     pub const fn store(&self) -> &CachedStore {
         &self.store
     }
 
-    /// Makes the record of a new job, pending.
+    /// Creates the pending record of a new job.
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl Jobs {
         self.store.create(&job).await
     }
 
-    /// Reads one job's progress; `None` when there is none.
+    /// Reads one job's progress; `None` if there is no such job.
     ///
     /// # Errors
     ///
@@ -111,22 +112,22 @@ impl Jobs {
         self.store.list(query).await
     }
 
-    /// Asks a job to stop, as a viewer does: a pending job is cancelled at once, a running one when its
-    /// worker obeys. Asking again changes nothing.
+    /// Requests cancellation, as a viewer does: a pending job is cancelled at once, a running one
+    /// when its worker obeys. Repeating the request changes nothing.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) when it has ended.
+    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) if it has ended.
     pub async fn cancel(&self, id: ProgressId) -> Result<Progress, ProgressError> {
         self.store.update(id, &ProgressUpdate::request_cancel()).await
     }
 
-    /// Fails a job that no worker will take, such as one that could not be queued. Viewers read
-    /// `public`.
+    /// Fails a job that no worker will start, such as one that could not be queued. Viewers see
+    /// `public` as the reason.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) when it has ended.
+    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) if it has ended.
     pub async fn fail(
         &self,
         id: ProgressId,
@@ -135,35 +136,99 @@ impl Jobs {
         self.store.update(id, &ProgressUpdate::fail(Delta::new(), public)).await
     }
 
-    /// The background task that fails the jobs of lost workers and deletes old records.
+    /// Creates the background task that fails the jobs of lost workers and deletes old records.
     #[must_use]
     pub fn janitor(&self) -> Janitor {
         Janitor::new(self.store.clone(), Arc::clone(&self.flush))
     }
 
-    /// Starts the pending job `id` and runs `work` on it, then ends the job by what `work` returns:
+    /// Creates a job and runs `work` on it in a Tokio task of its own, as [`run`](Self::run) does.
+    /// Returns the pending record, so that the caller can answer with its id.
+    ///
+    /// The job is created and runs even if the caller stops waiting, such as when the client has
+    /// closed the connection. Errors of the task are logged by `tracing`.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create); `work` is dropped then.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore, NewProgress, Status};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// # let jobs = Jobs::new(MemoryStore::new());
+    /// let (done, is_done) = tokio::sync::oneshot::channel();
+    /// let job = jobs.spawn(NewProgress::new("import"), async |tracker| {
+    ///     tracker.inc(1);
+    ///     drop(done.send(()));
+    ///     Ok(())
+    /// });
+    /// let job = job.await?;
+    /// assert_eq!(job.status, Status::Pending);
+    /// is_done.await.expect("the work runs");
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn spawn<F, Fut, C>(
+        &self,
+        job: NewProgress,
+        work: F,
+    ) -> Result<Progress, ProgressError>
+    where
+        F: FnOnce(TrackerHandle) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<C, Failure>> + Send + 'static,
+        C: Into<Completion> + Send + 'static,
+    {
+        let jobs = self.clone();
+        let (created, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let outcome = jobs.create(job).await;
+            let run = outcome.as_ref().ok().map(|job| jobs.run(job.id, work));
+            drop(jobs);
+            // A caller that has stopped waiting changes nothing for the job.
+            drop(created.send(outcome));
+            if let Some(run) = run {
+                // Already logged.
+                drop(run.await);
+            }
+        });
+        answer.await.map_err(ProgressError::unavailable)?
+    }
+
+    /// Starts the pending job `id`, runs `work` on it, and ends the job by what `work` returns:
     ///
     /// | `work` | the job is |
     /// |---|---|
     /// | returns `Ok`, of `()` or a [`Completion`] | completed |
-    /// | returns an error after [`checkpoint`](TrackerHandle::checkpoint) said that a viewer asked to cancel | cancelled |
+    /// | returns an error after [`checkpoint`](TrackerHandle::checkpoint) reported a cancel request | cancelled |
     /// | returns another error | failed, with the public text of the [`Failure`] |
     /// | panics, or the returned future is dropped | failed, "the worker stopped before finishing" |
     ///
-    /// A job shared by several workers
-    /// ([`with_auto_complete`](NewProgress::with_auto_complete)) ends when the last of them has left.
+    /// A job shared by several workers ([`with_auto_complete`](NewProgress::with_auto_complete))
+    /// ends when the last of them has left.
     ///
-    /// Returns the record as it ended. What goes wrong with the start or the ending is also logged by
-    /// `tracing`. If the future is dropped before `work` has begun, the job is as it was, or lost when
-    /// it had just been started.
+    /// `work` runs in a span named `job`, with the id in its field `progress`, so that the log
+    /// lines of the application tell jobs apart. Start and end are logged at level `info`.
+    ///
+    /// Returns the final record. Errors of the start and of the final update are also logged by
+    /// `tracing`. If the future is dropped before `work` has begun, the job stays pending, or is
+    /// lost if it had just been started.
     ///
     /// # Errors
     ///
-    /// When the job cannot be started, `work` does not begin:
-    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) unless the job is
-    /// pending; [`Unavailable`](ProgressError::Unavailable) when the store was away for 30 s (should the
-    /// start have arrived all the same, a janitor fails the job). Also when
-    /// the ending was refused because the job had ended without this worker, or could not be stored.
+    /// If the job cannot be started, `work` does not begin: [`NotFound`](ProgressError::NotFound);
+    /// [`Refused`](ProgressError::Refused) unless the job is pending;
+    /// [`Unavailable`](ProgressError::Unavailable) if the store was unavailable for 30 s (if the
+    /// start was stored nevertheless, a janitor fails the job).
+    ///
+    /// Also if the final update could not be stored, or was refused because the job had ended
+    /// without this worker.
     ///
     /// # Examples
     ///
@@ -171,7 +236,8 @@ impl Jobs {
     ///
     /// ```
     /// # use progress_core::{Jobs, MemoryStore, NewProgress};
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
     /// # let jobs = Jobs::new(MemoryStore::new());
     /// # let job = jobs.create(NewProgress::new("import")).await?;
     /// let ended = jobs.run(job.id, |tracker| async move {
@@ -196,7 +262,7 @@ impl Jobs {
         self.run_with(TrackerOptions::new(), id, work)
     }
 
-    /// As [`run`](Self::run), with options.
+    /// Like [`run`](Self::run), with options.
     ///
     /// # Errors
     ///
@@ -215,15 +281,17 @@ impl Jobs {
         let jobs = self.clone();
         async move {
             let tracker = jobs.tracker_with(options, id).await.inspect_err(|error| {
-                log_unless_refused(id, error, "the job was not started");
+                log_unless_refused(id, error, "the job could not be started");
             })?;
-            // Released, so that a worker does not keep what it does not use.
+            // Dropped so that a worker does not keep resources that it does not use.
             drop(jobs);
-            let ended = match work(tracker.handle().clone()).await {
+            tracing::info!(progress = %id, "job started");
+            let span = tracing::info_span!("job", progress = %id);
+            let ended = match work(tracker.handle().clone()).instrument(span).await {
                 Ok(completion) => tracker.complete(completion).await,
                 Err(failure) => match tracker.handle().reports.told() {
                     Some(Stopped::CancelRequested) => tracker.cancel().await,
-                    // The job's ending is known; this worker only leaves.
+                    // How the job ends is already decided; this worker only leaves.
                     Some(_) => tracker.complete(Completion::new()).await,
                     None => {
                         tracing::error!(progress = %id, error = %failure.chain(), "the job failed");
@@ -231,17 +299,23 @@ impl Jobs {
                     }
                 },
             };
-            ended.inspect_err(|error| {
-                log_unless_refused(id, error, "the store rejected the job's final status");
-            })
+            match &ended {
+                Ok(Progress { status, succeeded, failed, .. }) => {
+                    tracing::info!(progress = %id, %status, succeeded, failed, "worker finished");
+                }
+                Err(error) => {
+                    log_unless_refused(id, error, "the store rejected the job's final status");
+                }
+            }
+            ended
         }
     }
 
-    /// Starts the pending job `id`: it is running when this returns.
+    /// Starts the pending job `id`. It is running when this returns.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run) when the job cannot be started.
+    /// As [`run`](Self::run) if the job cannot be started.
     pub fn tracker(
         &self,
         id: ProgressId,
@@ -249,7 +323,7 @@ impl Jobs {
         self.tracker_with(TrackerOptions::new(), id)
     }
 
-    /// As [`tracker`](Self::tracker), with options.
+    /// Like [`tracker`](Self::tracker), with options.
     ///
     /// # Errors
     ///
@@ -272,7 +346,8 @@ impl Jobs {
     }
 }
 
-/// A refusal is normal behind a queue that delivers twice, and when a janitor was faster.
+/// Logs an error. A refusal gets the debug level, because it is normal with a queue that delivers
+/// twice, and when a janitor was faster.
 fn log_unless_refused(id: ProgressId, error: &ProgressError, what: &'static str) {
     let error_value = error as &dyn std::error::Error;
     if matches!(error, ProgressError::Refused { .. }) {

@@ -1,4 +1,4 @@
-//! The bounds of what a record holds, applied before any store sees it.
+//! The limits of a record's contents, applied before any store sees it.
 
 use std::time::Duration;
 
@@ -6,60 +6,62 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::ProgressError;
 
-/// The largest count: 2^53 − 1, the largest integer that a browser reads exactly (ECMA-262, `Number.MAX_SAFE_INTEGER`).
-/// Counters stop there.
+/// The largest count: 2^53 − 1, the largest integer that a browser reads exactly (ECMA-262,
+/// `Number.MAX_SAFE_INTEGER`). Counters stop there.
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
-/// The longest title, and the longest task type and item of an entry, in characters.
+/// The maximum length of a title, a task type and an entry's item, in characters.
 pub const MAX_TITLE: usize = 200;
-/// The longest message, completion message and entry message, in characters.
+/// The maximum length of a message, a completion message and an entry's message, in characters.
 pub const MAX_MESSAGE: usize = 500;
-/// The longest public error text, in characters.
+/// The maximum length of the public error text, in characters.
 pub const MAX_ERROR: usize = 2_000;
-/// The longest owner, in characters. A longer one is an error: cut, two owners could become one.
+/// The maximum length of an owner, in characters. A longer owner is an error, because cutting could
+/// make two owners equal.
 pub const MAX_OWNER: usize = 200;
-/// The largest metadata and the largest result, each, in bytes of compact JSON.
+/// The maximum size of the metadata and of the result, each, in bytes of compact JSON.
 pub const MAX_JSON: usize = 16 * 1024;
 
-/// The deepest metadata and the deepest result: arrays and objects within each other. What is deeper can be written as text,
-/// and not be read again: serde_json stops at 128.
+/// The maximum nesting depth of arrays and objects in the metadata and in the result. Deeper JSON
+/// could be written but not read back, because serde_json stops at 128.
 pub const MAX_JSON_DEPTH: usize = 100;
 
-/// Cuts text to `max` characters, always between two of them, and replaces NUL, which PostgreSQL refuses, by U+FFFD.
+/// Cuts text to `max` characters, never within one, and replaces NUL by U+FFFD, because PostgreSQL
+/// rejects NUL.
 pub(crate) fn text(text: impl Into<String>, max: usize) -> String {
     let mut text = text.into();
     if let Some((end, _)) = text.char_indices().nth(max) {
         text.truncate(end);
-        // A 64 MiB message must not keep 64 MiB alive behind its first 500 characters.
+        // The first 500 characters of a 64 MiB message must not keep 64 MiB allocated.
         text.shrink_to_fit();
     }
     if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
-/// A count, stopped at [`MAX_COUNT`].
+/// Caps a count at [`MAX_COUNT`].
 pub(crate) const fn count(count: u64) -> u64 {
     if count > MAX_COUNT { MAX_COUNT } else { count }
 }
 
-/// The sum of two counts, stopped at [`MAX_COUNT`].
+/// Adds two counts, capped at [`MAX_COUNT`].
 pub(crate) const fn sum(left: u64, right: u64) -> u64 {
     count(left.saturating_add(right))
 }
 
-/// Whole milliseconds: what every database and every browser keeps exactly.
+/// Truncates to whole milliseconds, which every database and every browser keeps exactly.
 pub(crate) fn time(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(3)
 }
 
-/// A span of whole milliseconds, from 1 ms to 365 days: what every store keeps exactly.
+/// Rounds a span to whole milliseconds from 1 ms to 365 days, which every store keeps exactly.
 pub(crate) fn span(span: Duration) -> Duration {
     const LONGEST: Duration = Duration::from_secs(365 * 86_400);
     let millis = span.clamp(Duration::from_millis(1), LONGEST).as_millis();
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// Refuses JSON that is too large or too deep: half a document would be worse than none.
+/// Rejects JSON that is too large or too deep, because half a document would be worse than none.
 pub(crate) fn json(what: &'static str, value: &serde_json::Value) -> Result<(), ProgressError> {
-    // The depth first: everything else recurses as deep as the document goes.
+    // The depth is checked first, because everything else recurses as deep as the document.
     if !is_within(value, MAX_JSON_DEPTH) {
         return Err(ProgressError::invalid(format!(
             "{what} is nested more than {MAX_JSON_DEPTH} levels deep"
@@ -68,7 +70,7 @@ pub(crate) fn json(what: &'static str, value: &serde_json::Value) -> Result<(), 
     let text = value.to_string();
     if text.len() > MAX_JSON {
         return Err(ProgressError::invalid(format!(
-            "{what} takes {} bytes as JSON, at most {MAX_JSON} are kept",
+            "{what} takes {} bytes as JSON; the maximum is {MAX_JSON}",
             text.len()
         )));
     }
@@ -115,6 +117,7 @@ mod tests {
         assert!(error.contains("16384"), "{error}");
         assert!(json("metadata", &serde_json::json!("x".repeat(MAX_JSON - 2))).is_ok());
     }
+
     #[test]
     fn deep_json_is_refused_before_anything_recurses_into_it() {
         let nested =
@@ -125,7 +128,7 @@ mod tests {
         let text = nested(MAX_JSON_DEPTH).to_string();
         assert!(
             serde_json::from_str::<serde_json::Value>(&text).is_ok(),
-            "what is taken can be read again"
+            "accepted JSON can be read back"
         );
     }
 }

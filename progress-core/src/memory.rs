@@ -11,10 +11,11 @@ use crate::{
     ProgressQuery, ProgressStore, ProgressUpdate, Record,
 };
 
-/// A store in the process's memory: for tests, and for programs that need not remember.
+/// A store in the memory of the process. Use it in tests, or if records need not survive a restart.
 ///
-/// Records are gone when the process is, and no other process sees them. Its clock is the monotonic one, started at the
-/// system's time: it never jumps, and under tokio's paused time it stands still with everything else.
+/// Records are lost when the process ends, and no other process sees them. The store's clock is the
+/// monotonic clock, started at the system time. It never jumps, and it stands still under tokio's
+/// paused time.
 #[derive(Debug)]
 pub struct MemoryStore {
     records: Mutex<HashMap<ProgressId, Stored>>,
@@ -23,7 +24,7 @@ pub struct MemoryStore {
     started: Instant,
 }
 
-/// A record, and its log beside it.
+/// A record and its log.
 #[derive(Debug)]
 struct Stored {
     record: Record,
@@ -37,7 +38,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store that keeps the newest 1,000 entries of each log.
+    /// Creates an empty store that keeps the newest 1,000 entries of each log.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -48,7 +49,7 @@ impl MemoryStore {
         }
     }
 
-    /// Keeps this many of the newest entries of each log instead.
+    /// Sets how many of the newest entries of each log are kept.
     #[must_use]
     pub fn with_log_limit(mut self, entries: u32) -> Self {
         self.log_limit = entries as usize;
@@ -60,7 +61,8 @@ impl MemoryStore {
     }
 
     fn records(&self) -> MutexGuard<'_, HashMap<ProgressId, Stored>> {
-        // Every change below is complete before anything can panic, so a poisoned map is still a sound one.
+        // Every change below is complete before anything can panic, so a poisoned map is still
+        // consistent.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,13 +1,13 @@
-//! How fast items have been processed of late, in one number that a store can keep.
+//! The recent speed of a job, as one number that a store can keep.
 //!
-//! The number is a sum of items in which each counts for `e^(-age / 20 s)`: an exponentially weighted
-//! moving average (NIST/SEMATECH e-Handbook of Statistical Methods, section 6.3.2.4) for samples at
-//! any distance in time. It is kept in millionths, so that one item an hour still has three digits.
+//! The number is a sum in which each item counts for `e^(-age / 20 s)`: an exponentially weighted
+//! moving average (NIST/SEMATECH e-Handbook of Statistical Methods, section 6.3.2.4) of samples at
+//! irregular intervals. It is kept in millionths, so that one item an hour still has three digits.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "an estimate; what is too large stops at the limit of counts"
+    reason = "an estimate; larger values stop at the limit of counts"
 )]
 
 use std::time::Duration;
@@ -18,18 +18,19 @@ use crate::limits;
 const TIME_CONSTANT: f64 = 20.0;
 const MILLIONTHS: f64 = 1_000_000.0;
 
-/// The sum after `items` more, which were processed evenly within the `elapsed` time since the last.
+/// Returns the sum after `items` more, processed evenly in the time `elapsed` since the last
+/// update.
 pub(crate) fn after(pace: u64, items: u64, elapsed: Duration) -> u64 {
     let constants = elapsed.as_secs_f64() / TIME_CONSTANT;
     let left = (-constants).exp();
-    // What an item counts on average that came at any moment of that time.
+    // The average weight of an item that was processed at some moment of that time.
     let share = if constants > 0.0 { (1.0 - left) / constants } else { 1.0 };
     let sum = pace as f64 * left + items as f64 * share * MILLIONTHS;
     limits::count(sum.round() as u64)
 }
 
-/// Items per second, for a job that has run for so many seconds: in the beginning there are no older
-/// items that could count.
+/// Returns items per second of a job that has run for `seconds`. The weight depends on `seconds`
+/// because a job that has just begun has no older items.
 pub(crate) fn rate(pace: u64, seconds: f64) -> f64 {
     let weight = TIME_CONSTANT * (1.0 - (-seconds / TIME_CONSTANT).exp());
     pace as f64 / MILLIONTHS / weight

@@ -6,86 +6,89 @@ use serde_json::Value;
 
 use crate::{NewProgress, ProgressError, ProgressId, Status, limits, pace};
 
-/// The progress of one job, as it was when it was read.
+/// A snapshot of the progress of one job.
 ///
-/// Fields are facts; everything that follows from them is a method. [`Progress::apply`] is the only state machine: a
-/// store makes it atomic and durable, nothing else changes a record.
+/// Fields are stored; everything derived from them is a method. [`Progress::apply`] is the only
+/// state machine: a store makes it atomic and durable, and nothing else changes a record.
 ///
-/// Its serde form is for stores that keep documents. Do not send it to a browser: it names the owner.
+/// The serde form is for stores that keep documents. Do not send it to a browser, because it
+/// contains the owner.
 ///
-/// All times are whole milliseconds of the store's clock, so that every store and every browser keeps them exactly.
+/// All times are whole milliseconds of the store's clock, so that every store and every browser
+/// keeps them exactly.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// Unique id of the job.
     pub id: ProgressId,
-    /// Whose job it is; `None` is a job that anyone who knows the id may see. Never shown to a browser.
+    /// The owner, never shown to a browser. If `None`, anyone who knows the id may see the job.
     pub owner: Option<String>,
-    /// The kind of job, such as `"email_sending"`; at most 200 characters.
+    /// The type of job, such as `"email_sending"`; at most 200 characters.
     pub task_type: String,
-    /// Where the job stands.
+    /// The state of the job.
     pub status: Status,
-    /// How many items there are to do; `None` while unknown. It may grow while the job runs.
+    /// The number of items; `None` while unknown. It may grow while the job runs.
     pub total: Option<u64>,
-    /// Items done well.
+    /// Number of items that succeeded.
     pub succeeded: u64,
-    /// Items given up; disjoint from `succeeded`.
+    /// Number of items that failed; disjoint from `succeeded`.
     pub failed: u64,
     /// The latest message of the worker; at most 500 characters.
     pub message: Option<String>,
-    /// Why the job failed, in words for its viewers; at most 2,000 characters.
+    /// Why the job failed, as a text for viewers; at most 2,000 characters.
     pub error: Option<String>,
-    /// What people read above the bar; at most 200 characters.
+    /// The heading above the bar; at most 200 characters.
     pub title: Option<String>,
-    /// What people read when it has completed; at most 500 characters.
+    /// The text that viewers see when the job has completed; at most 500 characters.
     pub completion_message: Option<String>,
     /// Data for the page, set at creation; at most 16 KiB of JSON.
     pub metadata: Option<Value>,
-    /// What came out of it, set at completion; at most 16 KiB of JSON.
+    /// The result of the job, set at completion; at most 16 KiB of JSON.
     pub result: Option<Value>,
     /// Whether a viewer asked the running job to stop.
     pub cancel_requested: bool,
     /// Whether the job completes by itself when the processed items reach the total.
     pub auto_complete: bool,
-    /// For how long a worker may be silent before a janitor declares it lost.
+    /// How long a worker may be silent before a janitor declares it lost.
     #[serde(with = "millis")]
     pub lease: Duration,
-    /// After how long without a change a running job is shown as stalled; `None` is never.
+    /// How long without a change until a running job is shown as stalled; `None` means never.
     #[serde(with = "optional_millis")]
     pub stall_after: Option<Duration>,
-    /// How many workers are at it: 0 before the start and after the end, and while a job that
-    /// [completes by itself](crate::NewProgress::with_auto_complete) waits for its next worker.
+    /// The number of workers: 0 before the start and after the end, and while a
+    /// [shared job](crate::NewProgress::with_auto_complete) waits for its next worker.
     pub workers: u32,
-    /// Items processed lately, in millionths: a sum in which older items count less and less (see
+    /// The recently processed items, in millionths: a sum in which older items count less (see
     /// [`rate`](Self::rate)).
     pub pace: u64,
-    /// The number of the newest log entry, 0 before the first. Entries that were dropped on the way are counted too.
+    /// The number of the newest log entry, 0 before the first. Entries that were dropped on the way
+    /// are counted too.
     pub last_entry: u64,
-    /// Grows with every change that a viewer can see, by one, from 1; heartbeats leave it alone. One version of one
-    /// record has one content.
+    /// Starts at 1 and grows by one with every change that a viewer can see. Heartbeats do not
+    /// change it. One version of a record always has the same content.
     pub version: u64,
-    /// When the record was made.
+    /// When the record was created.
     pub created_at: DateTime<Utc>,
     /// When a worker started.
     pub started_at: Option<DateTime<Utc>>,
-    /// When `version` last grew. Never runs backwards, even when the store's clock does.
+    /// When `version` last grew. Never goes backwards, even if the store's clock does.
     pub updated_at: DateTime<Utc>,
-    /// The worker's last sign of life; `None` before the start.
+    /// The worker's last heartbeat; `None` before the start.
     pub heartbeat_at: Option<DateTime<Utc>>,
     /// When the job ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// When, by the store's clock, this snapshot was taken: what [`silent_for`](Self::silent_for) is measured against,
-    /// because the reader's own clock may disagree.
+    /// When this snapshot was taken, by the store's clock. [`silent_for`](Self::silent_for) is
+    /// measured against it, because the reader's own clock may differ.
     pub observed_at: DateTime<Utc>,
 }
 
 impl Progress {
-    /// The record that a store makes of a new job, `now` by its clock. Stores call it for its checks and defaults; it
-    /// is also how a store of your own gets a value whose fields it then fills from a row.
+    /// Creates the record of a new job; `now` is the store's time. Stores call it for its checks
+    /// and defaults. Your own store can also create a value with it and fill the fields from a row.
     ///
     /// # Errors
     ///
-    /// [`ProgressError::Invalid`] when the owner or the metadata cannot be taken.
+    /// [`ProgressError::Invalid`] if the owner or the metadata is invalid.
     pub fn new(job: &NewProgress, now: DateTime<Utc>) -> Result<Self, ProgressError> {
         job.check()?;
         let now = limits::time(now);
@@ -122,25 +125,27 @@ impl Progress {
         Ok(progress)
     }
 
-    /// Items that are done with: `succeeded + failed`, stopped at [`MAX_COUNT`](limits::MAX_COUNT).
+    /// Returns the number of processed items: `succeeded + failed`, capped at
+    /// [`MAX_COUNT`](limits::MAX_COUNT).
     #[must_use]
     pub const fn processed(&self) -> u64 {
         limits::sum(self.succeeded, self.failed)
     }
 
-    /// Items still to do; `None` when the total is unknown or overrun.
+    /// Returns the number of items left; `None` if the total is unknown or exceeded.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         self.total?.checked_sub(self.processed())
     }
 
-    /// How far the job has come, 0 to 100, rounded down. 100 means completed and nothing else does: all items processed
-    /// but not yet completed is 99.
+    /// Returns how far the job has come, 0 to 100, rounded down. Only a completed job has 100: if
+    /// all items are processed but the job has not completed, the value is 99.
     ///
-    /// It falls only when the total grows: 90 of 100 items are 90 %, and 9 % when 900 more are found.
+    /// It falls only if the total grows: 90 of 100 items are 90 %, and 9 % after 900 more are
+    /// found.
     ///
-    /// `None` when it cannot be known: the total is unknown, zero, or overrun (more processed than
-    /// announced). A bar then shows activity, not a number.
+    /// `None` if it cannot be known: the total is unknown, zero, or exceeded (more items processed
+    /// than announced). A bar then shows activity, not a number.
     ///
     /// ```
     /// # use progress_core::{NewProgress, Progress, ProgressUpdate, Delta};
@@ -166,27 +171,29 @@ impl Progress {
         u8::try_from(self.processed() * 100 / total).ok().map(|percent| percent.min(99))
     }
 
-    /// How many of the processed items succeeded, in whole per cent, rounded down; `None` before the first.
+    /// Returns the share of processed items that succeeded, in whole per cent, rounded down; `None`
+    /// before the first item.
     #[must_use]
     pub fn success_rate(&self) -> Option<u8> {
         let rate = (self.succeeded * 100).checked_div(self.processed())?;
-        // Both counts at their limit make a ratio above one, for the sum stops there too.
+        // With both counts at their limit the ratio is above one, because their sum is capped too.
         u8::try_from(rate.min(100)).ok()
     }
 
-    /// How long the job has run: from its start to its end, or to its last change while it runs. `None` before the
-    /// start.
+    /// Returns how long the job has run: from its start to its end, or to its last change while it
+    /// runs. `None` before the start.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         let end = self.finished_at.unwrap_or(self.updated_at);
         (end - self.started_at?).to_std().ok()
     }
 
-    /// Items processed per second: of late while the job runs, over its whole
-    /// [`duration`](Self::duration) once it has ended. `None` before there is something to divide.
+    /// Returns the items processed per second: the recent rate while the job runs, the rate over
+    /// its whole [`duration`](Self::duration) once it has ended. `None` while the duration or the
+    /// number of processed items is zero.
     ///
-    /// "Of late" is an exponentially weighted mean with a time constant of 20 s, up to the last
-    /// change of the record.
+    /// The recent rate is an exponentially weighted mean with a time constant of 20 s, up to the
+    /// last change of the record.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "counts stay below 2^53, where f64 is exact")]
     pub fn rate(&self) -> Option<f64> {
@@ -200,9 +207,10 @@ impl Progress {
         })
     }
 
-    /// How long the rest will take at the present [`rate`](Self::rate). `None` unless the job runs and
-    /// both the rate and the remaining items are known, and when nothing has changed for so long that
-    /// a number would be a guess (see [`is_quiet`](Self::is_quiet)).
+    /// Returns how long the remaining items will take at the current [`rate`](Self::rate). `None`
+    /// unless the job runs and both the rate and the remaining items are known. Also `None` if
+    /// nothing has changed for so long that a number would be a guess (see
+    /// [`is_quiet`](Self::is_quiet)).
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "counts stay below 2^53, where f64 is exact")]
     pub fn estimated_remaining(&self) -> Option<Duration> {
@@ -213,8 +221,8 @@ impl Progress {
         Duration::try_from_secs_f64(self.remaining()? as f64 / rate).ok()
     }
 
-    /// Whether the running job has not changed for longer than its pace allows: for 15 s, and for as
-    /// long as three items usually take. Heartbeats are no change.
+    /// Whether the running job has not changed for more than 15 s, and for longer than three items
+    /// usually take. Heartbeats do not count as changes.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         const PATIENCE: Duration = Duration::from_secs(15);
@@ -232,31 +240,31 @@ impl Progress {
         self.unchanged_for().is_some_and(|silence| silence > allowed)
     }
 
-    /// For how long the running job had shown no change when this snapshot was taken.
+    /// Returns how long the running job had not changed when this snapshot was taken.
     fn unchanged_for(&self) -> Option<Duration> {
         let is_running = self.status == Status::Running;
         is_running.then(|| (self.observed_at - self.updated_at).to_std().unwrap_or_default())
     }
 
-    /// How long the running job's worker had given no sign of life when this snapshot was taken. `None`
-    /// unless running, and while no worker is at it.
+    /// Returns how long the running job's worker had sent no heartbeat when this snapshot was
+    /// taken. `None` unless the job runs and has a worker.
     #[must_use]
     pub fn silent_for(&self) -> Option<Duration> {
         if self.status != Status::Running || self.workers == 0 {
             return None;
         }
-        // A clock set back makes a negative span: the heartbeat is then as fresh as can be.
+        // The span is negative after the clock was set back; it then counts as zero.
         self.heartbeat_at.map(|at| (self.observed_at - at).to_std().unwrap_or_default())
     }
 
-    /// Whether the job is running in name, but silent for longer than its heartbeat allows.
+    /// Whether the job is running, but its worker has sent no heartbeat for longer than `after`.
     #[must_use]
     pub fn is_stale(&self, after: Duration) -> bool {
         self.silent_for().is_some_and(|silence| silence > after)
     }
 }
 
-/// A span as whole milliseconds.
+/// The serde form of a span: whole milliseconds.
 mod millis {
     use std::time::Duration;
 
@@ -271,7 +279,7 @@ mod millis {
     }
 }
 
-/// The same for one that may be missing.
+/// The serde form of an optional span.
 mod optional_millis {
     use std::time::Duration;
 
@@ -351,7 +359,7 @@ mod tests {
         assert_eq!(progress.estimated_remaining(), None);
     }
 
-    /// One that reports so many items in each of so many steps, each so many milliseconds long.
+    /// Returns a job after `steps` of (items per update, number of updates, milliseconds apart).
     fn reporting(steps: &[(u64, u32, i64)]) -> Progress {
         let mut now = DateTime::UNIX_EPOCH;
         let mut progress = Progress::new(&NewProgress::new("t").with_total(1_000), now).unwrap();
@@ -376,7 +384,7 @@ mod tests {
         assert_rate(&reporting(&[(1, 100, 250)]), 4.0);
         assert_rate(&reporting(&[(1, 3, 60_000)]), 1.0 / 60.0);
         assert_rate(&reporting(&[(1, 1, 3_600_000)]), 1.0 / 3_600.0);
-        // Ten minutes of 1 a second, then two minutes of 4 a second.
+        // 400 s with 1 item per second, then 100 s with 4 per second.
         let faster = reporting(&[(1, 400, 1_000), (1, 400, 250)]);
         assert_rate(&faster, 4.0);
         let left = faster.estimated_remaining().unwrap();
@@ -389,8 +397,8 @@ mod tests {
         assert!(!quick.is_quiet() && quick.estimated_remaining().is_some());
         quick.observed_at += TimeDelta::seconds(16);
         assert!(quick.is_quiet() && quick.estimated_remaining().is_none());
-        assert!(quick.rate().is_some(), "what was measured stays known");
-        // Where an item takes a minute, a minute without one says nothing.
+        assert!(quick.rate().is_some(), "the measured rate stays known");
+        // If an item takes a minute, a minute without one means nothing.
         let mut slow = reporting(&[(1, 5, 60_000)]);
         slow.observed_at += TimeDelta::seconds(170);
         assert!(!slow.is_quiet() && slow.estimated_remaining().is_some());
@@ -421,7 +429,7 @@ mod tests {
         progress.observed_at -= TimeDelta::hours(1);
         assert_eq!(progress.silent_for(), Some(Duration::ZERO));
         progress.workers = 0;
-        assert_eq!(progress.silent_for(), None, "nobody owes a heartbeat");
+        assert_eq!(progress.silent_for(), None, "there is no worker to send heartbeats");
         progress.workers = 1;
         progress.status = Status::Pending;
         assert_eq!(progress.silent_for(), None);

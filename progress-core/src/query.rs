@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 
 use crate::{Progress, ProgressError, ProgressId, Status, limits};
 
-/// The most records that one page holds.
+/// The maximum number of records on one page.
 pub const MAX_PAGE: u32 = 100;
 
-/// Which records to list: newest first, a page at a time. Every condition narrows the list.
+/// Selects the records to list: newest first, one page at a time. Every condition narrows the list.
 ///
 /// ```
 /// use progress_core::{MAX_PAGE, ProgressQuery, Status};
@@ -39,93 +39,93 @@ impl Default for ProgressQuery {
 }
 
 impl ProgressQuery {
-    /// Every record, 20 to a page.
+    /// Selects every record, 20 per page.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only this owner's.
+    /// Selects only this owner's records.
     #[must_use]
     pub fn with_owner(mut self, owner: impl Into<String>) -> Self {
         self.owner = Some(owner.into());
         self
     }
 
-    /// Only this kind of job.
+    /// Selects only this type of job.
     #[must_use]
     pub fn with_task_type(mut self, task_type: impl Into<String>) -> Self {
-        // As at creation, or a long name would never be found again.
+        // Cut as at creation, because a longer name would match no record.
         self.task_type = Some(limits::text(task_type, limits::MAX_TITLE));
         self
     }
 
-    /// Only this status. With several conditions on the status, all of them must hold.
+    /// Selects only this status. If there are several conditions on the status, all must hold.
     #[must_use]
     pub fn with_status(mut self, status: Status) -> Self {
         self.statuses.retain(|kept| *kept == status);
         self
     }
 
-    /// Only jobs that wait or run.
+    /// Selects only jobs that are pending or running.
     #[must_use]
     pub fn with_active(mut self) -> Self {
         self.statuses.retain(|kept| kept.is_active());
         self
     }
 
-    /// Only jobs that have ended.
+    /// Selects only jobs that have ended.
     #[must_use]
     pub fn with_finished(mut self) -> Self {
         self.statuses.retain(|kept| kept.is_finished());
         self
     }
 
-    /// How many records to a page, 1 to [`MAX_PAGE`].
+    /// Sets the number of records per page, 1 to [`MAX_PAGE`].
     #[must_use]
     pub fn with_limit(mut self, limit: u32) -> Self {
         self.limit = limit.clamp(1, MAX_PAGE);
         self
     }
 
-    /// Goes on after an earlier page.
+    /// Continues after an earlier page.
     #[must_use]
     pub fn with_cursor(mut self, cursor: Cursor) -> Self {
         self.after = Some(cursor);
         self
     }
 
-    /// The owner asked for; `None` is every owner and none.
+    /// Returns the selected owner; `None` selects all jobs, with or without an owner.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
 
-    /// The kind of job asked for.
+    /// Returns the selected type of job.
     #[must_use]
     pub fn task_type(&self) -> Option<&str> {
         self.task_type.as_deref()
     }
 
-    /// The statuses that are let through; possibly none.
+    /// Returns the selected statuses; there may be none.
     #[must_use]
     pub fn statuses(&self) -> &[Status] {
         &self.statuses
     }
 
-    /// How many records to a page.
+    /// Returns the number of records per page.
     #[must_use]
     pub const fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// Where the page begins.
+    /// Returns the position after which the page begins.
     #[must_use]
     pub const fn after(&self) -> Option<Cursor> {
         self.after
     }
 
-    /// Whether a record belongs on the list: the rule that stores are tested against.
+    /// Whether the query selects a record. Stores are tested against this rule.
     #[must_use]
     pub fn matches(&self, progress: &Progress) -> bool {
         self.owner.as_ref().is_none_or(|owner| progress.owner.as_ref() == Some(owner))
@@ -135,9 +135,9 @@ impl ProgressQuery {
     }
 }
 
-/// A place in a list: just after a record. Its text goes into a URL; `FromStr` reads it back.
+/// A position in a list, just after a record. Its text can go into a URL; `FromStr` reads it back.
 ///
-/// Pages are cut by key and not by count, so a job that is created meanwhile shifts nothing.
+/// A page begins at a key and not at an offset, so a job that is created meanwhile shifts nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     created_at: DateTime<Utc>,
@@ -145,19 +145,19 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The place just after this record.
+    /// Returns the position just after this record.
     #[must_use]
     pub const fn of(progress: &Progress) -> Self {
         Self { created_at: progress.created_at, id: progress.id }
     }
 
-    /// When the record was made.
+    /// Returns when the record was created.
     #[must_use]
     pub const fn created_at(&self) -> DateTime<Utc> {
         self.created_at
     }
 
-    /// The record's id, which orders those of one millisecond.
+    /// Returns the record's id, which orders records of the same millisecond.
     #[must_use]
     pub const fn id(&self) -> ProgressId {
         self.id
@@ -175,10 +175,9 @@ impl FromStr for Cursor {
 
     /// # Errors
     ///
-    /// [`ProgressError::Invalid`] for anything that is not the text of a cursor.
+    /// [`ProgressError::Invalid`] unless the text is that of a cursor.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed =
-            || ProgressError::invalid("a cursor is what an earlier page gave as its next");
+        let malformed = || ProgressError::invalid("a cursor must be the `next` of an earlier page");
         let (millis, id) = text.split_once('.').ok_or_else(malformed)?;
         let created_at =
             millis.parse().ok().and_then(DateTime::from_timestamp_millis).ok_or_else(malformed)?;
@@ -196,8 +195,8 @@ pub struct ProgressPage {
 }
 
 impl ProgressPage {
-    /// Makes a page of what a store found when it looked for one record more than `limit`: a record too many proves
-    /// that there is another page, so no page is ever announced that turns out empty.
+    /// Creates a page from the records of a store that looked for one more than `limit`. The extra
+    /// record proves that there is another page, so `next` never leads to an empty one.
     #[must_use]
     pub fn from_one_more(mut items: Vec<Progress>, limit: u32) -> Self {
         let more = items.len() > limit as usize;

@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use crate::{Entry, NewProgress, Progress, ProgressError, ProgressUpdate, Stamp};
 
-/// What a store keeps of one job beside its log: the progress, and the last update of each writer.
+/// What a store keeps of one job besides its log: the progress, and the last stamp of each writer.
 ///
-/// [`update`](Self::update) is the one implementation of "apply a stamped update exactly once". A
+/// [`update`](Self::update) is the only implementation of "apply a stamped update exactly once". A
 /// store loads a record, updates it, and writes it back with the entries, all in one transaction or
-/// under one compare-and-set. serde gives it a form for stores that keep documents.
+/// under one compare-and-set. The serde form is for stores that keep documents.
 ///
 /// ```
 /// use progress_core::{Delta, NewEntry, NewProgress, ProgressUpdate, Record, Stamp};
@@ -32,36 +32,36 @@ use crate::{Entry, NewProgress, Progress, ProgressError, ProgressUpdate, Stamp};
 pub struct Record {
     /// The progress as of the last update.
     pub progress: Progress,
-    /// The highest number applied, of each writer. A store that keeps them apart from the record may
-    /// load those alone whose updates it is about to apply.
+    /// The highest applied sequence number of each writer. A store that keeps them outside the
+    /// record may load only those of the updates that it is about to apply.
     pub stamps: BTreeMap<Uuid, u64>,
 }
 
-/// What an update did to a [`Record`].
+/// The effect of an update on a [`Record`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// Whether it was applied now. False when its stamp shows that it was applied before: the record
-    /// is as it was, and there is nothing to write.
+    /// Whether the update was applied now. False if its stamp was applied before: the record is
+    /// unchanged, and there is nothing to write.
     pub is_new: bool,
-    /// The entries to append to the job's log, numbered.
+    /// The numbered entries to append to the job's log.
     pub entries: Vec<Entry>,
 }
 
 impl Record {
-    /// The record of a new job, `now` by the store's clock.
+    /// Creates the record of a new job; `now` is the store's time.
     ///
     /// # Errors
     ///
-    /// [`ProgressError::Invalid`] when the owner or the metadata cannot be taken.
+    /// [`ProgressError::Invalid`] if the owner or the metadata is invalid.
     pub fn new(job: &NewProgress, now: DateTime<Utc>) -> Result<Self, ProgressError> {
         Ok(Self { progress: Progress::new(job, now)?, stamps: BTreeMap::new() })
     }
 
-    /// Applies an update unless its stamp was applied before, `now` by the store's clock.
+    /// Applies an update unless its stamp was applied before; `now` is the store's time.
     ///
     /// # Errors
     ///
-    /// [`ProgressError::Refused`] as [`Progress::apply`] refuses; the record is then as it was.
+    /// [`ProgressError::Refused`] as in [`Progress::apply`]; the record is then unchanged.
     pub fn update(
         &mut self,
         update: &ProgressUpdate,
@@ -82,7 +82,8 @@ impl Record {
         self.stamps.get(&stamp.writer).is_some_and(|applied| *applied >= stamp.seq)
     }
 
-    /// The entries of an update that has just been applied: the last of them is the newest of all.
+    /// Numbers the entries of an update that has just been applied. The last one is the newest of
+    /// the log.
     fn number(&self, update: &ProgressUpdate) -> Vec<Entry> {
         let entries = update.delta().entries();
         let last = self.progress.last_entry;
@@ -97,7 +98,7 @@ impl Record {
         numbered.collect()
     }
 
-    /// A copy of the progress, read at `now` by the store's clock.
+    /// Returns a copy of the progress, read at the store's time `now`.
     #[must_use]
     pub fn snapshot(&self, now: DateTime<Utc>) -> Progress {
         Progress { observed_at: crate::limits::time(now), ..self.progress.clone() }

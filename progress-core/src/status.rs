@@ -5,31 +5,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::ProgressError;
 
-/// Where a job stands.
+/// The state of a job.
 ///
 /// | from | to | because |
 /// |---|---|---|
 /// | `Pending` | `Running` | a worker took the job |
-/// | `Pending` | `Failed` | it could not even begin: the queue refused it, its input is gone |
-/// | `Pending` | `Cancelled` | nobody works on it yet, so a viewer's wish is granted at once |
-/// | `Running` | `Completed` | the worker reached the end, item errors included |
+/// | `Pending` | `Failed` | the queue refused the job, or its input is gone |
+/// | `Pending` | `Cancelled` | a viewer cancelled it, and no worker has to obey |
+/// | `Running` | `Completed` | the worker reached the end; single items may have failed |
 /// | `Running` | `Failed` | the worker gave up, or died and was declared lost |
-/// | `Running` | `Cancelled` | the worker obeyed a viewer's wish |
+/// | `Running` | `Cancelled` | the worker obeyed a cancel request |
 ///
-/// There is no other edge: a finished job stays as it ended. The machine is complete, so this enum is exhaustive on
-/// purpose and a `match` needs no wildcard.
+/// There is no other edge: a finished job never changes. The state machine is complete, so this
+/// enum is exhaustive on purpose, and a `match` needs no wildcard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Created; no worker has taken it yet.
     Pending,
-    /// A worker is at it.
+    /// A worker has started it.
     Running,
     /// Ended: the worker reached the end. Single items may have failed.
     Completed,
     /// Ended: the worker gave up or was lost.
     Failed,
-    /// Ended: a viewer asked for it.
+    /// Ended at the request of a viewer.
     Cancelled,
 }
 
@@ -38,7 +38,7 @@ impl Status {
     pub const ALL: [Self; 5] =
         [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
-    /// The word used in storage and on the wire.
+    /// Returns the name used in storage and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -50,13 +50,13 @@ impl Status {
         }
     }
 
-    /// Whether nothing will change any more.
+    /// Whether the job has ended. Its record does not change any more.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether the job waits or runs: the opposite of [`is_finished`](Self::is_finished).
+    /// Whether the job is pending or running: the opposite of [`is_finished`](Self::is_finished).
     #[must_use]
     pub const fn is_active(self) -> bool {
         !self.is_finished()
@@ -74,11 +74,11 @@ impl FromStr for Status {
 
     /// # Errors
     ///
-    /// [`ProgressError::Invalid`] for anything but the five words of [`Status::as_str`].
+    /// [`ProgressError::Invalid`] unless the text is one of the five names of [`Status::as_str`].
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
             ProgressError::invalid(
-                "a status is one of pending, running, completed, failed, cancelled",
+                "a status must be one of pending, running, completed, failed, cancelled",
             )
         })
     }

@@ -9,25 +9,26 @@ use crate::{
     ProgressQuery, ProgressUpdate,
 };
 
-/// Where records live: the implementers' side. Applications use [`Jobs`](crate::Jobs).
+/// The contract between a store and its callers, to be implemented by stores. Applications use
+/// [`Jobs`](crate::Jobs).
 ///
-/// A store makes [`Record::update`](crate::Record::update) atomic and durable, for any number of
-/// concurrent callers and processes. `progress_core::testing` (feature `testing`) holds a store to
-/// this contract.
+/// A store makes [`Record::update`](crate::Record::update) atomic and durable, with any number of
+/// concurrent callers and processes. `progress_core::testing` (feature `testing`) tests a store
+/// against this contract.
 ///
-/// - **Clock.** Times are the store's own (the database's where there is one), because machines
-///   disagree about the time.
-/// - **Errors.** [`Unavailable`](ProgressError::Unavailable) when the same call may succeed later,
-///   [`Store`](ProgressError::Store) when it will not. A refusal changes nothing.
+/// - **Clock.** Times are by the store's own clock (the database's if there is one), because the
+///   clocks of machines differ.
+/// - **Errors.** [`Unavailable`](ProgressError::Unavailable) if the same call may succeed later,
+///   [`Store`](ProgressError::Store) if it will not. A refused update changes nothing.
 /// - **Reading never writes.**
-/// - **Any runtime, any thread.** Calls come from the flush thread of [`Jobs`](crate::Jobs) as well as
-///   from the application's runtimes, and a call may be dropped before it has ended. A store whose
-///   connections belong to one runtime runs its calls there.
+/// - **Any runtime, any thread.** Calls come from the flush thread of [`Jobs`](crate::Jobs) as well
+///   as from the application's runtimes, and a call may be dropped before it has ended. A store
+///   whose connections belong to one runtime runs its calls there.
 ///
-/// # A store of your own
+/// # Writing a store
 ///
-/// Load the record, let it decide, write it back unless it was changed meanwhile. This store
-/// keeps JSON documents and compares versions, as one would with a document database:
+/// Load the record, update it, and write it back unless it has changed meanwhile. This store keeps
+/// JSON documents and compares revisions, as one would in a document database:
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -41,7 +42,7 @@ use crate::{
 ///     ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Record, Status,
 /// };
 ///
-/// /// A revision, a document, and the log beside it.
+/// /// A revision, a document, and the log.
 /// type Stored = (u64, String, Vec<Entry>);
 ///
 /// #[derive(Debug, Default)]
@@ -99,7 +100,7 @@ use crate::{
 ///             log.extend(record.update(update, Utc::now())?.entries);
 ///             log.drain(..log.len().saturating_sub(DEFAULT_LOG_LIMIT as usize));
 ///             let document = serde_json::to_string(&record).map_err(ProgressError::store)?;
-///             // The compare-and-set that the database would do.
+///             // A database would do this compare-and-set.
 ///             match self.documents().get_mut(&id) {
 ///                 Some(stored) if stored.0 == revision => *stored = (revision + 1, document, log),
 ///                 _ => continue,
@@ -141,7 +142,11 @@ use crate::{
 ///         Ok(self.all()?.iter().filter_map(Heartbeat::of).collect())
 ///     }
 ///
-///     async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, ProgressError> {
+///     async fn delete_finished(
+///         &self,
+///         older_than: Duration,
+///         limit: u32,
+///     ) -> Result<u64, ProgressError> {
 ///         let age = TimeDelta::from_std(older_than).unwrap_or(TimeDelta::MAX);
 ///         let before = Utc::now().checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC);
 ///         let mut old: Vec<_> = self.all()?;
@@ -165,53 +170,59 @@ use crate::{
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ProgressStore: Debug + Send + Sync + 'static {
-    /// Makes the record of a new job, pending, and returns it as stored. The record's times come from the store's
-    /// clock, which is why a store is given a [`NewProgress`] and not a finished record.
+    /// Creates the pending record of a new job and returns it as stored. The argument is a
+    /// [`NewProgress`] and not a complete record, because the record's times come from the store's
+    /// clock.
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](ProgressError::AlreadyExists) when there is a record with this id, which is left alone;
-    /// [`Invalid`](ProgressError::Invalid) when the data cannot be taken.
+    /// [`AlreadyExists`](ProgressError::AlreadyExists) if there is a record with this id, which
+    /// stays unchanged; [`Invalid`](ProgressError::Invalid) if the data is invalid.
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError>;
 
-    /// Reads one record; `None` when there is none. [`observed_at`](Progress::observed_at) is the store's time of this
-    /// read.
+    /// Reads one record; `None` if there is none. [`observed_at`](Progress::observed_at) is the
+    /// store's time of this read.
     ///
     /// # Errors
     ///
     /// Only those of the store itself.
     async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError>;
 
-    /// Applies an update and returns the record as it then is, so that a worker learns of a request to cancel from its
-    /// own next write.
+    /// Applies an update and returns the resulting record, so that a worker learns of a cancel
+    /// request from its own next write.
     ///
-    /// Must be atomic: concurrent callers lose no count, and of several endings one wins. An update whose
-    /// [`Stamp`](crate::Stamp) the store has already applied (its writer's highest number is at least as high) changes
-    /// nothing and returns the record, whatever its status: so a flush can be retried when its acknowledgement was
-    /// lost. Stamp and record change in one transaction; a refused update leaves no stamp.
+    /// Must be atomic: concurrent callers lose no count, and if several try to end the job, the
+    /// first write wins.
+    ///
+    /// An update is a repetition if the store has already applied its [`Stamp`](crate::Stamp): the
+    /// writer's stored number is at least as high. It changes nothing and returns the record,
+    /// whatever the status. So a flush can be retried after its acknowledgement was lost. Stamp and
+    /// record change in one transaction; a refused update leaves no stamp.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) as [`Progress::apply`] refuses.
+    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) as in
+    /// [`Progress::apply`].
     async fn update(
         &self,
         id: ProgressId,
         update: &ProgressUpdate,
     ) -> Result<Progress, ProgressError>;
 
-    /// Lists records: those that [`ProgressQuery::matches`], newest first, then by id, downwards.
+    /// Lists the records that [`ProgressQuery::matches`] selects, newest first. Records created at
+    /// the same time are ordered by descending id.
     ///
     /// # Errors
     ///
     /// Only those of the store itself.
     async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError>;
 
-    /// Reads a job's log: at most `limit` entries numbered above `after`, oldest first. A store keeps the newest
-    /// entries of each log (1,000 unless told otherwise) and says how many are gone.
+    /// Reads a job's log: at most `limit` entries numbered above `after`, oldest first. A store
+    /// keeps the newest entries of each log (1,000 by default) and returns how many are gone.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ProgressError::NotFound) when there is no such record.
+    /// [`NotFound`](ProgressError::NotFound) if there is no such record.
     async fn entries(
         &self,
         id: ProgressId,
@@ -223,19 +234,21 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) while the job is active.
+    /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) while the job is
+    /// active.
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError>;
 
-    /// Lists the last heartbeat of every running job. A janitor watches them change, and declares the
-    /// worker of one that does not lost by [`ProgressUpdate::lose`](crate::ProgressUpdate::lose).
+    /// Lists the last heartbeat of every running job. If one stays the same, a janitor declares the
+    /// worker lost by [`ProgressUpdate::lose`](crate::ProgressUpdate::lose).
     ///
     /// # Errors
     ///
     /// Only those of the store itself.
     async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError>;
 
-    /// Deletes at most `limit` records that ended longer than `older_than` ago, with their logs and stamps, oldest
-    /// endings first, and returns how many. "Ago" is by the store's clock: one that jumps ahead makes all records older.
+    /// Deletes at most `limit` records that ended longer than `older_than` ago, with their logs and
+    /// stamps, and returns how many. The records that ended first are deleted first. "Ago" is by
+    /// the store's clock: if it jumps ahead, all records become older.
     ///
     /// # Errors
     ///
@@ -243,7 +256,7 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
     async fn delete_finished(&self, older_than: Duration, limit: u32)
     -> Result<u64, ProgressError>;
 
-    /// Reads several records, each as [`get`](Self::get) would, in the order asked for.
+    /// Reads several records, each as [`get`](Self::get) would, in the order of `ids`.
     ///
     /// # Errors
     ///
@@ -256,8 +269,8 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
         Ok(found)
     }
 
-    /// Applies several updates, each as [`update`](Self::update) would: one outcome for each, in order, none depending
-    /// on another.
+    /// Applies several updates, each as [`update`](Self::update) would, and returns one outcome for
+    /// each, in order. No update depends on the outcome of another.
     async fn update_many(
         &self,
         updates: &[(ProgressId, ProgressUpdate)],
@@ -270,7 +283,7 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
     }
 }
 
-/// A pointer to a store is that store.
+/// Implements the store contract for a pointer to a store.
 macro_rules! forward {
     ($pointer:ident) => {
         #[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]

@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use crate::{Delta, ProgressError, Status, limits};
 
-/// What a worker says when it has reached the end.
+/// The message and the result of a completed job.
 ///
-/// `()` converts into an empty one, so a job that has nothing to say returns `Ok(())`.
+/// `()` converts into an empty completion, so a job that has neither returns `Ok(())`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Completion {
     message: Option<String>,
@@ -15,39 +15,41 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// Completed, without a word.
+    /// Creates a completion without message and result.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What people read; it replaces the completion message given at creation. At most 500 characters are kept.
+    /// Sets the text that viewers see. It replaces the completion message given at creation; at
+    /// most 500 characters are kept.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(limits::text(message, limits::MAX_MESSAGE));
         self
     }
 
-    /// What came out of the job, for the page; `null` is the same as none.
+    /// Sets the result of the job, as data for the page; `null` is the same as none.
     ///
-    /// It is checked here and not when the job ends, so that a completion that exists can be stored.
+    /// It is checked here and not when the job ends, so that every completion can be stored.
     ///
     /// # Errors
     ///
-    /// [`ProgressError::Invalid`] when it takes more than 16 KiB as compact JSON.
+    /// [`ProgressError::Invalid`] if it takes more than 16 KiB as compact JSON, or is nested more
+    /// than 100 levels deep.
     pub fn try_with_result(mut self, result: Value) -> Result<Self, ProgressError> {
         limits::json("result", &result)?;
         self.result = (!result.is_null()).then_some(result);
         Ok(self)
     }
 
-    /// What people read.
+    /// Returns the text that viewers see.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
-    /// What came out of the job.
+    /// Returns the result of the job.
     #[must_use]
     pub const fn result(&self) -> Option<&Value> {
         self.result.as_ref()
@@ -60,46 +62,46 @@ impl From<()> for Completion {
     }
 }
 
-/// Names one update for good, so that repeating it changes nothing: a writer, and the number of its update.
+/// The idempotency key of an update (writer id + sequence number): a repetition changes nothing.
 ///
-/// A writer numbers its updates 1, 2, 3, … and sends the next only when it knows what became of the last. A store keeps
-/// each writer's highest number beside the record, in the same transaction.
+/// A writer numbers its updates 1, 2, 3, … and sends the next only when it knows the outcome of the
+/// last. A store writes each writer's highest number with the record, in the same transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
-    /// Who writes: fresh for every tracker.
+    /// Id of the writer: new for every tracker.
     pub writer: Uuid,
-    /// Which of its updates this is, from 1.
+    /// Sequence number of the update, from 1.
     pub seq: u64,
 }
 
 /// One step of the state machine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
-    /// A worker takes the pending job.
+    /// A worker starts the pending job.
     Start,
-    /// One more worker joins a running job.
+    /// Another worker joins a running job.
     Join,
-    /// The work goes on.
+    /// The worker reports progress, or only that it is alive.
     Advance,
     /// The worker reached the end.
     Complete(Completion),
     /// The worker gave up; the text is for viewers.
     Fail(String),
-    /// The worker obeyed a request to cancel.
+    /// The worker obeyed a cancel request.
     Cancel,
-    /// The worker stopped without an ending: a panic, an aborted task.
+    /// The worker stopped without ending the job: a panic, an aborted task.
     Abandon,
-    /// A viewer asks to cancel.
+    /// A viewer requests cancellation.
     RequestCancel,
-    /// A janitor makes sure that the record can be written, before it declares a silent worker lost.
-    /// It changes nothing, and a store writes the record all the same. Refused if there has been
-    /// another heartbeat than the one that the janitor saw.
+    /// A janitor tests that the record can be written before it declares a silent worker lost. It
+    /// changes nothing, but the store must write the record. Refused if the last heartbeat is not
+    /// the one that the janitor saw.
     Probe {
         /// The heartbeat that the janitor saw.
         heartbeat_at: DateTime<Utc>,
     },
-    /// A janitor found the worker silent for longer than the job's lease. Refused if there has been
-    /// another heartbeat than the one that the janitor saw.
+    /// A janitor found the worker silent for longer than the job's lease. Refused if the last
+    /// heartbeat is not the one that the janitor saw.
     Lose {
         /// The heartbeat that the janitor saw.
         heartbeat_at: DateTime<Utc>,
@@ -107,7 +109,8 @@ pub enum Transition {
 }
 
 impl Transition {
-    /// Whether the state machine takes this step from `status`. The table is in the docs of [`Status`].
+    /// Whether the state machine allows this step from `status`. The table is in the docs of
+    /// [`Status`].
     #[must_use]
     pub const fn accepted_in(&self, status: Status) -> bool {
         match self {
@@ -124,9 +127,10 @@ impl Transition {
     }
 }
 
-/// A change to a record: one [`Transition`], with what the worker adds, and the stamp that makes it safe to repeat.
+/// A change to a record: one [`Transition`], the [`Delta`] that the worker adds, and the stamp that
+/// makes it safe to repeat.
 ///
-/// Built only by constructors, so that every update that exists makes sense.
+/// Created only by constructors, so that every update is consistent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgressUpdate {
     transition: Transition,
@@ -139,76 +143,75 @@ impl ProgressUpdate {
         Self { transition, delta, stamp: None }
     }
 
-    /// A worker takes the pending job.
+    /// Starts the pending job.
     #[must_use]
     pub fn start() -> Self {
         Self::of(Transition::Start, Delta::new())
     }
 
-    /// One more worker joins a running job. Like a start, it renews the lease.
+    /// Adds a worker to a running job. Like a start, it renews the lease.
     #[must_use]
     pub fn join() -> Self {
         Self::of(Transition::Join, Delta::new())
     }
 
-    /// The work goes on.
+    /// Reports the progress of a running job.
     #[must_use]
     pub fn advance(delta: Delta) -> Self {
         Self::of(Transition::Advance, delta)
     }
 
-    /// The worker is alive, and that is all there is to say: an [`advance`](Self::advance) with nothing in it. It
-    /// renews the lease and leaves the version alone.
+    /// Reports only that the worker is alive: an [`advance`](Self::advance) with an empty delta. It
+    /// renews the lease and does not change the version.
     #[must_use]
     pub fn heartbeat() -> Self {
         Self::advance(Delta::new())
     }
 
-    /// The worker reached the end; `delta` holds the last counts.
+    /// Completes the job; `delta` holds the last counts.
     #[must_use]
     pub fn complete(delta: Delta, completion: Completion) -> Self {
         Self::of(Transition::Complete(completion), delta)
     }
 
-    /// The worker gave up; `delta` holds the last counts, `error` is the text for viewers, of which at most 2,000
-    /// characters are kept.
+    /// Fails the job; `delta` holds the last counts. `error` is the text for viewers, of which at
+    /// most 2,000 characters are kept.
     #[must_use]
     pub fn fail(delta: Delta, error: impl Into<String>) -> Self {
         Self::of(Transition::Fail(limits::text(error, limits::MAX_ERROR)), delta)
     }
 
-    /// The worker obeyed a request to cancel; `delta` holds the last counts.
+    /// Cancels the job, because the worker obeyed a cancel request; `delta` holds the last counts.
     #[must_use]
     pub fn cancel(delta: Delta) -> Self {
         Self::of(Transition::Cancel, delta)
     }
 
-    /// The worker stopped without an ending; `delta` holds the last counts.
+    /// Reports that the worker stopped without ending the job; `delta` holds the last counts.
     #[must_use]
     pub fn abandon(delta: Delta) -> Self {
         Self::of(Transition::Abandon, delta)
     }
 
-    /// A janitor makes sure that the record can be written whose last heartbeat it saw at
-    /// `heartbeat_at`.
+    /// Tests that the record can be written; `heartbeat_at` is the last heartbeat the janitor saw.
     #[must_use]
     pub fn probe(heartbeat_at: DateTime<Utc>) -> Self {
         Self::of(Transition::Probe { heartbeat_at }, Delta::new())
     }
 
-    /// A janitor declares the worker lost whose last heartbeat it saw at `heartbeat_at`.
+    /// Declares the worker lost; `heartbeat_at` is the last heartbeat the janitor saw.
     #[must_use]
     pub fn lose(heartbeat_at: DateTime<Utc>) -> Self {
         Self::of(Transition::Lose { heartbeat_at }, Delta::new())
     }
 
-    /// A viewer asks to cancel: a pending job is cancelled at once, a running one is asked to stop.
+    /// Requests cancellation: a pending job is cancelled at once, a running one is asked to stop.
     #[must_use]
     pub fn request_cancel() -> Self {
         Self::of(Transition::RequestCancel, Delta::new())
     }
 
-    /// Makes the update safe to repeat.
+    /// Sets the stamp that makes the update safe to repeat.
     #[must_use]
     pub fn with_stamp(mut self, stamp: Stamp) -> Self {
         self.stamp = Some(stamp);
@@ -221,25 +224,25 @@ impl ProgressUpdate {
         self
     }
 
-    /// The step.
+    /// Returns the transition.
     #[must_use]
     pub const fn transition(&self) -> &Transition {
         &self.transition
     }
 
-    /// What it adds.
+    /// Returns the delta: what the worker adds.
     #[must_use]
     pub const fn delta(&self) -> &Delta {
         &self.delta
     }
 
-    /// What makes it safe to repeat.
+    /// Returns the stamp, if there is one.
     #[must_use]
     pub const fn stamp(&self) -> Option<Stamp> {
         self.stamp
     }
 
-    /// Whether this is how a worker leaves the job: no later update of the same worker follows.
+    /// Whether a worker leaves the job with this update; no later update of that worker follows.
     #[must_use]
     pub const fn is_ending(&self) -> bool {
         matches!(
@@ -252,7 +255,7 @@ impl ProgressUpdate {
         )
     }
 
-    /// Whether it only says that the worker is alive.
+    /// Whether it only reports that the worker is alive.
     #[must_use]
     pub fn is_heartbeat(&self) -> bool {
         self.transition == Transition::Advance && self.delta.is_empty()

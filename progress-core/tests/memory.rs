@@ -1,5 +1,6 @@
-//! The memory store is held to the same contract as every other, and the contract to its own promise: it notices.
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! Runs the conformance suite on the memory store, and checks that the suite detects a faulty
+//! store.
+#![allow(clippy::unwrap_used, reason = "a test reports failures by panicking")]
 
 use std::sync::Arc;
 
@@ -16,12 +17,12 @@ async fn a_store_that_forgets_stamps_does_not_conform() {
     let store = FaultyStore::new(Arc::new(MemoryStore::new()));
     store.set(Fault::ForgetsStamps);
     let verdict = tokio::spawn(conformance(Arc::new(store), 1_000)).await;
-    assert!(verdict.is_err_and(|error| error.is_panic()), "the sequences did not notice");
+    assert!(verdict.is_err_and(|error| error.is_panic()), "the sequences did not detect the fault");
 
     let store = FaultyStore::new(Arc::new(MemoryStore::new()));
     store.set(Fault::ForgetsStamps);
     let verdict = tokio::spawn(conformance(Arc::new(store), 0)).await;
-    assert!(verdict.is_err_and(|error| error.is_panic()), "the rules did not notice");
+    assert!(verdict.is_err_and(|error| error.is_panic()), "the rules did not detect the fault");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Many readers, few reads.
+//! A cache in front of a store: many readers of few records cause few reads.
 
 mod slot;
 mod slots;
@@ -20,22 +20,23 @@ use crate::{
     ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
-/// How old an answer may be, unless told otherwise.
+/// Default maximum age of a cached record.
 const FRESHNESS: Duration = Duration::from_millis(250);
 
-/// A store around a store, for many readers of few records: reads of one record at the same time are one read, and a record
-/// read less than 250 ms ago is answered from memory.
+/// Wraps a store in a cache, so that many readers of few records cause few reads. Concurrent reads
+/// of one record share one read of the inner store. A record read less than 250 ms ago is returned
+/// from memory.
 ///
-/// An answer is the record as it was at most 250 ms before the question. It is never older than what
-/// was written through this store or one of its clones. Lists and logs are read each time. A record
-/// that does not exist is looked for each time, so that guessed ids fill no memory. What is kept is
-/// what was read in the last moment, and what is [watched](Self::watch).
+/// A returned record is at most 250 ms old, and never older than what was written through this
+/// store or one of its clones. Lists and logs are not cached. Missing records are not cached
+/// either, so that guessed ids do not fill the memory. The cache holds records that were read
+/// recently or are [watched](Self::watch).
 ///
-/// Cheap to clone; clones share what is kept. [`Jobs`](crate::Jobs) reads and writes through one.
+/// Cheap to clone; clones share the cache. [`Jobs`](crate::Jobs) reads and writes through one.
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use progress_core::{CachedStore, Delta, MemoryStore, NewProgress, ProgressStore, ProgressUpdate};
+/// # use progress_core::{CachedStore, MemoryStore, NewProgress, ProgressStore, ProgressUpdate};
 /// use progress_core::testing::FaultyStore;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -48,7 +49,8 @@ const FRESHNESS: Duration = Duration::from_millis(250);
 /// assert_eq!(counting.reads(), 1);
 ///
 /// store.update(id, &ProgressUpdate::start()).await?;
-/// assert!(store.get(id).await?.is_some_and(|progress| progress.version == 2), "own writes are seen at once");
+/// let started = store.get(id).await?;
+/// assert!(started.is_some_and(|progress| progress.version == 2), "own writes are seen at once");
 /// # Ok::<(), progress_core::ProgressError>(())
 /// # }).unwrap();
 /// ```
@@ -66,14 +68,14 @@ struct Shared {
 }
 
 impl CachedStore {
-    /// A cache of its own around this store.
+    /// Creates a new cache around this store.
     #[must_use]
     pub fn new(store: Arc<dyn ProgressStore>) -> Self {
         Self::with_freshness(store, FRESHNESS)
     }
 
-    /// The same with another freshness than 250 ms: how old an answer may be, a day at most. Zero asks
-    /// the inner store for each question that no read under way can answer.
+    /// Creates a cache with another freshness than 250 ms, which is the maximum age of a returned
+    /// record; a day at most. With zero, only concurrent reads share a read of the inner store.
     #[must_use]
     pub fn with_freshness(store: Arc<dyn ProgressStore>, freshness: Duration) -> Self {
         // Upper bound; keeps `Instant` arithmetic from overflowing.
@@ -81,16 +83,16 @@ impl CachedStore {
         Self { shared: Arc::new(Shared::new(store, freshness)) }
     }
 
-    /// What [`get`](ProgressStore::get) gives, without a copy of it.
+    /// Reads a record as [`get`](ProgressStore::get) does, without copying it.
     ///
     /// # Errors
     ///
-    /// As [`get`](ProgressStore::get): only those of the store itself.
+    /// As [`get`](ProgressStore::get): only those of the inner store.
     pub async fn read(&self, id: ProgressId) -> Result<Option<Arc<Progress>>, ProgressError> {
         self.shared.read(id).await
     }
 
-    /// Follows a record: see [`Watch`].
+    /// Watches a record for changes: see [`Watch`].
     #[must_use]
     pub fn watch(&self, id: ProgressId) -> Watch {
         Watch::new(Arc::clone(&self.shared), id)
@@ -108,7 +110,7 @@ impl Shared {
         if let Some(fresh) = slot.fresh(asked, self.freshness) {
             return Ok(Some(fresh));
         }
-        // One reads and the others wait. Should the one go away in the middle, the next takes its place.
+        // One caller reads and the others wait. If its future is dropped, the next caller reads.
         let _turn = slot.reading.lock().await;
         match slot.meanwhile(asked, self.freshness) {
             Meanwhile::Read(found) => return Ok(found),
@@ -122,7 +124,8 @@ impl Shared {
             let outcome = self.store.get(id).await;
             match outcome {
                 Ok(found) => {
-                    // Otherwise something was written of which this read may know nothing.
+                    // Otherwise a concurrent write may have made this read stale, and the loop
+                    // repeats it.
                     if let Some(found) = slot.learn_read(found.map(Arc::new), began) {
                         if found.is_none() {
                             self.slots.remove(id, &slot);
@@ -138,20 +141,21 @@ impl Shared {
         }
     }
 
-    /// Takes over what a write has made of a record, if anybody has lately asked for it.
+    /// Updates the cached record after a write, if the record has an entry.
     fn learn(&self, id: ProgressId, began: Instant, outcome: &Result<Progress, ProgressError>) {
         let Some(slot) = self.slots.find(id) else { return };
         match outcome {
             Ok(progress) => slot.learn_write(progress, began),
-            // It is as it was.
+            // The record is unchanged.
             Err(ProgressError::Invalid(_)) => {}
-            // Another process was quicker, or nobody knows whether it happened.
+            // Another process wrote first, or it is unknown whether the write happened.
             Err(_) => slot.forget(),
         }
     }
 }
 
-/// Forgets a record unless it is told what became of it: a write that is given up in the middle may have happened.
+/// Invalidates records on drop, unless [`settle`](Self::settle) is called: a write whose future is
+/// dropped may have happened.
 struct Unknown<'a> {
     shared: &'a Shared,
     ids: &'a [ProgressId],
@@ -173,7 +177,7 @@ impl Unknown<'_> {
     }
 }
 
-/// Forgets all records unless nothing happened to any.
+/// Invalidates all records on drop. Leaked by `mem::forget` if no record has changed.
 struct UnknownAll<'a> {
     shared: &'a Shared,
 }
@@ -184,7 +188,7 @@ impl Drop for UnknownAll<'_> {
     }
 }
 
-#[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
+#[deny(clippy::missing_trait_methods, reason = "a default would bypass the inner store's method")]
 #[async_trait]
 impl ProgressStore for CachedStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
@@ -193,7 +197,7 @@ impl ProgressStore for CachedStore {
         let unknown = Unknown { shared: &self.shared, ids: &ids };
         let outcome = self.shared.store.create(job).await;
         unknown.settle();
-        // A read that is under way may have found nothing yet.
+        // A concurrent read may have found no record.
         self.shared.learn(job.id(), began, &outcome);
         outcome
     }
@@ -229,7 +233,7 @@ impl ProgressStore for CachedStore {
     }
 
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
-        // Whatever comes of it: another process may have deleted it first.
+        // Invalidates after any outcome, because another process may have deleted the record first.
         let _unknown = Unknown { shared: &self.shared, ids: &[id] };
         self.shared.store.delete(id).await
     }
@@ -243,7 +247,8 @@ impl ProgressStore for CachedStore {
         older_than: Duration,
         limit: u32,
     ) -> Result<u64, ProgressError> {
-        // Which records go is not known, and a call that is given up may have deleted some.
+        // It is unknown which records are deleted, and a call whose future is dropped may delete
+        // some.
         let all = UnknownAll { shared: &self.shared };
         let deleted = self.shared.store.delete_finished(older_than, limit).await;
         if matches!(deleted, Ok(0)) {
@@ -274,7 +279,7 @@ impl ProgressStore for CachedStore {
 }
 
 impl Shared {
-    /// Reads those that are not fresh in one call. Calls at the same time read each record once.
+    /// Reads all records that are not fresh in one call. Concurrent calls read each record once.
     async fn read_many(
         &self,
         ids: &[ProgressId],
@@ -287,7 +292,7 @@ impl Shared {
                 None => wanted.push(*id),
             }
         }
-        // In one order, so that of two calls neither waits for a turn that the other has.
+        // Locks in sorted order, so that two calls cannot deadlock.
         wanted.sort_unstable();
         wanted.dedup();
         let slots: Vec<_> = wanted.iter().map(|id| self.slots.of(*id, self.freshness)).collect();
@@ -311,7 +316,7 @@ impl Shared {
         Ok(ids.iter().map(|id| found.get(id).cloned().flatten()).collect())
     }
 
-    /// Reads these, fresh or not, and remembers what was found.
+    /// Reads these records, fresh or not, and caches what was found.
     async fn refresh(
         &self,
         ids: &[ProgressId],
@@ -328,8 +333,8 @@ impl Shared {
         let mut found = Vec::with_capacity(ids.len());
         for (((id, slot), began), read) in ids.iter().zip(&slots).zip(began).zip(read) {
             let read = read.map(Arc::new);
-            // Where something was written meanwhile, this answer is still right for the question, if
-            // not to be kept.
+            // After a concurrent write, this result is still right for the caller but is not
+            // cached.
             let newest = slot.learn_read(read.clone(), began).unwrap_or(read);
             if newest.is_none() {
                 self.slots.remove(*id, slot);
@@ -341,7 +346,7 @@ impl Shared {
 }
 
 fn failed_read() -> ProgressError {
-    ProgressError::unavailable("the read that this one waited for failed")
+    ProgressError::unavailable("a concurrent read of the same record failed")
 }
 
 #[cfg(test)]

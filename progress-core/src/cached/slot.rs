@@ -7,20 +7,20 @@ use tokio::time::Instant;
 
 use crate::Progress;
 
-/// What is remembered of one record.
+/// The cache entry of one record.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// Held by the one who reads.
+    /// Held by the caller that reads the store (single-flight).
     pub(super) reading: tokio::sync::Mutex<()>,
     state: Mutex<State>,
-    /// What those who watch are told.
+    /// Tells watchers about changes.
     pub(super) news: watch::Sender<News>,
 }
 
-/// What is to be said of a record: when it changes, those who watch look again.
+/// What watchers compare: when this value changes, they read the record again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
-    /// Nobody here knows, since so many writes.
+    /// The entry was invalidated. The number of writes makes each invalidation a change.
     Unknown(u64),
     Nothing,
     Version(DateTime<Utc>, u64),
@@ -34,50 +34,52 @@ impl News {
 
 #[derive(Debug, Default)]
 struct State {
-    known: Option<Known>,
-    /// When somebody last asked the store.
+    known: Option<CachedValue>,
+    /// When the last read of the store began.
     last_asked: Option<Instant>,
-    /// How often something was written of which a read that is under way may know nothing.
+    /// Write counter. A read during which it changed is stale and must be repeated.
     writes: u64,
-    /// How many reads have ended without a record, and how the last of them did.
-    barren: (u64, Barren),
+    /// How many reads ended without a record, and why the last of them did.
+    negative_reads: (u64, NegativeRead),
 }
 
-/// The newest that is known of a record.
+/// The newest known version of a record.
 #[derive(Debug)]
-struct Known {
+struct CachedValue {
     progress: Arc<Progress>,
-    /// When the call began that it is the answer to.
+    /// When the call that returned it began.
     since: Instant,
-    /// When that answer came.
+    /// When that call returned.
     learned: Instant,
 }
 
+/// Why a read ended without a record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Barren {
+enum NegativeRead {
+    /// There is no such record.
     #[default]
     Nothing,
     Failure,
 }
 
-/// Somebody wants to know.
+/// When a read was requested, and how many reads had ended without a record by then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     at: Instant,
-    barren: u64,
+    negative_reads: u64,
 }
 
-/// When a read began, in time and among the writes.
+/// When a read began, and the write counter at that time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Began {
     at: Instant,
     writes: u64,
 }
 
-/// What happened while somebody waited for its turn to read.
+/// What happened while a caller waited for its turn to read.
 #[derive(Debug)]
 pub(super) enum Meanwhile {
-    /// Another read; there may have been no record.
+    /// Another caller has read the store; `None` if there is no record.
     Read(Option<Arc<Progress>>),
     Failed,
     Nothing,
@@ -86,7 +88,7 @@ pub(super) enum Meanwhile {
 impl State {
     fn fresh(&self, asked: Instant, freshness: Duration) -> Option<Arc<Progress>> {
         let known = self.known.as_ref()?;
-        // A call that began after the question answers it, however fresh it has to be.
+        // A call that began after the request answers it, whatever the freshness.
         let is_fresh = known.since >= asked || asked.duration_since(known.since) < freshness;
         is_fresh.then(|| Arc::clone(&known.progress))
     }
@@ -107,10 +109,10 @@ impl Slot {
     }
 
     pub(super) fn ask(&self) -> Asked {
-        Asked { at: Instant::now(), barren: self.state().barren.0 }
+        Asked { at: Instant::now(), negative_reads: self.state().negative_reads.0 }
     }
 
-    /// The record, if what is known of it answers the question.
+    /// Returns the cached record if it is fresh enough for the request.
     pub(super) fn fresh(&self, asked: Asked, freshness: Duration) -> Option<Arc<Progress>> {
         self.state().fresh(asked.at, freshness)
     }
@@ -119,21 +121,21 @@ impl Slot {
         self.state().fresh(now, freshness).is_some()
     }
 
-    /// When the store is to be asked again for those who watch; `None` when it has not been asked yet.
+    /// When to read the store again for the watchers; `None` if it was never read.
     pub(super) fn due_at(&self, freshness: Duration) -> Option<Instant> {
         let state = self.state();
         let since = state.known.as_ref().map(|known| known.since);
         since.max(state.last_asked).map(|asked| asked + freshness)
     }
 
-    /// What those who waited since they asked are told without a read of their own.
+    /// Result for a caller that waited for another caller's read (single-flight).
     pub(super) fn meanwhile(&self, asked: Asked, freshness: Duration) -> Meanwhile {
         let state = self.state();
-        match (state.fresh(asked.at, freshness), state.barren) {
+        match (state.fresh(asked.at, freshness), state.negative_reads) {
             (Some(fresh), _) => Meanwhile::Read(Some(fresh)),
-            (None, (reads, _)) if reads == asked.barren => Meanwhile::Nothing,
-            (None, (_, Barren::Nothing)) => Meanwhile::Read(None),
-            (None, (_, Barren::Failure)) => Meanwhile::Failed,
+            (None, (reads, _)) if reads == asked.negative_reads => Meanwhile::Nothing,
+            (None, (_, NegativeRead::Nothing)) => Meanwhile::Read(None),
+            (None, (_, NegativeRead::Failure)) => Meanwhile::Failed,
         }
     }
 
@@ -144,8 +146,8 @@ impl Slot {
         Began { at, writes: state.writes }
     }
 
-    /// What is known after a read that found this; `None` when something was written meanwhile and the read must be made
-    /// again.
+    /// Records the result of a read and returns the newest known record. Returns `None` if the read
+    /// must be repeated because of a concurrent write.
     pub(super) fn learn_read(
         &self,
         found: Option<Arc<Progress>>,
@@ -157,10 +159,10 @@ impl Slot {
         }
         let Some(found) = found else {
             if let Some(known) = state.known.as_ref().filter(|known| known.learned > began.at) {
-                // Made after this read had looked.
+                // The record was created after this read saw none.
                 return Some(Some(Arc::clone(&known.progress)));
             }
-            state.barren = (state.barren.0 + 1, Barren::Nothing);
+            state.negative_reads = (state.negative_reads.0 + 1, NegativeRead::Nothing);
             state.known = None;
             self.tell(News::Nothing);
             return Some(None);
@@ -172,7 +174,7 @@ impl Slot {
     pub(super) fn learn_failure(&self, began: Began) {
         let mut state = self.state();
         if state.writes == began.writes {
-            state.barren = (state.barren.0 + 1, Barren::Failure);
+            state.negative_reads = (state.negative_reads.0 + 1, NegativeRead::Failure);
         }
     }
 
@@ -181,7 +183,7 @@ impl Slot {
         self.keep(state, Arc::new(written.clone()), began);
     }
 
-    /// Keeps the newer of what is known and what was found.
+    /// Caches the newer of the cached and the found record, and returns it.
     fn keep(
         &self,
         mut state: MutexGuard<'_, State>,
@@ -192,24 +194,25 @@ impl Slot {
         let mut since = began;
         if let Some(known) = &state.known {
             let (old, new) = (version(&known.progress), version(&found));
-            // What was learned while this call was under way may be ahead of its answer. Within one version only the
-            // signs of life differ.
+            // A record cached during this call may be newer than its result. Records of the same
+            // version differ only in their heartbeat.
             if (old > new && known.learned > began) || (old == new && known.since > began) {
                 return Arc::clone(&known.progress);
             }
             since = since.max(known.since);
         }
-        state.known = Some(Known { progress: Arc::clone(&found), since, learned: Instant::now() });
+        state.known =
+            Some(CachedValue { progress: Arc::clone(&found), since, learned: Instant::now() });
         self.tell(News::of(Some(&found)));
         found
     }
 
-    /// Under the lock of the state, so that what is said last is what was learned last.
+    /// Called under the lock of the state, so that the last notification matches the last state.
     fn tell(&self, news: News) {
         self.news.send_if_modified(|known| std::mem::replace(known, news) != news);
     }
 
-    /// Something was written, and nobody here knows what came of it.
+    /// Invalidates the entry after a write with an unknown outcome.
     pub(super) fn forget(&self) {
         let mut state = self.state();
         state.known = None;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::slot::{News, Slot};
 use crate::ProgressId;
 
-/// The records that are remembered, and those that are being read for the first time.
+/// The cache entries, including those of records that are being read for the first time.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     state: Mutex<State>,
@@ -17,11 +17,11 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct State {
     slots: HashMap<ProgressId, Arc<Slot>>,
-    /// How many there may be before those that are of no more use are thrown away.
+    /// The number of entries at which unused ones are evicted.
     room: usize,
 }
 
-/// So few that looking through them for what is of no more use is not worth while.
+/// A number of entries so small that eviction is not worthwhile.
 const FEW: usize = 256;
 
 impl Default for State {
@@ -38,7 +38,8 @@ impl State {
         if self.slots.len() >= self.room {
             let now = Instant::now();
             self.slots.retain(|_, slot| is_of_use(slot, now, freshness));
-            // Twice as many as are of use: so each is looked at twice in its life, on average, however many there are.
+            // Twice the entries in use: an entry is then examined twice in its life on average,
+            // however many there are.
             self.room = FEW.max(2 * self.slots.len());
         }
         let slot = Arc::new(Slot::new());
@@ -56,18 +57,18 @@ impl Slots {
         self.state().slots.get(&id).map(Arc::clone)
     }
 
-    /// The slot of a record, a new one if need be.
+    /// Returns a record's slot, and creates it if there is none.
     pub(super) fn of(&self, id: ProgressId, freshness: Duration) -> Arc<Slot> {
         self.state().of(id, freshness)
     }
 
-    /// The news of a record, whose slot stays as long as somebody looks at them.
+    /// Watches a record. Its slot is kept as long as it has watchers.
     pub(super) fn watch(&self, id: ProgressId, freshness: Duration) -> watch::Receiver<News> {
-        // Under the lock: a slot is thrown away when nobody watches it.
+        // Under the lock, because a slot without watchers may be evicted.
         self.state().of(id, freshness).news.subscribe()
     }
 
-    /// Of those whose read found nothing, only those that are watched are remembered.
+    /// Evicts a missing record's entry unless it is being watched.
     pub(super) fn remove(&self, id: ProgressId, slot: &Arc<Slot>) {
         let mut state = self.state();
         if state.slots.get(&id).is_some_and(|known| Arc::ptr_eq(known, slot)) && !slot.is_watched()
@@ -93,7 +94,7 @@ impl Slots {
     }
 }
 
-/// Somebody reads it or watches it just now, or it still answers questions.
+/// Whether the entry is being read or watched, or is still fresh.
 fn is_of_use(slot: &Arc<Slot>, now: Instant, freshness: Duration) -> bool {
     Arc::strong_count(slot) > 1 || slot.is_watched() || slot.is_fresh(now, freshness)
 }

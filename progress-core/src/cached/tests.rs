@@ -39,7 +39,7 @@ async fn what_was_read_is_not_read_again_for_a_while() {
         assert_eq!(stage.version().await, Some(1));
         sleep(Duration::from_millis(100)).await;
     }
-    // At 0, 300, 600 and 900 ms: what was read 200 ms ago is fresh.
+    // Reads at 0, 300, 600 and 900 ms, because a record read 200 ms ago is fresh.
     assert_eq!(stage.inside.reads(), 4);
 }
 
@@ -63,7 +63,7 @@ async fn own_writes_are_seen_at_once() {
     let outcomes = stage.store.update_many(&[(stage.id, one.clone()), (stage.id, one)]).await;
     assert!(outcomes.iter().all(Result::is_ok));
     assert_eq!(stage.version().await, Some(4));
-    assert_eq!(stage.inside.reads(), 1, "and without a read");
+    assert_eq!(stage.inside.reads(), 1, "own writes need no read");
 
     stage.store.update(stage.id, &ProgressUpdate::fail(Delta::new(), "over")).await.unwrap();
     stage.store.delete(stage.id).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_tracker_of_the_same_jobs_refreshes_it() {
     assert_eq!(stage.version().await, Some(2), "the start is seen at once");
     tracker.handle().inc(5);
     sleep(Duration::from_millis(300)).await;
-    // Not read for 300 ms, and yet fresh: the tracker wrote 50 ms ago.
+    // Last read 300 ms ago, but fresh because the tracker wrote 50 ms ago.
     assert_eq!(stage.store.get(stage.id).await.unwrap().unwrap().succeeded, 5);
     assert_eq!(stage.inside.reads(), 1);
     tracker.complete(()).await.unwrap();
@@ -94,13 +94,13 @@ async fn what_nobody_knows_is_read_again() {
     assert_eq!(stage.version().await, Some(1));
     stage.inside.set(Fault::LosesAnswers);
     stage.store.update(stage.id, &start).await.unwrap_err();
-    assert_eq!(stage.version().await, Some(2), "it had happened");
+    assert_eq!(stage.version().await, Some(2), "the update was applied");
 
     stage.inside.set(Fault::None);
     let fail = ProgressUpdate::fail(Delta::new(), "over");
     stage.inside.update(stage.id, &fail).await.unwrap();
     stage.store.update(stage.id, &fail).await.unwrap_err();
-    assert_eq!(stage.version().await, Some(3), "a refusal tells of what others wrote");
+    assert_eq!(stage.version().await, Some(3), "a refusal shows that another process wrote");
 
     sleep(Duration::from_secs(1)).await;
     assert_eq!(stage.store.delete_finished(Duration::ZERO, 10).await.unwrap(), 1);
@@ -122,7 +122,7 @@ async fn a_write_that_is_given_up_is_not_trusted() {
     assert_eq!(stage.inside.reads(), 2);
 }
 
-/// A store whose reads wait to be let through, and know then what they had found before.
+/// A store whose reads take the record at once, and return it when the gate opens.
 #[derive(Debug)]
 struct SlowStore {
     inside: Arc<dyn ProgressStore>,
@@ -181,7 +181,7 @@ async fn slow() -> (Arc<SlowStore>, CachedStore, ProgressId) {
     (slow.clone(), CachedStore::new(slow), id)
 }
 
-/// Lets those run that can.
+/// Lets all ready tasks run.
 async fn breathe() {
     sleep(Duration::from_millis(1)).await;
 }
@@ -199,7 +199,7 @@ async fn reads_at_the_same_time_are_one() {
         slow.gate.notify_one();
         assert!(readers.join_all().await.iter().all(|found| found.is_none_or(|found| found == id)));
     }
-    assert_eq!(slow.reads.load(Ordering::Relaxed), 2, "also of what is not there");
+    assert_eq!(slow.reads.load(Ordering::Relaxed), 2, "one read for each id, missing or not");
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +212,7 @@ async fn batches_at_the_same_time_read_each_record_once() {
     let mut readers = JoinSet::new();
     for number in 0..1_000 {
         let store = stage.store.clone();
-        // In any order, and overlapping.
+        // In different orders, and overlapping.
         let ids = [ids[number % 3], ids[(number + 1) % 3]];
         readers.spawn(async move {
             let found = store.get_many(&ids).await.unwrap();
@@ -311,7 +311,7 @@ async fn a_failure_is_everybodys_who_waited_for_it() {
         assert!(outcome.unwrap_err().is_transient());
     }
     stage.inside.set(Fault::None);
-    assert_eq!(stage.version().await, Some(1), "and forgotten with it");
+    assert_eq!(stage.version().await, Some(1), "a failure is not cached");
 }
 
 #[tokio::test(start_paused = true)]
@@ -378,13 +378,13 @@ async fn however_many_watch_one_reads() {
     sleep(Duration::from_millis(9_900)).await;
     let reads = stage.inside.reads();
     assert!((39..=41).contains(&reads), "{reads} reads in ten seconds");
-    // Behind its back.
+    // Not through the cache.
     stage.inside.update(stage.id, &ProgressUpdate::start()).await.unwrap();
     let told = watchers.join_all().await;
     let latest = told.iter().max().unwrap().duration_since(began);
     assert!(latest <= Duration::from_millis(10_150), "{latest:?}");
     sleep(Duration::from_secs(10)).await;
-    assert_eq!(stage.inside.reads(), reads + 1, "and nobody reads any more");
+    assert_eq!(stage.inside.reads(), reads + 1, "without watchers there are no reads");
 }
 
 #[tokio::test(start_paused = true)]
@@ -430,7 +430,7 @@ async fn those_who_watch_survive_an_outage_and_a_deletion() {
         stage.inside.set(fault);
         let reads = stage.inside.reads();
         let waited = tokio::time::timeout(Duration::from_secs(10), watch.changed()).await;
-        assert!(waited.is_err(), "{fault:?} is no change");
+        assert!(waited.is_err(), "{fault:?} is not a change");
         let reads = stage.inside.reads() - reads;
         assert!((9..=41).contains(&reads), "{reads} attempts in ten seconds of {fault:?}");
     }

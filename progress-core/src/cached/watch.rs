@@ -8,11 +8,12 @@ use super::Shared;
 use super::slot::{News, Slot};
 use crate::{MAX_PAGE, Progress, ProgressError, ProgressId};
 
-/// Follows one record of a [`CachedStore`](crate::CachedStore), for as long as it lives.
+/// Watches one record of a [`CachedStore`](crate::CachedStore), as long as this value lives.
 ///
-/// However many follow however many records, this process reads each of them once per freshness (four times a second), a
-/// hundred in one call, and a change that was made in this process is known at once. There is no task behind it: one of
-/// those who wait reads for all, and when it goes the next takes its place.
+/// Each watched record is read once per freshness (four times a second), however many watches there
+/// are, and up to a hundred records in one call. A change that was made in this process is seen at
+/// once. There is no background task: one waiting watch reads for all, and if its future is
+/// dropped, the next takes over.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::{MAX_PAGE, Progress, ProgressError, ProgressId};
 ///
 /// let mut watch = store.watch(id);
 /// assert_eq!(watch.read().await?.map(|progress| progress.version), Some(1));
-/// inside.update(id, &ProgressUpdate::start()).await?; // behind its back
+/// inside.update(id, &ProgressUpdate::start()).await?; // not through the cache
 /// watch.changed().await;
 /// assert_eq!(watch.read().await?.map(|progress| progress.version), Some(2));
 /// # Ok::<(), progress_core::ProgressError>(())
@@ -35,7 +36,7 @@ pub struct Watch {
     shared: Arc<Shared>,
     id: ProgressId,
     news: watch::Receiver<News>,
-    /// What the one who watches knows.
+    /// The state that the caller has read.
     seen: News,
 }
 
@@ -46,28 +47,29 @@ impl Watch {
         Self { shared, id, news, seen }
     }
 
-    /// The record as [`CachedStore::read`](crate::CachedStore::read) gives it.
+    /// Returns the record as [`CachedStore::read`](crate::CachedStore::read) does.
     ///
     /// # Errors
     ///
-    /// Only those of the store itself.
+    /// Only those of the inner store.
     pub async fn read(&mut self) -> Result<Option<Arc<Progress>>, ProgressError> {
-        // If the read fails, these are the news that led to it.
+        // Marks the change that led to this read as seen, even if the read fails.
         self.seen = *self.news.borrow_and_update();
         let found = self.shared.read(self.id).await?;
         self.seen = News::of(found.as_deref());
         Ok(found)
     }
 
-    /// Waits until the record is another than the last [`read`](Self::read) gave (when there was none: than it was when
-    /// the watch was made): another version, a first record, or none any more. May return without a change. A heartbeat is
-    /// no change. As long as the store cannot be read, nothing changes.
+    /// Waits until the record differs from what the last [`read`](Self::read) returned, or from its
+    /// state when the watch was created if there was no read. It differs if it has another version,
+    /// was created or was deleted. A heartbeat is not a change, and neither is a failed read of the
+    /// store. May return without a change.
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Cancel safe: dropping the future loses no change.
     pub async fn changed(&mut self) {
         while *self.news.borrow_and_update() == self.seen {
             tokio::select! {
-                // Its sender is in the slot, which is kept as long as it is watched.
+                // Never fails: the sender is in the slot, which is kept while it is watched.
                 _ = self.news.changed() => {}
                 () = self.shared.drive() => {}
             }
@@ -75,21 +77,21 @@ impl Watch {
     }
 }
 
-/// The right to read for those who wait.
+/// The lock that makes one waiting watch read for all, and the time of the last read.
 #[derive(Debug, Default)]
 pub(super) struct Driver {
     turn: tokio::sync::Mutex<()>,
     last: Mutex<Option<Instant>>,
 }
 
-/// However the moments fall at which single records are due, they are read in batches.
+/// Minimum interval between polls, so that records due at different times share a batch.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// How long one batch may take: those who wait wait for another as well.
+/// Maximum time for one batch, because all watches wait while it runs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// Waits for the turn to read what is watched, and then does it for ever.
+    /// Waits for the turn to read, then reads all watched records when they are due, forever.
     async fn drive(&self) {
         let _turn = self.driver.turn.lock().await;
         loop {
@@ -101,7 +103,7 @@ impl Shared {
 
     fn next_sweep(&self) -> Instant {
         let now = Instant::now();
-        // One that has never been read is about to be, by the one who watches it.
+        // A record that was never read is about to be read by its watcher.
         let due = self
             .slots
             .watched()
@@ -119,11 +121,11 @@ impl Shared {
         let watched = self.slots.watched().into_iter();
         let due: Vec<_> = watched.filter(|(_, slot)| is_due(slot)).map(|(id, _)| id).collect();
         for ids in due.chunks(MAX_PAGE as usize) {
-            // Failure is for those to report who read; those who wait go on waiting.
+            // Callers of `read` get their own errors; watchers keep waiting.
             if let Ok(Err(error)) = timeout(PATIENCE, self.refresh(ids)).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
-                    "watched records cannot be read"
+                    "reading watched records failed, will retry"
                 );
             }
         }

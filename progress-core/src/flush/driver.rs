@@ -11,54 +11,53 @@ use super::{FlushLoop, RunsOn};
 use crate::tracker::Outcome;
 use crate::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate};
 
-/// Updates handed to the store in one call: enough to share a transaction, few enough that an ending
+/// Maximum number of updates in one call: enough to share a transaction, few enough that an ending
 /// in the next call does not wait long.
 const BATCH: usize = 128;
 
-/// How long a store may take for one call. Stores have deadlines of their own, which are shorter; this
-/// one is for those that have not.
+/// Maximum time of one store call. It applies to stores without a shorter deadline of their own.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The pause between two attempts while a runtime waits to shut down.
 const HURRIED_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the loop stays when its last job has ended: the next job finds it running, and what a
-/// store has spawned on this runtime can end.
+/// How long the loop keeps running after its last job. The next job can use it, and tasks that a
+/// store has spawned on this runtime can finish.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// For how long jobs may run in a process in which no janitor sweeps.
+/// How long jobs may run without a sweep of a janitor in this process before a warning is logged.
 const JANITOR_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The loop itself.
+/// The running flush loop.
 pub(super) struct Driver {
     flush: Arc<FlushLoop>,
     jobs: HashMap<u64, TrackedJob>,
-    /// When to look at each job again. Entries that do not agree with their job are out of date.
+    /// When to check each job again. An entry that differs from its job's `due` is out of date.
     due: BinaryHeap<Reverse<(Instant, u64)>>,
-    /// Jobs to look at before all others.
+    /// Jobs to check before all others.
     urgent: VecDeque<u64>,
     batch: usize,
     outage: Option<Outage>,
     has_ended: bool,
 }
 
-/// The store answers no call at all. What it says of single jobs is those jobs' own trouble.
+/// The state while the store answers no call at all. Errors of single jobs are not an outage.
 struct Outage {
     failures: u32,
-    /// When the last call failed, and how long after that the store is asked again.
+    /// When the last call failed. The store is called again after `pause`.
     since: Instant,
     pause: Duration,
 }
 
-/// Updates on their way to the store, and which jobs sent them.
+/// The keys of jobs, and the updates that they send to the store.
 type Batch = (Vec<u64>, Vec<(ProgressId, ProgressUpdate)>);
 
-/// What became of each.
+/// One outcome for each update of a batch.
 type Outcomes = Vec<Result<Progress, ProgressError>>;
 
 impl Drop for Driver {
-    /// Dropped before its time by the panic of a foreign destructor, or with the runtime of a test:
-    /// the jobs are closed, so that no caller waits for an answer that will not come.
+    /// Closes the jobs if the loop is dropped early, by a panic in a foreign destructor or with the
+    /// runtime of a test. Without this, callers would wait forever.
     fn drop(&mut self) {
         if self.has_ended {
             return;
@@ -85,7 +84,7 @@ impl Driver {
         }
     }
 
-    /// Runs the loop where it belongs.
+    /// Starts the loop on its own thread, or as a task of a test.
     pub(super) fn start(self) {
         match self.flush.runs_on {
             RunsOn::Thread => {
@@ -93,8 +92,8 @@ impl Driver {
                 if let Err(error) = thread.spawn(move || self.run_on_this_thread()) {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "the thread that writes progress could not be started; \
-                         the jobs that have just started are not reported"
+                        "the flush thread could not be started; \
+                         progress of the new jobs is not written"
                     );
                 }
             }
@@ -108,8 +107,8 @@ impl Driver {
             Ok(runtime) => runtime.block_on(self.run()),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "the runtime that writes progress could not be made; \
-                 the jobs that have just started are not reported"
+                "the runtime of the flush thread could not be created; \
+                 progress of the new jobs is not written"
             ),
         }
     }
@@ -139,7 +138,7 @@ impl Driver {
         }
     }
 
-    /// Takes in new jobs and what is urgent; false when there has been no job for long enough.
+    /// Accepts new jobs and urgent keys. Returns false if there was no job until `linger_until`.
     fn accept_new(&mut self, linger_until: Option<Instant>) -> bool {
         let mut queue = self.flush.queue();
         for job in queue.arrivals.drain(..) {
@@ -147,14 +146,14 @@ impl Driver {
         }
         self.urgent.extend(queue.urgent.drain(..));
         if self.jobs.is_empty() && linger_until.is_some_and(|until| until <= Instant::now()) {
-            // Both under the lock, so that no job joins a loop that has just decided to end.
+            // Under the lock, so that no job joins a loop that has just decided to end.
             queue.is_running = false;
             self.has_ended = true;
         }
         !self.has_ended
     }
 
-    /// When to ask a store again that answers no call. Sooner when a runtime waits to shut down.
+    /// When to call the store again in an outage; sooner if a runtime waits to shut down.
     fn retry_at(&mut self) -> Option<Instant> {
         let is_hurried = self.flush.hurrying.load(Ordering::Relaxed) > 0;
         if is_hurried {
@@ -180,7 +179,7 @@ impl Driver {
         self.due.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// What to send next: first what is urgent, then what is due.
+    /// Collects the next batch: urgent jobs first, then jobs that are due.
     fn collect(&mut self) -> Batch {
         let now = Instant::now();
         let mut batch = (Vec::new(), Vec::new());
@@ -202,7 +201,7 @@ impl Driver {
     }
 
     fn prepare(&mut self, key: u64, now: Instant, (keys, updates): &mut Batch) {
-        // One that is looked at twice in a row is in the batch already.
+        // A job that comes up twice is already in the batch.
         let Some(job) = self.jobs.get_mut(&key).filter(|_| !keys.contains(&key)) else { return };
         match job.step(now) {
             Step::Send(update) => {
@@ -214,8 +213,8 @@ impl Driver {
         }
     }
 
-    /// One outcome for each update, whatever the store does: one that takes too long, or panics, has
-    /// failed for all of them.
+    /// Calls the store and returns one outcome for each update. If the store takes too long or
+    /// panics, all updates have failed.
     async fn call(&self, updates: Vec<(ProgressId, ProgressUpdate)>) -> Outcomes {
         let (store, count) = (self.flush.store.clone(), updates.len());
         let call =
@@ -226,12 +225,13 @@ impl Driver {
         match call.await {
             Ok(Ok(mut outcomes)) => {
                 let missing = count.saturating_sub(outcomes.len());
-                let unanswered = || ProgressError::unavailable("the store gave too few outcomes");
+                let unanswered =
+                    || ProgressError::unavailable("the store returned too few outcomes");
                 outcomes.extend((0..missing).map(|_| Err(unanswered())));
                 outcomes
             }
             Ok(Err(_)) => {
-                all(ProgressError::unavailable, "the store took more than 10 s for a call")
+                all(ProgressError::unavailable, "a call of the store took more than 10 s")
             }
             Err(_) => all(ProgressError::store, "the store panicked"),
         }
@@ -240,14 +240,14 @@ impl Driver {
     fn handle(&mut self, keys: &[u64], outcomes: Outcomes) {
         let has_no_answer = outcomes.iter().all(|outcome| !is_answer(outcome));
         if has_no_answer {
-            // Fewer at once may be in time, and tell which of them the store cannot take.
+            // A smaller batch may meet the deadline, and shows which update the store cannot write.
             self.batch = (self.batch.min(keys.len()) / 2).max(1);
             self.note_failure(&outcomes);
         } else {
             self.batch = (self.batch * 2).min(BATCH);
             self.note_answer();
         }
-        // Where others were answered, or there are no others, an error is the job's own.
+        // The error is the job's own if others were answered, or if there were no others.
         let is_own = keys.len() == 1 || !has_no_answer;
         for (&key, outcome) in keys.iter().zip(outcomes) {
             let Some(job) = self.jobs.get_mut(&key) else { continue };
@@ -263,7 +263,8 @@ impl Driver {
         }
     }
 
-    /// Said once when it begins and once when it ends, not once per job and attempt.
+    /// Records a failed call. An outage is logged when it begins and when it ends, not once per job
+    /// and attempt.
     fn note_failure(&mut self, outcomes: &Outcomes) {
         let failures = self.outage.as_ref().map_or(0, |outage| outage.failures).saturating_add(1);
         if failures == 1
@@ -271,7 +272,7 @@ impl Driver {
         {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
-                "progress cannot be written; counts are kept and writing is retried"
+                "writing progress failed, counts are kept, will retry"
             );
         }
         let longest = self.jobs.values().map(|job| job.longest_pause).min().unwrap_or_default();
@@ -282,23 +283,23 @@ impl Driver {
     fn note_answer(&mut self) {
         if self.outage.take().is_some() {
             self.retry_all();
-            tracing::info!("progress is written again");
+            tracing::info!("writing progress recovered");
         }
     }
 
-    /// Says once that jobs run here and no janitor sweeps.
+    /// Warns once if jobs run in this process and no janitor sweeps.
     fn warn_without_janitor(&self) {
         let is_missing = self.flush.last_sweep().elapsed() > JANITOR_PATIENCE;
         if is_missing && !self.flush.has_warned_of_no_janitor.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "no janitor has swept in this process for a minute: the jobs of a worker that dies \
-                 stay running; spawn `jobs.janitor().run()`"
+                "no janitor has swept in this process for a minute; without one, jobs of a dead \
+                 worker stay running: spawn `jobs.janitor().run()`"
             );
         }
     }
 }
 
-/// Whether the store has looked at the update, whatever it made of it.
+/// Whether the store has processed the update, with any result.
 fn is_answer(outcome: &Result<Progress, ProgressError>) -> bool {
     match outcome {
         Ok(_) => true,

@@ -1,8 +1,8 @@
 //! The flush loop: one for all jobs of a [`Jobs`](crate::Jobs), however many this process runs.
 //!
-//! A loop per job would be simpler; ten thousand jobs would then make ten thousand timers and as many
-//! separate writes. The loop has a thread of its own, so that no worker can block it. It starts with
-//! the first job and ends with the last.
+//! A loop per job would be simpler, but ten thousand jobs would need ten thousand timers and as
+//! many separate writes. The loop has its own thread, so that no worker can block it. It starts
+//! with the first job and ends after the last.
 
 mod driver;
 mod runtime_guard;
@@ -24,7 +24,7 @@ use crate::CachedStore;
 /// Where the loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunsOn {
-    /// A thread of its own, which no worker can block.
+    /// Its own thread, which no worker can block.
     Thread,
     /// A task of the current runtime, which follows a test's paused time.
     #[cfg(any(test, feature = "testing"))]
@@ -39,9 +39,10 @@ pub(crate) struct FlushLoop {
     wake: Notify,
     keys: AtomicU64,
     guards: RuntimeGuards,
-    /// How many runtimes wait to shut down until their jobs are written.
+    /// How many runtimes delay their shutdown until their jobs are written.
     hurrying: AtomicUsize,
-    /// When a janitor of this process last swept; before the first, when the loop was made.
+    /// When a janitor of this process last swept; before the first sweep, when the loop was
+    /// created.
     swept: Mutex<Instant>,
     has_warned_of_no_janitor: AtomicBool,
 }
@@ -49,7 +50,7 @@ pub(crate) struct FlushLoop {
 #[derive(Debug, Default)]
 struct Queue {
     arrivals: Vec<TrackedJob>,
-    /// Jobs that have something to say that should not wait: a start, an ending.
+    /// Jobs with an update that should not wait: a start or an ending.
     urgent: Vec<u64>,
     is_running: bool,
 }
@@ -74,21 +75,21 @@ impl FlushLoop {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A number for one more tracked job.
+    /// Returns a new key for a tracked job.
     pub(crate) fn next_key(&self) -> u64 {
         self.keys.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Has this job looked at before all others.
+    /// Makes the loop check this job before all others.
     pub(crate) fn hasten(&self, key: u64) {
         self.queue().urgent.push(key);
         self.wake.notify_one();
     }
 
-    /// Takes in a job that is about to start, and starts the loop if need be.
+    /// Adds a job that is about to start, and starts the loop if it is not running.
     ///
-    /// Nothing is spawned under a lock: a runtime that shuts down drops what is spawned in place, and
-    /// what is dropped may come back here.
+    /// Nothing is spawned under a lock, because a runtime that shuts down drops a spawned task at
+    /// once, and the destructor of that task may call the loop again.
     pub(crate) fn join(self: &Arc<Self>, mut job: TrackedJob) {
         let mut new_guard = None;
         if self.runs_on == RunsOn::Thread
@@ -112,7 +113,7 @@ impl FlushLoop {
         }
     }
 
-    /// Notes that a janitor of this process has swept.
+    /// Records that a janitor of this process has swept.
     pub(crate) fn note_sweep(&self) {
         *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }

@@ -1,9 +1,10 @@
-//! Holds up a runtime that shuts down until the reports of its jobs are written.
+//! Delays the shutdown of a runtime until the reports of its jobs are written.
 //!
-//! When a runtime shuts down its tasks are dropped, and soon after that the process is often gone. So
-//! a small task in each runtime that runs jobs waits for their end. Dropped before, it knows that the
-//! runtime shuts down: it ends the jobs like dropped trackers and waits for the flush thread, 2 s at
-//! most. Blocking is right here for once, because what is blocked is a shutdown.
+//! A runtime that shuts down drops its tasks, and the process often exits soon after that.
+//! Therefore a small task in each runtime that runs jobs waits for their end. If this task is
+//! dropped earlier, the runtime is shutting down. The task then ends the jobs like dropped trackers
+//! and waits for the flush thread, 2 s at most. Blocking is right here, because it blocks only a
+//! shutdown.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -16,18 +17,18 @@ use tokio::sync::Notify;
 use super::FlushLoop;
 use crate::tracker::Reports;
 
-/// For how long a runtime that shuts down is held up.
+/// How long the shutdown of a runtime is delayed at most.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The guards of the runtimes in use.
 #[derive(Debug, Default)]
 pub(super) struct RuntimeGuards(Mutex<Vec<(Id, Arc<RuntimeGuard>)>>);
 
-/// One runtime's jobs that are not written to their end yet.
+/// One runtime's jobs whose final updates are not written yet.
 #[derive(Debug)]
 pub(crate) struct RuntimeGuard {
     jobs: Mutex<OpenJobs>,
-    /// Tells the guard's task, and a shutdown that waits.
+    /// Wakes the guard's task, and a shutdown that waits.
     all_closed: (Notify, Condvar),
     flush: Weak<FlushLoop>,
 }
@@ -35,11 +36,11 @@ pub(crate) struct RuntimeGuard {
 #[derive(Debug, Default)]
 struct OpenJobs {
     reports: HashMap<u64, Arc<Reports>>,
-    /// Set when the guard's task has ended: a job that comes later needs another guard.
+    /// Set when the guard's task has ended. A job that starts later needs another guard.
     is_over: bool,
 }
 
-/// A job's place in its runtime's guard, given up when the job is closed.
+/// A job's place in its runtime's guard; dropped when the job is closed.
 #[derive(Debug)]
 pub(crate) struct GuardPlace {
     guard: Arc<RuntimeGuard>,
@@ -58,8 +59,8 @@ impl Drop for GuardPlace {
 }
 
 impl RuntimeGuards {
-    /// A place for a job in the guard of the current runtime; `None` outside of any. A guard that is new
-    /// is [started](NewGuard::start) by the caller, once the flush loop has the job.
+    /// Adds a job to the guard of the current runtime; returns `None` outside of a runtime. The
+    /// caller [starts](NewGuard::start) a new guard once the flush loop has the job.
     pub(super) fn enter(
         &self,
         flush: &Arc<FlushLoop>,
@@ -70,7 +71,7 @@ impl RuntimeGuards {
             let mut guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             guards.retain(|(_, guard)| !guard.jobs().is_over);
             let known = guards.iter().find(|(id, _)| *id == runtime.id());
-            // A guard that has ended since the line above does not take the job.
+            // A guard that has ended since the line above does not accept the job.
             match known.filter(|(_, guard)| guard.add(reports)) {
                 Some((_, guard)) => (Arc::clone(guard), false),
                 None => {
@@ -98,8 +99,8 @@ pub(super) struct NewGuard {
 }
 
 impl NewGuard {
-    /// On a runtime that shuts down already, this waits until the jobs are written: so the flush loop
-    /// must have them.
+    /// Spawns the guard's task. On a runtime that is shutting down, this waits until the jobs are
+    /// written, so the flush loop must already have them.
     pub(super) fn start(self) {
         self.runtime.spawn(OnShutdown(self.guard).wait_for_jobs());
     }
@@ -110,7 +111,7 @@ impl RuntimeGuard {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a job in, unless the guard's task has ended.
+    /// Adds a job. Returns false if the guard's task has ended.
     fn add(&self, reports: &Arc<Reports>) -> bool {
         let mut jobs = self.jobs();
         if !jobs.is_over {
@@ -120,7 +121,7 @@ impl RuntimeGuard {
     }
 }
 
-/// Dropped at the end of the guard's task: all jobs are closed, or the runtime shuts down.
+/// Dropped with the guard's task, because all jobs are closed or the runtime shuts down.
 struct OnShutdown(Arc<RuntimeGuard>);
 
 impl OnShutdown {

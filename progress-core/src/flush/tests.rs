@@ -1,4 +1,4 @@
-//! The flush loop under stores and workers that misbehave.
+//! The flush loop with stores and workers that misbehave.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,12 +22,12 @@ fn runtime() -> tokio::runtime::Runtime {
 fn wait_for(what: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !what() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it did not happen within 10 s");
+        assert!(begun.elapsed() < Duration::from_secs(10), "the condition was not met within 10 s");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A memory store, and what its records are like from outside of any runtime.
+/// A memory store that is also read and written from outside of any runtime.
 #[derive(Debug, Clone, Default)]
 struct Outside(Arc<MemoryStore>);
 
@@ -150,7 +150,7 @@ fn a_panic_beside_the_jobs_loses_none_of_their_counts() {
                 std::future::pending::<()>().await;
             });
             sleep(Duration::from_millis(1)).await;
-            panic!("in main, as it happens");
+            panic!("deliberate panic in main");
         });
     });
     assert!(main.join().is_err());
@@ -158,7 +158,8 @@ fn a_panic_beside_the_jobs_loses_none_of_their_counts() {
     assert_eq!((ended.status, ended.succeeded), (Status::Failed, 50));
 }
 
-/// Blocks its thread for five leases while a janitor elsewhere sweeps, and says how the job ended.
+/// Runs a worker that blocks its thread for five leases while a janitor sweeps on another thread.
+/// Returns the final status of the job.
 fn block(jobs: impl FnOnce(Arc<MemoryStore>) -> Jobs) -> Status {
     let outside = Outside::default();
     let lease = Duration::from_millis(300);
@@ -242,7 +243,7 @@ async fn the_others_last_counts_are_kept_when_a_worker_of_a_shared_job_fails() {
             tracker.inc(1);
             sleep(Duration::from_millis(100)).await;
         }
-        #[allow(unreachable_code, reason = "the type of what it would return")]
+        #[allow(unreachable_code, reason = "gives the closure its return type")]
         Ok(())
     }));
     sleep(Duration::from_millis(930)).await;
@@ -276,7 +277,7 @@ async fn a_cancel_is_a_cancel_whatever_the_error_type_made_of_it() {
                 sleep(Duration::from_millis(100)).await;
                 tracker.checkpoint().await.map_err(wrap)?;
             }
-            #[allow(unreachable_code, reason = "the type of what it would return")]
+            #[allow(unreachable_code, reason = "gives the closure its return type")]
             Ok(())
         }));
         sleep(Duration::from_secs(1)).await;
@@ -298,10 +299,10 @@ async fn a_failure_of_a_worker_that_was_not_told_to_stop_is_a_failure() {
     assert_eq!(run.await.unwrap().unwrap().status, Status::Failed);
 }
 
-/// What a store makes of a batch.
+/// Decides what a store does with a batch.
 type Behaviour = Box<dyn Fn(&[(ProgressId, ProgressUpdate)]) -> Verdict + Send + Sync>;
 
-/// What becomes of a call.
+/// How a call ends.
 enum Verdict {
     Takes(Duration),
     Fails(fn(&'static str) -> ProgressError),
@@ -309,7 +310,7 @@ enum Verdict {
     Panics,
 }
 
-/// A store that treats whole batches in its own way.
+/// A store whose `update_many` follows a given behaviour.
 struct OddStore {
     inner: Arc<MemoryStore>,
     behaviour: Mutex<Behaviour>,
@@ -390,7 +391,7 @@ impl ProgressStore for OddStore {
             }
             Verdict::Fails(error) => updates.iter().map(|_| Err(error("odd"))).collect(),
             Verdict::AnswersTo(some) => self.inner.update_many(&updates[..some]).await,
-            Verdict::Panics => panic!("the store panics, as told"),
+            Verdict::Panics => panic!("deliberate panic in the store"),
         }
     }
 }
@@ -413,7 +414,7 @@ async fn complete(trackers: Vec<Tracker>, each: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn batches_shrink_until_they_fit_the_deadline() {
-    // Three times as long as a call may take, if all of them come at once.
+    // A call with all updates would take three times the deadline.
     let store = OddStore::new(|updates| {
         Verdict::Takes(Duration::from_millis(300) * u32::try_from(updates.len()).unwrap())
     });
@@ -509,7 +510,7 @@ async fn endings_come_before_everything_else() {
         sleep(Duration::from_millis(250)).await;
         let begun = Instant::now();
         trackers.pop().unwrap().complete(()).await.unwrap();
-        // A call under way and its own; all jobs take 200 ms.
+        // One call under way and its own call; writing all jobs takes 200 ms.
         assert!(begun.elapsed() <= Duration::from_millis(40), "{:?}", begun.elapsed());
     }
 }
@@ -523,7 +524,7 @@ async fn a_start_that_the_caller_gave_up_does_not_leave_a_running_job() {
     start.await.unwrap_err();
     sleep(Duration::from_secs(10)).await;
     let ended = store.get(id).await.unwrap().unwrap();
-    assert_eq!(ended.status, Status::Failed, "it is ended as soon as the start is known");
+    assert_eq!(ended.status, Status::Failed, "the job ends as soon as its start is known");
 }
 
 #[tokio::test(start_paused = true)]

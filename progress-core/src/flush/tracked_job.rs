@@ -15,23 +15,23 @@ use crate::{
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// Well below the lease, so that a store that comes back hears of every worker in time.
+/// Well below the lease, so that after an outage the heartbeat of every worker is in time.
 const LAST_RETRY: Duration = Duration::from_secs(4);
 
-/// How long a store may stay away before a job that has not begun gives up.
+/// How long a start is retried in an outage before it fails.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// For how long an error is retried that will not pass by itself. Somebody may mend it: a table that a
-/// migration is about to make, a permission.
+/// How long a permanent error is retried. An operator may fix it meanwhile, by a migration that
+/// creates a table or by granting a permission.
 const BROKEN_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A heartbeat may be lost or late, and the next still be in time.
+/// If one heartbeat is lost or late, the next is still in time.
 const HEARTBEATS_PER_LEASE: u32 = 3;
 
-/// A janitor leaves a silent worker a third of its lease to report. Several attempts fit into that.
+/// A janitor gives a silent worker a third of its lease to report: time for several attempts.
 const RETRIES_PER_LEASE: u32 = 9;
 
-/// How long to wait before attempt `failures + 1`.
+/// Returns the pause before attempt `failures + 1`.
 pub(super) fn back_off(failures: u32) -> Duration {
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1).min(16));
     FIRST_RETRY.saturating_mul(doubled).min(LAST_RETRY)
@@ -44,10 +44,10 @@ pub(crate) struct TrackedJob {
     writer: Uuid,
     seq: u64,
     start: Option<Start>,
-    /// Sent, and not known to have arrived: repeated as it is, stamp and counts, until the store says
-    /// what became of it.
+    /// Sent and not acknowledged. Repeated unchanged, with its stamp and counts, until the store
+    /// returns its outcome.
     in_flight: Option<ProgressUpdate>,
-    /// When to look at this job again, unless it is hastened.
+    /// When to check this job again, unless it is hastened.
     pub(super) due: Instant,
     next_flush: Instant,
     next_heartbeat: Instant,
@@ -55,7 +55,7 @@ pub(crate) struct TrackedJob {
     /// The longest pause between two attempts.
     pub(super) longest_pause: Duration,
     broken_since: Option<Instant>,
-    /// Given up when the job is closed.
+    /// Dropped when the job is closed.
     pub(super) guard: Option<GuardPlace>,
 }
 
@@ -71,22 +71,22 @@ struct Start {
 pub(super) enum Step {
     Send(ProgressUpdate),
     Wait,
-    /// Its start was given up, and nothing is on its way.
+    /// The caller gave up the start, and no call is under way.
     Gone,
 }
 
-/// What an outcome of the store meant.
+/// What the loop does after an outcome of the store.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// It is looked at again when it is due.
+    /// Checks the job again when it is due.
     Continue,
-    /// It has something to send at once.
+    /// Sends the next update of the job at once.
     Urgent,
     Close(Outcome),
 }
 
 impl TrackedJob {
-    /// A job whose start is to be sent; the reply is its tracker.
+    /// Creates a job whose start is still to be sent; `reply` receives its tracker.
     pub(crate) fn new(
         reports: Arc<Reports>,
         options: TrackerOptions,
@@ -120,11 +120,11 @@ impl TrackedJob {
         self.failures > 0
     }
 
-    /// What to send now. Asked when the job is due, and when it is hastened.
+    /// Returns what to send now. Called when the job is due, and when it is hastened.
     pub(super) fn step(&mut self, now: Instant) -> Step {
         if self.start.as_ref().is_some_and(|start| start.reply.is_closed()) {
-            // The caller is gone, and work will not begin. A start that arrived all the same is lost
-            // like a worker that dies.
+            // The caller is gone, so the work will not begin. If the start has arrived, a janitor
+            // fails the job as that of a dead worker.
             return Step::Gone;
         }
         if self.in_flight.is_none() {
@@ -174,7 +174,7 @@ impl TrackedJob {
                 Some(start) => self.not_started(start, error),
                 None => Answer::Close(Outcome::Deleted),
             },
-            // Of several that failed together, perhaps one alone cannot be written.
+            // Of several updates that failed together, perhaps only one cannot be written.
             Err(error) => self.broken(error, is_own),
         }
     }
@@ -195,22 +195,22 @@ impl TrackedJob {
         let status = progress.status;
         if let Some(start) = self.start.take() {
             if status.is_finished() {
-                // It ended while an acknowledgement was on its way, or lost.
+                // The job ended while the acknowledgement was under way or lost.
                 let id = progress.id;
                 return self.not_started(start, ProgressError::Refused { id, status });
             }
             self.reports.learn(&progress);
-            // Dropped unread, when the caller is gone, it ends the job.
+            // If the caller is gone, the tracker is dropped here, which ends the job.
             drop(start.reply.send(Ok(Tracker::new(Arc::clone(&self.reports)))));
         } else if was_ending {
             return Answer::Close(Outcome::Ended(Box::new(progress)));
         } else if status.is_finished() {
-            // These counts had arrived before. Since then the job was ended without this worker.
+            // These counts arrived before. Since then the job was ended without this worker.
             return Answer::Close(Outcome::Refused(status));
         } else {
             self.reports.learn(&progress);
         }
-        // An ending that came while another update was on its way is not due, but urgent.
+        // An ending that was requested while another update was under way is sent at once.
         self.in_flight = self.next_update(now);
         if self.in_flight.is_some() { Answer::Urgent } else { Answer::Continue }
     }
@@ -234,7 +234,7 @@ impl TrackedJob {
             .as_ref()
             .is_some_and(|update| matches!(update.transition(), Transition::Start));
         if was_start && status == Status::Running && self.options.joins_running {
-            // A refused update leaves no stamp, so the number is free.
+            // A refused update leaves no stamp, so its sequence number is free.
             let stamp = Stamp { writer: self.writer, seq: self.seq };
             self.in_flight = Some(ProgressUpdate::join().with_stamp(stamp));
             self.start = Some(start);
@@ -253,14 +253,14 @@ impl TrackedJob {
             tracing::error!(
                 progress = %self.reports.id,
                 error = &error as &dyn std::error::Error,
-                "progress could not be written for a minute and is given up"
+                "writing progress failed for a minute, giving up on this job"
             );
             return Answer::Close(Outcome::Broken);
         }
         self.retry(error)
     }
 
-    /// Work does not begin. The caller is told why, unless it is gone.
+    /// Closes a job whose work does not begin, and tells the caller why, unless the caller is gone.
     fn not_started(&mut self, start: Start, error: ProgressError) -> Answer {
         let outcome = match &error {
             ProgressError::Refused { status, .. } => Outcome::Refused(*status),
@@ -270,7 +270,7 @@ impl TrackedJob {
         Answer::Close(outcome)
     }
 
-    /// Leaves the loop for good.
+    /// Closes the job with its outcome.
     pub(super) fn close(self, outcome: Outcome) {
         self.reports.close(outcome);
     }

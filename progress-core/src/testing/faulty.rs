@@ -9,29 +9,30 @@ use crate::{
     ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
-/// How a [`FaultyStore`] misbehaves.
+/// How a [`FaultyStore`] fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Not at all.
+    /// The store works.
     #[default]
     None,
-    /// Nothing happens and every call says [`Unavailable`](ProgressError::Unavailable).
+    /// Every call fails with [`Unavailable`](ProgressError::Unavailable) and has no effect.
     Away,
-    /// Reading and deletion work; creations and updates say
-    /// [`Unavailable`](ProgressError::Unavailable): a full disk.
+    /// Creations and updates fail with [`Unavailable`](ProgressError::Unavailable), as on a full
+    /// disk. Reads and deletions work.
     Full,
-    /// Updates happen, and say [`Unavailable`](ProgressError::Unavailable): their acknowledgement is lost.
+    /// Updates are applied but return [`Unavailable`](ProgressError::Unavailable), because the
+    /// acknowledgement is lost.
     LosesAnswers,
-    /// Nothing happens and every call says [`Store`](ProgressError::Store).
+    /// Every call fails with [`Store`](ProgressError::Store) and has no effect.
     Broken,
-    /// No call ever answers.
+    /// No call ever returns.
     Silent,
-    /// Updates are applied without looking at their stamp, as a naive store would: what the suite must notice.
+    /// Updates are applied without their stamp, as by a naive store. The suite must detect this.
     ForgetsStamps,
 }
 
-/// A store around a store that fails on demand and counts what it is asked.
+/// Wraps a store, fails on demand and counts the calls.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -52,24 +53,24 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// A store that behaves, until it is told otherwise.
+    /// Wraps `inner`, without a fault until [`set`](Self::set) is called.
     #[must_use]
     pub fn new(inner: Arc<dyn ProgressStore>) -> Self {
         Self { inner, fault: Mutex::default(), reads: AtomicU64::new(0), writes: AtomicU64::new(0) }
     }
 
-    /// Misbehaves in this way from now on.
+    /// Sets the fault of all calls from now on.
     pub fn set(&self, fault: Fault) {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
-    /// How many reading calls were made so far, failed ones included.
+    /// Returns the number of reading calls so far, including failed ones.
     #[must_use]
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// How many writing calls were made so far, failed ones included.
+    /// Returns the number of writing calls so far, including failed ones.
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
@@ -80,11 +81,11 @@ impl FaultyStore {
         self.fail().await
     }
 
-    /// Of a call that adds something to the store.
+    /// Counts a call that adds data to the store, and fails it if the fault says so.
     async fn add(&self) -> Result<(), ProgressError> {
         self.write().await?;
         if self.fault() == Fault::Full {
-            return Err(ProgressError::unavailable("the store was told to be full"));
+            return Err(ProgressError::unavailable("injected fault: the store is full"));
         }
         Ok(())
     }
@@ -100,15 +101,15 @@ impl FaultyStore {
 
     async fn fail(&self) -> Result<(), ProgressError> {
         match self.fault() {
-            Fault::Away => Err(ProgressError::unavailable("the store was told to be away")),
-            Fault::Broken => Err(ProgressError::store("the store was told to be broken")),
+            Fault::Away => Err(ProgressError::unavailable("injected fault: the store is down")),
+            Fault::Broken => Err(ProgressError::store("injected fault: the store is broken")),
             Fault::Silent => std::future::pending().await,
             Fault::None | Fault::Full | Fault::LosesAnswers | Fault::ForgetsStamps => Ok(()),
         }
     }
 }
 
-#[deny(clippy::missing_trait_methods, reason = "a default would hide the store's own")]
+#[deny(clippy::missing_trait_methods, reason = "a default would bypass the inner store's method")]
 #[async_trait]
 impl ProgressStore for FaultyStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
@@ -130,7 +131,7 @@ impl ProgressStore for FaultyStore {
         match self.fault() {
             Fault::ForgetsStamps => self.inner.update(id, &update.clone().without_stamp()).await,
             Fault::LosesAnswers => {
-                // What came of it, even a refusal, never arrives.
+                // The outcome is discarded, even a refusal.
                 let _ = self.inner.update(id, update).await;
                 Err(lost_answer())
             }
@@ -193,7 +194,7 @@ impl ProgressStore for FaultyStore {
                 self.inner.update_many(&unstamped).await
             }
             Fault::LosesAnswers => {
-                // What came of it, even a refusal, never arrives.
+                // The outcome is discarded, even a refusal.
                 let _ = self.inner.update_many(updates).await;
                 for_each(&lost_answer(), updates.len())
             }
@@ -203,10 +204,10 @@ impl ProgressStore for FaultyStore {
 }
 
 fn lost_answer() -> ProgressError {
-    ProgressError::unavailable("the answer was lost, as told")
+    ProgressError::unavailable("injected fault: the acknowledgement was lost")
 }
 
-/// One error for each of several calls that failed together.
+/// Copies an error for each of several calls that failed together.
 fn for_each(error: &ProgressError, calls: usize) -> Vec<Result<Progress, ProgressError>> {
     let copy = || match error {
         ProgressError::Unavailable(source) => ProgressError::unavailable(source.to_string()),

@@ -1,4 +1,4 @@
-//! The conformance suite: what every store must do, ours and other people's (feature `testing`).
+//! Conformance suite for every store, built-in or third-party (feature `testing`).
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -8,15 +8,17 @@
 //! # });
 //! ```
 //!
-//! It makes random sequences of updates and compares the store with [`Record`](crate::Record) after
-//! each. Named rules check what a single value cannot show: concurrency, stamps, pages, the log,
-//! heartbeats, deletion. [`conformance_tests!`](crate::conformance_tests) makes a test of each.
+//! The suite applies random sequences of updates and compares the store with
+//! [`Record`](crate::Record) after each update. Named rules check what comparing one record cannot
+//! show: concurrency, stamps, pages, the log, heartbeats, deletion.
+//! [`conformance_tests!`](crate::conformance_tests) generates a test for each rule and one for the
+//! sequences.
 //!
-//! [`FaultyStore`] is the other half: a store that misbehaves on demand, for tests of what stands on one.
+//! [`FaultyStore`] fails on demand. Use it to test code that depends on a store.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test suite says what is wrong by panicking, in the process of a test"
+    reason = "the suite reports failures by panicking inside a test"
 )]
 
 mod faulty;
@@ -34,11 +36,12 @@ pub use self::suite::Suite;
 use crate::flush::RunsOn;
 use crate::{CachedStore, Jobs, Progress, ProgressStore};
 
-/// Checks all rules and this many random sequences, on a store of its own: see [`Suite`].
+/// Checks all rules and this many random sequences on a store that nothing else uses: see
+/// [`Suite`].
 ///
 /// # Panics
 ///
-/// At the first rule that the store breaks.
+/// Panics at the first rule that the store breaks.
 pub async fn conformance(store: Arc<dyn ProgressStore>, sequences: u32) {
     let suite = Suite::new(store);
     suite.compare_sequences(sequences).await;
@@ -47,11 +50,11 @@ pub async fn conformance(store: Arc<dyn ProgressStore>, sequences: u32) {
     }
 }
 
-/// Makes a suite and runs a test on it, in a runtime of its own.
+/// Creates a suite and runs a test on it, in a new runtime.
 ///
 /// # Panics
 ///
-/// When the test does, or the runtime cannot be made.
+/// Panics if the test panics, or if the runtime cannot be created.
 pub fn run<T, U>(suite: impl FnOnce() -> T, test: impl FnOnce(Suite) -> U)
 where
     T: Future<Output = Suite>,
@@ -61,16 +64,16 @@ where
     runtime.expect("a runtime").block_on(async { test(suite().await).await });
 }
 
-/// Jobs whose flush loop is a task of the current runtime and not a thread: it follows the paused time
-/// of a test. A worker that blocks its thread stops the loop then, and a runtime that shuts down takes
-/// it along.
+/// Creates [`Jobs`] whose flush loop is a task of the current runtime instead of a thread, so that
+/// it follows a test's paused time. A worker that blocks its thread blocks this loop too, and the
+/// loop ends when the runtime shuts down.
 #[must_use]
 pub fn jobs(store: impl ProgressStore) -> Jobs {
     Jobs::on(CachedStore::new(Arc::new(store)), RunsOn::Task)
 }
 
-/// The record without what no model can foresee: the values of its times, and the pace
-/// that follows from them. Which times there are stays.
+/// Replaces the values that a model cannot predict: sets all times to the Unix epoch, and the pace
+/// that is derived from them to 0. A time that is `None` stays `None`.
 #[must_use]
 pub fn timeless(progress: &Progress) -> Progress {
     const NEVER: DateTime<Utc> = DateTime::UNIX_EPOCH;

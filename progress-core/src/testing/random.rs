@@ -1,5 +1,5 @@
-//! Chance that can be repeated: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators",
-//! OOPSLA 2014). A dozen lines, so that the suite brings no dependency into anybody's build.
+//! Reproducible random numbers: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom
+//! number generators", OOPSLA 2014). A dozen lines here save the suite a dependency.
 
 #[derive(Debug)]
 pub(super) struct Random(u64);
@@ -17,14 +17,14 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    /// True once in `times`.
+    /// Returns true once in `times` calls, on average.
     pub(super) fn once_in(&mut self, times: u64) -> bool {
         self.next().is_multiple_of(times)
     }
 
     pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let index =
-            usize::try_from(self.next() % from.len() as u64).expect("an index below a length");
+            usize::try_from(self.next() % from.len() as u64).expect("an index below the length");
         &from[index]
     }
 }

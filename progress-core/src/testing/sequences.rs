@@ -1,4 +1,4 @@
-//! Random sequences of updates: whatever `Progress::apply` makes of them, the store must make of them too.
+//! Random sequences of updates: the store must produce the same records as `Progress::apply`.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const TEXTS: [&str; 12] = [
 const COUNTS: [u64; 8] = [0, 0, 1, 2, 7, 1_000, MAX_COUNT, u64::MAX];
 const TOTALS: [u64; 6] = [0, 1, 3, 10, MAX_COUNT, u64::MAX];
 
-/// What the store should hold.
+/// The content that the store should have.
 struct Model {
     record: Record,
     log: Vec<(u64, EntryLevel, Option<String>, String)>,
@@ -51,13 +51,13 @@ impl Model {
 
 pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
     let mut random = Random::new(seed);
-    let created = store.create(&job(&mut random)).await.expect("a new job is taken");
+    let created = store.create(&job(&mut random)).await.expect("created");
     let id = created.id;
     let record = Record { progress: created.clone(), stamps: BTreeMap::new() };
     let mut model = Model { record, log: Vec::new() };
     let writers = [Uuid::from_u128(1), Uuid::from_u128(2)];
     let mut before = created;
-    // Most sequences start, or there would be little but refusals to see.
+    // Most sequences start the job, because a pending job refuses most updates.
     if !random.once_in(8) {
         before = step(store, &mut model, &before, &ProgressUpdate::start(), seed).await;
     }
@@ -66,13 +66,13 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
         if !random.once_in(4) {
             let writer = *random.pick(&writers);
             let last = model.record.stamps.get(&writer).copied().unwrap_or(0);
-            // Some come a second time, as after a lost acknowledgement.
+            // Some updates are repeated, as after a lost acknowledgement.
             let seq = if random.once_in(4) { last.max(1) } else { last + 1 };
             update = update.with_stamp(Stamp { writer, seq });
         }
         before = step(store, &mut model, &before, &update, seed).await;
     }
-    let log = store.entries(id, 0, u32::MAX).await.expect("the log is readable");
+    let log = store.entries(id, 0, u32::MAX).await.expect("log read");
     let kept: Vec<_> = log
         .entries
         .iter()
@@ -82,7 +82,7 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
     assert_eq!(
         log.dropped,
         model.record.progress.last_entry - model.log.len() as u64,
-        "dropped entries, seed {seed}"
+        "the number of dropped entries differs, seed {seed}"
     );
 }
 
@@ -99,7 +99,7 @@ async fn step(
             assert_eq!(
                 timeless(&after),
                 timeless(&model.record.progress),
-                "after {update:?}, seed {seed}"
+                "returned by {update:?}, seed {seed}"
             );
             assert_times(before, &after, seed);
         }
@@ -111,7 +111,7 @@ async fn step(
         }
         (theirs, ours) => panic!("{update:?} gave {theirs:?} instead of {ours:?}, seed {seed}"),
     }
-    let read = store.get(id).await.expect("readable").expect("still there");
+    let read = store.get(id).await.expect("read").expect("the record exists");
     assert_eq!(
         timeless(&read),
         timeless(&model.record.progress),
@@ -122,15 +122,15 @@ async fn step(
 
 fn assert_times(before: &Progress, after: &Progress, seed: u64) {
     assert_eq!(after.created_at, before.created_at, "seed {seed}");
-    assert!(after.updated_at >= before.updated_at, "updated_at ran backwards, seed {seed}");
+    assert!(after.updated_at >= before.updated_at, "updated_at went backwards, seed {seed}");
     if after.version == before.version {
         assert_eq!(
             after.updated_at, before.updated_at,
-            "the same version at another time, seed {seed}"
+            "updated_at changed without a new version, seed {seed}"
         );
     }
     if before.finished_at.is_some() {
-        assert_eq!(after.finished_at, before.finished_at, "a second ending, seed {seed}");
+        assert_eq!(after.finished_at, before.finished_at, "finished_at changed, seed {seed}");
     } else if after.finished_at.is_some() {
         assert_eq!(after.finished_at, Some(after.updated_at), "seed {seed}");
     }
@@ -196,7 +196,7 @@ fn update(random: &mut Random) -> ProgressUpdate {
         6 => {
             let completion = Completion::new()
                 .try_with_result(json!({"text": *random.pick(&TEXTS)}))
-                .expect("small");
+                .expect("a small result");
             ProgressUpdate::complete(delta(random), completion.with_message(*random.pick(&TEXTS)))
         }
         7 => ProgressUpdate::complete(delta(random), Completion::new()),

@@ -9,7 +9,7 @@ use crate::{Delta, NewProgress, Progress, ProgressId, ProgressStore, ProgressUpd
 
 type PassTime = Box<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// The conformance suite on one store, and what the suite may count on there.
+/// The conformance suite for one store, with a second handle on it and a way to let time pass.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -35,23 +35,23 @@ impl fmt::Debug for Suite {
 }
 
 impl Suite {
-    /// On a store of its own: the suite deletes finished jobs, no matter which test made them. The
-    /// store keeps the default number of log entries.
+    /// Creates a suite for a store that nothing else uses, because the suite deletes finished jobs,
+    /// whichever test created them. The store must keep the default number of log entries.
     #[must_use]
     pub fn new(store: Arc<dyn ProgressStore>) -> Self {
         let pass: PassTime = Box::new(|time| Box::pin(tokio::time::sleep(time)));
         Self { other: Arc::clone(&store), store, pass }
     }
 
-    /// A second handle on the same records, such as another connection of another process would be.
+    /// Sets a second handle on the same records, such as the connection of another process.
     #[must_use]
     pub fn with_other_handle(mut self, other: Arc<dyn ProgressStore>) -> Self {
         self.other = other;
         self
     }
 
-    /// How to let the store's time pass, for a store whose clock can be moved. Unless told, the suite
-    /// sleeps, for less than a second in all.
+    /// Sets how to let the store's time pass, if its clock can be moved. By default the suite
+    /// sleeps, less than a second in total.
     #[must_use]
     pub fn with_clock<F>(mut self, pass: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self
     where
@@ -61,7 +61,7 @@ impl Suite {
         self
     }
 
-    /// The names of the rules.
+    /// Returns the names of the rules.
     pub fn rules() -> impl Iterator<Item = &'static str> {
         rules::ALL.iter().map(|(name, _)| *name)
     }
@@ -70,18 +70,19 @@ impl Suite {
     ///
     /// # Panics
     ///
-    /// When the store breaks the rule, and when there is no rule of this name.
+    /// Panics if the store breaks the rule, or if no rule has this name.
     pub async fn check(&self, rule: &str) {
         let (_, test) = rules::ALL.iter().find(|(name, _)| *name == rule).expect("a known rule");
         test(self).await;
     }
 
-    /// Makes this many random sequences of updates and compares the store with
-    /// [`Record`](crate::Record) after each update; 1,000 find what there is to find.
+    /// Applies this many random sequences of updates and compares the store with
+    /// [`Record`](crate::Record) after each update. 1,000 sequences are enough.
     ///
     /// # Panics
     ///
-    /// At the first difference, with the sequence's seed, from which the same sequence is made again.
+    /// Panics at the first difference. The message contains the seed, which reproduces the
+    /// sequence.
     pub async fn compare_sequences(&self, count: u32) {
         for seed in 0..count {
             sequences::compare(&*self.store, u64::from(seed)).await;
@@ -108,21 +109,21 @@ impl Suite {
     }
 
     pub(super) async fn read(&self, id: ProgressId) -> Progress {
-        self.store.get(id).await.expect("readable").expect("there")
+        self.store.get(id).await.expect("read").expect("the record exists")
     }
 
-    /// Deletes what has ended, so that what is counted next is the rule's own.
+    /// Deletes all finished jobs, so that the rule counts only its own.
     pub(super) async fn clear(&self) {
         self.pass(Duration::from_millis(20)).await;
         while self.store.delete_finished(Duration::ZERO, 500).await.expect("deleted") > 0 {}
     }
 }
 
-/// Makes a module with a test for each rule of the suite, and one for random sequences, each on a
-/// store of its own.
+/// Generates a module with a test for each rule of the suite and one for random sequences, each on
+/// its own store.
 ///
-/// The arguments are the module's name, the number of sequences, and an async closure that makes a
-/// [`Suite`].
+/// The arguments are the module's name, the number of sequences, and an async closure that creates
+/// a [`Suite`].
 ///
 /// ```
 /// use std::sync::Arc;
@@ -162,7 +163,7 @@ macro_rules! conformance_tests {
     };
     (@tests $module:ident, $sequences:expr, $suite:expr; $($rule:ident,)*) => {
         mod $module {
-            #[allow(unused_imports, reason = "the closure is written outside")]
+            #[allow(unused_imports, reason = "the closure is defined outside this module")]
             use super::*;
 
             $(

@@ -3,37 +3,41 @@ use std::fmt;
 
 use crate::{BoxError, Status};
 
-/// What viewers read of a job that failed without words meant for them.
+/// The text that viewers read if the worker gave no public one.
 const DEFAULT_ERROR: &str = "the job failed";
 
-/// Why a worker should stop: what [`TrackerHandle::checkpoint`](super::TrackerHandle::checkpoint) says.
+/// Why a worker should stop; returned by
+/// [`TrackerHandle::checkpoint`](super::TrackerHandle::checkpoint).
 ///
-/// Return it with `?`, alone or wrapped in any other error: [`Jobs::run`](crate::Jobs::run) knows what
-/// it told the worker, and ends the job as it should.
+/// Return it with `?`, alone or wrapped in any other error. [`Jobs::run`](crate::Jobs::run) knows
+/// that the worker was told to stop, and gives the job the matching final status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// A viewer asked to cancel. Stop where it is safe to; what is done is counted.
+    /// A viewer asked to cancel. Stop at the next safe point; finished items stay counted.
     #[error("a viewer asked to cancel the job")]
     CancelRequested,
-    /// The job has ended without this worker: it was taken for dead while it slept, or another worker ended it.
-    /// Nothing this worker reports is taken any more.
+    /// The job has already ended: another worker ended it, or a janitor failed it because this
+    /// worker sent no heartbeat in time. Further reports of this worker are discarded.
     #[error("the job has already ended: {0}")]
     Ended(Status),
-    /// Another worker of this shared job has failed. Stop where it is safe to; what is done is counted.
+    /// Another worker of this shared job has failed. Stop at the next safe point; finished items
+    /// stay counted.
     #[error("another worker of the job has failed")]
     OtherWorkerFailed,
-    /// The record is gone.
+    /// The job's record was deleted.
     #[error("the job's progress was deleted")]
     Deleted,
 }
 
-/// Why a job failed: one text for its viewers, and the cause for the log.
+/// Why a job failed: a text for viewers, and the cause for the log.
 ///
-/// `?` turns any type that implements [`Error`] into one; for what does not, such as a text or a boxed error, there is
-/// `.map_err(|error| Failure::new("…").with_source(error))`. The words of an error are then **not** shown to viewers, because
-/// they may hold what is none of their business; they read "the job failed", and the chain of causes goes to `tracing`. Say
-/// more with [`Failure::new`].
+/// `?` converts any type that implements [`Error`] into a `Failure`. The text of such an error is
+/// **not** shown to viewers, because it may hold private details. They read "the job failed", and
+/// the chain of causes goes to `tracing`. Use [`Failure::new`] to tell viewers more.
+///
+/// For a type that does not implement [`Error`], such as a text or a boxed error, use
+/// `.map_err(|error| Failure::new("…").with_source(error))`.
 ///
 /// ```
 /// use progress_core::Failure;
@@ -51,32 +55,32 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure in words for viewers; at most 2,000 characters reach them.
+    /// Creates a failure with a text for viewers, who read at most 2,000 characters of it.
     #[must_use]
     pub fn new(public: impl Into<String>) -> Self {
         Self { public: public.into(), source: None }
     }
 
-    /// Adds the cause, for the log.
+    /// Adds the cause for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What viewers read.
+    /// Returns the text for viewers.
     #[must_use]
     pub fn public(&self) -> &str {
         &self.public
     }
 
-    /// The cause.
+    /// Returns the cause, if one was given.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.source.as_deref()
     }
 
-    /// The causes in one line, for a log.
+    /// Returns the text and all causes in one line for the log.
     pub(crate) fn chain(&self) -> String {
         match self.source.as_deref() {
             Some(source) => format!("{}: {}", self.public, chain(source)),
@@ -85,7 +89,7 @@ impl Failure {
     }
 }
 
-/// An error and its sources in one line, for a log.
+/// Joins an error and its sources in one line for the log.
 fn chain(error: &(dyn Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
@@ -94,7 +98,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-// Failure is not an Error itself: it could not have this impl then, which is what makes `?` work.
+// `Failure` does not implement `Error`, which would conflict with this impl. `?` needs it.
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(source: E) -> Self {
         Self::new(DEFAULT_ERROR).with_source(source)

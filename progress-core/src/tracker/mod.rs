@@ -1,4 +1,4 @@
-//! The worker's side.
+//! The worker's side: reports progress and ends the job.
 
 mod failure;
 mod handle;
@@ -21,32 +21,33 @@ pub use self::options::TrackerOptions;
 pub(crate) use self::reports::{EndingKind, Reports};
 pub use self::track::{TrackIterator, TrackStream, Tracked};
 
-/// What became of a tracker.
+/// How the job of a tracker left the flush loop.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
-    /// The store took its ending, or told it that the job has ended.
+    /// The store has the tracker's ending. A shared job may still be running.
     Ended(Box<Progress>),
     Refused(Status),
     Deleted,
-    /// The store failed for good; the log says how.
+    /// The store failed permanently; the log has the error.
     Broken,
 }
 
-/// The one owner of a running job's reports: it ends the job, once.
+/// Owns the reports of a running job and ends the job exactly once.
 ///
-/// [`Jobs::run`](crate::Jobs::run) is the usual way to use it. By hand: get one from
-/// [`Jobs::tracker`](crate::Jobs::tracker), report through its [`handle`](Self::handle), then
-/// [`complete`](Self::complete), [`fail`](Self::fail) or [`cancel`](Self::cancel). These take the
-/// tracker by value, so there is no second ending. A tracker that is dropped without one, in a panic
-/// or an aborted task, fails the job with its counts written ("the worker stopped before finishing");
-/// a shared job loses a worker.
+/// [`Jobs::run`](crate::Jobs::run) is the usual way to use it. To use it directly, get one from
+/// [`Jobs::tracker`](crate::Jobs::tracker) and report through its [`handle`](Self::handle). Then
+/// call [`complete`](Self::complete), [`fail`](Self::fail) or [`cancel`](Self::cancel). They take
+/// the tracker by value, so a job cannot end twice.
 ///
-/// An ending is remembered when it is called for, and written until the store has it, even if its
-/// future is dropped. A store that is away delays an ending and never turns it into another.
+/// A tracker that is dropped without an ending, in a panic or an aborted task, writes its counts
+/// and fails the job ("the worker stopped before finishing"). A shared job only loses this worker.
+///
+/// An ending is recorded when the method is called, and retried until the store has it, even if the
+/// returned future is dropped. An outage of the store delays an ending but never changes it.
 ///
 /// A tracker needs a tokio runtime with time enabled. A runtime that shuts down drops its trackers,
-/// and waits up to 2 s until that is written. When the process dies, a
-/// [`Janitor`](crate::Janitor) fails the job.
+/// and waits up to 2 s for their final updates. If the process dies, a [`Janitor`](crate::Janitor)
+/// fails the job.
 #[derive(Debug)]
 pub struct Tracker {
     handle: TrackerHandle,
@@ -58,29 +59,29 @@ impl Tracker {
         Self { handle: TrackerHandle { reports }, is_ended: false }
     }
 
-    /// The job.
+    /// Returns the job's id.
     #[must_use]
     pub fn id(&self) -> ProgressId {
         self.handle.id()
     }
 
-    /// The handle to report with. Its clones go to sub-tasks.
+    /// Returns the handle for reports. Clone it for sub-tasks.
     #[must_use]
     pub const fn handle(&self) -> &TrackerHandle {
         &self.handle
     }
 
-    /// Says that the work has reached its end. The future returns the record as stored, once it is.
+    /// Completes the job. The future returns the stored record once the store has the ending.
     ///
     /// For a job that completes by itself
-    /// ([`with_auto_complete`](crate::NewProgress::with_auto_complete)) this marks only this worker as
-    /// finished: the returned record may still be running.
+    /// ([`with_auto_complete`](crate::NewProgress::with_auto_complete)) this marks only this worker
+    /// as finished: the returned record may still be running.
     ///
     /// # Errors
     ///
-    /// [`Refused`](ProgressError::Refused) or [`NotFound`](ProgressError::NotFound) when the job ended
-    /// or was deleted without this worker; [`Store`](ProgressError::Store) when the store failed for
-    /// good.
+    /// Returns [`Refused`](ProgressError::Refused) if the job ended without this worker,
+    /// [`NotFound`](ProgressError::NotFound) if it was deleted, or [`Store`](ProgressError::Store)
+    /// if the store failed permanently.
     pub fn complete<C: Into<Completion>>(
         self,
         completion: C,
@@ -88,7 +89,7 @@ impl Tracker {
         self.end(EndingKind::Complete(completion.into()))
     }
 
-    /// Says that the job cannot go on. Viewers read `public`; log the cause yourself.
+    /// Fails the job. Viewers read `public`; log the cause yourself.
     ///
     /// # Errors
     ///
@@ -100,7 +101,7 @@ impl Tracker {
         self.end(EndingKind::Fail(public.into()))
     }
 
-    /// Says that the work was stopped because a viewer asked for it.
+    /// Ends the job as cancelled, because the work stopped at a viewer's request.
     ///
     /// # Errors
     ///
@@ -109,7 +110,7 @@ impl Tracker {
         self.end(EndingKind::Cancel)
     }
 
-    /// Not an `async fn`: the ending must be remembered now, not when the future is first polled.
+    /// Not an `async fn`: the ending must be recorded now, not when the future is first polled.
     fn end(
         mut self,
         kind: EndingKind,
@@ -124,7 +125,7 @@ impl Tracker {
                 Ok(Outcome::Refused(status)) => Err(ProgressError::Refused { id, status }),
                 Ok(Outcome::Deleted) => Err(ProgressError::NotFound(id)),
                 Ok(Outcome::Broken) | Err(_) => {
-                    Err(ProgressError::store("the ending could not be written"))
+                    Err(ProgressError::store("the final status of the job could not be written"))
                 }
             }
         }

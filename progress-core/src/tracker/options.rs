@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-/// Below this, flushing would be a loop that does nothing else.
+/// Lower bound; keeps the flush loop from running without a pause.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// Upper bound; keeps `Instant` arithmetic from overflowing.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
 
-/// How often a tracker writes, and which jobs it takes: for
+/// How often a tracker writes, and which jobs it accepts: an argument of
 /// [`Jobs::run_with`](crate::Jobs::run_with) and [`Jobs::tracker_with`](crate::Jobs::tracker_with).
 ///
 /// ```
@@ -32,31 +32,34 @@ impl Default for TrackerOptions {
 }
 
 impl TrackerOptions {
-    /// A write at most every 250 ms, a heartbeat every 5 s, pending jobs only.
+    /// Returns the defaults: a write at most every 250 ms, a heartbeat every 5 s, pending jobs
+    /// only.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Writes at most so often, however many items pass; at least 10 ms.
+    /// Sets the shortest time between two writes, however many items are counted; at least 10 ms.
     #[must_use]
     pub fn with_flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
         self
     }
 
-    /// Sends a heartbeat so often when there is nothing else to write; at least 10 ms, and at least
-    /// three times within the job's [lease](crate::NewProgress::with_lease). Keep it at a third of the
-    /// time after which readers call a job stale, or less.
+    /// Sets the time between heartbeats when there is nothing else to write; at least 10 ms. A
+    /// tracker sends at least three heartbeats per [lease](crate::NewProgress::with_lease),
+    /// whatever this interval is. Keep the interval at a third of the time after which readers call
+    /// a job stale, or less.
     #[must_use]
     pub fn with_heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
         self
     }
 
-    /// Also takes a job that runs already: for a second worker on the same job, which should be one that
-    /// [completes by itself](crate::NewProgress::with_auto_complete), or the first worker to finish ends it for the others.
-    /// Without it such a job is refused, which protects one that a queue delivers twice.
+    /// Also accepts a running job, so that several workers can share it. The job should be one that
+    /// [completes by itself](crate::NewProgress::with_auto_complete), or the first worker to finish
+    /// ends it for the others. Without this option a running job is refused, which protects a job
+    /// that a queue delivers twice.
     #[must_use]
     pub fn with_joining(mut self) -> Self {
         self.joins_running = true;

@@ -1,4 +1,4 @@
-//! What a worker and the flush loop share about one job.
+//! The state of one job that its worker and the flush loop share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,25 +12,26 @@ use crate::{
     Completion, Delta, NewEntry, Progress, ProgressId, ProgressUpdate, TotalChange, limits,
 };
 
-/// Entries that wait for the next flush. More than that push the oldest out, and the log says how
-/// many.
+/// How many entries are buffered until the next flush. Beyond that the oldest are dropped, and the
+/// log says how many.
 const ENTRY_BUFFER: usize = 1_000;
 
-/// Milliseconds for which a worker may keep its thread between two checkpoints.
+/// Milliseconds for which a worker may keep its thread before a checkpoint yields.
 const TURN: u64 = 10;
 
-/// What a worker has reported and the flush loop has not taken yet, and what the worker is told.
+/// The reports of a worker that the flush loop has not taken yet, and the reason to stop, if any.
 #[derive(Debug)]
 pub(crate) struct Reports {
     pub(crate) id: ProgressId,
-    /// The job's number in its flush loop. An id alone may be tracked twice.
+    /// The job's number in its flush loop. Its id is not enough, because a job may be tracked
+    /// twice.
     pub(crate) key: u64,
-    /// Counts since the last flush took them.
+    /// Counts since the last flush.
     succeeded: AtomicU64,
     failed: AtomicU64,
     pending: Mutex<Pending>,
     stopped: watch::Sender<Option<Stopped>>,
-    /// Whether the worker has asked, and was told to stop.
+    /// Whether the worker has read a reason to stop.
     was_told: AtomicBool,
     begun: Instant,
     /// Milliseconds from `begun` to when the worker last yielded.
@@ -45,12 +46,12 @@ struct Pending {
     outcome: Option<Outcome>,
 }
 
-/// How the worker left, remembered until the store has it.
+/// How the worker left the job; kept until the store has it.
 #[derive(Debug, Default)]
 enum Ending {
     #[default]
     None,
-    /// Called for, and not sent yet.
+    /// Requested, and not sent yet.
     Called(EndingKind, Option<oneshot::Sender<Outcome>>),
     /// Sent by the flush loop.
     Sent(Option<oneshot::Sender<Outcome>>),
@@ -93,8 +94,7 @@ impl Reports {
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        // Nothing panics between two changes that belong together, so a poisoned lock guards sound
-        // data.
+        // No code panics between related changes, so the data behind a poisoned lock is consistent.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,7 +120,8 @@ impl Reports {
         let mut pending = self.pending();
         let delta = &mut pending.delta;
         if delta.entries.len() == ENTRY_BUFFER {
-            // A tenth at a time, so that a flood does not move the whole buffer for each entry.
+            // Drops a tenth at a time, so that a flood does not move the whole buffer for each
+            // entry.
             let surplus = ENTRY_BUFFER / 10;
             delta.entries.drain(..surplus);
             delta.dropped_entries += surplus as u64;
@@ -128,11 +129,12 @@ impl Reports {
         delta.entries.push(entry);
     }
 
-    /// Takes everything reported since the last time.
+    /// Takes everything that was reported since the last call.
     ///
-    /// The counters come first. A total that was announced before items were counted is then in the
-    /// same delta as those counts, or in an earlier one: the worker takes the lock for the total and
-    /// counts after that, and an addition that this swap sees happened before the lock below.
+    /// Reads the counters first. A total that was announced before items were counted is then in
+    /// the same delta as those counts, or in an earlier one. The worker sets the total under the
+    /// lock and counts after that. So an addition that this swap sees happened before the lock
+    /// below is taken.
     pub(crate) fn take(&self) -> Delta {
         let succeeded = limits::count(self.succeeded.swap(0, Ordering::Relaxed));
         let failed = limits::count(self.failed.swap(0, Ordering::Relaxed));
@@ -140,8 +142,8 @@ impl Reports {
         Delta { succeeded, failed, ..delta }
     }
 
-    /// Takes the ending together with everything that was reported before it; `None` when the worker
-    /// has not left, or the ending was taken already.
+    /// Takes the ending with everything that was reported before it. Returns `None` if the worker
+    /// has not left, or if the ending was already taken.
     pub(crate) fn take_ending(&self) -> Option<ProgressUpdate> {
         let kind = {
             let mut pending = self.pending();
@@ -156,17 +158,17 @@ impl Reports {
                 }
             }
         };
-        // After the ending, which the worker called for after its last report.
+        // Taken after the ending, because the worker requests its ending after its last report.
         Some(kind.update(self.take()))
     }
 
-    /// Remembers the ending and wakes the loop. The first ending stays; one that comes after the
-    /// outcome is known gets it at once.
+    /// Records the ending and wakes the loop. The first ending wins. If the outcome is already
+    /// known, the caller gets it at once.
     pub(super) fn end(&self, kind: EndingKind, reply: Option<oneshot::Sender<Outcome>>) {
         let mut pending = self.pending();
         if let Some(outcome) = &pending.outcome {
             if let Some(reply) = reply {
-                // A receiver that no longer listens has lost interest, which is its right.
+                // The caller may have dropped the receiver.
                 let _ = reply.send(outcome.clone());
             }
         } else if matches!(pending.ending, Ending::None) {
@@ -176,13 +178,13 @@ impl Reports {
         }
     }
 
-    /// The ending of a worker that left without one; an ending that is known stays.
+    /// Records the ending of a worker that left without one. An earlier ending wins.
     pub(crate) fn abandon(&self) {
         self.end(EndingKind::Abandon, None);
     }
 
-    /// Whether the worker has kept its thread for so long that others wait; asked with the intention
-    /// to yield.
+    /// Whether the worker has kept its thread for `TURN`. If so, restarts the time, because the
+    /// caller then yields.
     pub(super) fn is_time_to_yield(&self) -> bool {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let is_time = now - self.yielded.load(Ordering::Relaxed).min(now) >= TURN;
@@ -199,7 +201,7 @@ impl Reports {
             Outcome::Ended(progress) => Some(Stopped::Ended(progress.status)),
             Outcome::Refused(status) => Some(Stopped::Ended(*status)),
             Outcome::Deleted => Some(Stopped::Deleted),
-            // The store is broken for good; the job itself is not, and may go on unwatched.
+            // The store failed permanently. The job itself did not, and may go on without reports.
             Outcome::Broken => None,
         };
         if stopped.is_some() {
@@ -214,7 +216,7 @@ impl Reports {
         }
     }
 
-    /// Tells the worker what the record asks of it.
+    /// Sets the reason to stop if the record has one.
     pub(crate) fn learn(&self, progress: &Progress) {
         // A running job has an error when another of its workers has failed.
         let reason = match (&progress.error, progress.cancel_requested) {
@@ -229,7 +231,7 @@ impl Reports {
         });
     }
 
-    /// Why the worker should stop. It counts as told when there is a reason.
+    /// Returns why the worker should stop, and notes that the worker has read it.
     pub(super) fn stopped(&self) -> Option<Stopped> {
         let stopped = *self.stopped.borrow();
         if stopped.is_some() {
@@ -238,7 +240,7 @@ impl Reports {
         stopped
     }
 
-    /// The reason to stop that the worker was told.
+    /// Returns the reason to stop, if the worker has read it.
     pub(crate) fn told(&self) -> Option<Stopped> {
         if self.was_told.load(Ordering::Relaxed) { *self.stopped.borrow() } else { None }
     }

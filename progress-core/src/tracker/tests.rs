@@ -38,7 +38,7 @@ fn job() -> NewProgress {
 }
 
 const FLUSH: Duration = Duration::from_millis(250);
-/// A flush, and time for the loop to run.
+/// A flush interval, and time for the loop to run.
 const AFTER_FLUSH: Duration = Duration::from_millis(260);
 
 #[tokio::test(start_paused = true)]
@@ -54,11 +54,11 @@ async fn however_many_items_pass_a_job_is_written_once_per_interval() {
     let ended = tracker.complete(()).await.unwrap();
     assert_eq!(ended.succeeded, 100_000);
     let writes = u128::from(stage.faulty.writes());
-    // The start and the ending come on top.
+    // Plus the start and the ending.
     assert!(writes <= intervals + 2, "{writes} writes in {intervals} intervals");
     assert!(
         writes > intervals / 2,
-        "{writes} writes in {intervals} intervals: the page would stand still"
+        "{writes} writes in {intervals} intervals: too few for a live page"
     );
 }
 
@@ -84,7 +84,7 @@ async fn counts_of_lost_acknowledgements_are_not_doubled() {
         tracker.handle().success("sent");
         tracker.handle().failure("item", "550");
         sleep(AFTER_FLUSH).await;
-        // More comes while the flush is in doubt.
+        // More items are counted while the outcome of the flush is unknown.
         tracker.handle().inc(1);
         sleep(Duration::from_secs(2)).await;
         stage.faulty.set(Fault::None);
@@ -101,7 +101,7 @@ async fn an_outage_delays_the_ending_and_never_replaces_it() {
     let tracker = stage.start().await;
     tracker.handle().inc(10);
     stage.faulty.set(Fault::Away);
-    // The future is dropped unpolled, and the tracker with it: the ending was called for all the same.
+    // Drops the future unpolled, and the tracker with it. The ending is recorded all the same.
     drop(tracker.complete(Completion::new().with_message("all sent")));
     sleep(Duration::from_secs(30)).await;
     assert_eq!(stage.read().await.status, Status::Running);
@@ -143,7 +143,7 @@ async fn a_panic_ends_the_job_with_its_counts() {
     let stage = stage(job()).await;
     let task = tokio::spawn(stage.jobs.run(stage.id, async |tracker| {
         tracker.inc(4);
-        assert!(tracker.id() == ProgressId::new(), "as it happens");
+        assert!(tracker.id() == ProgressId::new(), "deliberate panic");
         Ok(())
     }));
     assert!(task.await.unwrap_err().is_panic());
@@ -238,9 +238,7 @@ async fn a_job_that_does_not_start_is_not_worked_on() {
     let stage = stage(job()).await;
     stage.jobs.store().update(stage.id, &ProgressUpdate::request_cancel()).await.unwrap();
     let run = |id| {
-        stage
-            .jobs
-            .run(id, async |_| -> Result<(), Failure> { panic!("work on a job that is not ours") })
+        stage.jobs.run(id, async |_| -> Result<(), Failure> { panic!("the work must not run") })
     };
     assert!(matches!(
         run(stage.id).await,
@@ -277,12 +275,12 @@ async fn workers_share_a_job_that_completes_by_itself() {
     assert_eq!(
         first.complete(()).await.unwrap().status,
         Status::Running,
-        "the other half is missing"
+        "the other worker has not finished"
     );
     second.handle().inc(5);
     second.handle().failure("last", "550");
     sleep(AFTER_FLUSH).await;
-    assert_eq!(second.handle().stopped(), None, "it may have more to report");
+    assert_eq!(second.handle().stopped(), None, "the second worker may have more to report");
     let ended = second.complete(()).await.unwrap();
     assert_eq!((ended.status, ended.succeeded, ended.failed), (Status::Completed, 9, 1));
 }
@@ -357,7 +355,7 @@ async fn a_job_that_ended_while_its_start_was_repeated_is_refused() {
     );
 }
 
-/// Real time, for what blocks a thread is no clock of ours.
+/// Uses real time, because blocking a thread does not advance the paused clock.
 #[tokio::test]
 async fn a_worker_that_never_waits_is_written_all_the_same() {
     let stage = stage(job()).await;
@@ -372,7 +370,7 @@ async fn a_worker_that_never_waits_is_written_all_the_same() {
             .with_message(memory.get(id).await.unwrap().unwrap().succeeded.to_string()))
     };
     let ended = stage.jobs.run(id, work).await.unwrap();
-    assert_ne!(ended.completion_message.as_deref(), Some("0"), "nothing was written on the way");
+    assert_ne!(ended.completion_message.as_deref(), Some("0"), "no write before the end");
 }
 
 #[tokio::test(start_paused = true)]
@@ -416,7 +414,7 @@ async fn the_loop_ends_with_its_last_job_and_starts_again_with_the_next() {
     sleep(Duration::from_secs(2)).await;
     let Stage { faulty, jobs, .. } = stage;
     drop(jobs);
-    assert_eq!(Arc::strong_count(&faulty), 1, "only the test's own name for the store is left");
+    assert_eq!(Arc::strong_count(&faulty), 1, "only the test still holds the store");
 }
 
 #[tokio::test(start_paused = true)]

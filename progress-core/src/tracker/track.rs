@@ -5,14 +5,15 @@ use futures_core::Stream;
 
 use super::TrackerHandle;
 
-/// Counts the items of an iterator as they are done with.
+/// Counts an iterator's items as the loop finishes them.
 pub trait TrackIterator: Iterator + Sized {
-    /// Counts an item as done well when the next one is asked for: then its turn of the loop is over. An item whose
-    /// turn ended in `break`, `return` or `?` is not counted.
+    /// Counts an item as succeeded when the next one is requested, because the loop has then
+    /// finished it. An item whose iteration ends in `break`, `return` or `?` is not counted.
     ///
     /// ```
     /// # use progress_core::{Jobs, MemoryStore, NewProgress, TrackIterator};
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    /// # runtime.unwrap().block_on(async {
     /// # let jobs = Jobs::new(MemoryStore::new());
     /// # let id = jobs.create(NewProgress::new("import").with_total(3)).await?.id;
     /// let ended = jobs.run(id, async |tracker| {
@@ -32,9 +33,10 @@ pub trait TrackIterator: Iterator + Sized {
 
 impl<I: Iterator> TrackIterator for I {}
 
-/// Counts the items of a stream as they are done with.
+/// Counts a stream's items as the loop finishes them.
 pub trait TrackStream: Stream + Sized {
-    /// Counts an item as done well when the next one is asked for, as [`TrackIterator::track`] does.
+    /// Counts an item as succeeded when the next one is requested, as [`TrackIterator::track`]
+    /// does.
     fn track(self, tracker: &TrackerHandle) -> Tracked<Self> {
         Tracked::new(self, tracker)
     }
@@ -42,7 +44,8 @@ pub trait TrackStream: Stream + Sized {
 
 impl<S: Stream> TrackStream for S {}
 
-/// An iterator or a stream that reports to a tracker; made by [`TrackIterator::track`] and [`TrackStream::track`].
+/// An iterator or a stream that counts its items for a tracker. Made by [`TrackIterator::track`]
+/// and [`TrackStream::track`].
 #[derive(Debug)]
 pub struct Tracked<I> {
     inner: I,
@@ -77,7 +80,8 @@ impl<I: Iterator> Iterator for Tracked<I> {
     }
 }
 
-// Unpin keeps the projection safe code; `Box::pin` or `pin!` gives it to any stream.
+// `Unpin` makes the projection possible in safe code. `Box::pin` or `pin!` makes any stream
+// `Unpin`.
 impl<S: Stream + Unpin> Stream for Tracked<S> {
     type Item = S::Item;
 

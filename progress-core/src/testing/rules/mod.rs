@@ -1,4 +1,4 @@
-//! The named rules: what a single value cannot show.
+//! The named rules. They check what comparing one record cannot show.
 
 mod records;
 mod time;

@@ -8,17 +8,17 @@ use crate::{
     DEFAULT_LOG_LIMIT, Delta, NewEntry, NewProgress, ProgressError, ProgressId, ProgressQuery,
     ProgressUpdate, Stamp, Status,
 };
+
 pub(super) async fn a_job_is_created_once(suite: &Suite) {
     let job = NewProgress::new("conformance").with_total(7).with_title("first");
     let created = suite.store.create(&job).await.expect("created");
     assert_eq!((created.status, created.version, created.total), (Status::Pending, 1, Some(7)));
-    assert_eq!(created.observed_at, created.created_at, "the record as stored, by one clock");
+    assert_eq!(created.observed_at, created.created_at, "observed_at is the creation time");
     assert_eq!(timeless(&suite.read(job.id()).await), timeless(&created));
 
     let again = NewProgress::new("other").with_id(job.id());
-    assert!(
-        matches!(suite.store.create(&again).await, Err(ProgressError::AlreadyExists(id)) if id == job.id())
-    );
+    let refusal = suite.store.create(&again).await;
+    assert!(matches!(refusal, Err(ProgressError::AlreadyExists(id)) if id == job.id()));
     assert_eq!(
         suite.read(job.id()).await.title.as_deref(),
         Some("first"),
@@ -30,7 +30,7 @@ pub(super) async fn unknown_ids_are_not_found(suite: &Suite) {
     let id = ProgressId::new();
     let is_not_found =
         |error: ProgressError| matches!(error, ProgressError::NotFound(unknown) if unknown == id);
-    assert_eq!(suite.store.get(id).await.expect("an answer"), None);
+    assert_eq!(suite.store.get(id).await.expect("read"), None);
     assert!(is_not_found(suite.store.update(id, &one()).await.unwrap_err()));
     let stamped = one().with_stamp(Stamp { writer: Uuid::from_u128(3), seq: 1 });
     assert!(is_not_found(suite.store.update(id, &stamped).await.unwrap_err()));
@@ -47,7 +47,7 @@ pub(super) async fn bad_data_is_refused_before_anything_is_written(suite: &Suite
         NewProgress::new("t").with_metadata(large),
     ] {
         assert!(matches!(suite.store.create(&job).await, Err(ProgressError::Invalid(_))));
-        assert_eq!(suite.store.get(job.id()).await.expect("an answer"), None);
+        assert_eq!(suite.store.get(job.id()).await.expect("read"), None);
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn pages_hold_every_record_once_and_only_the_owners(suite: &Sui
             .store
             .list(&next.map_or(query.clone(), |cursor| query.with_cursor(cursor)))
             .await
-            .expect("a page");
+            .expect("listed");
         assert!(page.items.len() <= 3);
         seen.extend(page.items);
         next = page.next;
@@ -87,17 +87,17 @@ pub(super) async fn pages_hold_every_record_once_and_only_the_owners(suite: &Sui
     let mut found: Vec<_> = seen.iter().map(|progress| progress.id).collect();
     found.sort_unstable();
     ids.sort_unstable();
-    assert_eq!(found, ids, "every record of the owner, once");
+    assert_eq!(found, ids, "each record of the owner exactly once");
 
     let count =
-        async |query: ProgressQuery| suite.store.list(&query).await.expect("a page").items.len();
+        async |query: ProgressQuery| suite.store.list(&query).await.expect("listed").items.len();
     assert_eq!(count(query().with_active()).await, 6);
     assert_eq!(count(query().with_finished()).await, 1);
     assert_eq!(count(query().with_task_type("odd")).await, 3);
     assert_eq!(count(query().with_status(Status::Cancelled).with_active()).await, 0);
-    assert_eq!(count(ProgressQuery::new().with_owner("nobody")).await, 0);
-    let full = suite.store.list(&query().with_limit(7)).await.expect("a page");
-    assert_eq!((full.items.len(), full.next), (7, None), "a full last page announces no other");
+    assert_eq!(count(ProgressQuery::new().with_owner("no such owner")).await, 0);
+    let full = suite.store.list(&query().with_limit(7)).await.expect("listed");
+    assert_eq!((full.items.len(), full.next), (7, None), "a full last page has no cursor");
     for progress in &full.items {
         assert!(query().matches(progress));
     }
@@ -116,18 +116,18 @@ pub(super) async fn the_log_keeps_its_newest_entries_and_counts_the_rest(suite: 
         .with_entry(NewEntry::error("and another"));
     suite.store.update(id, &ProgressUpdate::advance(more)).await.expect("logged");
 
-    let page = suite.store.entries(id, 0, u32::MAX).await.expect("the log");
+    let page = suite.store.entries(id, 0, u32::MAX).await.expect("log read");
     assert_eq!(page.entries.len() as u64, limit);
     assert_eq!(page.dropped, 5);
     assert_eq!((page.entries[0].seq, page.entries[0].message.as_str()), (6, "line 3"));
     assert_eq!(page.next_after, limit + 5);
 
-    let part = suite.store.entries(id, 10, 2).await.expect("the log");
+    let part = suite.store.entries(id, 10, 2).await.expect("log read");
     assert_eq!(part.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [11, 12]);
     assert_eq!(part.next_after, 12);
-    let end = suite.store.entries(id, limit + 5, 10).await.expect("the log");
+    let end = suite.store.entries(id, limit + 5, 10).await.expect("log read");
     assert_eq!((end.entries.len(), end.next_after), (0, limit + 5));
-    let beyond = suite.store.entries(id, u64::MAX, 10).await.expect("the log");
+    let beyond = suite.store.entries(id, u64::MAX, 10).await.expect("log read");
     assert!(beyond.entries.is_empty());
 }
 
@@ -148,9 +148,9 @@ pub(super) async fn several_at_once_are_as_one_by_one(suite: &Suite) {
     assert!(matches!(outcomes[1], Err(ProgressError::Refused { .. })));
     assert!(matches!(outcomes[2], Err(ProgressError::NotFound(_))));
     assert_eq!(outcomes[3].as_ref().expect("counted").succeeded, 2);
-    assert_eq!(suite.read(first).await.succeeded, 2, "a refusal took others with it");
+    assert_eq!(suite.read(first).await.succeeded, 2, "a refused update affected the others");
     assert!(suite.store.update_many(&[]).await.is_empty());
-    assert!(suite.store.get_many(&[]).await.expect("nothing").is_empty());
+    assert!(suite.store.get_many(&[]).await.expect("read").is_empty());
 }
 
 pub(super) async fn owners_are_compared_to_the_letter(suite: &Suite) {
@@ -163,7 +163,7 @@ pub(super) async fn owners_are_compared_to_the_letter(suite: &Suite) {
     }
     for owner in &owners {
         let query = ProgressQuery::new().with_owner(owner);
-        let page = suite.store.list(&query).await.expect("a page");
+        let page = suite.store.list(&query).await.expect("listed");
         let found: Vec<_> = page.items.iter().map(|item| item.owner.as_deref()).collect();
         assert_eq!(found, [Some(owner.as_str())]);
     }
@@ -177,6 +177,6 @@ pub(super) async fn task_types_are_compared_to_the_letter(suite: &Suite) {
     }
     for task_type in ["Import", "import", "import "] {
         let query = ProgressQuery::new().with_task_type(format!("{unique}{task_type}"));
-        assert_eq!(suite.store.list(&query).await.expect("a page").items.len(), 1, "{task_type:?}");
+        assert_eq!(suite.store.list(&query).await.expect("listed").items.len(), 1, "{task_type:?}");
     }
 }

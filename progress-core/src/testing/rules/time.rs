@@ -1,4 +1,4 @@
-//! What depends on time: heartbeats, lost workers, deletion.
+//! Rules that depend on time: heartbeats, lost workers, deletion.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,13 @@ pub(super) async fn deletion_waits_for_the_end_and_leaves_nothing(suite: &Suite)
     let last = Delta::new().with_entry(NewEntry::info("last"));
     suite.store.update(id, &ProgressUpdate::cancel(last)).await.expect("cancelled");
     suite.store.delete(id).await.expect("deleted");
-    assert_eq!(suite.store.get(id).await.expect("an answer"), None);
+    assert_eq!(suite.store.get(id).await.expect("read"), None);
 
     suite.store.create(&job).await.expect("the id is free again");
-    assert_eq!(suite.store.entries(id, 0, 10).await.expect("a log").entries, []);
+    assert_eq!(suite.store.entries(id, 0, 10).await.expect("log read").entries, []);
     let started =
         suite.store.update(id, &ProgressUpdate::start().with_stamp(stamp)).await.expect("started");
-    assert_eq!(started.status, Status::Running, "the old record's stamps were left behind");
+    assert_eq!(started.status, Status::Running, "the old record's stamps were not deleted");
 }
 
 pub(super) async fn silence_grows_until_a_heartbeat(suite: &Suite) {
@@ -39,7 +39,7 @@ pub(super) async fn silence_grows_until_a_heartbeat(suite: &Suite) {
     suite.pass(Duration::from_millis(30)).await;
     let silence = suite.read(id).await.silent_for().expect("running");
     assert!(silence >= Duration::from_millis(25), "{silence:?}");
-    let renewed = suite.store.update(id, &ProgressUpdate::heartbeat()).await.expect("alive");
+    let renewed = suite.store.update(id, &ProgressUpdate::heartbeat()).await.expect("renewed");
     assert!(renewed.silent_for().expect("running") < silence);
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn heartbeats_are_those_of_running_jobs(suite: &Suite) {
         let listed = suite.store.heartbeats().await.expect("listed");
         listed.into_iter().find(|heartbeat| heartbeat.id == id)
     };
-    assert_eq!(of(id).await, None, "nobody owes a pending job a heartbeat");
+    assert_eq!(of(id).await, None, "a pending job has no heartbeat");
     let started = suite.store.update(id, &ProgressUpdate::start()).await.expect("started");
     let heartbeat = Heartbeat { id, at: started.heartbeat_at.expect("running"), lease };
     assert_eq!(of(id).await, Some(heartbeat));
@@ -67,7 +67,7 @@ pub(super) async fn only_the_silent_are_lost(suite: &Suite) {
     let refusal = suite.store.update(job.id, &early).await;
     assert!(
         matches!(refusal, Err(ProgressError::Refused { status: Status::Running, .. })),
-        "a heartbeat came that the janitor had not seen: {refusal:?}"
+        "a heartbeat that the janitor has not seen must prevent this: {refusal:?}"
     );
     let probed = suite.store.update(job.id, &ProgressUpdate::probe(seen)).await.expect("written");
     assert_eq!((probed.version, probed.heartbeat_at), (job.version, job.heartbeat_at));
@@ -77,7 +77,7 @@ pub(super) async fn only_the_silent_are_lost(suite: &Suite) {
     let refusal = suite.store.update(job.id, &one()).await;
     assert!(
         matches!(refusal, Err(ProgressError::Refused { status: Status::Failed, .. })),
-        "a worker that slept is told"
+        "an update of the lost worker must be refused: {refusal:?}"
     );
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn only_the_old_are_deleted(suite: &Suite) {
     assert_eq!(
         suite.store.delete_finished(Duration::from_millis(1), 2).await.expect("deleted"),
         2,
-        "no more than asked"
+        "the limit was ignored"
     );
     let left = suite
         .store
@@ -106,7 +106,7 @@ pub(super) async fn only_the_old_are_deleted(suite: &Suite) {
         .expect("read")
         .into_iter()
         .map(|progress| progress.is_some());
-    assert_eq!(left.collect::<Vec<_>>(), [false, false, true], "the oldest endings first");
+    assert_eq!(left.collect::<Vec<_>>(), [false, false, true], "the oldest endings go first");
     assert_eq!(suite.store.delete_finished(Duration::from_millis(1), 2).await.expect("deleted"), 1);
     assert_eq!(suite.read(active).await.status, Status::Running);
 }
@@ -120,12 +120,12 @@ pub(super) async fn age_counts_from_the_end(suite: &Suite) {
     suite.pass(moment).await;
     let end = ProgressUpdate::cancel(Delta::new());
     suite.store.update(long, &end).await.expect("cancelled");
-    // Made long ago, and ended just now.
+    // Created long ago, ended just now.
     assert_eq!(suite.store.delete_finished(2 * moment, 10).await.expect("deleted"), 0);
     suite.pass(Duration::from_millis(10)).await;
     assert_eq!(suite.store.delete_finished(Duration::ZERO, 1).await.expect("deleted"), 1);
-    assert_eq!(suite.store.get(short).await.expect("an answer"), None, "it ended first");
-    assert!(suite.store.get(long).await.expect("an answer").is_some());
+    assert_eq!(suite.store.get(short).await.expect("read"), None, "the older ending goes first");
+    assert!(suite.store.get(long).await.expect("read").is_some());
 }
 
 pub(super) async fn an_update_and_a_deletion_do_not_meet_half_way(suite: &Suite) {
@@ -158,10 +158,10 @@ pub(super) async fn an_update_and_a_deletion_do_not_meet_half_way(suite: &Suite)
         });
         writing.await.expect("no panic");
         deleting.await.expect("no panic");
-        assert_eq!(suite.store.get(id).await.expect("an answer"), None);
+        assert_eq!(suite.store.get(id).await.expect("read"), None);
         suite.store.create(&job).await.expect("the id is free again");
-        assert_eq!(suite.store.entries(id, 0, 10).await.expect("a log").entries, []);
+        assert_eq!(suite.store.entries(id, 0, 10).await.expect("log read").entries, []);
         let started = suite.store.update(id, &start).await.expect("started");
-        assert_eq!(started.status, Status::Running, "the old record's stamps were left behind");
+        assert_eq!(started.status, Status::Running, "the old record's stamps were not deleted");
     }
 }

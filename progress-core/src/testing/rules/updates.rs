@@ -1,4 +1,4 @@
-//! Updates: counts, stamps and endings, with several writers at the same time.
+//! Updates: counts, stamps and endings, with several concurrent writers.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) async fn concurrent_counts_are_neither_lost_nor_doubled(suite: &Suite
                 let update = one().with_stamp(Stamp { writer: Uuid::from_u128(100 + writer), seq });
                 store.update(id, &update).await.expect("counted");
                 if seq % 5 == 0 {
-                    store.update(id, &update).await.expect("known already");
+                    store.update(id, &update).await.expect("already applied");
                 }
             }
         });
@@ -49,12 +49,12 @@ pub(super) async fn of_several_endings_one_wins(suite: &Suite) {
         let mut winner = None;
         while let Some(task) = tasks.join_next().await {
             match task.expect("no panic") {
-                Ok(progress) => assert!(winner.replace(progress).is_none(), "a second ending"),
+                Ok(progress) => assert!(winner.replace(progress).is_none(), "a second ending won"),
                 Err(ProgressError::Refused { status, .. }) => assert!(status.is_finished()),
                 Err(error) => panic!("{error:?}"),
             }
         }
-        let winner = winner.expect("one ending");
+        let winner = winner.expect("one ending wins");
         assert_eq!(winner.succeeded, 1);
         let after = suite.read(id).await;
         assert_eq!(Progress { observed_at: winner.observed_at, ..after }, winner);
@@ -68,7 +68,7 @@ pub(super) async fn a_repeated_stamp_changes_nothing_even_after_the_end(suite: &
     let ending = ProgressUpdate::complete(Delta::new().with_succeeded(1), Completion::new())
         .with_stamp(stamp(2));
     for update in [&counts, &counts, &ending, &ending, &counts] {
-        suite.store.update(id, update).await.expect("applied, or known already");
+        suite.store.update(id, update).await.expect("applied now or before");
     }
     let progress = suite.read(id).await;
     assert_eq!((progress.status, progress.succeeded, progress.version), (Status::Completed, 2, 4));
@@ -91,15 +91,15 @@ pub(super) async fn a_refused_update_leaves_no_stamp(suite: &Suite) {
 pub(super) async fn a_late_lower_stamp_changes_nothing(suite: &Suite) {
     let id = suite.running().await.id;
     let stamped = |writer, seq| one().with_stamp(Stamp { writer: Uuid::from_u128(writer), seq });
-    // The second writer comes between, as on a job that workers share.
+    // The second writer's updates come in between, as on a shared job.
     for (writer, seq) in [(11, 1), (11, 2), (12, 1), (11, 1), (11, 2), (12, 1), (11, 3), (12, 1)] {
-        suite.store.update(id, &stamped(writer, seq)).await.expect("applied, or known already");
+        suite.store.update(id, &stamped(writer, seq)).await.expect("applied now or before");
     }
     assert_eq!(suite.read(id).await.succeeded, 4);
     let batch: Vec<_> =
         [(11, 3), (12, 2), (11, 4), (12, 2)].map(|(writer, seq)| (id, stamped(writer, seq))).into();
     for outcome in suite.store.update_many(&batch).await {
-        outcome.expect("applied, or known already");
+        outcome.expect("applied now or before");
     }
     assert_eq!(suite.read(id).await.succeeded, 6);
 }
@@ -112,7 +112,8 @@ pub(super) async fn two_handles_are_one_store(suite: &Suite) {
         tasks.spawn(async move {
             for seq in 1..=10 {
                 let stamp = Stamp { writer: Uuid::from_u128(200 + writer), seq };
-                // The acknowledgement of the first was lost, and the process came back elsewhere.
+                // The first acknowledgement was lost, and the worker repeats the update on another
+                // handle.
                 for handle in &handles {
                     handle.update(id, &one().with_stamp(stamp)).await.expect("counted");
                 }
@@ -123,6 +124,6 @@ pub(super) async fn two_handles_are_one_store(suite: &Suite) {
         task.expect("no panic");
     }
     assert_eq!(suite.read(id).await.succeeded, 80);
-    let other = suite.other.get(id).await.expect("readable").expect("there");
+    let other = suite.other.get(id).await.expect("read").expect("the record exists");
     assert_eq!(other.succeeded, 80);
 }
