@@ -32,7 +32,7 @@
 //!     actix_web::rt::spawn(jobs.run(job.id, async |tracker| {
 //!         for line in 1..=100 {
 //!             tracker.checkpoint().await?;
-//!             tracker.success(format!("line {line}"));
+//!             tracker.item_done(format!("line {line}"));
 //!         }
 //!         Ok(())
 //!     }));

@@ -46,19 +46,19 @@ fn measure(tracker: &TrackerHandle) {
     let mut number = 0u64;
     let mut rows: Vec<Row> = vec![
         ("inc(1)", 1.2, Box::new(|tracker| tracker.inc(black_box(1)))),
-        ("success(&str)", 4.0, Box::new(|tracker| tracker.success(black_box("CCT123 sent")))),
+        ("success(&str)", 4.0, Box::new(|tracker| tracker.item_done(black_box("CCT123 sent")))),
         (
             "success(format!)",
             16.0,
             Box::new(move |tracker| {
                 number += 1;
-                tracker.success(format!("{} sent", black_box(number)));
+                tracker.item_done(format!("{} sent", black_box(number)));
             }),
         ),
         (
             "failure(item, error)",
             25.0,
-            Box::new(|tracker| tracker.failure(black_box("CCT123"), black_box("550 no mailbox"))),
+            Box::new(|tracker| tracker.item_failed(black_box("CCT123"), black_box("550 no mailbox"))),
         ),
     ];
     let counter = AtomicU64::new(0);

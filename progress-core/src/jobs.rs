@@ -35,8 +35,8 @@ use crate::{
 ///     for invoice in ["CCT123", "CCT124", "CCT125"] {
 ///         tracker.checkpoint().await?; // an error once a viewer has asked to cancel
 ///         match invoice {
-///             "CCT124" => tracker.failure(invoice, "550 no such mailbox"),
-///             sent => tracker.success(format!("{sent} sent")),
+///             "CCT124" => tracker.item_failed(invoice, "550 no such mailbox"),
+///             sent => tracker.item_done(format!("{sent} sent")),
 ///         }
 ///     }
 ///     Ok(())

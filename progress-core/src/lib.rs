@@ -19,7 +19,7 @@
 //! // In the worker.
 //! let ended = jobs.run(job.id, async |tracker| {
 //!     for line in 0..100 {
-//!         tracker.success(format!("line {line}"));
+//!         tracker.item_done(format!("line {line}"));
 //!         tracker.checkpoint().await?; // an error when a viewer asked to cancel
 //!     }
 //!     Ok(())

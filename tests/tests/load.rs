@@ -29,9 +29,9 @@ async fn a_million_items_make_a_handful_of_writes_and_an_exact_count() {
             for item in 0..ITEMS {
                 tracker.checkpoint().await?;
                 if item % 1_000 == 999 {
-                    tracker.failure(format!("item {item}"), "refused");
+                    tracker.item_failed(format!("item {item}"), "refused");
                 } else {
-                    tracker.success(format!("item {item}"));
+                    tracker.item_done(format!("item {item}"));
                 }
                 // Slow enough to last for several flushes, fast enough for a test.
                 if item % 500 == 0 {

@@ -19,7 +19,7 @@ async fn send(_: SameOrigin, jobs: web::Data<Jobs>, http: HttpRequest) -> Result
         for number in 1..=50 {
             tracker.checkpoint().await?; // an error once the user has asked to cancel
             tokio::time::sleep(std::time::Duration::from_millis(100)).await; // the work
-            tracker.success(format!("invoice {number} sent"));
+            tracker.item_done(format!("invoice {number} sent"));
         }
         Ok(())
     });

@@ -37,14 +37,14 @@ impl TrackerHandle {
     }
 
     /// Counts one succeeded item and sets the current message.
-    pub fn success(&self, message: impl Into<String>) {
+    pub fn item_done(&self, message: impl Into<String>) {
         self.message(message);
         self.inc(1);
     }
 
     /// Counts one failed item and adds an entry with the item and the error to the job's log.
     /// Viewers read both.
-    pub fn failure(&self, item: impl Into<String>, error: impl Into<String>) {
+    pub fn item_failed(&self, item: impl Into<String>, error: impl Into<String>) {
         self.entry(NewEntry::error(error).with_item(item));
         self.inc_failed(1);
     }

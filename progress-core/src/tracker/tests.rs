@@ -81,8 +81,8 @@ async fn counts_of_lost_acknowledgements_are_not_doubled() {
     let tracker = stage.start().await;
     for _ in 0..5 {
         stage.faulty.set(Fault::LosesAnswers);
-        tracker.handle().success("sent");
-        tracker.handle().failure("item", "550");
+        tracker.handle().item_done("sent");
+        tracker.handle().item_failed("item", "550");
         sleep(AFTER_FLUSH).await;
         // More items are counted while the outcome of the flush is unknown.
         tracker.handle().inc(1);
@@ -278,7 +278,7 @@ async fn workers_share_a_job_that_completes_by_itself() {
         "the other worker has not finished"
     );
     second.handle().inc(5);
-    second.handle().failure("last", "550");
+    second.handle().item_failed("last", "550");
     sleep(AFTER_FLUSH).await;
     assert_eq!(second.handle().stopped(), None, "the second worker may have more to report");
     let ended = second.complete(()).await.unwrap();

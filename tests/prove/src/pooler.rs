@@ -99,7 +99,7 @@ async fn counted(store: &Arc<dyn ProgressStore>) -> u64 {
     let job = jobs.create(NewProgress::new("prove")).await.unwrap();
     let work = jobs.run(job.id, async |tracker| {
         for _ in 0..COUNTS {
-            tracker.success("counted");
+            tracker.item_done("counted");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Ok(())

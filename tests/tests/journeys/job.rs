@@ -74,9 +74,9 @@ async fn work(
         match plan {
             Plan::FailAt(last) if item == last => return Err(Failure::new(REASON)),
             Plan::FailAt(_) | Plan::CompleteWithErrors if item % 10 == 0 => {
-                tracker.failure(format!("item {item}"), "smudged");
+                tracker.item_failed(format!("item {item}"), "smudged");
             }
-            _ => tracker.success(format!("item {item} of {TOTAL}")),
+            _ => tracker.item_done(format!("item {item} of {TOTAL}")),
         }
         // Slow enough for the page to show it.
         sleep(Duration::from_millis(5)).await;

@@ -96,7 +96,7 @@ fn outage(obstacle: &mut dyn Obstacle) -> (Finding, i128) {
     let mut work = |time: Duration| {
         let begun = Instant::now();
         while begun.elapsed() < time {
-            tracker.handle().success(format!("item {counted}"));
+            tracker.handle().item_done(format!("item {counted}"));
             counted += 1;
             std::thread::sleep(Duration::from_millis(1));
         }

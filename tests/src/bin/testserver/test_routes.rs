@@ -140,9 +140,9 @@ async fn work(tracker: &TrackerHandle, items: u64, run: &Run) -> Result<(), Canc
     for item in 1..=items {
         tracker.checkpoint().await.map_err(|_| CancelRequested)?;
         if run.fails(item) {
-            tracker.failure(format!("item {item}"), "failed on request");
+            tracker.item_failed(format!("item {item}"), "failed on request");
         } else {
-            tracker.success(format!("item {item} of {items}"));
+            tracker.item_done(format!("item {item} of {items}"));
         }
         due += run.delay();
         if Instant::now() < due {
