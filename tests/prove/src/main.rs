@@ -108,6 +108,7 @@ fn main() -> ExitCode {
         if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
             report.begin(name);
             check(&mut report);
+            report.end();
         }
     }
     report.finish()

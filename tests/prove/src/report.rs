@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much to run: everything, or as much as fits into a run of all tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub(crate) type Waiting = Box<dyn FnOnce() -> Finding + Send>;
 pub(crate) struct Report {
     scale: Scale,
     check: &'static str,
+    begun: Instant,
     passed: u32,
     failed: u32,
     not_run: u32,
@@ -52,11 +53,17 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(scale: Scale) -> Self {
-        Self { scale, check: "", passed: 0, failed: 0, not_run: 0 }
+        Self { scale, check: "", begun: Instant::now(), passed: 0, failed: 0, not_run: 0 }
     }
 
     pub(crate) fn begin(&mut self, check: &'static str) {
         self.check = check;
+        self.begun = Instant::now();
+    }
+
+    /// Prints how long all parts of a check took.
+    pub(crate) fn end(&self) {
+        println!("CHECK {} took {:.0?}", self.check, self.begun.elapsed());
     }
 
     /// Returns how many rounds to do, depending on the scale.
