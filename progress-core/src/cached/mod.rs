@@ -1,7 +1,7 @@
 //! A cache in front of a store: many readers of few records cause few reads.
 
-mod slot;
-mod slots;
+mod cache_entries;
+mod cache_entry;
 mod watch;
 
 use std::collections::HashMap;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use self::slot::Meanwhile;
-use self::slots::Slots;
-use self::watch::Driver;
+use self::cache_entries::CacheEntries;
+use self::cache_entry::WaitOutcome;
+use self::watch::Poller;
 pub use self::watch::Watch;
 use crate::{
     EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Default maximum age of a cached record.
-const FRESHNESS: Duration = Duration::from_millis(250);
+const DEFAULT_FRESHNESS: Duration = Duration::from_millis(250);
 
 /// Wraps a store in a cache, so that many readers of few records cause few reads. Concurrent reads
 /// of one record share one read of the inner store. A record read less than 250 ms ago is returned
@@ -56,22 +56,22 @@ const FRESHNESS: Duration = Duration::from_millis(250);
 /// ```
 #[derive(Debug, Clone)]
 pub struct CachedStore {
-    shared: Arc<Shared>,
+    cache: Arc<Cache>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Cache {
     store: Arc<dyn ProgressStore>,
     freshness: Duration,
-    slots: Slots,
-    driver: Driver,
+    entries: CacheEntries,
+    poller: Poller,
 }
 
 impl CachedStore {
     /// Creates a new cache around this store.
     #[must_use]
     pub fn new(store: Arc<dyn ProgressStore>) -> Self {
-        Self::with_freshness(store, FRESHNESS)
+        Self::with_freshness(store, DEFAULT_FRESHNESS)
     }
 
     /// Creates a cache with another freshness than 250 ms, which is the maximum age of a returned
@@ -80,7 +80,7 @@ impl CachedStore {
     pub fn with_freshness(store: Arc<dyn ProgressStore>, freshness: Duration) -> Self {
         // Upper bound; keeps `Instant` arithmetic from overflowing.
         let freshness = freshness.min(Duration::from_secs(86_400));
-        Self { shared: Arc::new(Shared::new(store, freshness)) }
+        Self { cache: Arc::new(Cache::new(store, freshness)) }
     }
 
     /// Reads a record as [`get`](ProgressStore::get) does, without copying it.
@@ -89,52 +89,52 @@ impl CachedStore {
     ///
     /// As [`get`](ProgressStore::get): only those of the inner store.
     pub async fn read(&self, id: ProgressId) -> Result<Option<Arc<Progress>>, ProgressError> {
-        self.shared.read(id).await
+        self.cache.read(id).await
     }
 
     /// Watches a record for changes: see [`Watch`].
     #[must_use]
     pub fn watch(&self, id: ProgressId) -> Watch {
-        Watch::new(Arc::clone(&self.shared), id)
+        Watch::new(Arc::clone(&self.cache), id)
     }
 }
 
-impl Shared {
+impl Cache {
     fn new(store: Arc<dyn ProgressStore>, freshness: Duration) -> Self {
-        Self { store, freshness, slots: Slots::default(), driver: Driver::default() }
+        Self { store, freshness, entries: CacheEntries::default(), poller: Poller::default() }
     }
 
     async fn read(&self, id: ProgressId) -> Result<Option<Arc<Progress>>, ProgressError> {
-        let slot = self.slots.of(id, self.freshness);
-        let asked = slot.ask();
-        if let Some(fresh) = slot.fresh(asked, self.freshness) {
+        let entry = self.entries.get_or_insert(id, self.freshness);
+        let request = entry.read_request();
+        if let Some(fresh) = entry.fresh(request, self.freshness) {
             return Ok(Some(fresh));
         }
         // One caller reads and the others wait. If its future is dropped, the next caller reads.
-        let _turn = slot.reading.lock().await;
-        match slot.meanwhile(asked, self.freshness) {
-            Meanwhile::Read(found) => return Ok(found),
-            Meanwhile::Failed => {
+        let _guard = entry.read_lock.lock().await;
+        match entry.wait_outcome(request, self.freshness) {
+            WaitOutcome::Read(found) => return Ok(found),
+            WaitOutcome::Failed => {
                 return Err(failed_read());
             }
-            Meanwhile::Nothing => {}
+            WaitOutcome::NotRead => {}
         }
         loop {
-            let began = slot.begin();
+            let token = entry.begin_read();
             let outcome = self.store.get(id).await;
             match outcome {
                 Ok(found) => {
                     // Otherwise a concurrent write may have made this read stale, and the loop
                     // repeats it.
-                    if let Some(found) = slot.learn_read(found.map(Arc::new), began) {
+                    if let Some(found) = entry.record_read(found.map(Arc::new), token) {
                         if found.is_none() {
-                            self.slots.remove(id, &slot);
+                            self.entries.remove(id, &entry);
                         }
                         return Ok(found);
                     }
                 }
                 Err(error) => {
-                    slot.learn_failure(began);
+                    entry.record_failure(token);
                     return Err(error);
                 }
             }
@@ -142,49 +142,54 @@ impl Shared {
     }
 
     /// Updates the cached record after a write, if the record has an entry.
-    fn learn(&self, id: ProgressId, began: Instant, outcome: &Result<Progress, ProgressError>) {
-        let Some(slot) = self.slots.find(id) else { return };
+    fn record_write(
+        &self,
+        id: ProgressId,
+        began: Instant,
+        outcome: &Result<Progress, ProgressError>,
+    ) {
+        let Some(entry) = self.entries.get(id) else { return };
         match outcome {
-            Ok(progress) => slot.learn_write(progress, began),
+            Ok(progress) => entry.record_write(progress, began),
             // The record is unchanged.
             Err(ProgressError::Invalid(_)) => {}
             // Another process wrote first, or it is unknown whether the write happened.
-            Err(_) => slot.forget(),
+            Err(_) => entry.invalidate(),
         }
     }
 }
 
-/// Invalidates records on drop, unless [`settle`](Self::settle) is called: a write whose future is
+/// Invalidates records on drop, unless [`disarm`](Self::disarm) is called: a write whose future is
 /// dropped may have happened.
-struct Unknown<'a> {
-    shared: &'a Shared,
+struct InvalidateOnDrop<'a> {
+    cache: &'a Cache,
     ids: &'a [ProgressId],
 }
 
-impl Drop for Unknown<'_> {
+impl Drop for InvalidateOnDrop<'_> {
     fn drop(&mut self) {
         for id in self.ids {
-            if let Some(slot) = self.shared.slots.find(*id) {
-                slot.forget();
+            if let Some(entry) = self.cache.entries.get(*id) {
+                entry.invalidate();
             }
         }
     }
 }
 
-impl Unknown<'_> {
-    fn settle(self) {
+impl InvalidateOnDrop<'_> {
+    fn disarm(self) {
         std::mem::forget(self);
     }
 }
 
 /// Invalidates all records on drop. Leaked by `mem::forget` if no record has changed.
-struct UnknownAll<'a> {
-    shared: &'a Shared,
+struct InvalidateAllOnDrop<'a> {
+    cache: &'a Cache,
 }
 
-impl Drop for UnknownAll<'_> {
+impl Drop for InvalidateAllOnDrop<'_> {
     fn drop(&mut self) {
-        self.shared.slots.forget_all();
+        self.cache.entries.invalidate_all();
     }
 }
 
@@ -194,11 +199,11 @@ impl ProgressStore for CachedStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
         let began = Instant::now();
         let ids = [job.id()];
-        let unknown = Unknown { shared: &self.shared, ids: &ids };
-        let outcome = self.shared.store.create(job).await;
-        unknown.settle();
+        let on_drop = InvalidateOnDrop { cache: &self.cache, ids: &ids };
+        let outcome = self.cache.store.create(job).await;
+        on_drop.disarm();
         // A concurrent read may have found no record.
-        self.shared.learn(job.id(), began, &outcome);
+        self.cache.record_write(job.id(), began, &outcome);
         outcome
     }
 
@@ -212,15 +217,15 @@ impl ProgressStore for CachedStore {
         update: &ProgressUpdate,
     ) -> Result<Progress, ProgressError> {
         let began = Instant::now();
-        let unknown = Unknown { shared: &self.shared, ids: &[id] };
-        let outcome = self.shared.store.update(id, update).await;
-        unknown.settle();
-        self.shared.learn(id, began, &outcome);
+        let on_drop = InvalidateOnDrop { cache: &self.cache, ids: &[id] };
+        let outcome = self.cache.store.update(id, update).await;
+        on_drop.disarm();
+        self.cache.record_write(id, began, &outcome);
         outcome
     }
 
     async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
-        self.shared.store.list(query).await
+        self.cache.store.list(query).await
     }
 
     async fn entries(
@@ -229,17 +234,17 @@ impl ProgressStore for CachedStore {
         after: u64,
         limit: u32,
     ) -> Result<EntryPage, ProgressError> {
-        self.shared.store.entries(id, after, limit).await
+        self.cache.store.entries(id, after, limit).await
     }
 
     async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
         // Invalidates after any outcome, because another process may have deleted the record first.
-        let _unknown = Unknown { shared: &self.shared, ids: &[id] };
-        self.shared.store.delete(id).await
+        let _on_drop = InvalidateOnDrop { cache: &self.cache, ids: &[id] };
+        self.cache.store.delete(id).await
     }
 
     async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
-        self.shared.store.heartbeats().await
+        self.cache.store.heartbeats().await
     }
 
     async fn delete_finished(
@@ -249,16 +254,16 @@ impl ProgressStore for CachedStore {
     ) -> Result<u64, ProgressError> {
         // It is unknown which records are deleted, and a call whose future is dropped may delete
         // some.
-        let all = UnknownAll { shared: &self.shared };
-        let deleted = self.shared.store.delete_finished(older_than, limit).await;
+        let on_drop = InvalidateAllOnDrop { cache: &self.cache };
+        let deleted = self.cache.store.delete_finished(older_than, limit).await;
         if matches!(deleted, Ok(0)) {
-            std::mem::forget(all);
+            std::mem::forget(on_drop);
         }
         deleted
     }
 
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
-        let found = self.shared.read_many(ids).await?;
+        let found = self.cache.read_many(ids).await?;
         Ok(found.into_iter().map(|found| found.map(Arc::unwrap_or_clone)).collect())
     }
 
@@ -268,17 +273,17 @@ impl ProgressStore for CachedStore {
     ) -> Vec<Result<Progress, ProgressError>> {
         let began = Instant::now();
         let ids: Vec<_> = updates.iter().map(|(id, _)| *id).collect();
-        let unknown = Unknown { shared: &self.shared, ids: &ids };
-        let outcomes = self.shared.store.update_many(updates).await;
-        unknown.settle();
+        let on_drop = InvalidateOnDrop { cache: &self.cache, ids: &ids };
+        let outcomes = self.cache.store.update_many(updates).await;
+        on_drop.disarm();
         for (id, outcome) in ids.iter().zip(&outcomes) {
-            self.shared.learn(*id, began, outcome);
+            self.cache.record_write(*id, began, outcome);
         }
         outcomes
     }
 }
 
-impl Shared {
+impl Cache {
     /// Reads all records that are not fresh in one call. Concurrent calls read each record once.
     async fn read_many(
         &self,
@@ -287,7 +292,11 @@ impl Shared {
         let mut found = HashMap::with_capacity(ids.len());
         let mut wanted = Vec::new();
         for id in ids {
-            match self.slots.find(*id).and_then(|slot| slot.fresh(slot.ask(), self.freshness)) {
+            match self
+                .entries
+                .get(*id)
+                .and_then(|entry| entry.fresh(entry.read_request(), self.freshness))
+            {
                 Some(fresh) => drop(found.insert(*id, Some(fresh))),
                 None => wanted.push(*id),
             }
@@ -295,18 +304,19 @@ impl Shared {
         // Locks in sorted order, so that two calls cannot deadlock.
         wanted.sort_unstable();
         wanted.dedup();
-        let slots: Vec<_> = wanted.iter().map(|id| self.slots.of(*id, self.freshness)).collect();
-        let asked: Vec<_> = slots.iter().map(|slot| slot.ask()).collect();
-        let mut turns = Vec::with_capacity(slots.len());
-        for slot in &slots {
-            turns.push(slot.reading.lock().await);
+        let entries: Vec<_> =
+            wanted.iter().map(|id| self.entries.get_or_insert(*id, self.freshness)).collect();
+        let requests: Vec<_> = entries.iter().map(|entry| entry.read_request()).collect();
+        let mut guards = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            guards.push(entry.read_lock.lock().await);
         }
         let mut missing = Vec::new();
-        for ((id, slot), asked) in wanted.into_iter().zip(&slots).zip(asked) {
-            match slot.meanwhile(asked, self.freshness) {
-                Meanwhile::Read(read) => drop(found.insert(id, read)),
-                Meanwhile::Failed => return Err(failed_read()),
-                Meanwhile::Nothing => missing.push(id),
+        for ((id, entry), request) in wanted.into_iter().zip(&entries).zip(requests) {
+            match entry.wait_outcome(request, self.freshness) {
+                WaitOutcome::Read(read) => drop(found.insert(id, read)),
+                WaitOutcome::Failed => return Err(failed_read()),
+                WaitOutcome::NotRead => missing.push(id),
             }
         }
         if !missing.is_empty() {
@@ -321,23 +331,24 @@ impl Shared {
         &self,
         ids: &[ProgressId],
     ) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
-        let slots: Vec<_> = ids.iter().map(|id| self.slots.of(*id, self.freshness)).collect();
-        let began: Vec<_> = slots.iter().map(|slot| slot.begin()).collect();
+        let entries: Vec<_> =
+            ids.iter().map(|id| self.entries.get_or_insert(*id, self.freshness)).collect();
+        let tokens: Vec<_> = entries.iter().map(|entry| entry.begin_read()).collect();
         let read = match self.store.get_many(ids).await {
             Ok(read) => read,
             Err(error) => {
-                slots.iter().zip(began).for_each(|(slot, began)| slot.learn_failure(began));
+                entries.iter().zip(tokens).for_each(|(entry, token)| entry.record_failure(token));
                 return Err(error);
             }
         };
         let mut found = Vec::with_capacity(ids.len());
-        for (((id, slot), began), read) in ids.iter().zip(&slots).zip(began).zip(read) {
+        for (((id, entry), token), read) in ids.iter().zip(&entries).zip(tokens).zip(read) {
             let read = read.map(Arc::new);
             // After a concurrent write, this result is still right for the caller but is not
             // cached.
-            let newest = slot.learn_read(read.clone(), began).unwrap_or(read);
+            let newest = entry.record_read(read.clone(), token).unwrap_or(read);
             if newest.is_none() {
-                self.slots.remove(*id, slot);
+                self.entries.remove(*id, entry);
             }
             found.push(newest);
         }

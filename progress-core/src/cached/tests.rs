@@ -320,16 +320,16 @@ async fn bogus_ids_do_not_fill_the_memory() {
     for _ in 0..10_000 {
         assert_eq!(stage.store.get(ProgressId::new()).await.unwrap(), None);
     }
-    assert_eq!(stage.store.shared.slots.len(), 0);
+    assert_eq!(stage.store.cache.entries.len(), 0);
     let bogus: Vec<_> = (0..100).map(|_| ProgressId::new()).collect();
     assert!(stage.store.get_many(&bogus).await.unwrap().iter().all(Option::is_none));
-    assert_eq!(stage.store.shared.slots.len(), 0);
+    assert_eq!(stage.store.cache.entries.len(), 0);
 
     stage.inside.set(Fault::Away);
     for _ in 0..10_000 {
         stage.store.get(ProgressId::new()).await.unwrap_err();
     }
-    assert!(stage.store.shared.slots.len() <= 256);
+    assert!(stage.store.cache.entries.len() <= 256);
 }
 
 #[tokio::test(start_paused = true)]
@@ -340,7 +340,7 @@ async fn records_of_yesterday_do_not_fill_the_memory() {
         stage.store.get(id).await.unwrap().unwrap();
         sleep(Duration::from_millis(10)).await;
     }
-    assert!(stage.store.shared.slots.len() <= 256, "{}", stage.store.shared.slots.len());
+    assert!(stage.store.cache.entries.len() <= 256, "{}", stage.store.cache.entries.len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -446,5 +446,5 @@ async fn those_who_watch_survive_an_outage_and_a_deletion() {
     assert!(stage.inside.reads() - reads <= 41);
     drop(watch);
     stage.store.get(stage.id).await.unwrap();
-    assert_eq!(stage.store.shared.slots.len(), 0);
+    assert_eq!(stage.store.cache.entries.len(), 0);
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Shared;
-use super::slot::{News, Slot};
+use super::Cache;
+use super::cache_entry::{CacheEntry, Revision};
 use crate::{MAX_PAGE, Progress, ProgressError, ProgressId};
 
 /// Watches one record of a [`CachedStore`](crate::CachedStore), as long as this value lives.
@@ -33,18 +33,18 @@ use crate::{MAX_PAGE, Progress, ProgressError, ProgressId};
 /// ```
 #[derive(Debug)]
 pub struct Watch {
-    shared: Arc<Shared>,
+    cache: Arc<Cache>,
     id: ProgressId,
-    news: watch::Receiver<News>,
+    revision: watch::Receiver<Revision>,
     /// The state that the caller has read.
-    seen: News,
+    seen: Revision,
 }
 
 impl Watch {
-    pub(super) fn new(shared: Arc<Shared>, id: ProgressId) -> Self {
-        let mut news = shared.slots.watch(id, shared.freshness);
-        let seen = *news.borrow_and_update();
-        Self { shared, id, news, seen }
+    pub(super) fn new(cache: Arc<Cache>, id: ProgressId) -> Self {
+        let mut revision = cache.entries.subscribe(id, cache.freshness);
+        let seen = *revision.borrow_and_update();
+        Self { cache, id, revision, seen }
     }
 
     /// Returns the record as [`CachedStore::read`](crate::CachedStore::read) does.
@@ -54,9 +54,9 @@ impl Watch {
     /// Only those of the inner store.
     pub async fn read(&mut self) -> Result<Option<Arc<Progress>>, ProgressError> {
         // Marks the change that led to this read as seen, even if the read fails.
-        self.seen = *self.news.borrow_and_update();
-        let found = self.shared.read(self.id).await?;
-        self.seen = News::of(found.as_deref());
+        self.seen = *self.revision.borrow_and_update();
+        let found = self.cache.read(self.id).await?;
+        self.seen = Revision::of(found.as_deref());
         Ok(found)
     }
 
@@ -67,11 +67,11 @@ impl Watch {
     ///
     /// Cancel safe: dropping the future loses no change.
     pub async fn changed(&mut self) {
-        while *self.news.borrow_and_update() == self.seen {
+        while *self.revision.borrow_and_update() == self.seen {
             tokio::select! {
-                // Never fails: the sender is in the slot, which is kept while it is watched.
-                _ = self.news.changed() => {}
-                () = self.shared.drive() => {}
+                // Never fails: the sender is in the entry, which is kept while it is watched.
+                _ = self.revision.changed() => {}
+                () = self.cache.run_poller() => {}
             }
         }
     }
@@ -79,50 +79,51 @@ impl Watch {
 
 /// The lock that makes one waiting watch read for all, and the time of the last read.
 #[derive(Debug, Default)]
-pub(super) struct Driver {
-    turn: tokio::sync::Mutex<()>,
-    last: Mutex<Option<Instant>>,
+pub(super) struct Poller {
+    lock: tokio::sync::Mutex<()>,
+    last_poll: Mutex<Option<Instant>>,
 }
 
 /// Minimum interval between polls, so that records due at different times share a batch.
-const PAUSE: Duration = Duration::from_millis(25);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Maximum time for one batch, because all watches wait while it runs.
-const PATIENCE: Duration = Duration::from_secs(1);
+const BATCH_TIMEOUT: Duration = Duration::from_secs(1);
 
-impl Shared {
-    /// Waits for the turn to read, then reads all watched records when they are due, forever.
-    async fn drive(&self) {
-        let _turn = self.driver.turn.lock().await;
+impl Cache {
+    /// Waits for the lock, then reads all watched records when they are due, forever.
+    async fn run_poller(&self) {
+        let _guard = self.poller.lock.lock().await;
         loop {
-            sleep_until(self.next_sweep()).await;
-            *self.driver.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            self.sweep().await;
+            sleep_until(self.next_poll()).await;
+            *self.poller.last_poll.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Instant::now());
+            self.poll_due().await;
         }
     }
 
-    fn next_sweep(&self) -> Instant {
+    fn next_poll(&self) -> Instant {
         let now = Instant::now();
         // A record that was never read is about to be read by its watcher.
         let due = self
-            .slots
+            .entries
             .watched()
             .into_iter()
-            .filter_map(|(_, slot)| slot.due_at(self.freshness))
+            .filter_map(|(_, entry)| entry.due_at(self.freshness))
             .min();
         let due = due.unwrap_or(now + self.freshness).min(now + self.freshness);
-        let last = *self.driver.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map_or(due, |last| due.max(last + PAUSE))
+        let last = *self.poller.last_poll.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map_or(due, |last| due.max(last + MIN_POLL_INTERVAL))
     }
 
-    async fn sweep(&self) {
+    async fn poll_due(&self) {
         let now = Instant::now();
-        let is_due = |slot: &Slot| slot.due_at(self.freshness).is_none_or(|due| due <= now);
-        let watched = self.slots.watched().into_iter();
-        let due: Vec<_> = watched.filter(|(_, slot)| is_due(slot)).map(|(id, _)| id).collect();
+        let is_due = |entry: &CacheEntry| entry.due_at(self.freshness).is_none_or(|due| due <= now);
+        let watched = self.entries.watched().into_iter();
+        let due: Vec<_> = watched.filter(|(_, entry)| is_due(entry)).map(|(id, _)| id).collect();
         for ids in due.chunks(MAX_PAGE as usize) {
             // Callers of `read` get their own errors; watchers keep waiting.
-            if let Ok(Err(error)) = timeout(PATIENCE, self.refresh(ids)).await {
+            if let Ok(Err(error)) = timeout(BATCH_TIMEOUT, self.refresh(ids)).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "reading watched records failed, will retry"

@@ -9,34 +9,34 @@ use crate::Progress;
 
 /// The cache entry of one record.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct CacheEntry {
     /// Held by the caller that reads the store (single-flight).
-    pub(super) reading: tokio::sync::Mutex<()>,
-    state: Mutex<State>,
+    pub(super) read_lock: tokio::sync::Mutex<()>,
+    state: Mutex<EntryState>,
     /// Tells watchers about changes.
-    pub(super) news: watch::Sender<News>,
+    pub(super) revision: watch::Sender<Revision>,
 }
 
 /// What watchers compare: when this value changes, they read the record again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum Revision {
     /// The entry was invalidated. The number of writes makes each invalidation a change.
-    Unknown(u64),
-    Nothing,
+    Invalidated(u64),
+    Missing,
     Version(DateTime<Utc>, u64),
 }
 
-impl News {
+impl Revision {
     pub(super) fn of(found: Option<&Progress>) -> Self {
-        found.map_or(Self::Nothing, |progress| Self::Version(progress.created_at, progress.version))
+        found.map_or(Self::Missing, |progress| Self::Version(progress.created_at, progress.version))
     }
 }
 
 #[derive(Debug, Default)]
-struct State {
-    known: Option<CachedValue>,
+struct EntryState {
+    cached: Option<CachedValue>,
     /// When the last read of the store began.
-    last_asked: Option<Instant>,
+    last_read: Option<Instant>,
     /// Write counter. A read during which it changed is stale and must be repeated.
     writes: u64,
     /// How many reads ended without a record, and why the last of them did.
@@ -48,9 +48,9 @@ struct State {
 struct CachedValue {
     progress: Arc<Progress>,
     /// When the call that returned it began.
-    since: Instant,
+    call_began: Instant,
     /// When that call returned.
-    learned: Instant,
+    call_returned: Instant,
 }
 
 /// Why a read ended without a record.
@@ -58,63 +58,66 @@ struct CachedValue {
 enum NegativeRead {
     /// There is no such record.
     #[default]
-    Nothing,
+    Missing,
     Failure,
 }
 
 /// When a read was requested, and how many reads had ended without a record by then.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct ReadRequest {
     at: Instant,
     negative_reads: u64,
 }
 
 /// When a read began, and the write counter at that time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Began {
+pub(super) struct ReadToken {
     at: Instant,
     writes: u64,
 }
 
-/// What happened while a caller waited for its turn to read.
+/// What happened while a caller waited for the read lock.
 #[derive(Debug)]
-pub(super) enum Meanwhile {
+pub(super) enum WaitOutcome {
     /// Another caller has read the store; `None` if there is no record.
     Read(Option<Arc<Progress>>),
+    /// Another caller has tried and failed.
     Failed,
-    Nothing,
+    /// No other caller has read the store.
+    NotRead,
 }
 
-impl State {
-    fn fresh(&self, asked: Instant, freshness: Duration) -> Option<Arc<Progress>> {
-        let known = self.known.as_ref()?;
+impl EntryState {
+    fn fresh(&self, requested: Instant, freshness: Duration) -> Option<Arc<Progress>> {
+        let cached = self.cached.as_ref()?;
         // A call that began after the request answers it, whatever the freshness.
-        let is_fresh = known.since >= asked || asked.duration_since(known.since) < freshness;
-        is_fresh.then(|| Arc::clone(&known.progress))
+        let is_fresh = cached.call_began >= requested
+            || requested.duration_since(cached.call_began) < freshness;
+        is_fresh.then(|| Arc::clone(&cached.progress))
     }
 }
 
-impl Slot {
+impl CacheEntry {
     pub(super) fn new() -> Self {
         Self {
-            reading: tokio::sync::Mutex::default(),
+            read_lock: tokio::sync::Mutex::default(),
             state: Mutex::default(),
-            news: watch::Sender::new(News::Unknown(0)),
+            revision: watch::Sender::new(Revision::Invalidated(0)),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, EntryState> {
         // Every change below is complete before anything can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn ask(&self) -> Asked {
-        Asked { at: Instant::now(), negative_reads: self.state().negative_reads.0 }
+    pub(super) fn read_request(&self) -> ReadRequest {
+        ReadRequest { at: Instant::now(), negative_reads: self.state().negative_reads.0 }
     }
 
     /// Returns the cached record if it is fresh enough for the request.
-    pub(super) fn fresh(&self, asked: Asked, freshness: Duration) -> Option<Arc<Progress>> {
-        self.state().fresh(asked.at, freshness)
+    pub(super) fn fresh(&self, request: ReadRequest, freshness: Duration) -> Option<Arc<Progress>> {
+        self.state().fresh(request.at, freshness)
     }
 
     pub(super) fn is_fresh(&self, now: Instant, freshness: Duration) -> bool {
@@ -124,103 +127,110 @@ impl Slot {
     /// When to read the store again for the watchers; `None` if it was never read.
     pub(super) fn due_at(&self, freshness: Duration) -> Option<Instant> {
         let state = self.state();
-        let since = state.known.as_ref().map(|known| known.since);
-        since.max(state.last_asked).map(|asked| asked + freshness)
+        let call_began = state.cached.as_ref().map(|cached| cached.call_began);
+        call_began.max(state.last_read).map(|began| began + freshness)
     }
 
     /// Result for a caller that waited for another caller's read (single-flight).
-    pub(super) fn meanwhile(&self, asked: Asked, freshness: Duration) -> Meanwhile {
+    pub(super) fn wait_outcome(&self, request: ReadRequest, freshness: Duration) -> WaitOutcome {
         let state = self.state();
-        match (state.fresh(asked.at, freshness), state.negative_reads) {
-            (Some(fresh), _) => Meanwhile::Read(Some(fresh)),
-            (None, (reads, _)) if reads == asked.negative_reads => Meanwhile::Nothing,
-            (None, (_, NegativeRead::Nothing)) => Meanwhile::Read(None),
-            (None, (_, NegativeRead::Failure)) => Meanwhile::Failed,
+        match (state.fresh(request.at, freshness), state.negative_reads) {
+            (Some(fresh), _) => WaitOutcome::Read(Some(fresh)),
+            (None, (reads, _)) if reads == request.negative_reads => WaitOutcome::NotRead,
+            (None, (_, NegativeRead::Missing)) => WaitOutcome::Read(None),
+            (None, (_, NegativeRead::Failure)) => WaitOutcome::Failed,
         }
     }
 
-    pub(super) fn begin(&self) -> Began {
+    pub(super) fn begin_read(&self) -> ReadToken {
         let mut state = self.state();
         let at = Instant::now();
-        state.last_asked = Some(at);
-        Began { at, writes: state.writes }
+        state.last_read = Some(at);
+        ReadToken { at, writes: state.writes }
     }
 
     /// Records the result of a read and returns the newest known record. Returns `None` if the read
     /// must be repeated because of a concurrent write.
-    pub(super) fn learn_read(
+    pub(super) fn record_read(
         &self,
         found: Option<Arc<Progress>>,
-        began: Began,
+        token: ReadToken,
     ) -> Option<Option<Arc<Progress>>> {
         let mut state = self.state();
-        if state.writes != began.writes {
+        if state.writes != token.writes {
             return None;
         }
         let Some(found) = found else {
-            if let Some(known) = state.known.as_ref().filter(|known| known.learned > began.at) {
+            if let Some(cached) =
+                state.cached.as_ref().filter(|cached| cached.call_returned > token.at)
+            {
                 // The record was created after this read saw none.
-                return Some(Some(Arc::clone(&known.progress)));
+                return Some(Some(Arc::clone(&cached.progress)));
             }
-            state.negative_reads = (state.negative_reads.0 + 1, NegativeRead::Nothing);
-            state.known = None;
-            self.tell(News::Nothing);
+            state.negative_reads = (state.negative_reads.0 + 1, NegativeRead::Missing);
+            state.cached = None;
+            self.notify(Revision::Missing);
             return Some(None);
         };
-        let newest = self.keep(state, found, began.at);
+        let newest = self.keep_newer(state, found, token.at);
         Some(Some(newest))
     }
 
-    pub(super) fn learn_failure(&self, began: Began) {
+    pub(super) fn record_failure(&self, token: ReadToken) {
         let mut state = self.state();
-        if state.writes == began.writes {
+        if state.writes == token.writes {
             state.negative_reads = (state.negative_reads.0 + 1, NegativeRead::Failure);
         }
     }
 
-    pub(super) fn learn_write(&self, written: &Progress, began: Instant) {
+    pub(super) fn record_write(&self, written: &Progress, began: Instant) {
         let state = self.state();
-        self.keep(state, Arc::new(written.clone()), began);
+        self.keep_newer(state, Arc::new(written.clone()), began);
     }
 
     /// Caches the newer of the cached and the found record, and returns it.
-    fn keep(
+    fn keep_newer(
         &self,
-        mut state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, EntryState>,
         found: Arc<Progress>,
         began: Instant,
     ) -> Arc<Progress> {
         let version = |progress: &Progress| (progress.created_at, progress.version);
-        let mut since = began;
-        if let Some(known) = &state.known {
-            let (old, new) = (version(&known.progress), version(&found));
+        let mut call_began = began;
+        if let Some(cached) = &state.cached {
+            let (old, new) = (version(&cached.progress), version(&found));
             // A record cached during this call may be newer than its result. Records of the same
             // version differ only in their heartbeat.
-            if (old > new && known.learned > began) || (old == new && known.since > began) {
-                return Arc::clone(&known.progress);
+            if (old > new && cached.call_returned > began)
+                || (old == new && cached.call_began > began)
+            {
+                return Arc::clone(&cached.progress);
             }
-            since = since.max(known.since);
+            call_began = call_began.max(cached.call_began);
         }
-        state.known =
-            Some(CachedValue { progress: Arc::clone(&found), since, learned: Instant::now() });
-        self.tell(News::of(Some(&found)));
+        state.cached = Some(CachedValue {
+            progress: Arc::clone(&found),
+            call_began,
+            call_returned: Instant::now(),
+        });
+        self.notify(Revision::of(Some(&found)));
         found
     }
 
     /// Called under the lock of the state, so that the last notification matches the last state.
-    fn tell(&self, news: News) {
-        self.news.send_if_modified(|known| std::mem::replace(known, news) != news);
+    fn notify(&self, revision: Revision) {
+        self.revision.send_if_modified(|current| std::mem::replace(current, revision) != revision);
     }
 
     /// Invalidates the entry after a write with an unknown outcome.
-    pub(super) fn forget(&self) {
+    pub(super) fn invalidate(&self) {
         let mut state = self.state();
-        state.known = None;
+        state.cached = None;
         state.writes += 1;
-        self.tell(News::Unknown(state.writes));
+        self.notify(Revision::Invalidated(state.writes));
     }
 
     pub(super) fn is_watched(&self) -> bool {
-        self.news.receiver_count() > 0
+        self.revision.receiver_count() > 0
     }
 }
