@@ -289,7 +289,7 @@ impl Jobs {
             let span = tracing::info_span!("job", progress = %id);
             let ended = match work(tracker.handle().clone()).instrument(span).await {
                 Ok(completion) => tracker.complete(completion).await,
-                Err(failure) => match tracker.handle().reports.told() {
+                Err(failure) => match tracker.handle().reports.acknowledged_stop() {
                     Some(Stopped::CancelRequested) => tracker.cancel().await,
                     // How the job ends is already decided; this worker only leaves.
                     Some(_) => tracker.complete(Completion::new()).await,
@@ -337,7 +337,7 @@ impl Jobs {
         async move {
             let reports = Arc::new(Reports::new(id, Arc::clone(&flush)));
             let (reply, started) = oneshot::channel();
-            flush.join(TrackedJob::new(reports, options, reply));
+            flush.add_job(TrackedJob::new(reports, options, reply));
             drop(flush);
             started.await.unwrap_or_else(|_| {
                 Err(ProgressError::store("the thread that writes progress has ended"))

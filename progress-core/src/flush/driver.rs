@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::tracked_job::{Answer, Step, TrackedJob, back_off};
+use super::tracked_job::{FollowUp, Step, TrackedJob, back_off};
 use super::{FlushLoop, RunsOn};
 use crate::tracker::Outcome;
 use crate::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate};
 
 /// Maximum number of updates in one call: enough to share a transaction, few enough that an ending
 /// in the next call does not wait long.
-const BATCH: usize = 128;
+const MAX_BATCH: usize = 128;
 
 /// Maximum time of one store call. It applies to stores without a shorter deadline of their own.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The pause between two attempts while a runtime waits to shut down.
-const HURRIED_PAUSE: Duration = Duration::from_millis(100);
+const SHUTDOWN_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// How long the loop keeps running after its last job. The next job can use it, and tasks that a
 /// store has spawned on this runtime can finish.
-const LINGER: Duration = Duration::from_secs(1);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long jobs may run without a sweep of a janitor in this process before a warning is logged.
-const JANITOR_PATIENCE: Duration = Duration::from_secs(60);
+const JANITOR_WARNING_DELAY: Duration = Duration::from_secs(60);
 
 /// The running flush loop.
 pub(super) struct Driver {
@@ -64,10 +64,10 @@ impl Drop for Driver {
         }
         let mut queue = self.flush.queue();
         queue.is_running = false;
-        let arrivals = std::mem::take(&mut queue.arrivals);
+        let new_jobs = std::mem::take(&mut queue.new_jobs);
         drop(queue);
         let jobs = self.jobs.drain().map(|(_, job)| job);
-        jobs.chain(arrivals).for_each(|job| job.close(Outcome::Broken));
+        jobs.chain(new_jobs).for_each(|job| job.close(Outcome::StoreFailed));
     }
 }
 
@@ -78,7 +78,7 @@ impl Driver {
             jobs: HashMap::new(),
             due: BinaryHeap::new(),
             urgent: VecDeque::new(),
-            batch: BATCH,
+            batch: MAX_BATCH,
             outage: None,
             has_ended: false,
         }
@@ -114,8 +114,8 @@ impl Driver {
     }
 
     async fn run(mut self) {
-        let mut linger_until = None;
-        while self.accept_new(linger_until) {
+        let mut idle_until = None;
+        while self.accept_new(idle_until) {
             self.warn_without_janitor();
             let retry_at = self.retry_at();
             if retry_at.is_none_or(|at| at <= Instant::now()) {
@@ -126,26 +126,26 @@ impl Driver {
                     continue;
                 }
             }
-            linger_until = self
+            idle_until = self
                 .jobs
                 .is_empty()
-                .then(|| linger_until.unwrap_or_else(|| Instant::now() + LINGER));
-            let wake_at = linger_until.or_else(|| retry_at.max(self.next_due()));
+                .then(|| idle_until.unwrap_or_else(|| Instant::now() + IDLE_TIMEOUT));
+            let wake_at = idle_until.or_else(|| retry_at.max(self.next_due()));
             tokio::select! {
-                () = sleep_until(wake_at.unwrap_or_else(|| Instant::now() + LINGER)) => {}
+                () = sleep_until(wake_at.unwrap_or_else(|| Instant::now() + IDLE_TIMEOUT)) => {}
                 () = self.flush.wake.notified() => {}
             }
         }
     }
 
-    /// Accepts new jobs and urgent keys. Returns false if there was no job until `linger_until`.
-    fn accept_new(&mut self, linger_until: Option<Instant>) -> bool {
+    /// Accepts new jobs and urgent keys. Returns false if there was no job until `idle_until`.
+    fn accept_new(&mut self, idle_until: Option<Instant>) -> bool {
         let mut queue = self.flush.queue();
-        for job in queue.arrivals.drain(..) {
+        for job in queue.new_jobs.drain(..) {
             self.jobs.insert(job.reports().key, job);
         }
         self.urgent.extend(queue.urgent.drain(..));
-        if self.jobs.is_empty() && linger_until.is_some_and(|until| until <= Instant::now()) {
+        if self.jobs.is_empty() && idle_until.is_some_and(|until| until <= Instant::now()) {
             // Under the lock, so that no job joins a loop that has just decided to end.
             queue.is_running = false;
             self.has_ended = true;
@@ -155,13 +155,13 @@ impl Driver {
 
     /// When to call the store again in an outage; sooner if a runtime waits to shut down.
     fn retry_at(&mut self) -> Option<Instant> {
-        let is_hurried = self.flush.hurrying.load(Ordering::Relaxed) > 0;
-        if is_hurried {
+        let is_shutting_down = self.flush.waiting_shutdowns.load(Ordering::Relaxed) > 0;
+        if is_shutting_down {
             self.retry_all();
         }
         let outage = self.outage.as_ref()?;
         let pause = outage.pause;
-        Some(outage.since + if is_hurried { pause.min(HURRIED_PAUSE) } else { pause })
+        Some(outage.since + if is_shutting_down { pause.min(SHUTDOWN_RETRY_DELAY) } else { pause })
     }
 
     /// Ends the pause of every job whose last update failed.
@@ -209,7 +209,7 @@ impl Driver {
                 updates.push((job.reports().id, update));
             }
             Step::Wait => self.due.push(Reverse((job.due, key))),
-            Step::Gone => drop(self.jobs.remove(&key)),
+            Step::Discard => drop(self.jobs.remove(&key)),
         }
     }
 
@@ -225,9 +225,9 @@ impl Driver {
         match call.await {
             Ok(Ok(mut outcomes)) => {
                 let missing = count.saturating_sub(outcomes.len());
-                let unanswered =
+                let missing_outcome =
                     || ProgressError::unavailable("the store returned too few outcomes");
-                outcomes.extend((0..missing).map(|_| Err(unanswered())));
+                outcomes.extend((0..missing).map(|_| Err(missing_outcome())));
                 outcomes
             }
             Ok(Err(_)) => {
@@ -238,23 +238,23 @@ impl Driver {
     }
 
     fn handle(&mut self, keys: &[u64], outcomes: Outcomes) {
-        let has_no_answer = outcomes.iter().all(|outcome| !is_answer(outcome));
-        if has_no_answer {
+        let all_failed = outcomes.iter().all(|outcome| !was_processed(outcome));
+        if all_failed {
             // A smaller batch may meet the deadline, and shows which update the store cannot write.
             self.batch = (self.batch.min(keys.len()) / 2).max(1);
             self.note_failure(&outcomes);
         } else {
-            self.batch = (self.batch * 2).min(BATCH);
-            self.note_answer();
+            self.batch = (self.batch * 2).min(MAX_BATCH);
+            self.note_response();
         }
         // The error is the job's own if others were answered, or if there were no others.
-        let is_own = keys.len() == 1 || !has_no_answer;
+        let is_own = keys.len() == 1 || !all_failed;
         for (&key, outcome) in keys.iter().zip(outcomes) {
             let Some(job) = self.jobs.get_mut(&key) else { continue };
             match job.handle(outcome, is_own) {
-                Answer::Continue => self.due.push(Reverse((job.due, key))),
-                Answer::Urgent => self.urgent.push_back(key),
-                Answer::Close(outcome) => {
+                FollowUp::Wait => self.due.push(Reverse((job.due, key))),
+                FollowUp::SendNow => self.urgent.push_back(key),
+                FollowUp::Close(outcome) => {
                     if let Some(job) = self.jobs.remove(&key) {
                         job.close(outcome);
                     }
@@ -275,12 +275,12 @@ impl Driver {
                 "writing progress failed, counts are kept, will retry"
             );
         }
-        let longest = self.jobs.values().map(|job| job.longest_pause).min().unwrap_or_default();
+        let longest = self.jobs.values().map(|job| job.max_retry_delay).min().unwrap_or_default();
         let pause = back_off(failures).min(longest);
         self.outage = Some(Outage { failures, since: Instant::now(), pause });
     }
 
-    fn note_answer(&mut self) {
+    fn note_response(&mut self) {
         if self.outage.take().is_some() {
             self.retry_all();
             tracing::info!("writing progress recovered");
@@ -289,7 +289,7 @@ impl Driver {
 
     /// Warns once if jobs run in this process and no janitor sweeps.
     fn warn_without_janitor(&self) {
-        let is_missing = self.flush.last_sweep().elapsed() > JANITOR_PATIENCE;
+        let is_missing = self.flush.last_sweep().elapsed() > JANITOR_WARNING_DELAY;
         if is_missing && !self.flush.has_warned_of_no_janitor.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "no janitor has swept in this process for a minute; without one, jobs of a dead \
@@ -300,7 +300,7 @@ impl Driver {
 }
 
 /// Whether the store has processed the update, with any result.
-fn is_answer(outcome: &Result<Progress, ProgressError>) -> bool {
+fn was_processed(outcome: &Result<Progress, ProgressError>) -> bool {
     match outcome {
         Ok(_) => true,
         Err(error) => matches!(

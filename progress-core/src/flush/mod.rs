@@ -40,16 +40,16 @@ pub(crate) struct FlushLoop {
     keys: AtomicU64,
     guards: RuntimeGuards,
     /// How many runtimes delay their shutdown until their jobs are written.
-    hurrying: AtomicUsize,
+    waiting_shutdowns: AtomicUsize,
     /// When a janitor of this process last swept; before the first sweep, when the loop was
     /// created.
-    swept: Mutex<Instant>,
+    last_sweep: Mutex<Instant>,
     has_warned_of_no_janitor: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    arrivals: Vec<TrackedJob>,
+    new_jobs: Vec<TrackedJob>,
     /// Jobs with an update that should not wait: a start or an ending.
     urgent: Vec<u64>,
     is_running: bool,
@@ -64,8 +64,8 @@ impl FlushLoop {
             wake: Notify::new(),
             keys: AtomicU64::new(0),
             guards: RuntimeGuards::default(),
-            hurrying: AtomicUsize::new(0),
-            swept: Mutex::new(Instant::now()),
+            waiting_shutdowns: AtomicUsize::new(0),
+            last_sweep: Mutex::new(Instant::now()),
             has_warned_of_no_janitor: AtomicBool::new(false),
         }
     }
@@ -81,7 +81,7 @@ impl FlushLoop {
     }
 
     /// Makes the loop check this job before all others.
-    pub(crate) fn hasten(&self, key: u64) {
+    pub(crate) fn prioritize(&self, key: u64) {
         self.queue().urgent.push(key);
         self.wake.notify_one();
     }
@@ -90,18 +90,18 @@ impl FlushLoop {
     ///
     /// Nothing is spawned under a lock, because a runtime that shuts down drops a spawned task at
     /// once, and the destructor of that task may call the loop again.
-    pub(crate) fn join(self: &Arc<Self>, mut job: TrackedJob) {
+    pub(crate) fn add_job(self: &Arc<Self>, mut job: TrackedJob) {
         let mut new_guard = None;
         if self.runs_on == RunsOn::Thread
-            && let Some((place, new)) = self.guards.enter(self, job.reports())
+            && let Some((registration, new)) = self.guards.register(self, job.reports())
         {
-            job.guard = Some(place);
+            job.guard = Some(registration);
             new_guard = new;
         }
         let must_start = {
             let mut queue = self.queue();
             queue.urgent.push(job.reports().key);
-            queue.arrivals.push(job);
+            queue.new_jobs.push(job);
             !std::mem::replace(&mut queue.is_running, true)
         };
         if must_start {
@@ -115,10 +115,10 @@ impl FlushLoop {
 
     /// Records that a janitor of this process has swept.
     pub(crate) fn note_sweep(&self) {
-        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn last_sweep(&self) -> Instant {
-        *self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

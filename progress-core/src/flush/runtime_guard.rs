@@ -18,7 +18,7 @@ use super::FlushLoop;
 use crate::tracker::Reports;
 
 /// How long the shutdown of a runtime is delayed at most.
-const PATIENCE: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The guards of the runtimes in use.
 #[derive(Debug, Default)]
@@ -40,14 +40,14 @@ struct OpenJobs {
     is_over: bool,
 }
 
-/// A job's place in its runtime's guard; dropped when the job is closed.
+/// A job's registration with its runtime's guard; dropped when the job is closed.
 #[derive(Debug)]
-pub(crate) struct GuardPlace {
+pub(crate) struct GuardRegistration {
     guard: Arc<RuntimeGuard>,
     key: u64,
 }
 
-impl Drop for GuardPlace {
+impl Drop for GuardRegistration {
     fn drop(&mut self) {
         let mut jobs = self.guard.jobs();
         jobs.reports.remove(&self.key);
@@ -61,11 +61,11 @@ impl Drop for GuardPlace {
 impl RuntimeGuards {
     /// Adds a job to the guard of the current runtime; returns `None` outside of a runtime. The
     /// caller [starts](NewGuard::start) a new guard once the flush loop has the job.
-    pub(super) fn enter(
+    pub(super) fn register(
         &self,
         flush: &Arc<FlushLoop>,
         reports: &Arc<Reports>,
-    ) -> Option<(GuardPlace, Option<NewGuard>)> {
+    ) -> Option<(GuardRegistration, Option<NewGuard>)> {
         let runtime = Handle::try_current().ok()?;
         let (guard, is_new) = {
             let mut guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +87,7 @@ impl RuntimeGuards {
             }
         };
         let new = is_new.then(|| NewGuard { runtime, guard: Arc::clone(&guard) });
-        Some((GuardPlace { guard, key: reports.key }, new))
+        Some((GuardRegistration { guard, key: reports.key }, new))
     }
 }
 
@@ -149,15 +149,15 @@ impl Drop for OnShutdown {
         let Some(flush) = self.0.flush.upgrade() else { return };
         open.iter().for_each(|reports| reports.abandon());
         drop(open);
-        flush.hurrying.fetch_add(1, Ordering::Relaxed);
+        flush.waiting_shutdowns.fetch_add(1, Ordering::Relaxed);
         flush.wake.notify_one();
         let (jobs, waited) = self
             .0
             .all_closed
             .1
-            .wait_timeout_while(self.0.jobs(), PATIENCE, |jobs| !jobs.reports.is_empty())
+            .wait_timeout_while(self.0.jobs(), SHUTDOWN_TIMEOUT, |jobs| !jobs.reports.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        flush.hurrying.fetch_sub(1, Ordering::Relaxed);
+        flush.waiting_shutdowns.fetch_sub(1, Ordering::Relaxed);
         if waited.timed_out() {
             tracing::warn!(
                 jobs = jobs.reports.len(),

@@ -7,23 +7,23 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::runtime_guard::GuardPlace;
+use super::runtime_guard::GuardRegistration;
 use crate::tracker::{Outcome, Reports};
 use crate::{
     Progress, ProgressError, ProgressId, ProgressUpdate, Stamp, Status, Tracker, TrackerOptions,
     Transition,
 };
 
-const FIRST_RETRY: Duration = Duration::from_millis(250);
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Well below the lease, so that after an outage the heartbeat of every worker is in time.
-const LAST_RETRY: Duration = Duration::from_secs(4);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(4);
 
 /// How long a start is retried in an outage before it fails.
-const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a permanent error is retried. An operator may fix it meanwhile, by a migration that
 /// creates a table or by granting a permission.
-const BROKEN_PATIENCE: Duration = Duration::from_secs(60);
+const PERMANENT_ERROR_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// If one heartbeat is lost or late, the next is still in time.
 const HEARTBEATS_PER_LEASE: u32 = 3;
@@ -34,7 +34,7 @@ const RETRIES_PER_LEASE: u32 = 9;
 /// Returns the pause before attempt `failures + 1`.
 pub(super) fn back_off(failures: u32) -> Duration {
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1).min(16));
-    FIRST_RETRY.saturating_mul(doubled).min(LAST_RETRY)
+    MIN_RETRY_DELAY.saturating_mul(doubled).min(MAX_RETRY_DELAY)
 }
 
 #[derive(Debug)]
@@ -47,16 +47,16 @@ pub(crate) struct TrackedJob {
     /// Sent and not acknowledged. Repeated unchanged, with its stamp and counts, until the store
     /// returns its outcome.
     in_flight: Option<ProgressUpdate>,
-    /// When to check this job again, unless it is hastened.
+    /// When to check this job again, unless it is prioritized.
     pub(super) due: Instant,
     next_flush: Instant,
     next_heartbeat: Instant,
     failures: u32,
     /// The longest pause between two attempts.
-    pub(super) longest_pause: Duration,
-    broken_since: Option<Instant>,
+    pub(super) max_retry_delay: Duration,
+    permanent_error_since: Option<Instant>,
     /// Dropped when the job is closed.
-    pub(super) guard: Option<GuardPlace>,
+    pub(super) guard: Option<GuardRegistration>,
 }
 
 /// A start that is not acknowledged yet.
@@ -71,17 +71,17 @@ struct Start {
 pub(super) enum Step {
     Send(ProgressUpdate),
     Wait,
-    /// The caller gave up the start, and no call is under way.
-    Gone,
+    /// The caller has dropped the start, and no call is in progress.
+    Discard,
 }
 
 /// What the loop does after an outcome of the store.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum FollowUp {
     /// Checks the job again when it is due.
-    Continue,
+    Wait,
     /// Sends the next update of the job at once.
-    Urgent,
+    SendNow,
     Close(Outcome),
 }
 
@@ -99,14 +99,14 @@ impl TrackedJob {
             options,
             writer,
             seq: 1,
-            start: Some(Start { reply, give_up_at: now + START_PATIENCE }),
+            start: Some(Start { reply, give_up_at: now + START_TIMEOUT }),
             in_flight: Some(ProgressUpdate::start().with_stamp(Stamp { writer, seq: 1 })),
             due: now,
             next_flush: now,
             next_heartbeat: now,
             failures: 0,
-            longest_pause: LAST_RETRY,
-            broken_since: None,
+            max_retry_delay: MAX_RETRY_DELAY,
+            permanent_error_since: None,
             guard: None,
         }
     }
@@ -120,12 +120,12 @@ impl TrackedJob {
         self.failures > 0
     }
 
-    /// Returns what to send now. Called when the job is due, and when it is hastened.
+    /// Returns what to send now. Called when the job is due, and when it is prioritized.
     pub(super) fn step(&mut self, now: Instant) -> Step {
         if self.start.as_ref().is_some_and(|start| start.reply.is_closed()) {
             // The caller is gone, so the work will not begin. If the start has arrived, a janitor
             // fails the job as that of a dead worker.
-            return Step::Gone;
+            return Step::Discard;
         }
         if self.in_flight.is_none() {
             self.in_flight = self.next_update(now);
@@ -165,21 +165,21 @@ impl TrackedJob {
         &mut self,
         outcome: Result<Progress, ProgressError>,
         is_own: bool,
-    ) -> Answer {
+    ) -> FollowUp {
         match outcome {
             Ok(progress) => self.accepted(progress),
             Err(error) if error.is_transient() => self.retry(error),
             Err(ProgressError::Refused { status, id }) => self.refused(id, status),
             Err(error @ ProgressError::NotFound(_)) => match self.start.take() {
                 Some(start) => self.not_started(start, error),
-                None => Answer::Close(Outcome::Deleted),
+                None => FollowUp::Close(Outcome::Deleted),
             },
             // Of several updates that failed together, perhaps only one cannot be written.
-            Err(error) => self.broken(error, is_own),
+            Err(error) => self.permanent_error(error, is_own),
         }
     }
 
-    fn accepted(&mut self, progress: Progress) -> Answer {
+    fn accepted(&mut self, progress: Progress) -> FollowUp {
         let sent = self.in_flight.take();
         let was_ending = sent.as_ref().is_some_and(ProgressUpdate::is_ending);
         let now = Instant::now();
@@ -189,9 +189,9 @@ impl TrackedJob {
         let heartbeats = progress.lease / HEARTBEATS_PER_LEASE;
         self.next_heartbeat = now + self.options.heartbeat_interval.min(heartbeats);
         self.schedule();
-        self.longest_pause = LAST_RETRY.min(progress.lease / RETRIES_PER_LEASE);
+        self.max_retry_delay = MAX_RETRY_DELAY.min(progress.lease / RETRIES_PER_LEASE);
         self.failures = 0;
-        self.broken_since = None;
+        self.permanent_error_since = None;
         let status = progress.status;
         if let Some(start) = self.start.take() {
             if status.is_finished() {
@@ -199,35 +199,35 @@ impl TrackedJob {
                 let id = progress.id;
                 return self.not_started(start, ProgressError::Refused { id, status });
             }
-            self.reports.learn(&progress);
+            self.reports.update_stop_reason(&progress);
             // If the caller is gone, the tracker is dropped here, which ends the job.
             drop(start.reply.send(Ok(Tracker::new(Arc::clone(&self.reports)))));
         } else if was_ending {
-            return Answer::Close(Outcome::Ended(Box::new(progress)));
+            return FollowUp::Close(Outcome::Ended(Box::new(progress)));
         } else if status.is_finished() {
             // These counts arrived before. Since then the job was ended without this worker.
-            return Answer::Close(Outcome::Refused(status));
+            return FollowUp::Close(Outcome::Refused(status));
         } else {
-            self.reports.learn(&progress);
+            self.reports.update_stop_reason(&progress);
         }
         // An ending that was requested while another update was under way is sent at once.
         self.in_flight = self.next_update(now);
-        if self.in_flight.is_some() { Answer::Urgent } else { Answer::Continue }
+        if self.in_flight.is_some() { FollowUp::SendNow } else { FollowUp::Wait }
     }
 
-    fn retry(&mut self, error: ProgressError) -> Answer {
+    fn retry(&mut self, error: ProgressError) -> FollowUp {
         let now = Instant::now();
         if let Some(start) = self.start.take_if(|start| now >= start.give_up_at) {
             return self.not_started(start, error);
         }
         self.failures = self.failures.saturating_add(1);
-        self.due = now + back_off(self.failures).min(self.longest_pause);
-        Answer::Continue
+        self.due = now + back_off(self.failures).min(self.max_retry_delay);
+        FollowUp::Wait
     }
 
-    fn refused(&mut self, id: ProgressId, status: Status) -> Answer {
+    fn refused(&mut self, id: ProgressId, status: Status) -> FollowUp {
         let Some(start) = self.start.take() else {
-            return Answer::Close(Outcome::Refused(status));
+            return FollowUp::Close(Outcome::Refused(status));
         };
         let was_start = self
             .in_flight
@@ -238,36 +238,36 @@ impl TrackedJob {
             let stamp = Stamp { writer: self.writer, seq: self.seq };
             self.in_flight = Some(ProgressUpdate::join().with_stamp(stamp));
             self.start = Some(start);
-            return Answer::Urgent;
+            return FollowUp::SendNow;
         }
         self.not_started(start, ProgressError::Refused { id, status })
     }
 
-    fn broken(&mut self, error: ProgressError, is_own: bool) -> Answer {
+    fn permanent_error(&mut self, error: ProgressError, is_own: bool) -> FollowUp {
         if let Some(start) = self.start.take_if(|_| is_own) {
             return self.not_started(start, error);
         }
         let now = Instant::now();
-        let since = *self.broken_since.get_or_insert(now);
-        if is_own && now.duration_since(since) >= BROKEN_PATIENCE {
+        let since = *self.permanent_error_since.get_or_insert(now);
+        if is_own && now.duration_since(since) >= PERMANENT_ERROR_TIMEOUT {
             tracing::error!(
                 progress = %self.reports.id,
                 error = &error as &dyn std::error::Error,
                 "writing progress failed for a minute, giving up on this job"
             );
-            return Answer::Close(Outcome::Broken);
+            return FollowUp::Close(Outcome::StoreFailed);
         }
         self.retry(error)
     }
 
     /// Closes a job whose work does not begin, and tells the caller why, unless the caller is gone.
-    fn not_started(&mut self, start: Start, error: ProgressError) -> Answer {
+    fn not_started(&mut self, start: Start, error: ProgressError) -> FollowUp {
         let outcome = match &error {
             ProgressError::Refused { status, .. } => Outcome::Refused(*status),
-            _ => Outcome::Broken,
+            _ => Outcome::StoreFailed,
         };
         let _ = start.reply.send(Err(error));
-        Answer::Close(outcome)
+        FollowUp::Close(outcome)
     }
 
     /// Closes the job with its outcome.
@@ -284,6 +284,6 @@ mod tests {
     fn back_off_doubles_up_to_its_ceiling() {
         let waits: Vec<_> = (1..=7).map(|failures| back_off(failures).as_millis()).collect();
         assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 4_000, 4_000]);
-        assert_eq!(back_off(u32::MAX), LAST_RETRY);
+        assert_eq!(back_off(u32::MAX), MAX_RETRY_DELAY);
     }
 }

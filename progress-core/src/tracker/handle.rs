@@ -93,10 +93,10 @@ impl TrackerHandle {
     /// Waits until there is a reason to stop; without one, it never returns. Use it in
     /// `tokio::select!` beside a long item.
     pub async fn until_stopped(&self) -> Stopped {
-        let mut news = self.reports.subscribe();
+        let mut reason = self.reports.subscribe();
         // The result borrows the channel, so it is dropped before the reason is read.
-        let is_told = news.wait_for(Option::is_some).await.is_ok();
-        match self.stopped().filter(|_| is_told) {
+        let has_reason = reason.wait_for(Option::is_some).await.is_ok();
+        match self.stopped().filter(|_| has_reason) {
             Some(stopped) => stopped,
             // Unreachable: the sender is in `self.reports`, which this handle keeps alive.
             None => std::future::pending().await,

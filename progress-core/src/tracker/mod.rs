@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
     Refused(Status),
     Deleted,
     /// The store failed permanently; the log has the error.
-    Broken,
+    StoreFailed,
 }
 
 /// Owns the reports of a running job and ends the job exactly once.
@@ -124,7 +124,7 @@ impl Tracker {
                 Ok(Outcome::Ended(progress)) => Ok(*progress),
                 Ok(Outcome::Refused(status)) => Err(ProgressError::Refused { id, status }),
                 Ok(Outcome::Deleted) => Err(ProgressError::NotFound(id)),
-                Ok(Outcome::Broken) | Err(_) => {
+                Ok(Outcome::StoreFailed) | Err(_) => {
                     Err(ProgressError::store("the final status of the job could not be written"))
                 }
             }

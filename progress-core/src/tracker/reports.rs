@@ -17,7 +17,7 @@ use crate::{
 const ENTRY_BUFFER: usize = 1_000;
 
 /// Milliseconds for which a worker may keep its thread before a checkpoint yields.
-const TURN: u64 = 10;
+const YIELD_INTERVAL: u64 = 10;
 
 /// The reports of a worker that the flush loop has not taken yet, and the reason to stop, if any.
 #[derive(Debug)]
@@ -32,10 +32,10 @@ pub(crate) struct Reports {
     pending: Mutex<Pending>,
     stopped: watch::Sender<Option<Stopped>>,
     /// Whether the worker has read a reason to stop.
-    was_told: AtomicBool,
+    has_read_stop: AtomicBool,
     begun: Instant,
     /// Milliseconds from `begun` to when the worker last yielded.
-    yielded: AtomicU64,
+    last_yield: AtomicU64,
     flush: Arc<FlushLoop>,
 }
 
@@ -52,7 +52,7 @@ enum Ending {
     #[default]
     None,
     /// Requested, and not sent yet.
-    Called(EndingKind, Option<oneshot::Sender<Outcome>>),
+    Requested(EndingKind, Option<oneshot::Sender<Outcome>>),
     /// Sent by the flush loop.
     Sent(Option<oneshot::Sender<Outcome>>),
 }
@@ -86,9 +86,9 @@ impl Reports {
             failed: AtomicU64::new(0),
             pending: Mutex::default(),
             stopped: watch::Sender::new(None),
-            was_told: AtomicBool::new(false),
+            has_read_stop: AtomicBool::new(false),
             begun: Instant::now(),
-            yielded: AtomicU64::new(0),
+            last_yield: AtomicU64::new(0),
             flush,
         }
     }
@@ -148,7 +148,7 @@ impl Reports {
         let kind = {
             let mut pending = self.pending();
             match std::mem::take(&mut pending.ending) {
-                Ending::Called(kind, reply) => {
+                Ending::Requested(kind, reply) => {
                     pending.ending = Ending::Sent(reply);
                     kind
                 }
@@ -172,9 +172,9 @@ impl Reports {
                 let _ = reply.send(outcome.clone());
             }
         } else if matches!(pending.ending, Ending::None) {
-            pending.ending = Ending::Called(kind, reply);
+            pending.ending = Ending::Requested(kind, reply);
             drop(pending);
-            self.flush.hasten(self.key);
+            self.flush.prioritize(self.key);
         }
     }
 
@@ -183,13 +183,13 @@ impl Reports {
         self.end(EndingKind::Abandon, None);
     }
 
-    /// Whether the worker has kept its thread for `TURN`. If so, restarts the time, because the
-    /// caller then yields.
+    /// Whether the worker has kept its thread for `YIELD_INTERVAL`. If so, restarts the time,
+    /// because the caller then yields.
     pub(super) fn is_time_to_yield(&self) -> bool {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let is_time = now - self.yielded.load(Ordering::Relaxed).min(now) >= TURN;
+        let is_time = now - self.last_yield.load(Ordering::Relaxed).min(now) >= YIELD_INTERVAL;
         if is_time {
-            self.yielded.store(now, Ordering::Relaxed);
+            self.last_yield.store(now, Ordering::Relaxed);
         }
         is_time
     }
@@ -202,7 +202,7 @@ impl Reports {
             Outcome::Refused(status) => Some(Stopped::Ended(*status)),
             Outcome::Deleted => Some(Stopped::Deleted),
             // The store failed permanently. The job itself did not, and may go on without reports.
-            Outcome::Broken => None,
+            Outcome::StoreFailed => None,
         };
         if stopped.is_some() {
             self.stopped.send_replace(stopped);
@@ -211,13 +211,13 @@ impl Reports {
         let ending = std::mem::take(&mut pending.ending);
         pending.outcome = Some(outcome.clone());
         drop(pending);
-        if let Ending::Called(_, Some(reply)) | Ending::Sent(Some(reply)) = ending {
+        if let Ending::Requested(_, Some(reply)) | Ending::Sent(Some(reply)) = ending {
             let _ = reply.send(outcome);
         }
     }
 
     /// Sets the reason to stop if the record has one.
-    pub(crate) fn learn(&self, progress: &Progress) {
+    pub(crate) fn update_stop_reason(&self, progress: &Progress) {
         // A running job has an error when another of its workers has failed.
         let reason = match (&progress.error, progress.cancel_requested) {
             (Some(_), _) => Stopped::OtherWorkerFailed,
@@ -235,14 +235,14 @@ impl Reports {
     pub(super) fn stopped(&self) -> Option<Stopped> {
         let stopped = *self.stopped.borrow();
         if stopped.is_some() {
-            self.was_told.store(true, Ordering::Relaxed);
+            self.has_read_stop.store(true, Ordering::Relaxed);
         }
         stopped
     }
 
     /// Returns the reason to stop, if the worker has read it.
-    pub(crate) fn told(&self) -> Option<Stopped> {
-        if self.was_told.load(Ordering::Relaxed) { *self.stopped.borrow() } else { None }
+    pub(crate) fn acknowledged_stop(&self) -> Option<Stopped> {
+        if self.has_read_stop.load(Ordering::Relaxed) { *self.stopped.borrow() } else { None }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Option<Stopped>> {

@@ -50,16 +50,16 @@ impl<S: Stream> TrackStream for S {}
 pub struct Tracked<I> {
     inner: I,
     tracker: TrackerHandle,
-    is_item_out: bool,
+    has_open_item: bool,
 }
 
 impl<I> Tracked<I> {
     fn new(inner: I, tracker: &TrackerHandle) -> Self {
-        Self { inner, tracker: tracker.clone(), is_item_out: false }
+        Self { inner, tracker: tracker.clone(), has_open_item: false }
     }
 
     fn count_last(&mut self) {
-        if std::mem::take(&mut self.is_item_out) {
+        if std::mem::take(&mut self.has_open_item) {
             self.tracker.inc(1);
         }
     }
@@ -71,7 +71,7 @@ impl<I: Iterator> Iterator for Tracked<I> {
     fn next(&mut self) -> Option<Self::Item> {
         self.count_last();
         let item = self.inner.next();
-        self.is_item_out = item.is_some();
+        self.has_open_item = item.is_some();
         item
     }
 
@@ -88,7 +88,7 @@ impl<S: Stream + Unpin> Stream for Tracked<S> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.count_last();
         let polled = Pin::new(&mut self.inner).poll_next(context);
-        self.is_item_out = matches!(polled, Poll::Ready(Some(_)));
+        self.has_open_item = matches!(polled, Poll::Ready(Some(_)));
         polled
     }
 
