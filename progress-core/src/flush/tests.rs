@@ -77,7 +77,7 @@ fn a_runtime_that_shuts_down_ends_its_jobs_with_their_counts() {
 }
 
 #[test]
-fn a_shutdown_waits_two_seconds_and_no_longer() {
+fn a_shutdown_waits_at_most_two_seconds() {
     let faulty = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
     let jobs = Jobs::new(faulty.clone());
     let runtime = runtime();
@@ -93,7 +93,7 @@ fn a_shutdown_waits_two_seconds_and_no_longer() {
 }
 
 #[test]
-fn runtimes_that_shut_down_in_mid_start_do_not_hang() {
+fn runtimes_that_shut_down_during_a_start_do_not_hang() {
     for round in 0..200 {
         let jobs = Jobs::new(MemoryStore::new());
         let runtime = runtime();
@@ -116,7 +116,7 @@ fn runtimes_that_shut_down_in_mid_start_do_not_hang() {
 }
 
 #[test]
-fn a_shutdown_does_not_wait_out_a_pause_after_an_outage() {
+fn a_shutdown_shortens_the_retry_delay_of_an_outage() {
     let outside = Outside::default();
     let faulty = Arc::new(FaultyStore::new(outside.0.clone()));
     let jobs = Jobs::new(faulty.clone());
@@ -138,7 +138,7 @@ fn a_shutdown_does_not_wait_out_a_pause_after_an_outage() {
 }
 
 #[test]
-fn a_panic_beside_the_jobs_loses_none_of_their_counts() {
+fn a_panic_outside_the_jobs_loses_no_counts() {
     let outside = Outside::default();
     let id = outside.create(&NewProgress::new("test"));
     let jobs = Jobs::new(Arc::clone(&outside.0));
@@ -192,7 +192,7 @@ fn block(jobs: impl FnOnce(Arc<MemoryStore>) -> Jobs) -> Status {
 }
 
 #[test]
-fn a_worker_that_blocks_its_thread_is_alive() {
+fn a_worker_that_blocks_its_thread_keeps_its_lease() {
     assert_eq!(block(Jobs::new), Status::Completed);
     // The control: a loop that the worker can block.
     assert_eq!(block(testing::jobs), Status::Failed);
@@ -219,7 +219,7 @@ async fn heartbeats_do_not_wait_for_a_long_flush_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_lease_makes_quick_heartbeats() {
+async fn a_short_lease_shortens_the_heartbeat_interval() {
     let jobs = testing::jobs(MemoryStore::new());
     let _janitor =
         tokio::spawn(jobs.janitor().with_sweep_interval(Duration::from_millis(100)).run());
@@ -231,7 +231,7 @@ async fn a_short_lease_makes_quick_heartbeats() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_others_last_counts_are_kept_when_a_worker_of_a_shared_job_fails() {
+async fn counts_of_other_workers_are_kept_when_a_worker_of_a_shared_job_fails() {
     let jobs = testing::jobs(MemoryStore::new());
     let job = NewProgress::new("test").with_total(30).with_auto_complete();
     let id = jobs.create(job).await.unwrap().id;
@@ -261,7 +261,7 @@ async fn the_others_last_counts_are_kept_when_a_worker_of_a_shared_job_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_is_a_cancel_whatever_the_error_type_made_of_it() {
+async fn a_wrapped_stop_error_still_cancels_the_job() {
     type Boxed = Box<dyn std::error::Error + Send + Sync>;
     let wrappers: [fn(Stopped) -> Failure; 4] = [
         Failure::from,
@@ -287,7 +287,7 @@ async fn a_cancel_is_a_cancel_whatever_the_error_type_made_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_of_a_worker_that_was_not_told_to_stop_is_a_failure() {
+async fn an_error_of_a_worker_that_did_not_check_for_a_stop_fails_the_job() {
     let jobs = testing::jobs(MemoryStore::new());
     let id = jobs.create(NewProgress::new("test")).await.unwrap().id;
     let run = tokio::spawn(jobs.run(id, async |_| -> Result<(), Failure> {
@@ -300,32 +300,32 @@ async fn a_failure_of_a_worker_that_was_not_told_to_stop_is_a_failure() {
 }
 
 /// Decides what a store does with a batch.
-type Behaviour = Box<dyn Fn(&[(ProgressId, ProgressUpdate)]) -> Verdict + Send + Sync>;
+type Behaviour = Box<dyn Fn(&[(ProgressId, ProgressUpdate)]) -> CallResult + Send + Sync>;
 
 /// How a call ends.
-enum Verdict {
+enum CallResult {
     Takes(Duration),
     Fails(fn(&'static str) -> ProgressError),
-    AnswersTo(usize),
+    ReturnsFirst(usize),
     Panics,
 }
 
 /// A store whose `update_many` follows a given behaviour.
-struct OddStore {
+struct ScriptedStore {
     inner: Arc<MemoryStore>,
     behaviour: Mutex<Behaviour>,
     calls: AtomicUsize,
 }
 
-impl std::fmt::Debug for OddStore {
+impl std::fmt::Debug for ScriptedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OddStore")
+        f.write_str("ScriptedStore")
     }
 }
 
-impl OddStore {
+impl ScriptedStore {
     fn new(
-        behaviour: impl Fn(&[(ProgressId, ProgressUpdate)]) -> Verdict + Send + Sync + 'static,
+        behaviour: impl Fn(&[(ProgressId, ProgressUpdate)]) -> CallResult + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::new(MemoryStore::new()),
@@ -335,12 +335,12 @@ impl OddStore {
     }
 
     fn behaves(&self) {
-        *self.behaviour.lock().unwrap() = Box::new(|_| Verdict::Takes(Duration::ZERO));
+        *self.behaviour.lock().unwrap() = Box::new(|_| CallResult::Takes(Duration::ZERO));
     }
 }
 
 #[async_trait]
-impl ProgressStore for OddStore {
+impl ProgressStore for ScriptedStore {
     async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
         self.inner.create(job).await
     }
@@ -385,13 +385,13 @@ impl ProgressStore for OddStore {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let verdict = (self.behaviour.lock().unwrap())(updates);
         match verdict {
-            Verdict::Takes(time) => {
+            CallResult::Takes(time) => {
                 sleep(time).await;
                 self.inner.update_many(updates).await
             }
-            Verdict::Fails(error) => updates.iter().map(|_| Err(error("odd"))).collect(),
-            Verdict::AnswersTo(some) => self.inner.update_many(&updates[..some]).await,
-            Verdict::Panics => panic!("deliberate panic in the store"),
+            CallResult::Fails(error) => updates.iter().map(|_| Err(error("scripted"))).collect(),
+            CallResult::ReturnsFirst(some) => self.inner.update_many(&updates[..some]).await,
+            CallResult::Panics => panic!("deliberate panic in the store"),
         }
     }
 }
@@ -415,8 +415,8 @@ async fn complete(trackers: Vec<Tracker>, each: u64) {
 #[tokio::test(start_paused = true)]
 async fn batches_shrink_until_they_fit_the_deadline() {
     // A call with all updates would take three times the deadline.
-    let store = OddStore::new(|updates| {
-        Verdict::Takes(Duration::from_millis(300) * u32::try_from(updates.len()).unwrap())
+    let store = ScriptedStore::new(|updates| {
+        CallResult::Takes(Duration::from_millis(300) * u32::try_from(updates.len()).unwrap())
     });
     let jobs = testing::jobs(store.clone());
     let _janitor = tokio::spawn(jobs.janitor().run());
@@ -430,15 +430,19 @@ async fn batches_shrink_until_they_fit_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_cannot_be_written_spares_its_neighbours() {
-    let store = OddStore::new(|_| Verdict::Takes(Duration::ZERO));
+async fn a_record_that_cannot_be_written_does_not_affect_others() {
+    let store = ScriptedStore::new(|_| CallResult::Takes(Duration::ZERO));
     let jobs = testing::jobs(store.clone());
     let mut trackers = start(&jobs, 20).await;
     let poison = trackers.pop().unwrap();
     let id = poison.id();
     *store.behaviour.lock().unwrap() = Box::new(move |updates| {
         let is_hit = updates.iter().any(|(updated, _)| *updated == id);
-        if is_hit { Verdict::Fails(ProgressError::store) } else { Verdict::Takes(Duration::ZERO) }
+        if is_hit {
+            CallResult::Fails(ProgressError::store)
+        } else {
+            CallResult::Takes(Duration::ZERO)
+        }
     });
     for _ in 0..300 {
         poison.handle().inc(1);
@@ -450,11 +454,11 @@ async fn a_record_that_cannot_be_written_spares_its_neighbours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_few_outcomes_are_asked_for_again_after_a_pause() {
-    let store = OddStore::new(|_| Verdict::Takes(Duration::ZERO));
+async fn missing_outcomes_are_retried_after_a_pause() {
+    let store = ScriptedStore::new(|_| CallResult::Takes(Duration::ZERO));
     let jobs = testing::jobs(store.clone());
     let trackers = start(&jobs, 10).await;
-    *store.behaviour.lock().unwrap() = Box::new(|_| Verdict::AnswersTo(0));
+    *store.behaviour.lock().unwrap() = Box::new(|_| CallResult::ReturnsFirst(0));
     let calls = store.calls.load(Ordering::Relaxed);
     trackers.iter().for_each(|tracker| tracker.handle().inc(1));
     sleep(Duration::from_secs(20)).await;
@@ -465,11 +469,11 @@ async fn too_few_outcomes_are_asked_for_again_after_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_panics_is_a_store_in_trouble() {
-    let store = OddStore::new(|_| Verdict::Takes(Duration::ZERO));
+async fn a_panic_of_the_store_is_retried() {
+    let store = ScriptedStore::new(|_| CallResult::Takes(Duration::ZERO));
     let jobs = testing::jobs(store.clone());
     let trackers = start(&jobs, 3).await;
-    *store.behaviour.lock().unwrap() = Box::new(|_| Verdict::Panics);
+    *store.behaviour.lock().unwrap() = Box::new(|_| CallResult::Panics);
     trackers.iter().for_each(|tracker| tracker.handle().inc(1));
     sleep(Duration::from_secs(20)).await;
     store.behaves();
@@ -477,7 +481,7 @@ async fn a_store_that_panics_is_a_store_in_trouble() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_never_ends_holds_up_nobody_for_longer_than_its_deadline() {
+async fn a_call_that_never_ends_delays_other_jobs_only_until_its_deadline() {
     let faulty = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
     let jobs = testing::jobs(faulty.clone());
     let trackers = start(&jobs, 3).await;
@@ -498,12 +502,12 @@ async fn a_call_that_never_ends_holds_up_nobody_for_longer_than_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endings_come_before_everything_else() {
-    let store = OddStore::new(|_| Verdict::Takes(Duration::ZERO));
+async fn final_updates_are_sent_before_all_others() {
+    let store = ScriptedStore::new(|_| CallResult::Takes(Duration::ZERO));
     let jobs = testing::jobs(store.clone());
     let mut trackers = start(&jobs, 2_000).await;
     *store.behaviour.lock().unwrap() = Box::new(|updates| {
-        Verdict::Takes(Duration::from_micros(100) * u32::try_from(updates.len()).unwrap())
+        CallResult::Takes(Duration::from_micros(100) * u32::try_from(updates.len()).unwrap())
     });
     for _ in 0..20 {
         trackers.iter().for_each(|tracker| tracker.handle().inc(1));
@@ -516,8 +520,8 @@ async fn endings_come_before_everything_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_the_caller_gave_up_does_not_leave_a_running_job() {
-    let store = OddStore::new(|_| Verdict::Takes(Duration::from_secs(1)));
+async fn a_dropped_start_does_not_leave_a_running_job() {
+    let store = ScriptedStore::new(|_| CallResult::Takes(Duration::from_secs(1)));
     let jobs = testing::jobs(store.clone());
     let id = jobs.create(NewProgress::new("test")).await.unwrap().id;
     let start = tokio::time::timeout(Duration::from_millis(500), jobs.tracker(id));
@@ -528,7 +532,7 @@ async fn a_start_that_the_caller_gave_up_does_not_leave_a_running_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_janitor_is_noticed_after_a_minute() {
+async fn a_missing_janitor_is_logged_after_a_minute() {
     for has_janitor in [false, true] {
         let jobs = testing::jobs(MemoryStore::new());
         if has_janitor {
@@ -544,7 +548,7 @@ async fn a_missing_janitor_is_noticed_after_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ending_by_another_hand_is_not_taken_for_the_workers_own() {
+async fn a_job_that_another_process_completed_is_refused() {
     let faulty = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
     let jobs = testing::jobs(faulty.clone());
     let tracker = start(&jobs, 1).await.pop().unwrap();

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_an_error_are_for_the_log_only() {
+    fn the_text_of_an_error_is_only_logged() {
         let failure = Failure::from(std::io::Error::other("canary"));
         assert_eq!(failure.public(), DEFAULT_ERROR);
         assert_eq!(failure.chain(), "the job failed: canary");
