@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::query::{Listing, Parameters};
-use crate::wire::{Log, Page, Record, whole_seconds_up};
+use crate::wire::{LogJson, PageJson, RecordJson, whole_seconds_up};
 use crate::{Answer, Events, Reply, Viewer, events, tag};
 
 /// The default limit of waiting requests. Each costs a connection and a few kilobytes.
@@ -43,11 +43,11 @@ const MAX_WAITERS: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct ProgressApi {
     /// Behind one `Arc`, because each request clones the API.
-    shared: Arc<Shared>,
+    state: Arc<ApiState>,
 }
 
 #[derive(Debug, Clone)]
-struct Shared {
+struct ApiState {
     jobs: Jobs,
     poll_after: Duration,
     stale_after: Duration,
@@ -75,7 +75,7 @@ impl ProgressApi {
     /// reply may be 250 ms old, but it always includes what was written through the same `Jobs`.
     #[must_use]
     pub fn new(jobs: Jobs) -> Self {
-        let shared = Shared {
+        let state = ApiState {
             jobs,
             poll_after: Duration::from_millis(500),
             stale_after: Duration::from_secs(15),
@@ -85,7 +85,7 @@ impl ProgressApi {
             waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
             is_failing: Arc::default(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { state: Arc::new(state) }
     }
 
     /// Sets how long a page should wait before it polls again, from 50 ms to a day. The page gets
@@ -136,16 +136,16 @@ impl ProgressApi {
     }
 
     /// The settings of this clone, detached from those of other clones.
-    fn change(&mut self) -> &mut Shared {
-        Arc::make_mut(&mut self.shared)
+    fn change(&mut self) -> &mut ApiState {
+        Arc::make_mut(&mut self.state)
     }
 
     pub(crate) fn poll_after(&self) -> Duration {
-        self.shared.poll_after
+        self.state.poll_after
     }
 
     pub(crate) fn trusted_origins(&self) -> &[String] {
-        &self.shared.trusted_origins
+        &self.state.trusted_origins
     }
 
     /// Answers one poll:
@@ -157,7 +157,7 @@ impl ProgressApi {
     /// Public so that the application's own handler can answer a poll under another address.
     pub async fn poll(&self, viewer: &Viewer, id: &str, if_none_match: Option<&str>) -> Reply {
         match self.find(viewer, id).await {
-            Ok(progress) => self.polled(&progress, if_none_match),
+            Ok(progress) => self.poll_reply(&progress, if_none_match),
             Err(reply) => reply,
         }
     }
@@ -177,12 +177,12 @@ impl ProgressApi {
             Err(reply) => return reply,
         };
         // Over the waiter limit: reply immediately, without `Preference-Applied`.
-        let Ok(_permit) = self.shared.waiters.try_acquire() else {
-            return self.polled(&progress, if_none_match);
+        let Ok(_permit) = self.state.waiters.try_acquire() else {
+            return self.poll_reply(&progress, if_none_match);
         };
         let first = self.tag(&progress);
         if if_none_match.is_none_or(|known| tag::matches(Some(known), &first)) {
-            let mut watch = self.shared.jobs.store().watch(progress.id);
+            let mut watch = self.state.jobs.store().watch(progress.id);
             while progress.status.is_active() && self.tag(&progress) == first {
                 if timeout_at(until, self.changed(&progress, &mut watch)).await.is_err() {
                     break;
@@ -195,10 +195,10 @@ impl ProgressApi {
             }
         }
         let applied = format!("wait={}", wait.as_secs());
-        self.polled(&progress, if_none_match).with_header("preference-applied", applied)
+        self.poll_reply(&progress, if_none_match).with_header("preference-applied", applied)
     }
 
-    fn polled(&self, progress: &Progress, if_none_match: Option<&str>) -> Reply {
+    fn poll_reply(&self, progress: &Progress, if_none_match: Option<&str>) -> Reply {
         let etag = self.tag(progress);
         let reply = if tag::matches(if_none_match, &etag) {
             Reply::empty(304)
@@ -209,7 +209,7 @@ impl ProgressApi {
         if progress.status.is_active() {
             reply.with_header(
                 "retry-after",
-                whole_seconds_up(self.shared.poll_after).max(1).to_string(),
+                whole_seconds_up(self.state.poll_after).max(1).to_string(),
             )
         } else {
             reply
@@ -219,7 +219,7 @@ impl ProgressApi {
     /// Waits until the reply may differ: because the record changed, or because enough time has
     /// passed to change what is shown without a write.
     pub(crate) async fn changed(&self, progress: &Progress, watch: &mut Watch) {
-        match tag::holds_for(progress, self.shared.stale_after) {
+        match tag::valid_for(progress, self.state.stale_after) {
             Some(time) => drop(timeout(time, watch.changed()).await),
             None => watch.changed().await,
         }
@@ -240,11 +240,11 @@ impl ProgressApi {
             // 204 tells a browser not to reconnect (WHATWG HTML, section 9.2.3).
             return Answer::Whole(Reply::empty(204));
         }
-        let permit = Arc::clone(&self.shared.waiters).try_acquire_owned().ok();
-        let watch = self.shared.jobs.store().watch(progress.id);
+        let permit = Arc::clone(&self.state.waiters).try_acquire_owned().ok();
+        let watch = self.state.jobs.store().watch(progress.id);
         Answer::Events(
             Events::head(),
-            Events::new(events::State { api: self.clone(), watch, last, permit }),
+            Events::new(events::StreamState { api: self.clone(), watch, last, permit }),
         )
     }
 
@@ -256,7 +256,7 @@ impl ProgressApi {
     }
 
     pub(crate) fn tag(&self, progress: &Progress) -> String {
-        tag::of(progress, self.shared.stale_after)
+        tag::of(progress, self.state.stale_after)
     }
 
     pub(crate) async fn list(
@@ -271,9 +271,9 @@ impl ProgressApi {
             Err(reply) => return reply,
         };
         let page = match &listing {
-            Listing::Page(query) => self.read(self.shared.jobs.list(query)).await,
+            Listing::Page(query) => self.read(self.state.jobs.list(query)).await,
             Listing::Ids(ids) => {
-                let found = self.read(self.shared.jobs.store().get_many(ids)).await;
+                let found = self.read(self.state.jobs.store().get_many(ids)).await;
                 found.map(|found| {
                     let visible =
                         found.into_iter().flatten().filter(|progress| viewer.may_see(progress));
@@ -283,7 +283,8 @@ impl ProgressApi {
         };
         match page {
             Ok(page) => {
-                let reply = Reply::json(200, &Page::new(&page, |progress| self.record(progress)));
+                let reply =
+                    Reply::json(200, &PageJson::new(&page, |progress| self.record(progress)));
                 match page.next {
                     // Relative to the requested address, whatever its prefix (RFC 8288).
                     Some(next) => {
@@ -302,15 +303,15 @@ impl ProgressApi {
 
     pub(crate) async fn log(&self, viewer: &Viewer, id: &str, query: Option<&str>) -> Reply {
         let (after, limit) = match Parameters::parse(query).log() {
-            Ok(stretch) => stretch,
+            Ok(range) => range,
             Err(reply) => return reply,
         };
         let progress = match self.find(viewer, id).await {
             Ok(progress) => progress,
             Err(reply) => return reply,
         };
-        match self.read(self.shared.jobs.store().entries(progress.id, after, limit)).await {
-            Ok(page) => Reply::json(200, &Log::new(&page)),
+        match self.read(self.state.jobs.store().entries(progress.id, after, limit)).await {
+            Ok(page) => Reply::json(200, &LogJson::new(&page)),
             Err(reply) => reply,
         }
     }
@@ -320,7 +321,7 @@ impl ProgressApi {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
         };
-        match self.write(self.shared.jobs.cancel(id)).await {
+        match self.write(self.state.jobs.cancel(id)).await {
             Ok(Ok(progress)) if progress.status == Status::Cancelled => {
                 Reply::json(200, &self.record(&progress))
             }
@@ -337,7 +338,7 @@ impl ProgressApi {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
         };
-        match self.write(self.shared.jobs.store().delete(id)).await {
+        match self.write(self.state.jobs.store().delete(id)).await {
             Ok(Ok(())) => Reply::empty(204),
             Ok(Err(status)) => {
                 Reply::problem(409, &format!("the job is still {status}; cancel it first"))
@@ -346,14 +347,14 @@ impl ProgressApi {
         }
     }
 
-    fn record<'a>(&self, progress: &'a Progress) -> Record<'a> {
-        Record::new(progress, self.shared.poll_after, self.shared.stale_after)
+    fn record<'a>(&self, progress: &'a Progress) -> RecordJson<'a> {
+        RecordJson::new(progress, self.state.poll_after, self.state.stale_after)
     }
 
     /// Finds the record, if this viewer may see it. A malformed id causes no read of the store.
     async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
         let id: ProgressId = id.parse().map_err(|_| Reply::not_found())?;
-        let progress = self.read(self.shared.jobs.store().read(id)).await?;
+        let progress = self.read(self.state.jobs.store().read(id)).await?;
         progress.filter(|progress| viewer.may_see(progress)).ok_or_else(Reply::not_found)
     }
 
@@ -361,7 +362,7 @@ impl ProgressApi {
         &self,
         call: impl Future<Output = Result<T, ProgressError>>,
     ) -> Result<T, Reply> {
-        self.within(self.shared.read_deadline, call).await?.map_err(|_| Reply::not_found())
+        self.within(self.state.read_deadline, call).await?.map_err(|_| Reply::not_found())
     }
 
     /// The inner error is the job's status, because of which the store refused the write.
@@ -369,7 +370,7 @@ impl ProgressApi {
         &self,
         call: impl Future<Output = Result<T, ProgressError>>,
     ) -> Result<Result<T, Status>, Reply> {
-        match self.within(self.shared.write_deadline, call).await? {
+        match self.within(self.state.write_deadline, call).await? {
             Ok(done) => Ok(Ok(done)),
             Err(ProgressError::Refused { status, .. }) => Ok(Err(status)),
             Err(_) => Err(Reply::not_found()),
@@ -387,11 +388,11 @@ impl ProgressApi {
         let call = AssertUnwindSafe(call).catch_unwind();
         let call = async { call.await.unwrap_or_else(|panic| Err(panicked(&*panic))) };
         match timeout(deadline, call).await {
-            Err(elapsed) => Err(self.trouble(&elapsed)),
-            Ok(Err(error)) if !is_about_the_record(&error) => Err(self.trouble(&error)),
+            Err(elapsed) => Err(self.store_unavailable(&elapsed)),
+            Ok(Err(error)) if !is_about_the_record(&error) => Err(self.store_unavailable(&error)),
             Ok(answer) => {
                 // Loaded before it is swapped, because requests on all processors pass here.
-                let is_failing = &self.shared.is_failing;
+                let is_failing = &self.state.is_failing;
                 if is_failing.load(Ordering::Relaxed) && is_failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("progress store recovered");
                 }
@@ -400,8 +401,8 @@ impl ProgressApi {
         }
     }
 
-    fn trouble(&self, error: &(dyn std::error::Error + 'static)) -> Reply {
-        if !self.shared.is_failing.swap(true, Ordering::Relaxed) {
+    fn store_unavailable(&self, error: &(dyn std::error::Error + 'static)) -> Reply {
+        if !self.state.is_failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(error, "progress store failed, viewers get 503 until it recovers");
         }
         Reply::unavailable()

@@ -15,7 +15,7 @@ use crate::{ProgressApi, Reply};
 
 /// The longest silence of a stream. It is shorter than the timeouts of proxies and browsers, and a
 /// write is the only way to notice that the client has disconnected.
-const SILENCE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The events of one job: its record after each change, as a poll would return it.
 ///
@@ -23,11 +23,11 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// and the reply 204 tells it to stop. The stream also ends when the store cannot be read or the
 /// record is gone. The browser learns which when it reconnects.
 pub struct Events {
-    next: Pin<Box<dyn Future<Output = Option<Step>> + Send>>,
+    next: Pin<Box<dyn Future<Output = Option<NextEvent>> + Send>>,
 }
 
 /// The next text to send, and the state after it.
-type Step = (String, State);
+type NextEvent = (String, StreamState);
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Events {
     }
 }
 
-pub(crate) struct State {
+pub(crate) struct StreamState {
     pub(crate) api: ProgressApi,
     pub(crate) watch: Watch,
     /// The tag of the last record sent.
@@ -53,11 +53,11 @@ impl Events {
             .with_header("x-accel-buffering", "no")
     }
 
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: StreamState) -> Self {
         let retry = state.api.poll_after().as_millis();
         // Sent at once, so that the client knows that the stream works.
-        let hello = format!("retry: {retry}\n\n");
-        Self { next: Box::pin(std::future::ready(Some((hello, state)))) }
+        let first = format!("retry: {retry}\n\n");
+        Self { next: Box::pin(std::future::ready(Some((first, state)))) }
     }
 }
 
@@ -79,10 +79,10 @@ impl Stream for Events {
     }
 }
 
-impl State {
-    async fn next(mut self) -> Option<Step> {
-        let quiet = timeout(SILENCE, self.news()).await;
-        match quiet {
+impl StreamState {
+    async fn next(mut self) -> Option<NextEvent> {
+        let event = timeout(KEEP_ALIVE_INTERVAL, self.next_event()).await;
+        match event {
             Ok(Some(text)) => Some((text, self)),
             Ok(None) => None,
             // A comment, which the browser does not pass on to the page.
@@ -91,7 +91,7 @@ impl State {
     }
 
     /// Waits for the next event. `None` when there will be no more.
-    async fn news(&mut self) -> Option<String> {
+    async fn next_event(&mut self) -> Option<String> {
         loop {
             let progress: Arc<Progress> = self.api.read(self.watch.read()).await.ok()??;
             let tag = self.api.tag(&progress);

@@ -22,7 +22,7 @@ static GZIPPED: LazyLock<[Option<Gzipped>; FILES.len()]> =
     LazyLock::new(|| FILES.map(|file| compress(&file)));
 
 /// Returns the compressed file; `None` if compression failed.
-pub(crate) fn of(file: &File) -> Option<&'static Gzipped> {
+pub(crate) fn compressed(file: &File) -> Option<&'static Gzipped> {
     let index = FILES.iter().position(|known| known.name == file.name)?;
     GZIPPED[index].as_ref()
 }

@@ -56,7 +56,8 @@ pub(crate) fn prefers_gzip(accept_encoding: Option<&str>) -> bool {
             let mut parts = elements(element, ';');
             let coding = parts.next()?.trim();
             let is_meant = names.iter().any(|name| coding.eq_ignore_ascii_case(name));
-            is_meant.then(|| weight(parts).map_or(1.0, |weight| readable(weight).unwrap_or(0.0)))
+            is_meant
+                .then(|| weight(parts).map_or(1.0, |weight| valid_weight(weight).unwrap_or(0.0)))
         })
     };
     // `*` stands for every coding that is not named.
@@ -75,7 +76,7 @@ fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<&'a str> 
     })
 }
 
-fn readable(weight: &str) -> Option<f32> {
+fn valid_weight(weight: &str) -> Option<f32> {
     weight.parse().ok().filter(|weight| (0.0..=1.0).contains(weight))
 }
 
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_long_to_wait() {
+    fn the_wait_preference_is_parsed() {
         for (prefer, seconds) in [
             ("wait=10", Some(10)),
             ("Wait = 10", Some(10)),
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_reads() {
+    fn accept_selects_the_media_type() {
         for (accept, expected) in [
             ("", true),
             ("*/*", true),
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_gzip() {
+    fn accept_encoding_selects_gzip() {
         for (accept_encoding, expected) in [
             ("gzip", true),
             ("GZIP", true),

@@ -10,7 +10,7 @@ use utoipa::openapi::{Content, Header, Ref, RefOr, Response, ResponseBuilder, Sc
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use crate::reply::Problem;
-use crate::wire::{Log, Page, Record};
+use crate::wire::{LogJson, PageJson, RecordJson};
 use crate::{Reply, tag};
 
 /// The document's name under the mount point.
@@ -35,17 +35,17 @@ fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
-            let refusals = REFUSALS.iter().filter(|(_, _, operations)| {
+            let errors = ERROR_RESPONSES.iter().filter(|(_, _, operations)| {
                 operation
                     .operation_id
                     .as_deref()
                     .is_some_and(|id| operations.is_empty() || operations.contains(&id))
             });
-            for (status, description, _) in refusals {
+            for (status, description, _) in errors {
                 operation
                     .responses
                     .responses
-                    .insert(status.to_string(), refusal(*status, description).into());
+                    .insert(status.to_string(), error_response(*status, description).into());
             }
         }
     }
@@ -54,7 +54,7 @@ fn document() -> utoipa::openapi::OpenApi {
 
 /// The error responses: status, description, and the operations that send it (all, if none is
 /// named).
-const REFUSALS: [(u16, &str, &[&str]); 9] = [
+const ERROR_RESPONSES: [(u16, &str, &[&str]); 9] = [
     (400, "Invalid parameter", &["list_jobs", "list_active_jobs", "read_log"]),
     (403, "Listing requires an identified viewer", &["list_jobs", "list_active_jobs"]),
     (403, "The request was made by a page of another site", &["delete_job", "cancel_job"]),
@@ -70,7 +70,7 @@ const REFUSALS: [(u16, &str, &[&str]); 9] = [
     (503, "The store is unavailable or slow", &[]),
 ];
 
-fn refusal(status: u16, description: &str) -> Response {
+fn error_response(status: u16, description: &str) -> Response {
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
     let response = ResponseBuilder::new()
         .description(description)
@@ -143,7 +143,7 @@ struct Document;
                 viewer may not see are left out, and all other filters are ignored"),
     ),
     responses(
-        (status = 200, description = "A page of jobs", body = Page<'static>, headers(
+        (status = 200, description = "A page of jobs", body = PageJson<'static>, headers(
             ("link" = String, description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
     ))]
 fn list() {}
@@ -160,7 +160,7 @@ fn list() {}
             description = "The `next` of the previous page"),
     ),
     responses(
-        (status = 200, description = "A page of jobs", body = Page<'static>, headers(
+        (status = 200, description = "A page of jobs", body = PageJson<'static>, headers(
             ("link" = String, description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
     ))]
 fn active() {}
@@ -176,7 +176,7 @@ fn active() {}
                 seconds, and never more than 25 (RFC 7240)"),
     ),
     responses(
-        (status = 200, description = "The record", body = Record<'static>, headers(
+        (status = 200, description = "The record", body = RecordJson<'static>, headers(
             ("etag" = String, description = "Identifies this state of the record"),
             ("retry-after" = Option<u64>,
                 description = "Seconds until the next poll, while the job is active"),
@@ -208,7 +208,7 @@ fn delete() {}
             description = "The maximum number of entries on a page"),
     ),
     responses(
-        (status = 200, description = "A page of the log", body = Log<'static>),
+        (status = 200, description = "A page of the log", body = LogJson<'static>),
     ))]
 fn log() {}
 
@@ -232,8 +232,8 @@ fn events() {}
     params(("id" = String, Path,
         description = "The job's id: a lower-case UUID with hyphens; anything else is a 404")),
     responses(
-        (status = 200, description = "The job is cancelled", body = Record<'static>),
-        (status = 202, description = "The job was asked to stop", body = Record<'static>),
+        (status = 200, description = "The job is cancelled", body = RecordJson<'static>),
+        (status = 202, description = "The job was asked to stop", body = RecordJson<'static>),
     ))]
 fn cancel() {}
 
@@ -249,11 +249,11 @@ mod tests {
     }
 
     #[test]
-    fn it_names_what_is_sent() {
+    fn the_schema_names_every_field() {
         let progress =
             Progress::new(&NewProgress::new("test"), chrono::DateTime::UNIX_EPOCH).unwrap();
         let second = std::time::Duration::from_secs(1);
-        let record = Record::new(&progress, second, second);
+        let record = RecordJson::new(&progress, second, second);
         let sent = serde_json::to_value(record).unwrap();
         let schema = &described()["components"]["schemas"]["Record"];
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_served_like_any_file() {
+    fn the_document_is_served_with_a_tag() {
         let first = serve(None);
         assert_eq!((first.status, first.header("content-type")), (200, Some("application/json")));
         assert_eq!(described()["openapi"], "3.1.0");
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_says_what_can_go_wrong() {
+    fn every_operation_lists_its_error_responses() {
         for (path, item) in described()["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 assert!(operation["responses"]["503"].is_object(), "{method} {path}");

@@ -25,7 +25,7 @@ pub fn refuse_cross_site(headers: &RequestHeaders<'_>, trusted: &[String]) -> Op
     if origin.is_some_and(|origin| trusted.iter().any(|trusted| trusted == origin)) {
         return None;
     }
-    let is_ours = match headers.get("sec-fetch-site") {
+    let is_same_origin = match headers.get("sec-fetch-site") {
         // "none" is a user's own navigation, such as the address bar. "same-site" is another origin
         // of the same site, and not trusted.
         Some(site) => matches!(site, "same-origin" | "none"),
@@ -40,7 +40,8 @@ pub fn refuse_cross_site(headers: &RequestHeaders<'_>, trusted: &[String]) -> Op
             None => true,
         },
     };
-    (!is_ours).then(|| Reply::problem(403, "this request was made by a page of another site"))
+    (!is_same_origin)
+        .then(|| Reply::problem(403, "this request was made by a page of another site"))
 }
 
 #[cfg(test)]
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_pages_and_programs_pass() {
+    fn only_same_origin_pages_and_programs_pass() {
         let host = ("host", "shop.example.com:8443");
         assert!(!is_refused(&[host]));
         assert!(!is_refused(&[

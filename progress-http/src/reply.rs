@@ -31,12 +31,12 @@ pub(crate) struct Problem<'a> {
 }
 
 /// Enough for most records and their headers, without a reallocation.
-const ROOM_IN_BODY: usize = 1_024;
-const ROOM_IN_HEADERS: usize = 6;
+const BODY_CAPACITY: usize = 1_024;
+const HEADERS_CAPACITY: usize = 6;
 
 impl Reply {
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::with_capacity(ROOM_IN_HEADERS), body: Cow::Borrowed(&[]) }
+        Self { status, headers: Vec::with_capacity(HEADERS_CAPACITY), body: Cow::Borrowed(&[]) }
             .with_data_headers()
     }
 
@@ -100,11 +100,11 @@ impl Reply {
     }
 
     fn document(status: u16, content_type: &'static str, document: &impl Serialize) -> Self {
-        let mut body = Vec::with_capacity(ROOM_IN_BODY);
+        let mut body = Vec::with_capacity(BODY_CAPACITY);
         match serde_json::to_writer(&mut body, document) {
             Ok(()) => Self {
                 status,
-                headers: Vec::with_capacity(ROOM_IN_HEADERS),
+                headers: Vec::with_capacity(HEADERS_CAPACITY),
                 body: Cow::Owned(body),
             }
             .with_header("content-type", content_type)

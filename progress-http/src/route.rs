@@ -58,7 +58,7 @@ enum Resource<'a> {
     File(&'static widget::File, bool),
     #[cfg(feature = "openapi")]
     Description,
-    Nothing,
+    Unknown,
 }
 
 impl<'a> Resource<'a> {
@@ -78,7 +78,7 @@ impl<'a> Resource<'a> {
             (id, Some("log"), None) => Self::Log(id),
             (id, Some("events"), None) => Self::Events(id),
             (id, Some("cancel"), None) => Self::Cancel(id),
-            _ => Self::Nothing,
+            _ => Self::Unknown,
         }
     }
 
@@ -91,7 +91,7 @@ impl<'a> Resource<'a> {
             Self::Description => "GET, HEAD, OPTIONS",
             Self::Job(_) => "GET, HEAD, DELETE, OPTIONS",
             Self::Cancel(_) => "POST, OPTIONS",
-            Self::Nothing => "",
+            Self::Unknown => "",
         }
     }
 }
@@ -106,7 +106,7 @@ impl ProgressApi {
         let if_none_match = request.headers.get("if-none-match");
         let is_head = request.method == "HEAD";
         let action = match (&resource, request.method) {
-            (Resource::Nothing, _) => return Route::Answered(head(is_head, Reply::not_found())),
+            (Resource::Unknown, _) => return Route::Answered(head(is_head, Reply::not_found())),
             (_, "OPTIONS") => {
                 return Route::Answered(Reply::empty(204).with_header("allow", resource.allow()));
             }
@@ -133,7 +133,7 @@ impl ProgressApi {
                 return Route::Answered(head(is_head, reply.with_header("allow", allow)));
             }
         };
-        if let Some(refusal) = action.refuse_unreadable(&request.headers) {
+        if let Some(refusal) = action.refuse_not_acceptable(&request.headers) {
             return Route::Answered(head(is_head, refusal));
         }
         if matches!(action, Action::Delete(_) | Action::Cancel(_))
@@ -155,15 +155,15 @@ impl ProgressApi {
 
 impl Action {
     /// Returns 406 if the client does not accept the media type of the reply.
-    fn refuse_unreadable(&self, headers: &RequestHeaders<'_>) -> Option<Reply> {
+    fn refuse_not_acceptable(&self, headers: &RequestHeaders<'_>) -> Option<Reply> {
         let media_type = match self {
             // The reply has no body.
             Self::Delete(_) => return None,
             Self::Events(_) => "text/event-stream",
             _ => "application/json",
         };
-        let is_readable = negotiate::accepts(headers.get("accept"), media_type);
-        (!is_readable).then(|| {
+        let is_acceptable = negotiate::accepts(headers.get("accept"), media_type);
+        (!is_acceptable).then(|| {
             Reply::problem(406, &format!("not acceptable: only {media_type} is available"))
         })
     }

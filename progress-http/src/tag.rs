@@ -9,20 +9,20 @@ use progress_core::{Progress, Status};
 /// on the time of reading. The creation time tells a record from an earlier one with the same id.
 pub(crate) fn of(progress: &Progress, stale_after: Duration) -> String {
     let mut tag = format!("\"{:x}-{}", progress.created_at.timestamp_millis(), progress.version);
-    for (shows, word) in shown_by_time(progress, stale_after).into_iter().zip(WORDS) {
+    for (shows, suffix) in time_dependent_flags(progress, stale_after).into_iter().zip(SUFFIXES) {
         if shows {
-            tag.push_str(word);
+            tag.push_str(suffix);
         }
     }
     tag.push('"');
     tag
 }
 
-const WORDS: [&str; 3] = ["-stale", "-stalled", "-quiet"];
+const SUFFIXES: [&str; 3] = ["-stale", "-stalled", "-quiet"];
 
 /// Returns what depends on the time of reading: whether the record is `stale`, whether it is
 /// `stalled`, and whether its `estimated_remaining_time` has become unknown.
-fn shown_by_time(progress: &Progress, stale_after: Duration) -> [bool; 3] {
+fn time_dependent_flags(progress: &Progress, stale_after: Duration) -> [bool; 3] {
     // Without a total or a rate there never was an estimate.
     let had_estimate = progress.remaining().is_some() && progress.rate().is_some();
     let is_quiet = had_estimate && progress.is_quiet();
@@ -34,7 +34,7 @@ fn shown_by_time(progress: &Progress, stale_after: Duration) -> [bool; 3] {
 ///
 /// Without updates, each value that depends on time changes at most once. So bisection finds the
 /// first change, to 100 ms. More precision is useless, because a cached record may be older.
-pub(crate) fn holds_for(progress: &Progress, stale_after: Duration) -> Option<Duration> {
+pub(crate) fn valid_for(progress: &Progress, stale_after: Duration) -> Option<Duration> {
     const LOOK_AHEAD: i64 = 30_000;
     const PRECISION: i64 = 100;
     if progress.status != Status::Running {
@@ -44,13 +44,13 @@ pub(crate) fn holds_for(progress: &Progress, stale_after: Duration) -> Option<Du
         // A heartbeat ends this without changing the version.
         return Some(Duration::from_secs(1));
     }
-    let now = shown_by_time(progress, stale_after);
+    let now = time_dependent_flags(progress, stale_after);
     let mut later = progress.clone();
     let (mut same, mut other) = (0, LOOK_AHEAD);
     while other - same > PRECISION {
         let middle = i64::midpoint(same, other);
         later.observed_at = progress.observed_at + TimeDelta::milliseconds(middle);
-        if shown_by_time(&later, stale_after) == now {
+        if time_dependent_flags(&later, stale_after) == now {
             same = middle;
         } else {
             other = middle;
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_weak_tags_and_the_star_are_understood() {
+    fn lists_weak_tags_and_the_asterisk_match() {
         let tag = "\"18f-12\"";
         for matching in [
             "\"18f-12\"",

@@ -39,8 +39,8 @@ impl Viewer {
     }
 }
 
-/// A type of the application that identifies the viewer. It is implemented for every type from which a
-/// [`Viewer`] can be made.
+/// A type of the application that identifies the viewer. It is implemented for every type from
+/// which a [`Viewer`] can be made.
 ///
 /// ```
 /// use progress_http::{IntoViewer, Viewer};

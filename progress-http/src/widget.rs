@@ -107,18 +107,18 @@ impl File {
     }
 
     fn sha384(&self) -> &'static str {
-        MANIFEST.files.get(self.name).map_or("", |built| built.sha384.as_str())
+        MANIFEST.files.get(self.name).map_or("", |entry| entry.sha384.as_str())
     }
 }
 
 /// The manifest that the build wrote. It holds the hashes, so that none is computed at run time.
 #[derive(Debug, Deserialize)]
 struct Manifest {
-    files: HashMap<String, Built>,
+    files: HashMap<String, ManifestEntry>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Built {
+struct ManifestEntry {
     sha384: String,
 }
 
@@ -150,8 +150,8 @@ static HASHED_NAMES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| 
 
 /// Returns the file with either name, and whether it is the hashed name.
 pub(crate) fn find(name: &str) -> Option<(&'static File, bool)> {
-    static OURS: [File; 3] = FILES;
-    OURS.iter().find_map(|file| match name {
+    static ALL_FILES: [File; 3] = FILES;
+    ALL_FILES.iter().find_map(|file| match name {
         _ if name == file.name => Some((file, false)),
         _ if name == file.hashed_name() => Some((file, true)),
         _ => None,
@@ -160,7 +160,7 @@ pub(crate) fn find(name: &str) -> Option<(&'static File, bool)> {
 
 pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeaders<'_>) -> Reply {
     let is_wanted = negotiate::prefers_gzip(headers.get("accept-encoding"));
-    let gzipped = if is_wanted { gzip::of(file) } else { None };
+    let gzipped = if is_wanted { gzip::compressed(file) } else { None };
     let (content, etag) = match gzipped {
         Some(gzipped) => (gzipped.bytes.as_slice(), Cow::Borrowed(gzipped.etag.as_str())),
         None => (file.content.as_bytes(), Cow::Owned(file.etag())),
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     /// The reply to a client that sends these headers.
-    fn answer(name: &str, if_none_match: Option<&str>, accept_encoding: Option<&str>) -> Reply {
+    fn get(name: &str, if_none_match: Option<&str>, accept_encoding: Option<&str>) -> Reply {
         let (file, is_hashed) = find(name).unwrap();
         let headers = RequestHeaders::collect(|header| match header {
             "if-none-match" => if_none_match.map(str::as_bytes),
@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn a_known_file_is_not_sent_again() {
+    fn a_current_copy_of_a_file_gets_304() {
         for (file, name) in names() {
             for coding in [None, Some("gzip")] {
-                let first = answer(name, None, coding);
+                let first = get(name, None, coding);
                 assert_eq!(first.status, 200);
                 let is_hashed = name != file.name;
                 assert_eq!(first.header("cache-control").unwrap().contains("immutable"), is_hashed);
-                let again = answer(name, first.header("etag"), coding);
+                let again = get(name, first.header("etag"), coding);
                 assert_eq!((again.status, again.body.len()), (304, 0));
                 for header in ["etag", "vary", "cache-control"] {
                     assert_eq!(again.header(header), first.header(header));
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_gzip_gets_the_same_file_in_fewer_bytes() {
+    fn gzip_sends_the_same_file_in_fewer_bytes() {
         for (file, name) in names() {
-            let plain = answer(name, None, None);
+            let plain = get(name, None, None);
             assert_eq!(
                 (plain.header("content-encoding"), &*plain.body),
                 (None, file.content.as_bytes())
             );
-            let gzipped = answer(name, None, Some("gzip, deflate, br, zstd"));
+            let gzipped = get(name, None, Some("gzip, deflate, br, zstd"));
             assert_eq!(gzipped.header("content-encoding"), Some("gzip"));
             assert_eq!(gzipped.header("content-type"), Some(file.content_type));
             assert!(gzipped.body.len() < plain.body.len() / 2, "{} bytes", gzipped.body.len());
@@ -248,21 +248,21 @@ mod tests {
     /// Each coding is a representation of its own (RFC 9110, section 8.8.3.3). If both had the same
     /// tag, a cache that got 304 would not know which of its copies is current.
     #[test]
-    fn a_tag_speaks_of_one_coding() {
+    fn each_coding_has_its_own_tag() {
         for (_, name) in names() {
-            let etag = |coding| answer(name, None, coding).header("etag").unwrap().to_owned();
+            let etag = |coding| get(name, None, coding).header("etag").unwrap().to_owned();
             let (plain, gzipped) = (etag(None), etag(Some("gzip")));
             assert_ne!(plain, gzipped);
             for tag in [&plain, &gzipped] {
                 assert!(tag.starts_with('"') && tag.ends_with('"'), "strong: {tag}");
             }
-            assert_eq!(answer(name, Some(&plain), Some("gzip")).status, 200);
-            assert_eq!(answer(name, Some(&gzipped), None).status, 200);
+            assert_eq!(get(name, Some(&plain), Some("gzip")).status, 200);
+            assert_eq!(get(name, Some(&gzipped), None).status, 200);
             // A cache that has both sends both tags, and learns which one is meant.
             let both = format!("{plain}, {gzipped}");
             for (coding, chosen) in [(None, &plain), (Some("gzip"), &gzipped)] {
                 for known in [both.as_str(), "*"] {
-                    let reply = answer(name, Some(known), coding);
+                    let reply = get(name, Some(known), coding);
                     assert_eq!((reply.status, reply.header("etag")), (304, Some(chosen.as_str())));
                 }
             }
@@ -270,14 +270,14 @@ mod tests {
     }
 
     #[test]
-    fn tags_cannot_be_broken_out_of() {
+    fn tags_escape_the_mount_path() {
         let tags = tags("/a\"><script>&");
         assert!(tags.contains("href=\"/a&quot;>&lt;script>&amp;/progress-polling."), "{tags}");
     }
 
     /// The widget translates the error texts that the library itself writes into a record.
     #[test]
-    fn the_words_of_a_lost_worker_are_those_of_the_core() {
+    fn the_widget_translates_the_error_texts_of_the_core() {
         for words in [progress_core::WORKER_LOST, progress_core::WORKER_STOPPED] {
             assert!(
                 FILES[0].content.contains(&format!("\"{words}\":")),

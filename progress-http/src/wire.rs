@@ -1,5 +1,6 @@
 //! The JSON that is sent. The field names are those of the endpoint that this library replaces, so
 //! that pages written for it keep working. They are a contract with pages that are unknown to us.
+//! Clients also know the schemas of the OpenAPI document by name, so `schema(as = …)` keeps them.
 
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use crate::openapi;
 
 /// The record of a job.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub(crate) struct Record<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Record))]
+pub(crate) struct RecordJson<'a> {
     /// Unique id of the job: a UUID in lower case with hyphens.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
     job_id: ProgressId,
@@ -103,7 +104,7 @@ pub(crate) struct Record<'a> {
     stale_after_ms: Option<u64>,
 }
 
-impl<'a> Record<'a> {
+impl<'a> RecordJson<'a> {
     pub(crate) fn new(progress: &'a Progress, poll_after: Duration, stale_after: Duration) -> Self {
         let is_active = progress.status.is_active();
         Self {
@@ -146,19 +147,22 @@ impl<'a> Record<'a> {
 
 /// A page of a list of jobs, newest first.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub(crate) struct Page<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Page))]
+pub(crate) struct PageJson<'a> {
     /// The number of jobs on this page.
     count: usize,
     #[cfg_attr(feature = "openapi", schema(max_items = 100))]
-    jobs: Vec<Record<'a>>,
+    jobs: Vec<RecordJson<'a>>,
     /// The `cursor` of the next page; null on the last page.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     next: Option<String>,
 }
 
-impl<'a> Page<'a> {
-    pub(crate) fn new(page: &'a ProgressPage, record: impl Fn(&'a Progress) -> Record<'a>) -> Self {
+impl<'a> PageJson<'a> {
+    pub(crate) fn new(
+        page: &'a ProgressPage,
+        record: impl Fn(&'a Progress) -> RecordJson<'a>,
+    ) -> Self {
         let jobs: Vec<_> = page.items.iter().map(record).collect();
         Self { count: jobs.len(), jobs, next: page.next.map(|cursor| cursor.to_string()) }
     }
@@ -166,9 +170,9 @@ impl<'a> Page<'a> {
 
 /// A page of a job's log, oldest entry first.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub(crate) struct Log<'a> {
-    entries: Vec<Line<'a>>,
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Log))]
+pub(crate) struct LogJson<'a> {
+    entries: Vec<EntryJson<'a>>,
     /// The `after` of the next page.
     next_after: u64,
     /// How many of the oldest entries were dropped, because a log keeps only its newest.
@@ -177,8 +181,8 @@ pub(crate) struct Log<'a> {
 
 /// One entry of a log.
 #[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub(crate) struct Line<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Line))]
+pub(crate) struct EntryJson<'a> {
     seq: u64,
     #[serde(serialize_with = "time")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
@@ -191,16 +195,16 @@ pub(crate) struct Line<'a> {
     message: &'a str,
 }
 
-impl<'a> Log<'a> {
+impl<'a> LogJson<'a> {
     pub(crate) fn new(page: &'a EntryPage) -> Self {
-        let lines = page.entries.iter().map(|entry| Line {
+        let entries = page.entries.iter().map(|entry| EntryJson {
             seq: entry.seq,
             at: entry.at,
             level: entry.level,
             item: entry.item.as_deref(),
             message: &entry.message,
         });
-        Self { entries: lines.collect(), next_after: page.next_after, dropped: page.dropped }
+        Self { entries: entries.collect(), next_after: page.next_after, dropped: page.dropped }
     }
 }
 
@@ -237,7 +241,7 @@ mod tests {
 
     fn sent(progress: &Progress) -> Value {
         let second = Duration::from_secs(1);
-        serde_json::to_value(Record::new(progress, second, second)).unwrap()
+        serde_json::to_value(RecordJson::new(progress, second, second)).unwrap()
     }
 
     fn assert_sent(progress: &Progress, expected: [(&str, Value); 3]) {
@@ -283,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_seconds_stay_what_they_are() {
+    fn seconds_are_rounded_up() {
         for (milliseconds, expected) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2)] {
             assert_eq!(whole_seconds_up(Duration::from_millis(milliseconds)), expected);
         }
