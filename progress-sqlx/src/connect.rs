@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection, Pool};
 
 use crate::dialect::Dialect;
 use crate::error::{Kind, classify, kind};
-use crate::health::{Pools, Source};
+use crate::pools::{LazyPool, Pools};
 use crate::store::SqlStore;
 
 /// Maximum size of the store's own pool. Each connection does thousands of updates per second; more
@@ -40,7 +40,7 @@ pub(crate) fn pool_options<D: Dialect>() -> PoolOptions<D> {
 /// thread.
 pub(crate) fn beside<D: Dialect>(
     pool: Pool<D>,
-    own: D::Own,
+    state: D::DialectState,
     adapt: impl FnOnce(PoolOptions<D>) -> PoolOptions<D>,
 ) -> SqlStore<D> {
     let theirs = pool.options().clone();
@@ -48,7 +48,7 @@ pub(crate) fn beside<D: Dialect>(
     let patience = theirs.get_acquire_timeout().min(PATIENCE);
     let options =
         adapt(theirs).min_connections(0).max_connections(connections).acquire_timeout(patience);
-    SqlStore::new(Pools::of_server(Source::like(pool, options)), own)
+    SqlStore::new(Pools::of_server(LazyPool::from_application(pool, options)), state)
 }
 
 /// Opens one connection and closes it again, so that a problem with the server is reported at once,

@@ -41,7 +41,7 @@ pub(crate) trait Dialect: sqlx::Database {
     /// store also run on the store's own runtime.
     const NEEDS_RUNTIME: bool;
     /// State that the clones of a store share, besides their connections.
-    type Own: Debug + Send + Sync;
+    type DialectState: Debug + Send + Sync;
     /// Held from before a writing transaction until after its end.
     type WriteGuard: Send;
     /// One row that was read.

@@ -17,12 +17,12 @@ macro_rules! impl_progress_store {
             impl ProgressStore for $store {
                 async fn create(&self, job: &NewProgress) -> Result<Progress> {
                     let (store, job) = (self.store.clone(), job.clone());
-                    self.store.at_home(async move { store.create(&job).await }).await
+                    self.store.on_store_thread(async move { store.create(&job).await }).await
                 }
 
                 async fn get(&self, id: ProgressId) -> Result<Option<Progress>> {
                     let store = self.store.clone();
-                    self.store.reading(async move { store.get(id).await }).await
+                    self.store.run_read(async move { store.get(id).await }).await
                 }
 
                 async fn update(
@@ -31,12 +31,12 @@ macro_rules! impl_progress_store {
                     update: &ProgressUpdate,
                 ) -> Result<Progress> {
                     let (store, update) = (self.store.clone(), update.clone());
-                    self.store.at_home(async move { store.update(id, &update).await }).await
+                    self.store.on_store_thread(async move { store.update(id, &update).await }).await
                 }
 
                 async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage> {
                     let (store, query) = (self.store.clone(), query.clone());
-                    self.store.reading(async move { store.list(&query).await }).await
+                    self.store.run_read(async move { store.list(&query).await }).await
                 }
 
                 async fn entries(
@@ -46,28 +46,28 @@ macro_rules! impl_progress_store {
                     limit: u32,
                 ) -> Result<EntryPage> {
                     let store = self.store.clone();
-                    self.store.reading(async move { store.entries(id, after, limit).await }).await
+                    self.store.run_read(async move { store.entries(id, after, limit).await }).await
                 }
 
                 async fn delete(&self, id: ProgressId) -> Result<()> {
                     let store = self.store.clone();
-                    self.store.at_home(async move { store.delete(id).await }).await
+                    self.store.on_store_thread(async move { store.delete(id).await }).await
                 }
 
                 async fn heartbeats(&self) -> Result<Vec<Heartbeat>> {
                     let store = self.store.clone();
-                    self.store.reading(async move { store.heartbeats().await }).await
+                    self.store.run_read(async move { store.heartbeats().await }).await
                 }
 
                 async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64> {
                     let store = self.store.clone();
                     let call = async move { store.delete_finished(older_than, limit).await };
-                    self.store.at_home(call).await
+                    self.store.on_store_thread(call).await
                 }
 
                 async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>> {
                     let (store, ids) = (self.store.clone(), ids.to_vec());
-                    self.store.reading(async move { store.get_many(&ids).await }).await
+                    self.store.run_read(async move { store.get_many(&ids).await }).await
                 }
 
                 async fn update_many(
@@ -77,7 +77,7 @@ macro_rules! impl_progress_store {
                     let (store, count) = (self.store.clone(), updates.len());
                     let updates = updates.to_vec();
                     let call = async move { Ok(store.update_many(&updates).await) };
-                    self.store.at_home(call).await.unwrap_or_else(|error| {
+                    self.store.on_store_thread(call).await.unwrap_or_else(|error| {
                         $crate::error::for_each(error, count).into_iter().map(Err).collect()
                     })
                 }

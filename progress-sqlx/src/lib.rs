@@ -77,15 +77,13 @@ mod dialect;
 #[cfg(feature = "_sql")]
 mod error;
 #[cfg(feature = "_sql")]
-mod health;
-#[cfg(feature = "_sql")]
-mod home;
-#[cfg(feature = "_sql")]
 mod impl_store;
 #[cfg(feature = "_sql")]
 mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "_sql")]
+mod pools;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "_sql")]
@@ -100,6 +98,8 @@ mod sqlite;
 mod statements;
 #[cfg(feature = "_sql")]
 mod store;
+#[cfg(feature = "_sql")]
+mod store_thread;
 #[cfg(feature = "_sql")]
 mod transaction;
 #[cfg(feature = "_sql")]

@@ -12,8 +12,8 @@ use tracing::Instrument as _;
 
 use crate::dialect::{Deadlines, Dialect};
 use crate::error::{Attempts, classify, classify_commit, kind_of};
-use crate::health::{Lease, Pools};
-use crate::home::Home;
+use crate::pools::{ConnectionGuard, Pools};
+use crate::store_thread::StoreThread;
 use crate::update::BatchSize;
 use crate::value::Value;
 
@@ -24,22 +24,22 @@ const WAITING: usize = 2;
 pub(crate) struct SqlStore<D: Dialect> {
     pub(crate) log_limit: u32,
     pub(crate) deadlines: Deadlines,
-    pub(crate) shared: Arc<Shared<D>>,
+    pub(crate) state: Arc<StoreState<D>>,
 }
 
 /// State that the clones of a store share.
-pub(crate) struct Shared<D: Dialect> {
+pub(crate) struct StoreState<D: Dialect> {
     pub(crate) pools: Pools<D>,
-    pub(crate) own: D::Own,
+    pub(crate) dialect_state: D::DialectState,
     pub(crate) batch_size: BatchSize,
     waiting: Semaphore,
-    home: Mutex<Option<Home>>,
+    thread: Mutex<Option<StoreThread>>,
 }
 
 // Not derived, because a derived `Clone` would require `D: Clone`.
 impl<D: Dialect> Clone for SqlStore<D> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), ..*self }
+        Self { state: Arc::clone(&self.state), ..*self }
     }
 }
 
@@ -49,11 +49,11 @@ impl<D: Dialect> fmt::Debug for SqlStore<D> {
     }
 }
 
-impl<D: Dialect> Drop for Shared<D> {
+impl<D: Dialect> Drop for StoreState<D> {
     fn drop(&mut self) {
-        let home = self.home.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(home) = home.take() {
-            home.stop(self.pools.close());
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            thread.stop(self.pools.close());
         }
     }
 }
@@ -106,15 +106,15 @@ impl<D: Dialect> Session<'_, D> {
 }
 
 impl<D: Dialect> SqlStore<D> {
-    pub(crate) fn new(pools: Pools<D>, own: D::Own) -> Self {
-        let shared = Shared {
+    pub(crate) fn new(pools: Pools<D>, dialect_state: D::DialectState) -> Self {
+        let state = StoreState {
             pools,
-            own,
+            dialect_state,
             batch_size: BatchSize::default(),
             waiting: Semaphore::new(WAITING),
-            home: Mutex::new(None),
+            thread: Mutex::new(None),
         };
-        Self { log_limit: DEFAULT_LOG_LIMIT, deadlines: D::DEADLINES, shared: Arc::new(shared) }
+        Self { log_limit: DEFAULT_LOG_LIMIT, deadlines: D::DEADLINES, state: Arc::new(state) }
     }
 
     /// Runs a call on the store's own thread. The call continues there until its deadline, even if
@@ -122,29 +122,29 @@ impl<D: Dialect> SqlStore<D> {
     ///
     /// This also avoids a deadlock when a runtime shuts down. The runtime drops its tasks one by
     /// one, and one of them may wait for a write whose lock is held by the transaction of another.
-    pub(crate) async fn at_home<T: Send + 'static>(
+    pub(crate) async fn on_store_thread<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
     ) -> Result<T, ProgressError> {
-        let task = self.home()?.spawn(call.in_current_span());
+        let task = self.runtime()?.spawn(call.in_current_span());
         task.await.map_err(ProgressError::unavailable)?
     }
 
     /// Runs a call that only reads, on the store's own thread if its connections need that.
-    pub(crate) async fn reading<T: Send + 'static>(
+    pub(crate) async fn run_read<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
     ) -> Result<T, ProgressError> {
-        if D::NEEDS_RUNTIME { self.at_home(call).await } else { call.await }
+        if D::NEEDS_RUNTIME { self.on_store_thread(call).await } else { call.await }
     }
 
-    fn home(&self) -> Result<tokio::runtime::Handle, ProgressError> {
-        let mut home = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
-        let home = match &mut *home {
-            Some(home) => home,
-            none => none.insert(Home::start().map_err(ProgressError::unavailable)?),
+    fn runtime(&self) -> Result<tokio::runtime::Handle, ProgressError> {
+        let mut thread = self.state.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = match &mut *thread {
+            Some(thread) => thread,
+            none => none.insert(StoreThread::start().map_err(ProgressError::unavailable)?),
         };
-        Ok(home.runtime().clone())
+        Ok(thread.runtime().clone())
     }
 
     /// Runs a call with the deadline of a read or of a write.
@@ -164,7 +164,7 @@ impl<D: Dialect> SqlStore<D> {
             loop {
                 let begun = Instant::now();
                 let outcome = self.attempt(&work).await;
-                self.shared.pools.note(begun, &outcome);
+                self.state.pools.record(begun, &outcome);
                 match outcome {
                     Err(error) if attempts.again(&error).await => {}
                     outcome => return outcome,
@@ -175,7 +175,7 @@ impl<D: Dialect> SqlStore<D> {
             Ok(outcome) => outcome,
             Err(elapsed) => {
                 let outcome = Err(ProgressError::unavailable(elapsed));
-                self.shared.pools.note(begun, &outcome);
+                self.state.pools.record(begun, &outcome);
                 outcome
             }
         }
@@ -183,18 +183,18 @@ impl<D: Dialect> SqlStore<D> {
 
     async fn attempt<W: Work<D>>(&self, work: &W) -> Result<W::Output, ProgressError> {
         let _permit = match work.waits() {
-            true => Some(self.shared.waiting.acquire().await.map_err(ProgressError::store)?),
+            true => Some(self.state.waiting.acquire().await.map_err(ProgressError::store)?),
             false => None,
         };
-        let _guard = match W::WRITES {
+        let _write_guard = match W::WRITES {
             true => Some(D::write_lock(self).await?),
             false => None,
         };
-        let pools = &self.shared.pools;
+        let pools = &self.state.pools;
         let pool = if W::WRITES { pools.writer() } else { pools.reader() };
-        let mut lease = Lease::new(self.acquire(&pool).await?);
-        let outcome = self.run(work, &mut lease).await;
-        lease.end(outcome.as_ref().err().and_then(kind_of));
+        let mut guard = ConnectionGuard::new(self.acquire(&pool).await?);
+        let outcome = self.run(work, &mut guard).await;
+        guard.release(outcome.as_ref().err().and_then(kind_of));
         outcome
     }
 
@@ -219,24 +219,24 @@ impl<D: Dialect> SqlStore<D> {
     async fn run<W: Work<D>>(
         &self,
         work: &W,
-        lease: &mut Lease<D>,
+        guard: &mut ConnectionGuard<D>,
     ) -> Result<W::Output, ProgressError> {
         let keeps_statements = D::keeps_statements(self);
         if !W::WRITES && keeps_statements {
-            let connection = lease.connection().map_err(classify)?;
+            let connection = guard.connection().map_err(classify)?;
             D::before_read(self, connection).await.map_err(classify)?;
             return work.run(&mut Session { connection, keeps_statements }).await;
         }
         let statement = if W::WRITES { D::STATEMENTS.begin } else { D::STATEMENTS.begin_read };
         let started = Instant::now();
-        while let Err(error) = lease.begin(statement).await {
+        while let Err(error) = guard.begin(statement).await {
             self.pause(error, started).await?;
         }
-        let connection = lease.connection().map_err(classify)?;
+        let connection = guard.connection().map_err(classify)?;
         match work.run(&mut Session { connection, keeps_statements }).await {
-            Ok(output) => lease.commit().await.map(|()| output).map_err(classify_commit),
+            Ok(output) => guard.commit().await.map(|()| output).map_err(classify_commit),
             Err(error) => {
-                lease.roll_back().await;
+                guard.roll_back().await;
                 Err(error)
             }
         }

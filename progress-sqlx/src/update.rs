@@ -92,7 +92,7 @@ impl<D: Dialect> SqlStore<D> {
         }
         let mut groups: Vec<_> =
             groups.into_iter().map(|(id, updates)| Group { id, updates }).collect();
-        let sizes = &self.shared.batch_size;
+        let sizes = &self.state.batch_size;
         let turn = sizes.turn.load(Ordering::Relaxed).checked_rem(groups.len()).unwrap_or(0);
         groups.rotate_left(turn);
         let mut outcomes = BTreeMap::new();
@@ -124,7 +124,7 @@ impl<D: Dialect> SqlStore<D> {
             match self.call_within(work, deadline).await {
                 Ok((done, still_locked)) => {
                     outcomes.extend(done);
-                    self.shared.batch_size.fitted(left.len());
+                    self.state.batch_size.fitted(left.len());
                     left.retain(|group| still_locked.contains(&group.id));
                     if locked == Locked::GiveUp {
                         break;
@@ -136,7 +136,7 @@ impl<D: Dialect> SqlStore<D> {
                 }
                 Err(failure) => {
                     if is_elapsed(&failure) && locked == Locked::Pass {
-                        self.shared.batch_size.did_not_fit(left.len());
+                        self.state.batch_size.did_not_fit(left.len());
                     }
                     error = Some(failure);
                     break;

@@ -9,8 +9,8 @@ use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlPool};
 use super::{MySqlStore, Setup, statements};
 use crate::connect::{beside, first_connection, pool_options};
 use crate::dialect::Dialect;
-use crate::health::{Pools, Source};
 use crate::migrate;
+use crate::pools::{LazyPool, Pools};
 use crate::row;
 use crate::store::{Session, SqlStore, Work};
 
@@ -38,10 +38,10 @@ impl MySqlStore {
         let pool = pool_options().idle_timeout(IDLE).after_connect(|connection, _| {
             Box::pin(async move { MySql::script(connection, statements::SESSION).await })
         });
-        let source = Source::new(pool, options.clone());
+        let pool = LazyPool::new(pool, options.clone());
         let setup = Setup { by_application: false };
-        let store = Self { store: SqlStore::new(Pools::of_server(source), setup) };
-        store.store.at_home(first_connection::<MySqlConnection>(options, shown)).await?;
+        let store = Self { store: SqlStore::new(Pools::of_server(pool), setup) };
+        store.store.on_store_thread(first_connection::<MySqlConnection>(options, shown)).await?;
         store.migrate().await?;
         Ok(store)
     }
@@ -73,7 +73,7 @@ impl MySqlStore {
     /// the same names.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
         let store = self.store.clone();
-        self.store.at_home(async move { store.call_within(Migrate, MIGRATION).await }).await
+        self.store.on_store_thread(async move { store.call_within(Migrate, MIGRATION).await }).await
     }
 }
 

@@ -56,7 +56,7 @@ impl Dialect for MySql {
     const DEADLINES: Deadlines =
         Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
     const NEEDS_RUNTIME: bool = true;
-    type Own = Setup;
+    type DialectState = Setup;
     type WriteGuard = ();
 
     async fn write_lock(_: &SqlStore<Self>) -> Result<(), ProgressError> {
@@ -67,7 +67,7 @@ impl Dialect for MySql {
         store: &SqlStore<Self>,
         connection: &mut MySqlConnection,
     ) -> Result<(), sqlx::Error> {
-        if store.shared.own.by_application {
+        if store.state.dialect_state.by_application {
             Self::script(connection, statements::SESSION).await
         } else {
             Ok(())

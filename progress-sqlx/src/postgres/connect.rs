@@ -11,8 +11,8 @@ use super::{Pooling, PostgresStore, statements};
 use crate::connect::{beside, first_connection, pool_options};
 use crate::dialect::Dialect;
 use crate::error::classify;
-use crate::health::{Pools, Source};
 use crate::migrate;
+use crate::pools::{LazyPool, Pools};
 use crate::store::{Session, SqlStore, Work};
 
 /// The deadline of a migration, which waits up to 30 s for others and then changes tables.
@@ -32,9 +32,9 @@ impl PostgresStore {
         // PgBouncer refuses sessions that set this, and no column is a float.
         let options = address(url)?.extra_float_digits(None);
         let shown = format!("{}:{}", options.get_host(), options.get_port());
-        let source = Source::new(pool_options(), options.clone());
-        let store = SqlStore::new(Pools::of_server(source), pooling(&options));
-        store.at_home(first_connection::<PgConnection>(options, shown)).await?;
+        let pool = LazyPool::new(pool_options(), options.clone());
+        let store = SqlStore::new(Pools::of_server(pool), pooling(&options));
+        store.on_store_thread(first_connection::<PgConnection>(options, shown)).await?;
         let store = Self { store };
         store.migrate().await?;
         Ok(store)
@@ -62,7 +62,7 @@ impl PostgresStore {
     /// when other tables have the same names.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
         let store = self.store.clone();
-        self.store.at_home(async move { store.call_within(Migrate, MIGRATION).await }).await
+        self.store.on_store_thread(async move { store.call_within(Migrate, MIGRATION).await }).await
     }
 }
 

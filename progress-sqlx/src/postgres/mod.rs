@@ -54,7 +54,7 @@ impl Dialect for Postgres {
     const DEADLINES: Deadlines =
         Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
     const NEEDS_RUNTIME: bool = true;
-    type Own = Pooling;
+    type DialectState = Pooling;
     type WriteGuard = ();
 
     async fn write_lock(_: &SqlStore<Self>) -> Result<(), ProgressError> {
@@ -62,7 +62,7 @@ impl Dialect for Postgres {
     }
 
     fn keeps_statements(store: &SqlStore<Self>) -> bool {
-        !store.shared.own.by_transaction
+        !store.state.dialect_state.by_transaction
     }
 
     driver!(PgConnection, PgRow);

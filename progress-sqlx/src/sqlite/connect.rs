@@ -13,8 +13,8 @@ use super::codes::is_busy;
 use super::write_lock::WriteLock;
 use super::{SqliteStore, statements};
 use crate::error::classify;
-use crate::health::{Pools, Source};
 use crate::migrate;
+use crate::pools::{LazyPool, Pools};
 use crate::store::{Session, SqlStore, Work};
 
 /// How long a writer waits for other processes. A reader waits only in rare cases.
@@ -143,7 +143,7 @@ impl Address {
         let writer = self.options.clone().busy_timeout(Duration::ZERO);
         let readers = self.options.clone().create_if_missing(false).pragma("query_only", "ON");
         let pools =
-            Pools::of_file(Source::new(pool(1), writer), Source::new(pool(READERS), readers));
+            Pools::of_file(LazyPool::new(pool(1), writer), LazyPool::new(pool(READERS), readers));
         Ok(SqlStore::new(pools, WriteLock::with_patience(BUSY_TIMEOUT)))
     }
 

@@ -55,17 +55,17 @@ impl Dialect for Sqlite {
         Deadlines { read: Duration::from_secs(1), write: Duration::from_millis(9_500) };
     /// Each connection is a thread of its own, and one of them holds an in-memory database.
     const NEEDS_RUNTIME: bool = false;
-    type Own = WriteLock;
+    type DialectState = WriteLock;
     type WriteGuard = OwnedMutexGuard<()>;
     /// The elements of a JSON array.
     type Cells = Vec<Cell>;
 
     async fn write_lock(store: &SqlStore<Self>) -> Result<Self::WriteGuard, ProgressError> {
-        store.shared.own.acquire().await
+        store.state.dialect_state.acquire().await
     }
 
     fn pause(store: &SqlStore<Self>, error: &sqlx::Error, waited: Duration) -> Option<Duration> {
-        store.shared.own.pause(error, waited)
+        store.state.dialect_state.pause(error, waited)
     }
 
     async fn fetch(

@@ -16,15 +16,15 @@ use crate::error::{Kind, kind_of};
 
 /// A pool whose calls only time out is replaced after this time: longer than a busy server takes,
 /// and than two writes may take.
-const SILENCE: Duration = Duration::from_secs(10);
+const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(10);
 
 /// Minimum interval between two replacements because of an error: many calls meet the same error.
-const RENEWAL: Duration = Duration::from_secs(1);
+const MIN_REPLACE_INTERVAL: Duration = Duration::from_secs(1);
 
 type ConnectOptions<D> = <<D as sqlx::Database>::Connection as sqlx::Connection>::Options;
 
 /// A pool that is opened on first use, and can be opened again.
-pub(crate) struct Source<D: Dialect> {
+pub(crate) struct LazyPool<D: Dialect> {
     options: PoolOptions<D>,
     connect: ConnectOptions<D>,
     /// The application's pool, if there is one. Its password may change.
@@ -32,15 +32,15 @@ pub(crate) struct Source<D: Dialect> {
     pool: Option<Pool<D>>,
 }
 
-impl<D: Dialect> Source<D> {
+impl<D: Dialect> LazyPool<D> {
     pub(crate) fn new(options: PoolOptions<D>, connect: ConnectOptions<D>) -> Self {
         Self { options, connect, application: None, pool: None }
     }
 
-    /// Creates a source for the store's own connections, with the connect options of the
+    /// Creates a pool for the store's own connections, with the connect options of the
     /// application's pool.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    pub(crate) fn like(application: Pool<D>, options: PoolOptions<D>) -> Self {
+    pub(crate) fn from_application(application: Pool<D>, options: PoolOptions<D>) -> Self {
         let connect = (*application.connect_options()).clone();
         Self { options, connect, application: Some(application), pool: None }
     }
@@ -55,7 +55,7 @@ impl<D: Dialect> Source<D> {
     }
 
     /// Removes the pool, so that the next call opens a new one.
-    fn renew(&mut self) -> Option<Pool<D>> {
+    fn reset(&mut self) -> Option<Pool<D>> {
         if let Some(application) = &self.application {
             self.connect = (*application.connect_options()).clone();
         }
@@ -64,30 +64,30 @@ impl<D: Dialect> Source<D> {
 }
 
 /// The pools of a store.
-enum Origin<D: Dialect> {
+enum PoolSet<D: Dialect> {
     /// The application's pool, which is never replaced: it may hold an in-memory database.
     #[cfg(feature = "_sqlite")]
     Application(Pool<D>),
     /// The pools of a file. Only the writer is replaced, because its faults do not affect readers.
     #[cfg(feature = "_sqlite")]
-    File { writer: Box<Source<D>>, readers: Box<Source<D>> },
+    File { writer: Box<LazyPool<D>>, readers: Box<LazyPool<D>> },
     /// The pool of a server.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    Server(Source<D>),
+    Server(LazyPool<D>),
 }
 
 pub(crate) struct Pools<D: Dialect> {
-    state: Mutex<State<D>>,
+    state: Mutex<PoolsState<D>>,
 }
 
-struct State<D: Dialect> {
-    origin: Origin<D>,
+struct PoolsState<D: Dialect> {
+    pools: PoolSet<D>,
     /// When the current run of time-outs began.
-    silent_since: Option<Instant>,
+    timeouts_since: Option<Instant>,
     /// When the first call began that the current pool left unanswered.
-    unanswered_since: Option<Instant>,
+    unresponsive_since: Option<Instant>,
     /// When the current pool was opened. Outcomes of earlier calls say nothing about it.
-    new_since: Option<Instant>,
+    opened_at: Option<Instant>,
 }
 
 /// Omits the addresses, which may contain a password.
@@ -100,53 +100,54 @@ impl<D: Dialect> fmt::Debug for Pools<D> {
 impl<D: Dialect> Pools<D> {
     #[cfg(feature = "_sqlite")]
     pub(crate) fn of_application(pool: Pool<D>) -> Self {
-        Self::of(Origin::Application(pool))
+        Self::of(PoolSet::Application(pool))
     }
 
     #[cfg(feature = "_sqlite")]
-    pub(crate) fn of_file(writer: Source<D>, readers: Source<D>) -> Self {
-        Self::of(Origin::File { writer: Box::new(writer), readers: Box::new(readers) })
+    pub(crate) fn of_file(writer: LazyPool<D>, readers: LazyPool<D>) -> Self {
+        Self::of(PoolSet::File { writer: Box::new(writer), readers: Box::new(readers) })
     }
 
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    pub(crate) fn of_server(source: Source<D>) -> Self {
-        Self::of(Origin::Server(source))
+    pub(crate) fn of_server(server: LazyPool<D>) -> Self {
+        Self::of(PoolSet::Server(server))
     }
 
-    fn of(origin: Origin<D>) -> Self {
-        let state = State { origin, silent_since: None, unanswered_since: None, new_since: None };
+    fn of(pools: PoolSet<D>) -> Self {
+        let state =
+            PoolsState { pools, timeouts_since: None, unresponsive_since: None, opened_at: None };
         Self { state: Mutex::new(state) }
     }
 
     pub(crate) fn writer(&self) -> Pool<D> {
-        self.with(|state| match &mut state.origin {
+        self.with_state(|state| match &mut state.pools {
             #[cfg(feature = "_sqlite")]
-            Origin::Application(pool) => pool.clone(),
+            PoolSet::Application(pool) => pool.clone(),
             #[cfg(feature = "_sqlite")]
-            Origin::File { writer, .. } => writer.pool(),
+            PoolSet::File { writer, .. } => writer.pool(),
             #[cfg(any(feature = "postgres", feature = "mysql"))]
-            Origin::Server(source) => source.pool(),
+            PoolSet::Server(server) => server.pool(),
         })
     }
 
     pub(crate) fn reader(&self) -> Pool<D> {
-        self.with(|state| match &mut state.origin {
+        self.with_state(|state| match &mut state.pools {
             #[cfg(feature = "_sqlite")]
-            Origin::Application(pool) => pool.clone(),
+            PoolSet::Application(pool) => pool.clone(),
             #[cfg(feature = "_sqlite")]
-            Origin::File { readers, .. } => readers.pool(),
+            PoolSet::File { readers, .. } => readers.pool(),
             #[cfg(any(feature = "postgres", feature = "mysql"))]
-            Origin::Server(source) => source.pool(),
+            PoolSet::Server(server) => server.pool(),
         })
     }
 
     /// Closes the store's own connections.
     pub(crate) fn close(&self) -> impl Future<Output = ()> + Send + 'static {
-        let pool: Option<Pool<D>> = self.with(|state| match &mut state.origin {
+        let pool: Option<Pool<D>> = self.with_state(|state| match &mut state.pools {
             #[cfg(any(feature = "postgres", feature = "mysql"))]
-            Origin::Server(source) => source.pool.take(),
+            PoolSet::Server(server) => server.pool.take(),
             #[cfg(feature = "_sqlite")]
-            Origin::Application(_) | Origin::File { .. } => None,
+            PoolSet::Application(_) | PoolSet::File { .. } => None,
         });
         async move {
             if let Some(pool) = pool {
@@ -156,80 +157,80 @@ impl<D: Dialect> Pools<D> {
     }
 
     /// Records the outcome of an attempt that began at `begun`.
-    pub(crate) fn note<T>(&self, begun: Instant, outcome: &Result<T, ProgressError>) {
+    pub(crate) fn record<T>(&self, begun: Instant, outcome: &Result<T, ProgressError>) {
         let Err(ProgressError::Unavailable(source)) = outcome else {
             // Any other error, such as a refusal, is an answer.
-            return self.with(State::answered);
+            return self.with_state(PoolsState::record_response);
         };
-        let is_silence = source.is::<tokio::time::error::Elapsed>()
+        let is_timeout = source.is::<tokio::time::error::Elapsed>()
             || matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut));
         // Other transient errors are neither a time-out nor the end of a run of time-outs.
-        if is_silence {
-            self.with(|state| state.was_silent(begun));
+        if is_timeout {
+            self.with_state(|state| state.record_timeout(begun));
         } else if let Err(error) = outcome
             && matches!(kind_of(error), Some(Kind::ReadOnly | Kind::Connection | Kind::Login))
         {
-            self.with(|state| state.was_broken(begun));
+            self.with_state(|state| state.record_broken(begun));
         }
     }
 
-    fn with<T>(&self, see: impl FnOnce(&mut State<D>) -> T) -> T {
-        // The state stays valid even if `see` panics.
-        see(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_state<T>(&self, change: impl FnOnce(&mut PoolsState<D>) -> T) -> T {
+        // The state stays valid even if `change` panics.
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl<D: Dialect> State<D> {
-    fn answered(&mut self) {
-        self.unanswered_since = None;
-        if let Some(since) = self.silent_since.take() {
+impl<D: Dialect> PoolsState<D> {
+    fn record_response(&mut self) {
+        self.unresponsive_since = None;
+        if let Some(since) = self.timeouts_since.take() {
             let seconds = since.elapsed().as_secs();
             tracing::info!(seconds, "the progress database is responding again");
         }
     }
 
-    fn was_silent(&mut self, begun: Instant) {
-        if self.silent_since.is_none() {
-            self.silent_since = Some(begun);
+    fn record_timeout(&mut self, begun: Instant) {
+        if self.timeouts_since.is_none() {
+            self.timeouts_since = Some(begun);
             tracing::warn!("the progress database does not respond in time");
         }
         // A file has no network connections, and the application's pool is never replaced.
-        if !D::NEEDS_RUNTIME || self.is_older(begun) {
+        if !D::NEEDS_RUNTIME || self.is_from_old_pool(begun) {
             return;
         }
-        let unanswered_since = *self.unanswered_since.get_or_insert(begun);
-        if unanswered_since.elapsed() >= SILENCE {
+        let unresponsive_since = *self.unresponsive_since.get_or_insert(begun);
+        if unresponsive_since.elapsed() >= UNRESPONSIVE_AFTER {
             tracing::warn!("replacing the connections to the progress database after time-outs");
-            self.unanswered_since = None;
-            self.renew();
+            self.unresponsive_since = None;
+            self.replace();
         }
     }
 
     /// Replaces the pool after an error that only a new connection can fix. A connection keeps the
     /// state in which it was opened: SQLite opens an unwritable file as read-only, a primary may
     /// have become a standby, and prepared statements refer to the tables as they were.
-    fn was_broken(&mut self, begun: Instant) {
-        let is_recent = self.new_since.is_some_and(|since| since.elapsed() < RENEWAL);
-        if !self.is_older(begun) && !is_recent {
+    fn record_broken(&mut self, begun: Instant) {
+        let is_recent = self.opened_at.is_some_and(|since| since.elapsed() < MIN_REPLACE_INTERVAL);
+        if !self.is_from_old_pool(begun) && !is_recent {
             tracing::debug!("replacing the connections to the progress database after an error");
-            self.renew();
+            self.replace();
         }
     }
 
-    fn is_older(&self, begun: Instant) -> bool {
-        self.new_since.is_some_and(|since| begun < since)
+    fn is_from_old_pool(&self, begun: Instant) -> bool {
+        self.opened_at.is_some_and(|since| begun < since)
     }
 
-    fn renew(&mut self) {
-        let old = match &mut self.origin {
+    fn replace(&mut self) {
+        let old = match &mut self.pools {
             #[cfg(feature = "_sqlite")]
-            Origin::Application(_) => return,
+            PoolSet::Application(_) => return,
             #[cfg(feature = "_sqlite")]
-            Origin::File { writer, .. } => writer.renew(),
+            PoolSet::File { writer, .. } => writer.reset(),
             #[cfg(any(feature = "postgres", feature = "mysql"))]
-            Origin::Server(source) => source.renew(),
+            PoolSet::Server(server) => server.reset(),
         };
-        self.new_since = Some(Instant::now());
+        self.opened_at = Some(Instant::now());
         // Calls that wait for a connection fail at once and are repeated on the new pool. Calls
         // that have a connection continue.
         if let Some(old) = old {
@@ -243,12 +244,12 @@ impl<D: Dialect> State<D> {
 ///
 /// Transactions are ordinary statements here. sqlx's transactions take twice the time on SQLite,
 /// because both threads acknowledge the end of each one.
-pub(crate) struct Lease<D: Dialect> {
+pub(crate) struct ConnectionGuard<D: Dialect> {
     connection: Option<sqlx::pool::PoolConnection<D>>,
     has_transaction: bool,
 }
 
-impl<D: Dialect> Lease<D> {
+impl<D: Dialect> ConnectionGuard<D> {
     pub(crate) fn new(connection: sqlx::pool::PoolConnection<D>) -> Self {
         Self { connection: Some(connection), has_transaction: false }
     }
@@ -284,7 +285,7 @@ impl<D: Dialect> Lease<D> {
 
     /// Returns the connection to its pool. Closes it instead if it caused the error or has a
     /// transaction.
-    pub(crate) fn end(mut self, error: Option<Kind>) {
+    pub(crate) fn release(mut self, error: Option<Kind>) {
         if let Some(mut connection) = self.connection.take()
             && (self.has_transaction || matches!(error, Some(Kind::Connection)))
         {
@@ -293,7 +294,7 @@ impl<D: Dialect> Lease<D> {
     }
 }
 
-impl<D: Dialect> Drop for Lease<D> {
+impl<D: Dialect> Drop for ConnectionGuard<D> {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if D::NEEDS_RUNTIME {
@@ -301,11 +302,11 @@ impl<D: Dialect> Drop for Lease<D> {
         } else if self.has_transaction {
             // An in-memory database must not be closed. The connection's thread finishes the
             // current statement first.
-            let lease = Self { connection: Some(connection), has_transaction: true };
+            let guard = Self { connection: Some(connection), has_transaction: true };
             tokio::spawn(async move {
-                let mut lease = lease;
-                lease.roll_back().await;
-                lease.end(None);
+                let mut guard = guard;
+                guard.roll_back().await;
+                guard.release(None);
             });
         }
     }
@@ -324,8 +325,8 @@ mod tests {
     /// Returns pools that were opened a minute ago. They have no connection, because there is no
     /// server.
     fn pools() -> Pools<Postgres> {
-        let pools = Pools::of_server(Source::new(PgPoolOptions::new(), PgConnectOptions::new()));
-        pools.with(|state| state.new_since = Some(ago(Duration::from_secs(60))));
+        let pools = Pools::of_server(LazyPool::new(PgPoolOptions::new(), PgConnectOptions::new()));
+        pools.with_state(|state| state.opened_at = Some(ago(Duration::from_secs(60))));
         pools
     }
 
@@ -333,10 +334,13 @@ mod tests {
         Instant::now().checked_sub(time).unwrap()
     }
 
-    /// Returns whether `see` replaces the pool.
-    async fn replaces(pools: &Pools<Postgres>, see: impl FnOnce(&mut State<Postgres>)) -> bool {
+    /// Returns whether `change` replaces the pool.
+    async fn replaces(
+        pools: &Pools<Postgres>,
+        change: impl FnOnce(&mut PoolsState<Postgres>),
+    ) -> bool {
         let pool = pools.writer();
-        pools.with(see);
+        pools.with_state(change);
         // A task closes the old pool.
         tokio::task::yield_now().await;
         assert!(!pools.writer().is_closed() && !pools.reader().is_closed());
@@ -344,70 +348,72 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ten_seconds_of_nothing_but_time_outs_replace_the_pool() {
+    async fn ten_seconds_of_timeouts_replace_the_pool() {
         let pools = pools();
-        let since = ago(SILENCE - Duration::from_secs(1));
-        assert!(!replaces(&pools, |state| state.was_silent(since)).await);
+        let since = ago(UNRESPONSIVE_AFTER - Duration::from_secs(1));
+        assert!(!replaces(&pools, |state| state.record_timeout(since)).await);
         // The first time-out counts, however short the next one is.
-        pools.with(|state| state.unanswered_since = Some(ago(SILENCE)));
-        assert!(replaces(&pools, |state| state.was_silent(ago(MOMENT))).await);
-        let before = ago(SILENCE);
-        let is_replaced = replaces(&pools, |state| state.was_silent(before)).await;
+        pools.with_state(|state| state.unresponsive_since = Some(ago(UNRESPONSIVE_AFTER)));
+        assert!(replaces(&pools, |state| state.record_timeout(ago(MOMENT))).await);
+        let before = ago(UNRESPONSIVE_AFTER);
+        let is_replaced = replaces(&pools, |state| state.record_timeout(before)).await;
         assert!(!is_replaced, "that call began on the old pool");
     }
 
     #[tokio::test]
-    async fn an_answer_ends_the_silence() {
+    async fn a_response_ends_a_run_of_timeouts() {
         let pools = pools();
-        assert!(!replaces(&pools, |state| state.was_silent(ago(SILENCE / 2))).await);
-        pools.note(Instant::now(), &Err::<(), _>(ProgressError::invalid("a refusal")));
-        pools.with(|state| assert!(state.silent_since.is_none()));
-        assert!(!replaces(&pools, |state| state.was_silent(ago(MOMENT))).await);
+        assert!(!replaces(&pools, |state| state.record_timeout(ago(UNRESPONSIVE_AFTER / 2))).await);
+        pools.record(Instant::now(), &Err::<(), _>(ProgressError::invalid("a refusal")));
+        pools.with_state(|state| assert!(state.timeouts_since.is_none()));
+        assert!(!replaces(&pools, |state| state.record_timeout(ago(MOMENT))).await);
     }
 
     #[tokio::test]
-    async fn only_silence_is_silence() {
+    async fn other_transient_errors_are_not_timeouts() {
         let pools = pools();
-        let is_silent_after = |error| {
-            pools.note(Instant::now(), &Err::<(), _>(ProgressError::unavailable(error)));
-            pools.with(|state| state.silent_since.is_some())
+        let is_timeout_after = |error| {
+            pools.record(Instant::now(), &Err::<(), _>(ProgressError::unavailable(error)));
+            pools.with_state(|state| state.timeouts_since.is_some())
         };
-        assert!(!is_silent_after(sqlx::Error::WorkerCrashed));
-        assert!(is_silent_after(sqlx::Error::PoolTimedOut));
-        assert!(is_silent_after(sqlx::Error::WorkerCrashed));
+        assert!(!is_timeout_after(sqlx::Error::WorkerCrashed));
+        assert!(is_timeout_after(sqlx::Error::PoolTimedOut));
+        assert!(is_timeout_after(sqlx::Error::WorkerCrashed));
     }
 
     #[tokio::test]
     async fn a_broken_connection_replaces_the_pool_once_a_second() {
         let pools = pools();
-        assert!(replaces(&pools, |state| state.was_broken(Instant::now())).await);
+        assert!(replaces(&pools, |state| state.record_broken(Instant::now())).await);
         let now = Instant::now();
-        assert!(!replaces(&pools, |state| state.was_broken(now)).await, "only once a second");
+        assert!(!replaces(&pools, |state| state.record_broken(now)).await, "only once a second");
     }
 
     #[tokio::test]
-    async fn a_file_keeps_its_readers_and_an_application_its_pool() {
-        let source =
-            || Source::<Sqlite>::new(SqlitePoolOptions::new(), SqliteConnectOptions::new());
-        let file = Pools::of_file(source(), source());
+    async fn readers_of_a_file_and_application_pools_are_not_replaced() {
+        let lazy_pool =
+            || LazyPool::<Sqlite>::new(SqlitePoolOptions::new(), SqliteConnectOptions::new());
+        let file = Pools::of_file(lazy_pool(), lazy_pool());
         let (writer, reader) = (file.writer(), file.reader());
-        file.with(|state| state.was_broken(Instant::now()));
+        file.with_state(|state| state.record_broken(Instant::now()));
         tokio::task::yield_now().await;
         assert!(writer.is_closed() && !reader.is_closed() && !file.writer().is_closed());
 
         let pool = SqlitePoolOptions::new().connect_lazy_with(SqliteConnectOptions::new());
         let application = Pools::of_application(pool.clone());
-        application.with(|state| state.was_broken(Instant::now()));
+        application.with_state(|state| state.record_broken(Instant::now()));
         tokio::task::yield_now().await;
         assert!(!pool.is_closed());
     }
 
     #[tokio::test]
-    async fn connections_beside_a_pool_follow_its_password_and_its_end() {
+    async fn own_connections_follow_the_application_pool() {
         let options = |password| PgConnectOptions::new_without_pgpass().password(password);
         let application = PgPoolOptions::new().connect_lazy_with(options("old"));
-        let pools =
-            Pools::of_server(Source::like(application.clone(), application.options().clone()));
+        let pools = Pools::of_server(LazyPool::from_application(
+            application.clone(),
+            application.options().clone(),
+        ));
         let password = |pools: &Pools<Postgres>| {
             sqlx::ConnectOptions::to_url_lossy(&*pools.writer().connect_options())
                 .password()
@@ -415,7 +421,7 @@ mod tests {
         };
         assert_eq!(password(&pools).as_deref(), Some("old"));
         application.set_connect_options(options("new"));
-        pools.with(|state| state.was_broken(Instant::now()));
+        pools.with_state(|state| state.record_broken(Instant::now()));
         assert_eq!(password(&pools).as_deref(), Some("new"));
         drop(application.close());
         assert!(pools.writer().is_closed());

@@ -15,14 +15,14 @@ use tokio::sync::oneshot;
 type LastTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How long the connections may take to close. A server closes silent connections by itself.
-const CLOSING: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(crate) struct Home {
+pub(crate) struct StoreThread {
     runtime: Handle,
     stop: oneshot::Sender<LastTask>,
 }
 
-impl Home {
+impl StoreThread {
     pub(crate) fn start() -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
@@ -31,7 +31,7 @@ impl Home {
         thread::Builder::new().name("progress-store".to_owned()).spawn(move || {
             runtime.block_on(async {
                 if let Ok(last) = stopped.await
-                    && tokio::time::timeout(CLOSING, last).await.is_err()
+                    && tokio::time::timeout(CLOSE_TIMEOUT, last).await.is_err()
                 {
                     tracing::debug!("connections to the progress database did not close in time");
                 }
