@@ -5,7 +5,7 @@ use std::time::Duration;
 use progress_core::{ProgressError, ProgressId};
 
 use crate::dialect::Dialect;
-use crate::store::{Session, SqlStore, Work};
+use crate::store::{Operation, Session, SqlStore};
 use crate::value::{to_json, to_millis, values};
 use crate::{row, rows};
 
@@ -16,11 +16,11 @@ const CHUNK: u32 = 50;
 /// Deletes one finished record.
 struct Delete(ProgressId);
 
-impl<D: Dialect> Work<D> for Delete {
+impl<D: Dialect> Operation<D> for Delete {
     const WRITES: bool = true;
     type Output = ();
 
-    fn waits(&self) -> bool {
+    fn waits_for_lock(&self) -> bool {
         true
     }
 
@@ -44,7 +44,7 @@ struct DeleteOld {
     limit: u32,
 }
 
-impl<D: Dialect> Work<D> for DeleteOld {
+impl<D: Dialect> Operation<D> for DeleteOld {
     const WRITES: bool = true;
     type Output = u32;
 
@@ -81,15 +81,15 @@ impl<D: Dialect> SqlStore<D> {
         older_than: Duration,
         limit: u32,
     ) -> Result<u64, ProgressError> {
-        let mut left = limit;
-        while left > 0 {
-            let chunk = left.min(CHUNK);
-            let gone = self.call(DeleteOld { older_than, limit: chunk }).await?;
-            left -= gone.min(left);
-            if gone < chunk {
+        let mut remaining = limit;
+        while remaining > 0 {
+            let chunk = remaining.min(CHUNK);
+            let deleted = self.call(DeleteOld { older_than, limit: chunk }).await?;
+            remaining -= deleted.min(remaining);
+            if deleted < chunk {
                 break;
             }
         }
-        Ok(u64::from(limit - left))
+        Ok(u64::from(limit - remaining))
     }
 }

@@ -51,9 +51,9 @@ pub(crate) trait Dialect: sqlx::Database {
         store: &SqlStore<Self>,
     ) -> impl Future<Output = Result<Self::WriteGuard, ProgressError>> + Send;
 
-    /// Returns the pause before another attempt to open a connection or to begin a transaction,
+    /// Returns the delay before another attempt to open a connection or to begin a transaction,
     /// given the error and the time waited so far. `None` means that there is no further attempt.
-    fn pause(_: &SqlStore<Self>, _: &sqlx::Error, _: Duration) -> Option<Duration> {
+    fn retry_delay(_: &SqlStore<Self>, _: &sqlx::Error, _: Duration) -> Option<Duration> {
         None
     }
 

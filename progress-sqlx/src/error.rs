@@ -56,12 +56,12 @@ pub(crate) fn kind(error: &sqlx::Error) -> Kind {
         // The connection and the database disagree about whether there is a transaction.
         | sqlx::Error::InvalidSavePointStatement
         | sqlx::Error::BeginFailed => Kind::Connection,
-        sqlx::Error::Database(error) => kind_of_answer(&**error),
+        sqlx::Error::Database(error) => kind_of_database_error(&**error),
         _ => Kind::Permanent,
     }
 }
 
-fn kind_of_answer(error: &dyn DatabaseError) -> Kind {
+fn kind_of_database_error(error: &dyn DatabaseError) -> Kind {
     #[cfg(feature = "_sqlite")]
     if let Some(error) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
         return crate::sqlite::codes::kind(&error.code().unwrap_or_default(), error.message());
@@ -113,37 +113,37 @@ pub(crate) fn classify_commit(error: sqlx::Error) -> ProgressError {
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     conflicts: u32,
-    renewals: u32,
+    reconnects: u32,
 }
 
 impl Attempts {
     /// Each repetition is less likely to conflict again, so five are enough.
-    const CONFLICTS: u32 = 5;
+    const MAX_CONFLICTS: u32 = 5;
     /// The transaction that won a conflict ends within a few round trips.
-    const PAUSE: Duration = Duration::from_millis(5);
+    const CONFLICT_DELAY: Duration = Duration::from_millis(5);
 
     /// Returns true if there should be another attempt. Pauses first if there was a conflict.
-    pub(crate) async fn again(&mut self, error: &ProgressError) -> bool {
+    pub(crate) async fn should_retry(&mut self, error: &ProgressError) -> bool {
         match kind_of(error) {
-            Some(Kind::Conflict) if self.conflicts < Self::CONFLICTS => self.conflicts += 1,
+            Some(Kind::Conflict) if self.conflicts < Self::MAX_CONFLICTS => self.conflicts += 1,
             // Only once: the next attempt gets a new connection.
-            Some(Kind::ReadOnly | Kind::Connection | Kind::Login) if self.renewals == 0 => {
-                self.renewals += 1;
+            Some(Kind::ReadOnly | Kind::Connection | Kind::Login) if self.reconnects == 0 => {
+                self.reconnects += 1;
                 return true;
             }
             _ => return false,
         }
-        tokio::time::sleep(Self::PAUSE).await;
+        tokio::time::sleep(Self::CONFLICT_DELAY).await;
         true
     }
 }
 
 /// Returns one error for each of several updates that failed together.
-pub(crate) fn for_each(error: ProgressError, updates: usize) -> Vec<ProgressError> {
+pub(crate) fn error_per_update(error: ProgressError, updates: usize) -> Vec<ProgressError> {
     if updates == 1 {
         return vec![error];
     }
-    let repeat: fn(Shared) -> ProgressError = match &error {
+    let wrap: fn(SharedError) -> ProgressError = match &error {
         ProgressError::Unavailable(_) => ProgressError::unavailable,
         _ => ProgressError::store,
     };
@@ -156,10 +156,10 @@ pub(crate) fn for_each(error: ProgressError, updates: usize) -> Vec<ProgressErro
         ProgressError::Unavailable(source) | ProgressError::Store(source) => source,
         other => other.into(),
     };
-    std::iter::repeat_n(Shared::from(cause), updates).map(repeat).collect()
+    std::iter::repeat_n(SharedError::from(cause), updates).map(wrap).collect()
 }
 
-type Shared = std::sync::Arc<dyn std::error::Error + Send + Sync>;
+type SharedError = std::sync::Arc<dyn std::error::Error + Send + Sync>;
 
 #[cfg(test)]
 mod tests {
@@ -167,12 +167,12 @@ mod tests {
 
     #[test]
     fn a_common_cause_is_told_to_each() {
-        let errors = for_each(classify(sqlx::Error::PoolTimedOut), 3);
+        let errors = error_per_update(classify(sqlx::Error::PoolTimedOut), 3);
         assert_eq!(errors.len(), 3);
         assert!(errors.iter().all(ProgressError::is_transient));
-        let errors = for_each(classify(sqlx::Error::RowNotFound), 2);
+        let errors = error_per_update(classify(sqlx::Error::RowNotFound), 2);
         assert!(errors.iter().all(|error| matches!(error, ProgressError::Store(_))));
-        let errors = for_each(ProgressError::setup(TABLES_MISSING), 2);
+        let errors = error_per_update(ProgressError::setup(TABLES_MISSING), 2);
         assert!(errors.iter().all(|error| error.to_string() == TABLES_MISSING));
     }
 
@@ -196,9 +196,9 @@ mod tests {
     async fn what_may_have_happened_is_not_repeated() {
         let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
         let mut attempts = Attempts::default();
-        assert!(!attempts.again(&classify_commit(lost())).await);
-        assert!(attempts.again(&classify(lost())).await);
-        assert!(!attempts.again(&classify(lost())).await, "only once");
-        assert!(!attempts.again(&classify(sqlx::Error::PoolTimedOut)).await);
+        assert!(!attempts.should_retry(&classify_commit(lost())).await);
+        assert!(attempts.should_retry(&classify(lost())).await);
+        assert!(!attempts.should_retry(&classify(lost())).await, "only once");
+        assert!(!attempts.should_retry(&classify(sqlx::Error::PoolTimedOut)).await);
     }
 }

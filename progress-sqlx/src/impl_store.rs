@@ -78,7 +78,7 @@ macro_rules! impl_progress_store {
                     let updates = updates.to_vec();
                     let call = async move { Ok(store.update_many(&updates).await) };
                     self.store.on_store_thread(call).await.unwrap_or_else(|error| {
-                        $crate::error::for_each(error, count).into_iter().map(Err).collect()
+                        $crate::error::error_per_update(error, count).into_iter().map(Err).collect()
                     })
                 }
             }

@@ -10,7 +10,7 @@ use progress_core::{
 
 use crate::dialect::{Dialect, ListPage, LogPage};
 use crate::error::classify;
-use crate::store::{Session, SqlStore, Work};
+use crate::store::{Operation, Session, SqlStore};
 use crate::value::{Value, to_json, values};
 use crate::{row, rows};
 
@@ -20,7 +20,7 @@ struct Read {
     values: Vec<Value>,
 }
 
-impl<D: Dialect> Work<D> for Read {
+impl<D: Dialect> Operation<D> for Read {
     const WRITES: bool = false;
     type Output = Vec<D::Cells>;
 
@@ -32,7 +32,7 @@ impl<D: Dialect> Work<D> for Read {
 /// Creates a record.
 struct Create<'a>(&'a NewProgress);
 
-impl<D: Dialect> Work<D> for Create<'_> {
+impl<D: Dialect> Operation<D> for Create<'_> {
     const WRITES: bool = true;
     type Output = Progress;
 

@@ -29,12 +29,12 @@ const RECORD: &str = concat!(columns!(), ", observed_at");
 pub(crate) fn record<D: Dialect>(row: &D::Cells) -> Result<Stored, ProgressError> {
     let mut row = Columns::<D>::of(row, RECORD);
     // Only its constructor can create a record; every field is then replaced by the row's value.
-    let job = NewProgress::new("").with_id(row.word()?);
+    let job = NewProgress::new("").with_id(row.parsed()?);
     let mut record = Record::new(&job, DateTime::UNIX_EPOCH)?;
     let progress = &mut record.progress;
     progress.owner = row.optional_string()?;
     progress.task_type = row.text()?.to_owned();
-    progress.status = row.word()?;
+    progress.status = row.parsed()?;
     progress.total = row.optional_count()?;
     progress.succeeded = row.count()?;
     progress.failed = row.count()?;
@@ -69,7 +69,7 @@ pub(crate) fn progress<D: Dialect>(row: &D::Cells) -> Result<Progress, ProgressE
 
 /// Reads the id of a record: the first column of every statement that selects one.
 pub(crate) fn id<D: Dialect>(row: &D::Cells) -> Result<ProgressId, ProgressError> {
-    Columns::<D>::of(row, "id").word()
+    Columns::<D>::of(row, "id").parsed()
 }
 
 pub(crate) fn clock<D: Dialect>(row: &D::Cells) -> Result<DateTime<Utc>, ProgressError> {
@@ -92,12 +92,12 @@ pub(crate) fn earlier_stamp<D: Dialect>(
     row: &D::Cells,
 ) -> Result<(ProgressId, Option<Stamp>), ProgressError> {
     let mut row = Columns::<D>::of(row, "progress_id, writer, seq");
-    Ok((row.word()?, row.optional_stamp()?))
+    Ok((row.parsed()?, row.optional_stamp()?))
 }
 
 pub(crate) fn heartbeat<D: Dialect>(row: &D::Cells) -> Result<Heartbeat, ProgressError> {
     let mut row = Columns::<D>::of(row, "id, heartbeat_at, lease");
-    let id = row.word()?;
+    let id = row.parsed()?;
     Ok(Heartbeat { id, at: row.time()?, lease: Duration::from_millis(row.count()?) })
 }
 
@@ -150,7 +150,7 @@ impl<'a, D: Dialect> Columns<'a, D> {
         Ok(self.optional_text()?.map(str::to_owned))
     }
 
-    fn word<T: FromStr>(&mut self) -> Result<T, ProgressError> {
+    fn parsed<T: FromStr>(&mut self) -> Result<T, ProgressError> {
         self.text()?.parse().map_err(|_| self.unreadable())
     }
 

@@ -15,7 +15,7 @@ macro_rules! changes {
     ) => {
         changes!(@struct "The columns that an update can change: a row of `save` and `save_many`.",
             Change, $($rare: $rare_type = $rare_value,)+ $($column: $type = $value,)+);
-        changes!(@struct "The columns of an update that changes none of [`Rare`]: \
+        changes!(@struct "The columns of an update that changes none of [`RareColumns`]: \
             a row of `advance` and `advance_many`.", Advance, $($column: $type = $value,)+);
     };
     (@struct $doc:literal, $name:ident, $($column:ident: $type:ty = $value:expr,)+) => {
@@ -65,7 +65,7 @@ changes! {
 /// The columns of [`Change`] that are not in [`Advance`]. Most of them are empty while a job runs,
 /// so a copy costs little.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Rare {
+pub(crate) struct RareColumns {
     status: Status,
     error: Option<String>,
     completion_message: Option<String>,
@@ -75,7 +75,7 @@ pub(crate) struct Rare {
     finished_at: Option<DateTime<Utc>>,
 }
 
-impl Rare {
+impl RareColumns {
     pub(crate) fn of(progress: &Progress) -> Self {
         Self {
             status: progress.status,

@@ -18,7 +18,7 @@ use crate::update::BatchSize;
 use crate::value::Value;
 
 /// How many connections may wait for a record's lock at the same time. The others stay available.
-const WAITING: usize = 2;
+const MAX_LOCK_WAITERS: usize = 2;
 
 /// The implementation that all stores share.
 pub(crate) struct SqlStore<D: Dialect> {
@@ -32,7 +32,7 @@ pub(crate) struct StoreState<D: Dialect> {
     pub(crate) pools: Pools<D>,
     pub(crate) dialect_state: D::DialectState,
     pub(crate) batch_size: BatchSize,
-    waiting: Semaphore,
+    lock_waiters: Semaphore,
     thread: Mutex<Option<StoreThread>>,
 }
 
@@ -59,13 +59,13 @@ impl<D: Dialect> Drop for StoreState<D> {
 }
 
 /// What one call does with a connection. It may be run more than once.
-pub(crate) trait Work<D: Dialect>: Sync {
+pub(crate) trait Operation<D: Dialect>: Sync {
     /// Whether it runs in a transaction that writes.
     const WRITES: bool;
     type Output: Send;
 
     /// Whether it waits for the lock of a record.
-    fn waits(&self) -> bool {
+    fn waits_for_lock(&self) -> bool {
         false
     }
 
@@ -75,7 +75,7 @@ pub(crate) trait Work<D: Dialect>: Sync {
     ) -> impl Future<Output = Result<Self::Output, ProgressError>> + Send;
 }
 
-/// A connection, in a transaction if the work writes.
+/// A connection, in a transaction if the operation writes.
 pub(crate) struct Session<'c, D: Dialect> {
     connection: &'c mut D::Connection,
     keeps_statements: bool,
@@ -111,7 +111,7 @@ impl<D: Dialect> SqlStore<D> {
             pools,
             dialect_state,
             batch_size: BatchSize::default(),
-            waiting: Semaphore::new(WAITING),
+            lock_waiters: Semaphore::new(MAX_LOCK_WAITERS),
             thread: Mutex::new(None),
         };
         Self { log_limit: DEFAULT_LOG_LIMIT, deadlines: D::DEADLINES, state: Arc::new(state) }
@@ -148,25 +148,28 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     /// Runs a call with the deadline of a read or of a write.
-    pub(crate) async fn call<W: Work<D>>(&self, work: W) -> Result<W::Output, ProgressError> {
-        let deadline = if W::WRITES { self.deadlines.write } else { self.deadlines.read };
-        self.call_within(work, deadline).await
+    pub(crate) async fn call<O: Operation<D>>(
+        &self,
+        operation: O,
+    ) -> Result<O::Output, ProgressError> {
+        let deadline = if O::WRITES { self.deadlines.write } else { self.deadlines.read };
+        self.call_within(operation, deadline).await
     }
 
-    pub(crate) async fn call_within<W: Work<D>>(
+    pub(crate) async fn call_within<O: Operation<D>>(
         &self,
-        work: W,
+        operation: O,
         deadline: Duration,
-    ) -> Result<W::Output, ProgressError> {
+    ) -> Result<O::Output, ProgressError> {
         let begun = Instant::now();
         let attempts = async {
             let mut attempts = Attempts::default();
             loop {
                 let begun = Instant::now();
-                let outcome = self.attempt(&work).await;
+                let outcome = self.attempt(&operation).await;
                 self.state.pools.record(begun, &outcome);
                 match outcome {
-                    Err(error) if attempts.again(&error).await => {}
+                    Err(error) if attempts.should_retry(&error).await => {}
                     outcome => return outcome,
                 }
             }
@@ -181,19 +184,19 @@ impl<D: Dialect> SqlStore<D> {
         }
     }
 
-    async fn attempt<W: Work<D>>(&self, work: &W) -> Result<W::Output, ProgressError> {
-        let _permit = match work.waits() {
-            true => Some(self.state.waiting.acquire().await.map_err(ProgressError::store)?),
+    async fn attempt<O: Operation<D>>(&self, operation: &O) -> Result<O::Output, ProgressError> {
+        let _permit = match operation.waits_for_lock() {
+            true => Some(self.state.lock_waiters.acquire().await.map_err(ProgressError::store)?),
             false => None,
         };
-        let _write_guard = match W::WRITES {
+        let _write_guard = match O::WRITES {
             true => Some(D::write_lock(self).await?),
             false => None,
         };
         let pools = &self.state.pools;
-        let pool = if W::WRITES { pools.writer() } else { pools.reader() };
+        let pool = if O::WRITES { pools.writer() } else { pools.reader() };
         let mut guard = ConnectionGuard::new(self.acquire(&pool).await?);
-        let outcome = self.run(work, &mut guard).await;
+        let outcome = self.run(operation, &mut guard).await;
         guard.release(outcome.as_ref().err().and_then(kind_of));
         outcome
     }
@@ -203,37 +206,42 @@ impl<D: Dialect> SqlStore<D> {
         loop {
             match pool.acquire().await {
                 Ok(connection) => return Ok(connection),
-                Err(error) => self.pause(error, started).await?,
+                Err(error) => self.wait_to_retry(error, started).await?,
             }
         }
     }
 
     /// Pauses before another attempt to open a connection or to begin a transaction. Returns the
     /// error if there should be no further attempt.
-    async fn pause(&self, error: sqlx::Error, started: Instant) -> Result<(), ProgressError> {
-        let pause = D::pause(self, &error, started.elapsed()).ok_or_else(|| classify(error))?;
-        tokio::time::sleep(pause).await;
+    async fn wait_to_retry(
+        &self,
+        error: sqlx::Error,
+        started: Instant,
+    ) -> Result<(), ProgressError> {
+        let delay =
+            D::retry_delay(self, &error, started.elapsed()).ok_or_else(|| classify(error))?;
+        tokio::time::sleep(delay).await;
         Ok(())
     }
 
-    async fn run<W: Work<D>>(
+    async fn run<O: Operation<D>>(
         &self,
-        work: &W,
+        operation: &O,
         guard: &mut ConnectionGuard<D>,
-    ) -> Result<W::Output, ProgressError> {
+    ) -> Result<O::Output, ProgressError> {
         let keeps_statements = D::keeps_statements(self);
-        if !W::WRITES && keeps_statements {
+        if !O::WRITES && keeps_statements {
             let connection = guard.connection().map_err(classify)?;
             D::before_read(self, connection).await.map_err(classify)?;
-            return work.run(&mut Session { connection, keeps_statements }).await;
+            return operation.run(&mut Session { connection, keeps_statements }).await;
         }
-        let statement = if W::WRITES { D::STATEMENTS.begin } else { D::STATEMENTS.begin_read };
+        let statement = if O::WRITES { D::STATEMENTS.begin } else { D::STATEMENTS.begin_read };
         let started = Instant::now();
         while let Err(error) = guard.begin(statement).await {
-            self.pause(error, started).await?;
+            self.wait_to_retry(error, started).await?;
         }
         let connection = guard.connection().map_err(classify)?;
-        match work.run(&mut Session { connection, keeps_statements }).await {
+        match operation.run(&mut Session { connection, keeps_statements }).await {
             Ok(output) => guard.commit().await.map(|()| output).map_err(classify_commit),
             Err(error) => {
                 guard.roll_back().await;

@@ -6,52 +6,56 @@ use progress_core::{Entry, Progress, ProgressError, ProgressId, ProgressUpdate, 
 use serde::Serialize;
 
 use crate::dialect::Dialect;
-use crate::error::for_each;
+use crate::error::error_per_update;
 use crate::row::{self, Stored};
-use crate::rows::{self, Advance, Change, EarlierStamp, LogEntry, Rare, Writer};
-use crate::store::{Session, Work};
+use crate::rows::{self, Advance, Change, EarlierStamp, LogEntry, RareColumns, Writer};
+use crate::store::{Operation, Session};
 use crate::update::Group;
 use crate::value::{Value, to_json, values};
 
 /// The outcome of each update, with its position in the call.
 pub(crate) type Outcomes = Vec<(usize, Result<Progress, ProgressError>)>;
 
-pub(crate) struct UpdateTogether<'a> {
+pub(crate) struct UpdateBatch<'a> {
     pub(crate) groups: &'a [&'a Group<'a>],
     /// Whether to wait for the lock of the first record.
-    pub(crate) waits: bool,
+    pub(crate) waits_for_lock: bool,
     pub(crate) log_limit: u32,
 }
 
-impl<D: Dialect> Work<D> for UpdateTogether<'_> {
+impl<D: Dialect> Operation<D> for UpdateBatch<'_> {
     const WRITES: bool = true;
     /// The outcomes, and the records that other sessions had locked.
     type Output = (Outcomes, HashSet<ProgressId>);
 
-    fn waits(&self) -> bool {
-        self.waits
+    fn waits_for_lock(&self) -> bool {
+        self.waits_for_lock
     }
 
     async fn run(&self, session: &mut Session<'_, D>) -> Result<Self::Output, ProgressError> {
-        if let Some(first) = self.groups.first().filter(|_| self.waits) {
+        if let Some(first) = self.groups.first().filter(|_| self.waits_for_lock) {
             // This transaction holds no other lock, so waiting transactions cannot deadlock.
             session.fetch(D::STATEMENTS.wait, values![first.id.to_string()]).await?;
         }
         let mut records = self.lock(session).await?;
-        let locked = self.locked(session, &records).await?;
+        let locked = self.locked_by_others(session, &records).await?;
         self.read_stamps(session, &mut records).await?;
 
         let mut outcomes = Outcomes::new();
         for group in self.groups {
-            let places = group.updates.iter().map(|(place, _)| *place);
+            let positions = group.updates.iter().map(|(position, _)| *position);
             match records.get_mut(&group.id) {
                 Some(Ok(record)) => outcomes.extend(
-                    group.updates.iter().map(|(place, update)| (*place, record.update(update))),
+                    group
+                        .updates
+                        .iter()
+                        .map(|(position, update)| (*position, record.update(update))),
                 ),
                 Some(Err(_)) => {}
                 None if locked.contains(&group.id) => {}
-                None => outcomes
-                    .extend(places.map(|place| (place, Err(ProgressError::NotFound(group.id))))),
+                None => outcomes.extend(
+                    positions.map(|position| (position, Err(ProgressError::NotFound(group.id)))),
+                ),
             }
         }
         self.write_back(session, &records).await?;
@@ -59,8 +63,8 @@ impl<D: Dialect> Work<D> for UpdateTogether<'_> {
             if let Some(Err(_)) = records.get(&group.id)
                 && let Some(Err(error)) = records.remove(&group.id)
             {
-                let errors = for_each(error, group.updates.len()).into_iter().map(Err);
-                outcomes.extend(group.updates.iter().map(|(place, _)| *place).zip(errors));
+                let errors = error_per_update(error, group.updates.len()).into_iter().map(Err);
+                outcomes.extend(group.updates.iter().map(|(position, _)| *position).zip(errors));
             }
         }
         Ok((outcomes, locked))
@@ -68,15 +72,15 @@ impl<D: Dialect> Work<D> for UpdateTogether<'_> {
 }
 
 /// The locked records of a batch. A record that cannot be read does not affect the others.
-type Records = HashMap<ProgressId, Result<Locked, ProgressError>>;
+type LockedRecords = HashMap<ProgressId, Result<LockedRecord, ProgressError>>;
 
-impl UpdateTogether<'_> {
+impl UpdateBatch<'_> {
     /// Locks the records that no other session has locked. It never waits, so the order does not
     /// matter.
     async fn lock<D: Dialect>(
         &self,
         session: &mut Session<'_, D>,
-    ) -> Result<Records, ProgressError> {
+    ) -> Result<LockedRecords, ProgressError> {
         let found = match self.groups {
             [group] => session.fetch(D::STATEMENTS.lock, values![group.id.to_string()]).await?,
             groups => {
@@ -84,15 +88,16 @@ impl UpdateTogether<'_> {
                 session.fetch(D::STATEMENTS.lock_many, values![ids]).await?
             }
         };
-        let read = |found| Ok((row::id::<D>(found)?, row::record::<D>(found).map(Locked::new)));
+        let read =
+            |found| Ok((row::id::<D>(found)?, row::record::<D>(found).map(LockedRecord::new)));
         found.iter().map(read).collect()
     }
 
     /// Returns the records that exist, but were not found because another session has locked them.
-    async fn locked<D: Dialect>(
+    async fn locked_by_others<D: Dialect>(
         &self,
         session: &mut Session<'_, D>,
-        records: &Records,
+        records: &LockedRecords,
     ) -> Result<HashSet<ProgressId>, ProgressError> {
         let missing: Vec<_> = self
             .groups
@@ -114,11 +119,11 @@ impl UpdateTogether<'_> {
     async fn read_stamps<D: Dialect>(
         &self,
         session: &mut Session<'_, D>,
-        records: &mut Records,
+        records: &mut LockedRecords,
     ) -> Result<(), ProgressError> {
         let mut writers = Vec::new();
         for group in self.groups {
-            let Some(Ok(Locked { stamp: Some(last), .. })) = records.get(&group.id) else {
+            let Some(Ok(LockedRecord { stamp: Some(last), .. })) = records.get(&group.id) else {
                 continue;
             };
             let stamps = group.updates.iter().filter_map(|(_, update)| update.stamp());
@@ -144,7 +149,7 @@ impl UpdateTogether<'_> {
     async fn write_back<D: Dialect>(
         &self,
         session: &mut Session<'_, D>,
-        records: &Records,
+        records: &LockedRecords,
     ) -> Result<(), ProgressError> {
         let changed: Vec<_> = records
             .values()
@@ -153,8 +158,8 @@ impl UpdateTogether<'_> {
         if changed.is_empty() {
             return Ok(());
         }
-        let (advanced, others): (Vec<&Locked>, Vec<&Locked>) =
-            changed.iter().partition(|record| record.goes_on());
+        let (advanced, others): (Vec<&LockedRecord>, Vec<&LockedRecord>) =
+            changed.iter().partition(|record| record.is_advance());
         let changes = others.iter().map(|record| record.change()).collect();
         let statements = (D::STATEMENTS.save, D::STATEMENTS.save_many);
         save(session, statements, changes, Change::into_values).await?;
@@ -196,10 +201,10 @@ async fn save<D: Dialect, Row: Serialize + Send + Sync>(
 }
 
 /// A locked record, with the changes of the updates.
-struct Locked {
+struct LockedRecord {
     record: progress_core::Record,
     /// The rare columns as they were read.
-    before: Rare,
+    before: RareColumns,
     /// The last stamp, which is stored in the record itself.
     stamp: Option<Stamp>,
     /// The stamps of writers that are no longer the last one.
@@ -209,11 +214,11 @@ struct Locked {
     is_changed: bool,
 }
 
-impl Locked {
+impl LockedRecord {
     fn new(Stored { record, stamp }: Stored) -> Self {
         Self {
             last_entry: record.progress.last_entry,
-            before: Rare::of(&record.progress),
+            before: RareColumns::of(&record.progress),
             record,
             stamp,
             earlier: Vec::new(),
@@ -241,8 +246,8 @@ impl Locked {
     }
 
     /// Whether only columns of [`Advance`] have changed.
-    fn goes_on(&self) -> bool {
-        self.before == Rare::of(&self.record.progress)
+    fn is_advance(&self) -> bool {
+        self.before == RareColumns::of(&self.record.progress)
     }
 
     fn change(&self) -> Change<'_> {
@@ -283,10 +288,10 @@ mod tests {
 
     use super::*;
 
-    fn running() -> Locked {
+    fn running() -> LockedRecord {
         let mut record = Record::new(&NewProgress::new("test"), DateTime::UNIX_EPOCH).unwrap();
         record.update(&ProgressUpdate::start(), DateTime::UNIX_EPOCH).unwrap();
-        Locked::new(Stored { record, stamp: None })
+        LockedRecord::new(Stored { record, stamp: None })
     }
 
     fn log(entries: u64) -> ProgressUpdate {
@@ -300,7 +305,7 @@ mod tests {
         let mut record = running().record;
         let mut trims = Vec::new();
         for number in 1..=1_500 {
-            let mut locked = Locked::new(Stored { record, stamp: None });
+            let mut locked = LockedRecord::new(Stored { record, stamp: None });
             locked.update(&log(1)).unwrap();
             if locked.is_log_full(1_000) {
                 trims.push(number);

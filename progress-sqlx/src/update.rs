@@ -10,9 +10,9 @@ use std::time::Instant;
 use progress_core::{Progress, ProgressError, ProgressId, ProgressUpdate};
 
 use crate::dialect::Dialect;
-use crate::error::{Kind, for_each, kind_of};
+use crate::error::{Kind, error_per_update, kind_of};
 use crate::store::SqlStore;
-use crate::transaction::{Outcomes, UpdateTogether};
+use crate::transaction::{Outcomes, UpdateBatch};
 
 /// The updates of one record, with their positions in the call.
 pub(crate) struct Group<'a> {
@@ -26,32 +26,32 @@ pub(crate) struct Group<'a> {
 pub(crate) struct BatchSize {
     records: AtomicUsize,
     /// Where the next call begins: after the records for which the last call had time.
-    turn: AtomicUsize,
+    next_start: AtomicUsize,
 }
 
 impl Default for BatchSize {
     fn default() -> Self {
-        Self { records: AtomicUsize::new(Self::MOST), turn: AtomicUsize::new(0) }
+        Self { records: AtomicUsize::new(Self::MAX), next_start: AtomicUsize::new(0) }
     }
 }
 
 impl BatchSize {
     /// The size of the batches of a tracker's flush loop. More would gain little and lock for
     /// longer.
-    const MOST: usize = 128;
+    const MAX: usize = 128;
 
     fn get(&self) -> usize {
         self.records.load(Ordering::Relaxed)
     }
 
-    fn fitted(&self, records: usize) {
+    fn record_fit(&self, records: usize) {
         if records >= self.get() {
-            self.records.store((records * 2).min(Self::MOST), Ordering::Relaxed);
+            self.records.store((records * 2).min(Self::MAX), Ordering::Relaxed);
         }
     }
 
     /// A single record that does not fit says nothing about batches, so it changes nothing.
-    fn did_not_fit(&self, records: usize) {
+    fn record_miss(&self, records: usize) {
         if records > 1 {
             self.records.store(records / 2, Ordering::Relaxed);
         }
@@ -60,13 +60,13 @@ impl BatchSize {
 
 /// How an attempt treats records that other sessions have locked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Locked {
+enum LockPolicy {
     /// Skips them.
-    Pass,
+    Skip,
     /// Waits for the first of them while it holds no other lock, and skips the others.
-    Wait,
+    WaitForFirst,
     /// Skips them for the last time.
-    GiveUp,
+    LastAttempt,
 }
 
 impl<D: Dialect> SqlStore<D> {
@@ -87,69 +87,78 @@ impl<D: Dialect> SqlStore<D> {
     ) -> Vec<Result<Progress, ProgressError>> {
         let begun = Instant::now();
         let mut groups: BTreeMap<ProgressId, Vec<_>> = BTreeMap::new();
-        for (place, (id, update)) in updates.iter().enumerate() {
-            groups.entry(*id).or_default().push((place, update));
+        for (position, (id, update)) in updates.iter().enumerate() {
+            groups.entry(*id).or_default().push((position, update));
         }
         let mut groups: Vec<_> =
             groups.into_iter().map(|(id, updates)| Group { id, updates }).collect();
         let sizes = &self.state.batch_size;
-        let turn = sizes.turn.load(Ordering::Relaxed).checked_rem(groups.len()).unwrap_or(0);
-        groups.rotate_left(turn);
+        let start = sizes.next_start.load(Ordering::Relaxed).checked_rem(groups.len()).unwrap_or(0);
+        groups.rotate_left(start);
         let mut outcomes = BTreeMap::new();
-        let mut left = &*groups;
-        while !left.is_empty() && begun.elapsed() < self.deadlines.write {
-            let (batch, rest) = left.split_at(sizes.get().min(left.len()));
+        let mut remaining = &*groups;
+        while !remaining.is_empty() && begun.elapsed() < self.deadlines.write {
+            let (batch, rest) = remaining.split_at(sizes.get().min(remaining.len()));
             outcomes.extend(self.update_batch(batch, begun).await);
-            left = rest;
+            remaining = rest;
         }
-        sizes.turn.store(turn + groups.len() - left.len(), Ordering::Relaxed);
-        let places = 0..updates.len();
-        places.map(|place| outcomes.remove(&place).unwrap_or_else(|| Err(unfinished()))).collect()
+        sizes.next_start.store(start + groups.len() - remaining.len(), Ordering::Relaxed);
+        let positions = 0..updates.len();
+        positions
+            .map(|position| outcomes.remove(&position).unwrap_or_else(|| Err(unfinished())))
+            .collect()
     }
 
     /// Updates all records of a batch, and reports those that stay locked as unavailable. `begun`
     /// is the start of the call that this batch belongs to.
     async fn update_batch(&self, batch: &[Group<'_>], begun: Instant) -> Outcomes {
         let mut outcomes = Outcomes::new();
-        let mut left: Vec<&Group<'_>> = batch.iter().collect();
-        let mut locked = Locked::Pass;
+        let mut remaining: Vec<&Group<'_>> = batch.iter().collect();
+        let mut policy = LockPolicy::Skip;
         let mut error = None;
-        while !left.is_empty() {
-            let work = UpdateTogether {
-                groups: &left,
-                waits: locked == Locked::Wait,
+        while !remaining.is_empty() {
+            let operation = UpdateBatch {
+                groups: &remaining,
+                waits_for_lock: policy == LockPolicy::WaitForFirst,
                 log_limit: self.log_limit,
             };
             let deadline = self.deadlines.write.saturating_sub(begun.elapsed());
-            match self.call_within(work, deadline).await {
+            match self.call_within(operation, deadline).await {
                 Ok((done, still_locked)) => {
                     outcomes.extend(done);
-                    self.state.batch_size.fitted(left.len());
-                    left.retain(|group| still_locked.contains(&group.id));
-                    if locked == Locked::GiveUp {
+                    self.state.batch_size.record_fit(remaining.len());
+                    remaining.retain(|group| still_locked.contains(&group.id));
+                    if policy == LockPolicy::LastAttempt {
                         break;
                     }
-                    locked = Locked::Wait;
+                    policy = LockPolicy::WaitForFirst;
                 }
-                Err(timeout) if is_lock_timeout(&timeout) && locked == Locked::Wait => {
-                    locked = Locked::GiveUp;
+                Err(timeout) if is_lock_timeout(&timeout) && policy == LockPolicy::WaitForFirst => {
+                    policy = LockPolicy::LastAttempt;
                 }
                 Err(failure) => {
-                    if is_elapsed(&failure) && locked == Locked::Pass {
-                        self.state.batch_size.did_not_fit(left.len());
+                    if is_elapsed(&failure) && policy == LockPolicy::Skip {
+                        self.state.batch_size.record_miss(remaining.len());
                     }
                     error = Some(failure);
                     break;
                 }
             }
         }
-        let places: Vec<_> =
-            left.iter().flat_map(|group| &group.updates).map(|(place, _)| *place).collect();
+        let positions: Vec<_> = remaining
+            .iter()
+            .flat_map(|group| &group.updates)
+            .map(|(position, _)| *position)
+            .collect();
         let error = error.unwrap_or_else(|| {
             ProgressError::unavailable("the record is locked by another session")
         });
-        outcomes
-            .extend(places.iter().copied().zip(for_each(error, places.len()).into_iter().map(Err)));
+        outcomes.extend(
+            positions
+                .iter()
+                .copied()
+                .zip(error_per_update(error, positions.len()).into_iter().map(Err)),
+        );
         outcomes
     }
 }
@@ -176,16 +185,16 @@ mod tests {
         let size = BatchSize::default();
         let mut seen = Vec::new();
         for _ in 0..9 {
-            size.did_not_fit(size.get());
+            size.record_miss(size.get());
             seen.push(size.get());
         }
         assert_eq!(seen, [64, 32, 16, 8, 4, 2, 1, 1, 1]);
-        size.fitted(1);
-        size.fitted(1);
+        size.record_fit(1);
+        size.record_fit(1);
         assert_eq!(size.get(), 2, "only a full batch that fits doubles the size");
-        (0..9).for_each(|_| size.fitted(size.get()));
-        assert_eq!(size.get(), BatchSize::MOST);
-        size.did_not_fit(20);
+        (0..9).for_each(|_| size.record_fit(size.get()));
+        assert_eq!(size.get(), BatchSize::MAX);
+        size.record_miss(20);
         assert_eq!(size.get(), 10);
     }
 }

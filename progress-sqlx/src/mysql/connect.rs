@@ -6,20 +6,20 @@ use std::time::Duration;
 use progress_core::ProgressError;
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlPool};
 
-use super::{MySqlStore, Setup, statements};
-use crate::connect::{beside, first_connection, pool_options};
+use super::{MySqlStore, SessionSetup, statements};
+use crate::connect::{first_connection, pool_options, with_application_pool};
 use crate::dialect::Dialect;
 use crate::migrate;
 use crate::pools::{LazyPool, Pools};
 use crate::row;
-use crate::store::{Session, SqlStore, Work};
+use crate::store::{Operation, Session, SqlStore};
 
 /// How long a connection may be idle: less than the server waits for the next statement
 /// (`wait_timeout` in the statements), more than the interval between heartbeats (5 s).
-const IDLE: Duration = Duration::from_secs(6);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// The deadline of a migration, which waits up to 30 s for others and then changes tables.
-const MIGRATION: Duration = Duration::from_secs(60);
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 
 impl MySqlStore {
     /// Opens a database by its address, such as `mysql://user:password@host/database`, and
@@ -35,11 +35,11 @@ impl MySqlStore {
     pub async fn connect(url: &str) -> Result<Self, ProgressError> {
         let options = address(url)?;
         let shown = format!("{}:{}", options.get_host(), options.get_port());
-        let pool = pool_options().idle_timeout(IDLE).after_connect(|connection, _| {
+        let pool = pool_options().idle_timeout(IDLE_TIMEOUT).after_connect(|connection, _| {
             Box::pin(async move { MySql::script(connection, statements::SESSION).await })
         });
         let pool = LazyPool::new(pool, options.clone());
-        let setup = Setup { by_application: false };
+        let setup = SessionSetup { by_application: false };
         let store = Self { store: SqlStore::new(Pools::of_server(pool), setup) };
         store.store.on_store_thread(first_connection::<MySqlConnection>(options, shown)).await?;
         store.migrate().await?;
@@ -54,8 +54,9 @@ impl MySqlStore {
     /// which is sqlx's default.
     #[must_use]
     pub fn new(pool: MySqlPool) -> Self {
-        let store = beside(pool, Setup { by_application: true }, |options| {
-            let idle = options.get_idle_timeout().map_or(IDLE, |theirs| theirs.min(IDLE));
+        let store = with_application_pool(pool, SessionSetup { by_application: true }, |options| {
+            let idle =
+                options.get_idle_timeout().map_or(IDLE_TIMEOUT, |theirs| theirs.min(IDLE_TIMEOUT));
             options.idle_timeout(idle)
         });
         Self { store }
@@ -73,13 +74,15 @@ impl MySqlStore {
     /// the same names.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
         let store = self.store.clone();
-        self.store.on_store_thread(async move { store.call_within(Migrate, MIGRATION).await }).await
+        self.store
+            .on_store_thread(async move { store.call_within(Migrate, MIGRATION_DEADLINE).await })
+            .await
     }
 }
 
 struct Migrate;
 
-impl Work<MySql> for Migrate {
+impl Operation<MySql> for Migrate {
     const WRITES: bool = false;
     type Output = ();
 

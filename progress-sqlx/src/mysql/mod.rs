@@ -46,7 +46,7 @@ impl_progress_store!(MySqlStore);
 
 /// How the sessions were set up.
 #[derive(Debug)]
-pub(crate) struct Setup {
+pub(crate) struct SessionSetup {
     /// Whether the application did, so that each read has to set its session first.
     by_application: bool,
 }
@@ -56,7 +56,7 @@ impl Dialect for MySql {
     const DEADLINES: Deadlines =
         Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
     const NEEDS_RUNTIME: bool = true;
-    type DialectState = Setup;
+    type DialectState = SessionSetup;
     type WriteGuard = ();
 
     async fn write_lock(_: &SqlStore<Self>) -> Result<(), ProgressError> {

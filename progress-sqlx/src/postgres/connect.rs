@@ -8,15 +8,15 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, Postgres};
 
 use super::{Pooling, PostgresStore, statements};
-use crate::connect::{beside, first_connection, pool_options};
+use crate::connect::{first_connection, pool_options, with_application_pool};
 use crate::dialect::Dialect;
 use crate::error::classify;
 use crate::migrate;
 use crate::pools::{LazyPool, Pools};
-use crate::store::{Session, SqlStore, Work};
+use crate::store::{Operation, Session, SqlStore};
 
 /// The deadline of a migration, which waits up to 30 s for others and then changes tables.
-const MIGRATION: Duration = Duration::from_secs(60);
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 
 impl PostgresStore {
     /// Opens a database by its address, such as `postgres://user:password@host/database`, and
@@ -48,7 +48,7 @@ impl PostgresStore {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let pooling = pooling(&pool.connect_options());
-        Self { store: beside(pool, pooling, |options| options) }
+        Self { store: with_application_pool(pool, pooling, |options| options) }
     }
 
     /// Creates the tables, or upgrades those of an earlier version, in one transaction. Any number
@@ -62,13 +62,15 @@ impl PostgresStore {
     /// when other tables have the same names.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
         let store = self.store.clone();
-        self.store.on_store_thread(async move { store.call_within(Migrate, MIGRATION).await }).await
+        self.store
+            .on_store_thread(async move { store.call_within(Migrate, MIGRATION_DEADLINE).await })
+            .await
     }
 }
 
 struct Migrate;
 
-impl Work<Postgres> for Migrate {
+impl Operation<Postgres> for Migrate {
     const WRITES: bool = true;
     type Output = ();
 

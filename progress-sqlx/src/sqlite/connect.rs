@@ -15,13 +15,13 @@ use super::{SqliteStore, statements};
 use crate::error::classify;
 use crate::migrate;
 use crate::pools::{LazyPool, Pools};
-use crate::store::{Session, SqlStore, Work};
+use crate::store::{Operation, Session, SqlStore};
 
 /// How long a writer waits for other processes. A reader waits only in rare cases.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of connections that read. Enough for many pollers, because a read takes tens of
 /// microseconds.
-const READERS: u32 = 4;
+const MAX_READERS: u32 = 4;
 
 impl SqliteStore {
     /// Opens a database file by its address, such as `sqlite://progress.db`, and
@@ -70,7 +70,7 @@ impl SqliteStore {
 
 struct Migrate;
 
-impl Work<Sqlite> for Migrate {
+impl Operation<Sqlite> for Migrate {
     const WRITES: bool = true;
     type Output = ();
 
@@ -142,9 +142,11 @@ impl Address {
         // The store itself waits for the write lock, because it tries again sooner than SQLite.
         let writer = self.options.clone().busy_timeout(Duration::ZERO);
         let readers = self.options.clone().create_if_missing(false).pragma("query_only", "ON");
-        let pools =
-            Pools::of_file(LazyPool::new(pool(1), writer), LazyPool::new(pool(READERS), readers));
-        Ok(SqlStore::new(pools, WriteLock::with_patience(BUSY_TIMEOUT)))
+        let pools = Pools::of_file(
+            LazyPool::new(pool(1), writer),
+            LazyPool::new(pool(MAX_READERS), readers),
+        );
+        Ok(SqlStore::new(pools, WriteLock::with_busy_timeout(BUSY_TIMEOUT)))
     }
 
     /// Switches the file to the write-ahead log. When two processes do so at once, SQLite rejects

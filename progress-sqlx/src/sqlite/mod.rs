@@ -64,8 +64,12 @@ impl Dialect for Sqlite {
         store.state.dialect_state.acquire().await
     }
 
-    fn pause(store: &SqlStore<Self>, error: &sqlx::Error, waited: Duration) -> Option<Duration> {
-        store.state.dialect_state.pause(error, waited)
+    fn retry_delay(
+        store: &SqlStore<Self>,
+        error: &sqlx::Error,
+        waited: Duration,
+    ) -> Option<Duration> {
+        store.state.dialect_state.retry_delay(error, waited)
     }
 
     async fn fetch(
