@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_common_cause_is_told_to_each() {
+    fn each_update_gets_the_common_error() {
         let errors = error_per_update(classify(sqlx::Error::PoolTimedOut), 3);
         assert_eq!(errors.len(), 3);
         assert!(errors.iter().all(ProgressError::is_transient));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_a_connection_are_never_final() {
+    fn connection_errors_are_transient() {
         let io = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
         for error in [
             io(),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_have_happened_is_not_repeated() {
+    async fn a_commit_with_an_unknown_outcome_is_not_repeated() {
         let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
         let mut attempts = Attempts::default();
         assert!(!attempts.should_retry(&classify_commit(lost())).await);

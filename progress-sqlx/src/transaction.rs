@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn logs_are_trimmed_once_in_a_tenth_of_their_length() {
+    fn logs_are_trimmed_once_per_tenth_of_their_limit() {
         let mut record = running().record;
         let mut trims = Vec::new();
         for number in 1..=1_500 {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_writer_is_kept_apart_from_earlier_ones() {
+    fn the_last_stamp_is_separate_from_earlier_ones() {
         let mut locked = running();
         for (writer, seq) in [(1, 1), (2, 1), (1, 2), (2, 2), (2, 3), (1, 2)] {
             let stamp = Stamp { writer: uuid::Uuid::from_u128(writer), seq };

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_stamps_keep_their_order() {
+    fn converted_sequence_numbers_keep_their_order() {
         let numbers = [0, 1, 2, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX - 1, u64::MAX];
         assert!(numbers.map(to_ordered).is_sorted_by(|left, right| left < right));
         assert_eq!(numbers.map(|number| from_ordered(to_ordered(number))), numbers);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_overflows() {
+    fn conversions_do_not_overflow() {
         assert_eq!(to_millis(Duration::MAX), i64::MAX);
         assert_eq!(to_millis(Duration::from_micros(1_999)), 1);
         assert_eq!(to_i64(u64::MAX), i64::MAX);

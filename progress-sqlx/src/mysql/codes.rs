@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_sorted() {
+    fn error_numbers_are_classified() {
         for (kind_of, numbers) in [
             (Kind::Transient, &[1040, 1114, 1317, 1047, 3168][..]),
             (Kind::Connection, &[1053, 1927, 4031, 3169, 1184, 2013, 1243, 1568]),

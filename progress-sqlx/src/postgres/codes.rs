@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_sorted() {
+    fn error_codes_are_classified() {
         for (kind_of, codes) in [
             (Kind::Transient, &["40003", "53300", "53100", "57014", "57P03", "58030"][..]),
             (

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_explained_and_never_repeated() {
+    fn errors_explain_an_address_without_repeating_it() {
         for url in [
             "",
             "canary",

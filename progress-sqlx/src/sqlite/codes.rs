@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extended_codes_are_sorted_by_their_low_byte() {
+    fn extended_codes_are_classified_by_their_low_byte() {
         for code in ["5", "517", "13", "9", "10", "14"] {
             assert_eq!(kind(code, ""), Kind::Transient, "{code}");
         }
