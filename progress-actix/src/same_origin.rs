@@ -4,7 +4,7 @@ use actix_web::dev::Payload;
 use actix_web::error::InternalError;
 use actix_web::{FromRequest, HttpRequest};
 
-use crate::scope::{request_headers, response};
+use crate::scope::{authority, request_headers, response};
 
 /// An extractor that refuses requests which a browser makes on behalf of another site, with 403. Name it
 /// in a handler that starts a job, so that no other site can start jobs in a user's name.
@@ -30,7 +30,8 @@ impl FromRequest for SameOrigin {
     type Future = Ready<Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match progress_http::refuse_cross_site(&request_headers(request.headers()), &[]) {
+        let headers = request_headers(request.headers()).or_host(authority(request));
+        ready(match progress_http::refuse_cross_site(&headers, &[]) {
             Some(refusal) => {
                 Err(InternalError::from_response("a cross-site request", response(refusal)))
             }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::uri::Authority;
 use actix_web::web::{self, Bytes};
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Scope};
 use futures_core::Stream;
@@ -39,11 +40,13 @@ async fn answer<V>(api: ProgressApi, request: HttpRequest) -> Result<HttpRespons
 where
     V: FromRequest + IntoViewer,
 {
+    let (mount, path) = split(&request);
     let route = api.route(&progress_http::Request {
         method: request.method().as_str(),
-        path: rest(&request),
+        mount,
+        path,
         query: request.uri().query(),
-        headers: request_headers(request.headers()),
+        headers: request_headers(request.headers()).or_host(authority(&request)),
     });
     let call = match route {
         Route::Answered(reply) => return Ok(response(reply)),
@@ -56,16 +59,22 @@ where
     })
 }
 
-/// Returns the raw path after the mount point.
+/// Returns the host of a request over HTTP/2, which has no `Host` header.
+pub(crate) fn authority(request: &HttpRequest) -> Option<&str> {
+    request.uri().authority().map(Authority::as_str)
+}
+
+/// Splits the raw path after the mount point.
 ///
 /// actix-web matches the decoded path, and reports how much of the decoded path it used. It decodes
 /// everything but the slash (and `%`, `+`), so the matched part has the same number of slashes in
 /// the raw path.
-fn rest(request: &HttpRequest) -> &str {
+fn split(request: &HttpRequest) -> (&str, &str) {
     let decoded = request.match_info();
     let matched = decoded.as_str().strip_suffix(decoded.unprocessed()).unwrap_or_default();
     let raw = request.uri().path();
-    raw.match_indices('/').nth(matched.matches('/').count()).map_or("", |(start, _)| &raw[start..])
+    let slash = raw.match_indices('/').nth(matched.matches('/').count());
+    raw.split_at(slash.map_or(raw.len(), |(start, _)| start))
 }
 
 /// Collects the headers that [`progress_http`] uses, for

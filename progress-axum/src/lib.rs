@@ -76,9 +76,9 @@ mod viewer;
 
 pub use progress_core::{
     BoxError, CachedStore, Completion, Entry, EntryLevel, EntryPage, Failure, Janitor, Jobs,
-    MemoryStore, NewProgress, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-    ProgressStore, Status, Stopped, TrackIterator, TrackStream, Tracker, TrackerHandle,
-    TrackerOptions,
+    MemoryStore, NewEntry, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    ProgressQuery, ProgressStore, Status, Stopped, TrackIterator, TrackStream, Tracker,
+    TrackerHandle, TrackerOptions,
 };
 pub use progress_http::{IntoViewer, ProgressApi, Viewer, refuse_cross_site, widget};
 pub use {progress_core, progress_http};

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -53,11 +54,13 @@ where
     S: Send + Sync,
 {
     let (mut parts, _) = request.into_parts();
+    let (mount, path) = split(parts.uri.path(), depth);
     let route = api.route(&progress_http::Request {
         method: parts.method.as_str(),
-        path: below(parts.uri.path(), depth),
+        mount,
+        path,
         query: parts.uri.query(),
-        headers: request_headers(&parts.headers),
+        headers: request_headers(&parts.headers).or_host(authority(&parts.uri)),
     });
     let call = match route {
         Route::Answered(reply) => return response(reply),
@@ -77,9 +80,15 @@ where
     }
 }
 
-/// Returns the raw path after its first `segments` segments, neither decoded nor normalised.
-fn below(path: &str, segments: usize) -> &str {
-    path.match_indices('/').nth(segments).map_or("", |(start, _)| &path[start..])
+/// Splits the raw path, neither decoded nor normalised, after its first `segments` segments.
+fn split(path: &str, segments: usize) -> (&str, &str) {
+    let start = path.match_indices('/').nth(segments).map_or(path.len(), |(start, _)| start);
+    path.split_at(start)
+}
+
+/// Returns the host of a request over HTTP/2, which has no `Host` header.
+pub(crate) fn authority(uri: &Uri) -> Option<&str> {
+    uri.authority().map(Authority::as_str)
 }
 
 /// Collects the headers that [`progress_http`] uses, for

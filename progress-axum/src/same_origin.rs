@@ -2,7 +2,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use crate::router::{request_headers, response};
+use crate::router::{authority, request_headers, response};
 
 /// An extractor that refuses requests which a browser makes on behalf of another site, with 403. Name it
 /// in a handler that starts a job, so that no other site can start jobs in a user's name.
@@ -27,7 +27,8 @@ impl<S: Sync> FromRequestParts<S> for SameOrigin {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        match progress_http::refuse_cross_site(&request_headers(&parts.headers), &[]) {
+        let headers = request_headers(&parts.headers).or_host(authority(&parts.uri));
+        match progress_http::refuse_cross_site(&headers, &[]) {
             Some(refusal) => Err(response(refusal)),
             None => Ok(Self),
         }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use progress_core::{
-    Jobs, Progress, ProgressError, ProgressId, ProgressPage, ProgressStore, Status, Watch,
-};
-use tokio::sync::Semaphore;
+use futures_util::future::select_all;
+use progress_core::{Jobs, Progress, ProgressError, ProgressId, ProgressStore, Status, Watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::query::{Listing, Parameters};
+use crate::reply::ProblemType;
+use crate::waiters::{Place, Waiters};
 use crate::wire::{LogJson, PageJson, RecordJson, whole_seconds_up};
 use crate::{Answer, Events, Reply, Viewer, events, tag};
 
@@ -54,7 +54,9 @@ struct ApiState {
     read_deadline: Duration,
     write_deadline: Duration,
     trusted_origins: Vec<String>,
-    waiters: Arc<Semaphore>,
+    waiters: Arc<Waiters>,
+    /// Stands for the settings in entity tags.
+    settings_tag: u16,
     /// Whether the store is failing. Logged when the outage begins and when it ends, not once per
     /// poll.
     is_failing: Arc<AtomicBool>,
@@ -82,10 +84,13 @@ impl ProgressApi {
             read_deadline: Duration::from_secs(1),
             write_deadline: Duration::from_secs(5),
             trusted_origins: Vec::new(),
-            waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
+            waiters: Arc::new(Waiters::new(MAX_WAITERS)),
+            settings_tag: 0,
             is_failing: Arc::default(),
         };
-        Self { state: Arc::new(state) }
+        let mut api = Self { state: Arc::new(state) };
+        api.update_tag();
+        api
     }
 
     /// Sets how long a page should wait before it polls again, from 50 ms to a day. The page gets
@@ -94,6 +99,7 @@ impl ProgressApi {
     pub fn with_poll_after(mut self, poll_after: Duration) -> Self {
         self.change().poll_after =
             poll_after.clamp(Duration::from_millis(50), Duration::from_secs(86_400));
+        self.update_tag();
         self
     }
 
@@ -103,6 +109,7 @@ impl ProgressApi {
     #[must_use]
     pub fn with_stale_after(mut self, stale_after: Duration) -> Self {
         self.change().stale_after = stale_after;
+        self.update_tag();
         self
     }
 
@@ -121,14 +128,18 @@ impl ProgressApi {
     }
 
     /// Sets how many requests of this process may wait for a change at the same time, instead of
-    /// 10,000. A request over the limit is answered at once, as if it had not asked to wait.
+    /// 10,000. A request over the limit is answered at once, as if it had not asked to wait. One
+    /// identified viewer may have 100 of them, and unidentified viewers leave a tenth to others.
     #[must_use]
     pub fn with_max_waiters(mut self, waiters: usize) -> Self {
-        self.change().waiters = Arc::new(Semaphore::new(waiters.min(Semaphore::MAX_PERMITS)));
+        self.change().waiters = Arc::new(Waiters::new(waiters));
         self
     }
 
-    /// Adds an origin, such as `https://app.example.com`, whose pages may cancel and delete jobs.
+    /// Adds an origin, such as `https://app.example.com`, whose pages may cancel and delete jobs: a
+    /// page on another host, or the public address if a proxy hides it (see
+    /// [`refuse_cross_site`](crate::refuse_cross_site)). Reading from another origin needs CORS
+    /// headers, which are the framework's.
     #[must_use]
     pub fn with_trusted_origin(mut self, origin: impl Into<String>) -> Self {
         self.change().trusted_origins.push(origin.into());
@@ -138,6 +149,27 @@ impl ProgressApi {
     /// The settings of this clone, detached from those of other clones.
     fn change(&mut self) -> &mut ApiState {
         Arc::make_mut(&mut self.state)
+    }
+
+    /// Answers all requests that wait, ends all event streams, and lets no request wait any more:
+    /// call it when the server shuts down, so that a graceful shutdown need not wait for them. All
+    /// clones of this API are closed.
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore};
+    /// # use progress_http::ProgressApi;
+    /// let api = ProgressApi::new(Jobs::new(MemoryStore::new()));
+    /// let routes = api.clone(); // for `router` or `scope`
+    /// let shutdown = async move { api.close() }; // for `with_graceful_shutdown`
+    /// # drop((routes, shutdown));
+    /// ```
+    pub fn close(&self) {
+        self.state.waiters.close();
+    }
+
+    fn update_tag(&mut self) {
+        let state = self.change();
+        state.settings_tag = tag::of_settings((state.poll_after, state.stale_after));
     }
 
     pub(crate) fn poll_after(&self) -> Duration {
@@ -157,13 +189,13 @@ impl ProgressApi {
     /// Public so that the application's own handler can answer a poll under another address.
     pub async fn poll(&self, viewer: &Viewer, id: &str, if_none_match: Option<&str>) -> Reply {
         match self.find(viewer, id).await {
-            Ok(progress) => self.poll_reply(&progress, if_none_match),
+            Ok(progress) => self.poll_reply(viewer, &progress, if_none_match),
             Err(reply) => reply,
         }
     }
 
-    /// Answers a poll when the record changes, or after `wait`. A client that names another tag
-    /// than the current one is answered at once, because its copy is outdated.
+    /// Answers a poll when the record changes, or after `wait`. A client that names an earlier tag
+    /// is answered at once, because its copy is outdated.
     pub(crate) async fn long_poll(
         &self,
         viewer: &Viewer,
@@ -177,33 +209,39 @@ impl ProgressApi {
             Err(reply) => return reply,
         };
         // Over the waiter limit: reply immediately, without `Preference-Applied`.
-        let Ok(_permit) = self.state.waiters.try_acquire() else {
-            return self.poll_reply(&progress, if_none_match);
+        let Some(place) = self.state.waiters.enter(viewer) else {
+            return self.poll_reply(viewer, &progress, if_none_match);
         };
-        let first = self.tag(&progress);
-        if if_none_match.is_none_or(|known| tag::matches(Some(known), &first)) {
+        let first = self.tag(viewer, &progress);
+        if tag::should_wait(if_none_match, &first) {
             let mut watch = self.state.jobs.store().watch(progress.id);
-            while progress.status.is_active() && self.tag(&progress) == first {
-                if timeout_at(until, self.changed(&progress, &mut watch)).await.is_err() {
+            while progress.status.is_active() && self.tag(viewer, &progress) == first {
+                let change = self.changed(&progress, &mut watch);
+                if !is_in_time(until, &place, change).await {
                     break;
                 }
                 progress = match self.read(watch.read()).await {
-                    Ok(Some(progress)) => progress,
-                    Ok(None) => return Reply::not_found(),
+                    // The id may have been deleted meanwhile, and used again for another owner.
+                    Ok(Some(progress)) if viewer.may_see(&progress) => progress,
+                    Ok(_) => return Reply::not_found(),
                     Err(reply) => return reply,
                 };
             }
         }
-        let applied = format!("wait={}", wait.as_secs());
-        self.poll_reply(&progress, if_none_match).with_header("preference-applied", applied)
+        self.poll_reply(viewer, &progress, if_none_match).after_wait(wait)
     }
 
-    fn poll_reply(&self, progress: &Progress, if_none_match: Option<&str>) -> Reply {
-        let etag = self.tag(progress);
+    fn poll_reply(
+        &self,
+        viewer: &Viewer,
+        progress: &Progress,
+        if_none_match: Option<&str>,
+    ) -> Reply {
+        let etag = self.tag(viewer, progress);
         let reply = if tag::matches(if_none_match, &etag) {
             Reply::empty(304)
         } else {
-            Reply::json(200, &self.record(progress))
+            Reply::json(200, &self.record(viewer, progress))
         };
         let reply = reply.with_header("etag", etag);
         if progress.status.is_active() {
@@ -231,74 +269,157 @@ impl ProgressApi {
         id: &str,
         last_event_id: Option<&str>,
     ) -> Answer {
-        let progress = match self.find(viewer, id).await {
-            Ok(progress) => progress,
-            Err(reply) => return Answer::Whole(reply),
-        };
+        let Ok(id) = id.parse() else { return Answer::Whole(Reply::not_found()) };
         let last = last_event_id.map(|id| format!("\"{id}\""));
-        if progress.status.is_finished() && last.as_ref() == Some(&self.tag(&progress)) {
-            // 204 tells a browser not to reconnect (WHATWG HTML, section 9.2.3).
-            return Answer::Whole(Reply::empty(204));
+        match self.find_by_id(viewer, id).await {
+            Ok(progress) => {
+                let is_known = last.as_ref() == Some(&self.tag(viewer, &progress));
+                if progress.status.is_finished() && is_known {
+                    // 204 tells a browser not to reconnect (WHATWG HTML, section 9.2.3).
+                    return Answer::Whole(Reply::empty(204));
+                }
+            }
+            // A browser never reconnects after 503, so the stream begins and waits for the store.
+            Err(reply) if reply.status == 503 => {}
+            Err(reply) => return Answer::Whole(reply),
         }
-        let permit = Arc::clone(&self.state.waiters).try_acquire_owned().ok();
-        let watch = self.state.jobs.store().watch(progress.id);
-        Answer::Events(
-            Events::head(),
-            Events::new(events::StreamState { api: self.clone(), watch, last, permit }),
-        )
+        let state = events::StreamState {
+            api: self.clone(),
+            viewer: viewer.clone(),
+            watch: self.state.jobs.store().watch(id),
+            last,
+            place: self.state.waiters.enter(viewer),
+            until: Instant::now() + events::LIFETIME,
+        };
+        Answer::Events(Events::head(), Events::new(state))
     }
 
     /// Formats a record as an event. The event's id is the record's tag, which the client sends
     /// when it reconnects. `None` if the record cannot be serialised.
-    pub(crate) fn event(&self, progress: &Progress, tag: &str) -> Option<String> {
-        let record = serde_json::to_string(&self.record(progress)).ok()?;
+    pub(crate) fn event(&self, viewer: &Viewer, progress: &Progress, tag: &str) -> Option<String> {
+        let record = serde_json::to_string(&self.record(viewer, progress)).ok()?;
         Some(format!("id: {}\ndata: {record}\n\n", tag.trim_matches('"')))
     }
 
-    pub(crate) fn tag(&self, progress: &Progress) -> String {
-        tag::of(progress, self.state.stale_after)
+    /// Administrators get another body than owners, and so another tag.
+    pub(crate) fn tag(&self, viewer: &Viewer, progress: &Progress) -> String {
+        let settings = self.state.settings_tag | u16::from(*viewer == Viewer::Admin);
+        tag::of(progress, self.state.stale_after, settings)
     }
 
+    /// Answers a list, or 304 if the client's copy is current. With `wait`, a list of ids is answered
+    /// when one of its jobs changes.
     pub(crate) async fn list(
         &self,
         viewer: &Viewer,
         query: Option<&str>,
         only_active: bool,
+        if_none_match: Option<&str>,
+        wait: Option<Duration>,
     ) -> Reply {
         let parameters = Parameters::parse(query);
         let listing = match parameters.listing(viewer, only_active) {
             Ok(listing) => listing,
             Err(reply) => return reply,
         };
-        let page = match &listing {
-            Listing::Page(query) => self.read(self.state.jobs.list(query)).await,
-            Listing::Ids(ids) => {
-                let found = self.read(self.state.jobs.store().get_many(ids)).await;
-                found.map(|found| {
-                    let visible =
-                        found.into_iter().flatten().filter(|progress| viewer.may_see(progress));
-                    ProgressPage { items: visible.collect(), next: None }
-                })
-            }
-        };
-        match page {
-            Ok(page) => {
-                let reply =
-                    Reply::json(200, &PageJson::new(&page, |progress| self.record(progress)));
-                match page.next {
-                    // Relative to the requested address, whatever its prefix (RFC 8288).
-                    Some(next) => {
-                        let link = format!(
-                            "<{}>; rel=\"next\"",
-                            parameters.with_cursor(&next.to_string())
-                        );
-                        reply.with_header("link", link)
+        match (listing, wait) {
+            (Listing::Page(query), _) => match self.read(self.state.jobs.list(&query)).await {
+                Ok(page) => {
+                    let next = page.next.map(|next| next.to_string());
+                    let reply = self.list_reply(viewer, &page.items, next, if_none_match);
+                    match page.next {
+                        // Relative to the requested address, whatever its prefix (RFC 8288).
+                        Some(next) => {
+                            let next = parameters.with_cursor(&next.to_string());
+                            reply.with_header("link", format!("<{next}>; rel=\"next\""))
+                        }
+                        None => reply,
                     }
-                    None => reply,
                 }
+                Err(reply) => reply,
+            },
+            (Listing::Ids(ids), None) => match self.visible(viewer, &ids).await {
+                Ok(jobs) => self.list_reply(viewer, &jobs, None, if_none_match),
+                Err(reply) => reply,
+            },
+            (Listing::Ids(ids), Some(wait)) => {
+                self.wait_for_any(viewer, &ids, if_none_match, wait).await
             }
-            Err(reply) => reply,
         }
+    }
+
+    /// Reads the jobs of these ids that the viewer may see.
+    async fn visible(&self, viewer: &Viewer, ids: &[ProgressId]) -> Result<Vec<Progress>, Reply> {
+        let found = self.read(self.state.jobs.store().get_many(ids)).await?;
+        Ok(found.into_iter().flatten().filter(|progress| viewer.may_see(progress)).collect())
+    }
+
+    async fn wait_for_any(
+        &self,
+        viewer: &Viewer,
+        ids: &[ProgressId],
+        if_none_match: Option<&str>,
+        wait: Duration,
+    ) -> Reply {
+        let until = Instant::now() + wait;
+        let mut jobs = match self.visible(viewer, ids).await {
+            Ok(jobs) => jobs,
+            Err(reply) => return reply,
+        };
+        let Some(place) = self.state.waiters.enter(viewer) else {
+            return self.list_reply(viewer, &jobs, None, if_none_match);
+        };
+        let first = self.list_tag(viewer, &jobs, None);
+        if tag::should_wait(if_none_match, &first) {
+            let store = self.state.jobs.store();
+            let mut watches: Vec<_> = jobs.iter().map(|job| store.watch(job.id)).collect();
+            while jobs.iter().any(|job| job.status.is_active())
+                && self.list_tag(viewer, &jobs, None) == first
+            {
+                let active = jobs.iter().zip(&mut watches);
+                let changes = active.filter(|(job, _)| job.status.is_active());
+                let changes = changes.map(|(job, watch)| Box::pin(self.changed(job, watch)));
+                if !is_in_time(until, &place, select_all(changes)).await {
+                    break;
+                }
+                let mut seen = Vec::new();
+                for watch in &mut watches {
+                    match self.read(watch.read()).await {
+                        Ok(Some(job)) if viewer.may_see(&job) => seen.push((*job).clone()),
+                        // Deleted: the list has changed.
+                        Ok(_) => {}
+                        Err(reply) => return reply,
+                    }
+                }
+                if seen.len() < jobs.len() {
+                    jobs = seen;
+                    break;
+                }
+                jobs = seen;
+            }
+        }
+        self.list_reply(viewer, &jobs, None, if_none_match).after_wait(wait)
+    }
+
+    fn list_reply(
+        &self,
+        viewer: &Viewer,
+        jobs: &[Progress],
+        next: Option<String>,
+        if_none_match: Option<&str>,
+    ) -> Reply {
+        let etag = self.list_tag(viewer, jobs, next.as_deref());
+        let reply = if tag::matches(if_none_match, &etag) {
+            Reply::empty(304)
+        } else {
+            let records = jobs.iter().map(|progress| self.record(viewer, progress));
+            Reply::json(200, &PageJson::new(records.collect(), next))
+        };
+        reply.with_header("etag", etag)
+    }
+
+    fn list_tag(&self, viewer: &Viewer, jobs: &[Progress], next: Option<&str>) -> String {
+        tag::of_list(jobs.iter().map(|progress| self.tag(viewer, progress)), next)
     }
 
     pub(crate) async fn log(&self, viewer: &Viewer, id: &str, query: Option<&str>) -> Reply {
@@ -323,12 +444,15 @@ impl ProgressApi {
         };
         match self.write(self.state.jobs.cancel(id)).await {
             Ok(Ok(progress)) if progress.status == Status::Cancelled => {
-                Reply::json(200, &self.record(&progress))
+                Reply::json(200, &self.record(viewer, &progress))
             }
-            Ok(Ok(progress)) => Reply::json(202, &self.record(&progress)),
+            Ok(Ok(progress)) => Reply::json(202, &self.record(viewer, &progress)),
             // Already cancelled by another request: the outcome is the one that was asked for.
             Ok(Err(Status::Cancelled)) => self.poll(viewer, &id.to_string(), None).await,
-            Ok(Err(status)) => Reply::problem(409, &format!("the job has already ended: {status}")),
+            Ok(Err(status)) => {
+                let detail = format!("the job has already ended: {status}");
+                Reply::problem_of(ProblemType::Ended, 409, &detail)
+            }
             Err(reply) => reply,
         }
     }
@@ -341,19 +465,23 @@ impl ProgressApi {
         match self.write(self.state.jobs.store().delete(id)).await {
             Ok(Ok(())) => Reply::empty(204),
             Ok(Err(status)) => {
-                Reply::problem(409, &format!("the job is still {status}; cancel it first"))
+                let detail = format!("the job is still {status}; cancel it first");
+                Reply::problem_of(ProblemType::Active, 409, &detail)
             }
             Err(reply) => reply,
         }
     }
 
-    fn record<'a>(&self, progress: &'a Progress) -> RecordJson<'a> {
-        RecordJson::new(progress, self.state.poll_after, self.state.stale_after)
+    fn record<'a>(&self, viewer: &Viewer, progress: &'a Progress) -> RecordJson<'a> {
+        RecordJson::new(progress, viewer, self.state.poll_after, self.state.stale_after)
     }
 
     /// Finds the record, if this viewer may see it. A malformed id causes no read of the store.
     async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
-        let id: ProgressId = id.parse().map_err(|_| Reply::not_found())?;
+        self.find_by_id(viewer, id.parse().map_err(|_| Reply::not_found())?).await
+    }
+
+    async fn find_by_id(&self, viewer: &Viewer, id: ProgressId) -> Result<Arc<Progress>, Reply> {
         let progress = self.read(self.state.jobs.store().read(id)).await?;
         progress.filter(|progress| viewer.may_see(progress)).ok_or_else(Reply::not_found)
     }
@@ -406,6 +534,14 @@ impl ProgressApi {
             tracing::warn!(error, "progress store failed, viewers get 503 until it recovers");
         }
         Reply::unavailable()
+    }
+}
+
+/// Waits for a change. Returns false if the time is over, or the server shuts down.
+async fn is_in_time(until: Instant, place: &Place, change: impl Future) -> bool {
+    tokio::select! {
+        outcome = timeout_at(until, change) => outcome.is_ok(),
+        () = place.closed() => false,
     }
 }
 

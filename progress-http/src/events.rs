@@ -2,16 +2,24 @@
 //! poll.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use progress_core::{Progress, Watch};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use progress_core::Watch;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{ProgressApi, Reply};
+use crate::waiters::Place;
+use crate::{ProgressApi, Reply, Viewer};
+
+/// How long a stream lasts. A browser reconnects then, with the cookies of its session.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
+
+/// The longest pause before a browser reconnects.
+const MAX_RETRY: Duration = Duration::from_secs(10);
+
+/// The pause before another read of a store that is unavailable.
+const READ_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest silence of a stream. It is shorter than the timeouts of proxies and browsers, and a
 /// write is the only way to notice that the client has disconnected.
@@ -20,8 +28,9 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// The events of one job: its record after each change, as a poll would return it.
 ///
 /// A stream of text. It ends with the job. The browser then reconnects once with `Last-Event-ID`,
-/// and the reply 204 tells it to stop. The stream also ends when the store cannot be read or the
-/// record is gone. The browser learns which when it reconnects.
+/// and the reply 204 tells it to stop. The stream also ends when the viewer may not see the record
+/// any more, when the server shuts down, and after five minutes, so that the application checks the
+/// viewer's session again. While the store cannot be read, the stream waits.
 pub struct Events {
     next: Pin<Box<dyn Future<Output = Option<NextEvent>> + Send>>,
 }
@@ -37,12 +46,15 @@ impl std::fmt::Debug for Events {
 
 pub(crate) struct StreamState {
     pub(crate) api: ProgressApi,
+    pub(crate) viewer: Viewer,
     pub(crate) watch: Watch,
     /// The tag of the last record sent.
     pub(crate) last: Option<String>,
     /// `None` over the waiter limit: the stream then ends after the current record, and the client
     /// reconnects.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) place: Option<Place>,
+    /// When the stream ends.
+    pub(crate) until: Instant,
 }
 
 impl Events {
@@ -54,7 +66,7 @@ impl Events {
     }
 
     pub(crate) fn new(state: StreamState) -> Self {
-        let retry = state.api.poll_after().as_millis();
+        let retry = state.api.poll_after().min(MAX_RETRY).as_millis();
         // Sent at once, so that the client knows that the stream works.
         let first = format!("retry: {retry}\n\n");
         Self { next: Box::pin(std::future::ready(Some((first, state)))) }
@@ -85,26 +97,44 @@ impl StreamState {
         match event {
             Ok(Some(text)) => Some((text, self)),
             Ok(None) => None,
-            // A comment, which the browser does not pass on to the page.
-            Err(_) => Some((":\n\n".to_owned(), self)),
+            // Named, so that a page which does not know it does not take it for a record.
+            Err(_) => Some(("event: ping\ndata: {}\n\n".to_owned(), self)),
         }
     }
 
     /// Waits for the next event. `None` when there will be no more.
     async fn next_event(&mut self) -> Option<String> {
         loop {
-            let progress: Arc<Progress> = self.api.read(self.watch.read()).await.ok()??;
-            let tag = self.api.tag(&progress);
+            let progress = match self.api.read(self.watch.read()).await {
+                Ok(Some(progress)) if self.viewer.may_see(&progress) => progress,
+                Err(reply) if reply.status == 503 => {
+                    let pause = tokio::time::sleep(READ_PAUSE);
+                    in_time(self.until, self.place.as_ref(), pause).await?;
+                    continue;
+                }
+                Ok(_) | Err(_) => return None,
+            };
+            let tag = self.api.tag(&self.viewer, &progress);
             let is_finished = progress.status.is_finished();
             if self.last.as_ref() != Some(&tag) {
-                let event = self.api.event(&progress, &tag);
+                let event = self.api.event(&self.viewer, &progress, &tag);
                 self.last = Some(tag);
                 return event;
             }
-            if is_finished || self.permit.is_none() {
+            if is_finished {
                 return None;
             }
-            self.api.changed(&progress, &mut self.watch).await;
+            let (api, watch) = (self.api.clone(), &mut self.watch);
+            let change = api.changed(&progress, watch);
+            in_time(self.until, self.place.as_ref(), change).await?;
         }
+    }
+}
+
+/// Waits for something. `None` if the stream ends instead.
+async fn in_time(until: Instant, place: Option<&Place>, wait: impl Future) -> Option<()> {
+    tokio::select! {
+        outcome = timeout_at(until, wait) => outcome.ok().map(drop),
+        () = place?.closed() => None,
     }
 }

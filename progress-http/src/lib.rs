@@ -28,34 +28,14 @@
 //! # }).unwrap();
 //! ```
 //!
-//! # Routes
-//!
-//! Under a path of the application's choice:
-//!
-//! | route | reply |
-//! |---|---|
-//! | `GET /{id}` | the record: 200 with `ETag`, or 304; `Retry-After`, `poll_after_ms` and `stale_after_ms` while the job is active; with `Prefer: wait=N` when it changes, or after N seconds, at most 25 |
-//! | `GET /?status=&task_type=&active=&limit=&cursor=` | the viewer's records, newest first; `Link: rel="next"` |
-//! | `GET /?ids=a,b,c` | these jobs, at most 100, if the viewer may see them; all other filters are ignored |
-//! | `GET /active` | the same as `?active=true` |
-//! | `GET /{id}/log?after=&limit=` | the log, oldest first |
-//! | `GET /{id}/events` | the record after each change, as server-sent events; 204 when resuming a finished job |
-//! | `POST /{id}/cancel` | 202 requested; 200 cancelled; 409 already completed or failed |
-//! | `DELETE /{id}` | 204; 409 while active |
-//! | `GET /openapi.json` | a machine-readable description of these routes (OpenAPI 3.1), with the feature `openapi` |
-//! | `GET /progress-polling.js`, `.mjs`, `.css` | the widget, compressed for clients that accept gzip; also under names that contain the hash: see [`widget::tags`] |
-//!
-//! A job in any state is returned with 200: the status code describes the request, the body the
-//! job. Ids that are malformed, unknown, deleted or owned by another viewer all return the same
-//! 404. A store that fails or is slow gives 503 with `Retry-After`. Errors are problem documents
-//! (RFC 9457) and never contain the store's error messages.
+#![doc = include_str!("../API.md")]
 //!
 //! # What this is not
 //!
 //! - Authentication: the application identifies the viewer.
 //! - A rate limiter: that belongs in front of all routes, not only these.
-//! - A server: an event stream lasts as long as its job, and a waiting poll up to 25 s, so a
-//!   graceful shutdown needs a deadline of its own.
+//! - A server: an event stream lasts up to five minutes and a waiting poll up to 25 s. Call
+//!   [`ProgressApi::close`] at a graceful shutdown.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -72,6 +52,7 @@ mod request;
 mod route;
 mod tag;
 mod viewer;
+mod waiters;
 pub mod widget;
 mod wire;
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{Content, Header, Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{Content, Header, Ref, RefOr, Response, ResponseBuilder, Schema, Server};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use crate::reply::Problem;
@@ -16,19 +16,26 @@ use crate::{Reply, tag};
 /// The document's name under the mount point.
 pub(crate) const NAME: &str = "openapi.json";
 
-static DOCUMENT: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
+static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(document);
+
+/// Serves the document, which changes only with the build and the mount point.
+pub(crate) fn serve(mount: &str, if_none_match: Option<&str>) -> Reply {
+    let mut document = DOCUMENT.clone();
+    document.servers = Some(vec![Server::new(server(mount))]);
     // Serialising these known types cannot fail. If it did, the document would be empty, and
     // nothing else would be affected.
-    let document = document().to_pretty_json().unwrap_or_default().into_bytes();
+    let document = document.to_pretty_json().unwrap_or_default().into_bytes();
     let etag = tag::of_bytes(&document);
-    (document, etag)
-});
+    Reply::file("application/json", Cow::Owned(document), etag, if_none_match).cached("no-cache")
+}
 
-/// Serves the document, which changes only with the build.
-pub(crate) fn serve(if_none_match: Option<&str>) -> Reply {
-    let (document, etag) = &*DOCUMENT;
-    Reply::file("application/json", Cow::Borrowed(document), etag.as_str(), if_none_match)
-        .cached("no-cache")
+/// Returns the address of the mount point, relative to the document (RFC 3986, section 5), because a
+/// proxy may have removed a prefix. Without a slash at its end, because each path begins with one.
+fn server(mount: &str) -> String {
+    match mount.rsplit('/').next() {
+        Some(last) if !last.is_empty() => format!("../{last}"),
+        _ => "/".to_owned(),
+    }
 }
 
 fn document() -> utoipa::openapi::OpenApi {
@@ -54,7 +61,8 @@ fn document() -> utoipa::openapi::OpenApi {
 
 /// The error responses: status, description, and the operations that send it (all, if none is
 /// named).
-const ERROR_RESPONSES: [(u16, &str, &[&str]); 9] = [
+const ERROR_RESPONSES: [(u16, &str, &[&str]); 10] = [
+    (401, "The application asks the client to sign in; the response is the application's own", &[]),
     (400, "Invalid parameter", &["list_jobs", "list_active_jobs", "read_log"]),
     (403, "Listing requires an identified viewer", &["list_jobs", "list_active_jobs"]),
     (403, "The request was made by a page of another site", &["delete_job", "cancel_job"]),
@@ -71,14 +79,14 @@ const ERROR_RESPONSES: [(u16, &str, &[&str]); 9] = [
 ];
 
 fn error_response(status: u16, description: &str) -> Response {
+    let response = ResponseBuilder::new().description(description);
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response = ResponseBuilder::new()
-        .description(description)
-        .content("application/problem+json", problem);
-    if status == 503 {
-        response.header("retry-after", Header::new(u64::schema()))
-    } else {
-        response
+    match status {
+        401 => response,
+        503 => response
+            .content("application/problem+json", problem)
+            .header("retry-after", Header::new(u64::schema())),
+        _ => response.content("application/problem+json", problem),
     }
     .build()
 }
@@ -119,14 +127,13 @@ names!(
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
         contact()
     ),
-    // Relative to the document, wherever the application mounts the routes (RFC 3986, section 5).
-    servers((url = ".")),
+    tags((name = "progress", description = "Reading and cancelling jobs")),
     paths(list, active, poll, delete, log, events, cancel),
     components(schemas(Problem<'static>))
 )]
 struct Document;
 
-#[utoipa::path(get, path = "/", operation_id = "list_jobs",
+#[utoipa::path(get, path = "/", operation_id = "list_jobs", tag = "progress",
     summary = "List the viewer's jobs, newest first",
     params(
         ("status" = inline(Option<Status>), Query, description = "Only jobs in this state"),
@@ -141,14 +148,25 @@ struct Document;
         ("ids" = Option<Vec<String>>, Query, style = Form, explode = false, max_items = 100,
             description = "Only these jobs, in this order; those that do not exist or that the \
                 viewer may not see are left out, and all other filters are ignored"),
+        ("if-none-match" = Option<String>, Header,
+            description = "The `ETag` of the client's copy"),
+        ("prefer" = Option<String>, Header,
+            description = "With `ids`: `wait=N` delays the response until one of the jobs changes, \
+                for at most N seconds, and never more than 25 (RFC 7240)"),
     ),
     responses(
         (status = 200, description = "A page of jobs", body = PageJson<'static>, headers(
-            ("link" = String, description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
+            ("etag" = String, description = "Identifies this state of the page"),
+            ("preference-applied" = Option<String>,
+                description = "The longest time that the response may have been delayed"),
+            ("link" = Option<String>,
+                description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
+        (status = 304, description = "The client's copy is current",
+            headers(("etag" = String, description = "Identifies this state of the page"))),
     ))]
 fn list() {}
 
-#[utoipa::path(get, path = "/active", operation_id = "list_active_jobs",
+#[utoipa::path(get, path = "/active", operation_id = "list_active_jobs", tag = "progress",
     summary = "List the viewer's pending and running jobs, newest first",
     params(
         ("status" = inline(Option<Status>), Query, description = "Only jobs in this state"),
@@ -161,11 +179,15 @@ fn list() {}
     ),
     responses(
         (status = 200, description = "A page of jobs", body = PageJson<'static>, headers(
-            ("link" = String, description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
+            ("etag" = String, description = "Identifies this state of the page"),
+            ("link" = Option<String>,
+                description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
+        (status = 304, description = "The client's copy is current",
+            headers(("etag" = String, description = "Identifies this state of the page"))),
     ))]
 fn active() {}
 
-#[utoipa::path(get, path = "/{id}", operation_id = "poll_job", summary = "Get one job",
+#[utoipa::path(get, path = "/{id}", operation_id = "poll_job", tag = "progress", summary = "Get one job",
     params(
         ("id" = String, Path,
             description = "The job's id: a lower-case UUID with hyphens; anything else is a 404"),
@@ -187,7 +209,7 @@ fn active() {}
     ))]
 fn poll() {}
 
-#[utoipa::path(delete, path = "/{id}", operation_id = "delete_job",
+#[utoipa::path(delete, path = "/{id}", operation_id = "delete_job", tag = "progress",
     summary = "Delete a finished job",
     params(("id" = String, Path,
         description = "The job's id: a lower-case UUID with hyphens; anything else is a 404")),
@@ -196,7 +218,7 @@ fn poll() {}
     ))]
 fn delete() {}
 
-#[utoipa::path(get, path = "/{id}/log", operation_id = "read_log",
+#[utoipa::path(get, path = "/{id}/log", operation_id = "read_log", tag = "progress",
     summary = "Read a job's log, oldest entry first",
     params(
         ("id" = String, Path,
@@ -212,7 +234,7 @@ fn delete() {}
     ))]
 fn log() {}
 
-#[utoipa::path(get, path = "/{id}/events", operation_id = "follow_job",
+#[utoipa::path(get, path = "/{id}/events", operation_id = "follow_job", tag = "progress",
     summary = "Follow a job's record as server-sent events, one for each change",
     params(
         ("id" = String, Path,
@@ -222,12 +244,12 @@ fn log() {}
     ),
     responses(
         (status = 200, description = "Events with the record as data; the stream ends with the job",
-            body = serde_json::Value, content_type = "text/event-stream"),
+            body = RecordJson<'static>, content_type = "text/event-stream"),
         (status = 204, description = "The job has ended, and the client has its last event"),
     ))]
 fn events() {}
 
-#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancel_job",
+#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancel_job", tag = "progress",
     summary = "Request that a job stops",
     params(("id" = String, Path,
         description = "The job's id: a lower-case UUID with hyphens; anything else is a 404")),
@@ -245,7 +267,7 @@ mod tests {
     use super::*;
 
     fn described() -> Value {
-        serde_json::from_slice(&serve(None).body).unwrap()
+        serde_json::from_slice(&serve("/jobs/progress", None).body).unwrap()
     }
 
     #[test]
@@ -253,11 +275,13 @@ mod tests {
         let progress =
             Progress::new(&NewProgress::new("test"), chrono::DateTime::UNIX_EPOCH).unwrap();
         let second = std::time::Duration::from_secs(1);
-        let record = RecordJson::new(&progress, second, second);
+        let record = RecordJson::new(&progress, &crate::Viewer::Anyone, second, second);
         let sent = serde_json::to_value(record).unwrap();
         let schema = &described()["components"]["schemas"]["Record"];
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&schema["properties"]), names(&sent));
+        let properties: Vec<_> =
+            names(&schema["properties"]).into_iter().filter(|name| name != "owner").collect();
+        assert_eq!(properties, names(&sent));
         let mut required: Vec<_> = schema["required"]
             .as_array()
             .unwrap()
@@ -265,16 +289,16 @@ mod tests {
             .map(|name| name.as_str().unwrap())
             .collect();
         required.sort_unstable();
-        assert_eq!(required, names(&sent), "every field is always present");
+        assert_eq!(required, names(&sent), "every field is always present, but the owner");
     }
 
     #[test]
     fn the_document_is_served_with_a_tag() {
-        let first = serve(None);
+        let first = serve("/jobs/progress", None);
         assert_eq!((first.status, first.header("content-type")), (200, Some("application/json")));
         assert_eq!(described()["openapi"], "3.1.0");
-        assert_eq!(serve(first.header("etag")).status, 304);
-        let document = String::from_utf8(serve(None).body.into_owned()).unwrap();
+        assert_eq!(serve("/jobs/progress", first.header("etag")).status, 304);
+        let document = String::from_utf8(serve("/jobs/progress", None).body.into_owned()).unwrap();
         for reference in document.split("#/components/schemas/").skip(1) {
             let (name, _) = reference.split_once('"').unwrap();
             assert!(described()["components"]["schemas"][name].is_object(), "{name} is described");

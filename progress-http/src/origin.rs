@@ -1,3 +1,6 @@
+use std::sync::Once;
+
+use crate::reply::ProblemType;
 use crate::{Reply, RequestHeaders};
 
 /// Refuses a state-changing request that a browser makes on behalf of another site: 403, or `None`
@@ -8,6 +11,11 @@ use crate::{Reply, RequestHeaders};
 /// Headers) and in `Origin` (WHATWG, Fetch). Other programs send neither, and cannot be tricked
 /// into sending cookies. `trusted` lists further origins, such as `https://app.example.com`, whose
 /// pages may call.
+///
+/// Browsers send `Sec-Fetch-Site` over https and to this machine only. Over plain http the `Origin`
+/// must therefore name the host of `X-Forwarded-Host` or of `Host`. A page of another site cannot
+/// set either. A proxy that changes `Host` should send `X-Forwarded-Host`, or the public origin is
+/// added to `trusted`. The first refusal for this reason is logged with both names.
 ///
 /// ```
 /// use progress_http::{RequestHeaders, refuse_cross_site};
@@ -22,26 +30,53 @@ use crate::{Reply, RequestHeaders};
 #[must_use]
 pub fn refuse_cross_site(headers: &RequestHeaders<'_>, trusted: &[String]) -> Option<Reply> {
     let origin = headers.get("origin");
-    if origin.is_some_and(|origin| trusted.iter().any(|trusted| trusted == origin)) {
+    if origin.is_some_and(|origin| trusted.iter().any(|trusted| is_same_origin(trusted, origin))) {
         return None;
     }
-    let is_same_origin = match headers.get("sec-fetch-site") {
+    let is_ours = match headers.get("sec-fetch-site") {
         // "none" is a user's own navigation, such as the address bar. "same-site" is another origin
         // of the same site, and not trusted.
         Some(site) => matches!(site, "same-origin" | "none"),
-        // An old browser: the origin must be the requested host. The scheme is not compared,
-        // because a proxy may terminate TLS.
-        None => match origin.map(|origin| origin.split_once("://")) {
-            Some(Some((_, authority))) => {
-                headers.get("host").is_some_and(|host| host.eq_ignore_ascii_case(authority))
-            }
-            // "null": a sandboxed frame or a cross-site redirect.
-            Some(None) => false,
-            None => true,
-        },
+        None => origin.is_none_or(|origin| names_the_host(origin, headers)),
     };
-    (!is_same_origin)
-        .then(|| Reply::problem(403, "this request was made by a page of another site"))
+    (!is_ours).then(|| {
+        let detail = "this request was made by a page of another site";
+        Reply::problem_of(ProblemType::CrossSite, 403, detail)
+    })
+}
+
+/// Compares an origin that the application has listed. Scheme and host are case-insensitive, and a
+/// slash at the end is a usual slip.
+fn is_same_origin(trusted: &str, origin: &str) -> bool {
+    trusted.trim_end_matches('/').eq_ignore_ascii_case(origin)
+}
+
+/// Returns true if the origin is the requested host. The scheme is not compared, because a proxy may
+/// terminate TLS.
+fn names_the_host(origin: &str, headers: &RequestHeaders<'_>) -> bool {
+    // "null" is a sandboxed frame or a cross-site redirect.
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let without_port = |host: &str| {
+        let host = host.trim().to_ascii_lowercase();
+        host.strip_suffix(default_port).map(str::to_owned).unwrap_or(host)
+    };
+    let forwarded = headers.get("x-forwarded-host").and_then(|hosts| hosts.split(',').next());
+    let origin = without_port(authority);
+    let mut hosts = forwarded.into_iter().chain(headers.get("host"));
+    if hosts.any(|host| without_port(host) == origin) {
+        return true;
+    }
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            origin = ?origin,
+            host = ?headers.get("host"),
+            "refused a request whose Origin is not its Host; if a proxy changes Host, let it send \
+             X-Forwarded-Host, or add the origin with `with_trusted_origin`"
+        );
+    });
+    false
 }
 
 #[cfg(test)]
@@ -93,5 +128,40 @@ mod tests {
             is_refused(&[("origin", "https://shop.example.com:8443")]),
             "no host to compare with"
         );
+    }
+
+    #[test]
+    fn the_public_name_counts_behind_a_proxy() {
+        let inner = ("host", "127.0.0.1:3000");
+        let forwarded = ("x-forwarded-host", "shop.example.com");
+        let origin = ("origin", "http://shop.example.com");
+        assert!(is_refused(&[inner, origin]));
+        assert!(!is_refused(&[inner, forwarded, origin]));
+        assert!(!is_refused(&[inner, ("x-forwarded-host", "shop.example.com, proxy"), origin]));
+        assert!(is_refused(&[inner, forwarded, ("origin", "http://evil.example")]));
+        assert!(is_refused(&[inner, forwarded, origin, ("sec-fetch-site", "cross-site")]));
+        // A default port may be written or not.
+        for (host, origin) in [
+            ("shop.example.com:443", "https://shop.example.com"),
+            ("shop.example.com:80", "http://shop.example.com"),
+            ("shop.example.com", "https://shop.example.com:443"),
+        ] {
+            assert!(!is_refused(&[("host", host), ("origin", origin)]), "{host} {origin}");
+        }
+        assert!(is_refused(&[
+            ("host", "shop.example.com:443"),
+            ("origin", "http://shop.example.com")
+        ]));
+    }
+
+    #[test]
+    fn trusted_origins_are_compared_as_origins() {
+        let trusted = ["https://App.example.com/".to_owned()];
+        let lines = [("sec-fetch-site", "cross-site"), ("origin", "https://app.example.com")];
+        let headers = RequestHeaders::collect(|name| {
+            let line = lines.iter().find(|(header, _)| *header == name);
+            line.map(|(_, value)| value.as_bytes())
+        });
+        assert!(refuse_cross_site(&headers, &trusted).is_none());
     }
 }

@@ -1,7 +1,10 @@
 //! The query parameters of lists and logs.
 
+use std::collections::HashSet;
+
 use progress_core::{MAX_PAGE, ProgressId, ProgressQuery};
 
+use crate::reply::ProblemType;
 use crate::{Reply, Viewer};
 
 /// The most entries of a log in one reply.
@@ -41,6 +44,12 @@ impl<'a> Parameters<'a> {
     /// The reply that says which values are allowed.
     pub(crate) fn listing(&self, viewer: &Viewer, only_active: bool) -> Result<Listing, Reply> {
         let bad = |detail: &str| Reply::problem(400, detail);
+        if self.get("ids").is_some() {
+            return self
+                .ids()
+                .map(Listing::Ids)
+                .ok_or_else(|| bad("ids may name at most 100 jobs, separated by commas"));
+        }
         let mut query = ProgressQuery::new();
         if only_active {
             query = query.with_active();
@@ -71,22 +80,25 @@ impl<'a> Parameters<'a> {
                 cursor.map_err(|_| bad("cursor must be the value of next on an earlier page"))?,
             );
         }
-        if let Some(ids) = self.get("ids") {
-            let ids: Vec<_> = ids.split(',').collect();
-            if ids.len() > MAX_PAGE as usize {
-                return Err(bad("ids may name at most 100 jobs, separated by commas"));
-            }
-            // A malformed id is treated as an unknown one, as on all routes.
-            return Ok(Listing::Ids(ids.into_iter().filter_map(|id| id.parse().ok()).collect()));
-        }
         match viewer {
             Viewer::Admin => Ok(Listing::Page(query)),
             Viewer::Owner(owner) => Ok(Listing::Page(query.with_owner(owner))),
-            Viewer::Anyone => Err(Reply::problem(
+            Viewer::Anyone => Err(Reply::problem_of(
+                ProblemType::NoOwner,
                 403,
                 "listing jobs requires an identified viewer; request a single job by id",
             )),
         }
+    }
+
+    /// Returns the jobs that all parameters `ids` name, each once; `None` if they are too many. A
+    /// malformed id is treated as an unknown one, as on all routes.
+    fn ids(&self) -> Option<Vec<ProgressId>> {
+        let lists = self.0.iter().filter(|(name, _)| name == "ids");
+        let named: Vec<_> = lists.flat_map(|(_, list)| list.split(',')).collect();
+        let mut seen = HashSet::new();
+        let ids = named.iter().filter_map(|id| id.parse().ok()).filter(|id| seen.insert(*id));
+        (named.len() <= MAX_PAGE as usize).then(|| ids.collect())
     }
 
     /// Returns the entry after which the log continues, and the most entries to return.
@@ -120,12 +132,14 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// Returns the same parameters with another cursor: the address of the next page, relative to
-    /// this one.
+    /// Returns the parameters of this library with another cursor: the address of the next page,
+    /// relative to this one. Other parameters may be secrets of the application.
     pub(crate) fn with_cursor(&self, cursor: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self.0.iter().filter(|(name, _)| name != "cursor") {
-            query.append_pair(name, value);
+        for name in ["status", "task_type", "active", "limit"] {
+            if let Some(value) = self.get(name) {
+                query.append_pair(name, value);
+            }
         }
         format!("?{}", query.append_pair("cursor", cursor).finish())
     }

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -25,9 +26,32 @@ pub(crate) struct Problem<'a> {
     status: u16,
     /// Summary of the problem type.
     title: &'a str,
-    /// Always `about:blank`.
+    /// `about:blank`, or the address of a section of the documentation that describes the type.
     #[serde(rename = "type")]
     kind: &'a str,
+}
+
+/// What tells problems of the same status apart. A client may compare their addresses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ProblemType {
+    /// The status says it all.
+    General,
+    CrossSite,
+    NoOwner,
+    Ended,
+    Active,
+}
+
+impl ProblemType {
+    const fn uri(self) -> &'static str {
+        match self {
+            Self::General => "about:blank",
+            Self::CrossSite => "https://docs.rs/progress-http/latest/progress_http/#cross-site",
+            Self::NoOwner => "https://docs.rs/progress-http/latest/progress_http/#no-owner",
+            Self::Ended => "https://docs.rs/progress-http/latest/progress_http/#job-has-ended",
+            Self::Active => "https://docs.rs/progress-http/latest/progress_http/#job-is-active",
+        }
+    }
 }
 
 /// Enough for most records and their headers, without a reallocation.
@@ -48,6 +72,11 @@ impl Reply {
     /// Builds an error, as a problem document (RFC 9457). `detail` is for people, and must not
     /// contain a store's error message.
     pub(crate) fn problem(status: u16, detail: &str) -> Self {
+        Self::problem_of(ProblemType::General, status, detail)
+    }
+
+    /// As [`problem`](Self::problem), for one of several problems with the same status.
+    pub(crate) fn problem_of(kind: ProblemType, status: u16, detail: &str) -> Self {
         let title = match status {
             400 => "Bad Request",
             403 => "Forbidden",
@@ -58,7 +87,7 @@ impl Reply {
             503 => "Service Unavailable",
             _ => "Error",
         };
-        let problem = Problem { detail, status, title, kind: "about:blank" };
+        let problem = Problem { detail, status, title, kind: kind.uri() };
         Self::document(status, "application/problem+json", &problem)
     }
 
@@ -133,6 +162,11 @@ impl Reply {
     ) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// Says that the reply may have been delayed (RFC 7240, section 3).
+    pub(crate) fn after_wait(self, wait: Duration) -> Self {
+        self.with_header("preference-applied", format!("wait={}", wait.as_secs()))
     }
 
     /// Returns the reply to the same request made with HEAD: the headers, including the length,

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub struct Request<'a> {
     /// The method, in upper case.
     pub method: &'a str,
+    /// The path up to the mount point, such as `/progress`, for the address in the OpenAPI document.
+    pub mount: &'a str,
     /// The path after the mount point: empty, or beginning with a slash.
     pub path: &'a str,
     /// The text after the question mark.
@@ -17,7 +19,7 @@ pub struct Request<'a> {
 }
 
 /// The request headers that are used, in lower case; an adapter looks up no others.
-pub const HEADERS: [&str; 8] = [
+pub const HEADERS: [&str; 9] = [
     "accept",
     "accept-encoding",
     "host",
@@ -26,6 +28,7 @@ pub const HEADERS: [&str; 8] = [
     "origin",
     "prefer",
     "sec-fetch-site",
+    "x-forwarded-host",
 ];
 
 /// The values of [`HEADERS`]. Several lines of one header are joined by commas (RFC 9110, section
@@ -58,6 +61,26 @@ impl<'a> RequestHeaders<'a> {
                 .reduce(|lines, line| lines + ", " + line)
         });
         Self { values }
+    }
+
+    /// Sets `host` if the request has no such header: over HTTP/2 the host is in the address
+    /// (RFC 9113, section 8.3.1).
+    ///
+    /// ```
+    /// use progress_http::RequestHeaders;
+    ///
+    /// let headers = RequestHeaders::default().or_host(Some("app.example.com"));
+    /// assert_eq!(headers.get("host"), Some("app.example.com"));
+    /// assert_eq!(headers.or_host(Some("other")).get("host"), Some("app.example.com"));
+    /// ```
+    #[must_use]
+    pub fn or_host(mut self, authority: Option<&'a str>) -> Self {
+        if let Some(index) = HEADERS.iter().position(|known| *known == "host")
+            && self.values[index].is_none()
+        {
+            self.values[index] = authority.map(Cow::Borrowed);
+        }
+        self
     }
 
     /// Returns the value of a header that [`HEADERS`] lists.

@@ -118,7 +118,10 @@ impl ProgressApi {
             }
             #[cfg(feature = "openapi")]
             (Resource::Description, "GET" | "HEAD") => {
-                return Route::Answered(head(is_head, crate::openapi::serve(if_none_match)));
+                return Route::Answered(head(
+                    is_head,
+                    crate::openapi::serve(request.mount, if_none_match),
+                ));
             }
             (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false },
             (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },
@@ -175,7 +178,9 @@ impl Call {
         let query = self.query.as_deref();
         let if_none_match = self.if_none_match.as_deref();
         let reply = match &self.action {
-            Action::List { only_active } => self.api.list(viewer, query, *only_active).await,
+            Action::List { only_active } => {
+                self.api.list(viewer, query, *only_active, if_none_match, self.wait).await
+            }
             Action::Poll(id) => match self.wait {
                 Some(wait) => self.api.long_poll(viewer, id, if_none_match, wait).await,
                 None => self.api.poll(viewer, id, if_none_match).await,

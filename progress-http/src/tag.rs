@@ -1,5 +1,6 @@
 //! Entity tags (RFC 9110, section 8.8.3).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -7,8 +8,10 @@ use progress_core::{Progress, Status};
 
 /// Returns the tag of a record's body. The version identifies the content, except for what depends
 /// on the time of reading. The creation time tells a record from an earlier one with the same id.
-pub(crate) fn of(progress: &Progress, stale_after: Duration) -> String {
-    let mut tag = format!("\"{:x}-{}", progress.created_at.timestamp_millis(), progress.version);
+/// `settings` stands for what else the body depends on.
+pub(crate) fn of(progress: &Progress, stale_after: Duration, settings: u16) -> String {
+    let created = progress.created_at.timestamp_millis();
+    let mut tag = format!("\"{created:x}-{}-{settings:x}", progress.version);
     for (shows, suffix) in time_dependent_flags(progress, stale_after).into_iter().zip(SUFFIXES) {
         if shows {
             tag.push_str(suffix);
@@ -59,43 +62,74 @@ pub(crate) fn valid_for(progress: &Progress, stale_after: Duration) -> Option<Du
     Some(Duration::from_millis(other.unsigned_abs()))
 }
 
+/// Returns the tag of a list, which depends on the tags of its records and on the next page.
+pub(crate) fn of_list(tags: impl Iterator<Item = String>, next: Option<&str>) -> String {
+    let mut hasher = DefaultHasher::new();
+    tags.for_each(|tag| tag.hash(&mut hasher));
+    next.hash(&mut hasher);
+    format!("\"list-{:x}\"", hasher.finish())
+}
+
+/// Returns a number that stands for the settings and the version of this crate.
+pub(crate) fn of_settings(settings: impl Hash) -> u16 {
+    let mut hasher = DefaultHasher::new();
+    (settings, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+    // The lowest bit is left to the viewer.
+    (hasher.finish() & 0xfffe) as u16
+}
+
 /// Returns the tag of bytes that do not change while the program runs. Builds with different bytes
 /// have different tags.
 pub(crate) fn of_bytes(bytes: &[u8]) -> String {
-    use std::hash::Hasher;
-
     // The hash need not resist attacks, because the content is ours.
-    let mut hasher = std::hash::DefaultHasher::new();
+    let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     format!("\"{:x}\"", hasher.finish())
 }
 
 /// Returns true if `If-None-Match` names this tag. The comparison is weak, as RFC 9110 (section
-/// 13.1.2) requires. A value that is no list of tags matches nothing; a full reply is always
-/// correct.
+/// 13.1.2) requires, and overlooks the name of a content coding that a proxy has added. A value that
+/// is no list of tags matches nothing; a full reply is always correct.
 pub(crate) fn matches(if_none_match: Option<&str>, tag: &str) -> bool {
-    let Some(mut rest) = if_none_match.map(str::trim) else {
-        return false;
-    };
-    if rest == "*" {
-        return true;
-    }
-    while !rest.is_empty() {
-        let candidate = rest.strip_prefix("W/").unwrap_or(rest);
-        let Some(inside) = candidate.strip_prefix('"') else {
-            return false;
-        };
-        let Some(end) = inside.find('"') else { return false };
-        if candidate.get(..end + 2) == Some(tag) {
-            return true;
+    if_none_match.is_some_and(|known| {
+        known.trim() == "*" || listed(known).any(|known| known == tag.trim_matches('"'))
+    })
+}
+
+/// Returns true if a client that sends this `If-None-Match` should wait for another tag: unless it
+/// names an earlier tag of the same resource. A tag that is not ours, such as one that a proxy has
+/// made, says nothing, and a client that got an answer at once would ask again at once.
+pub(crate) fn should_wait(if_none_match: Option<&str>, tag: &str) -> bool {
+    matches(if_none_match, tag) || !if_none_match.is_some_and(|known| listed(known).any(is_ours))
+}
+
+/// Returns true if [`of`] or [`of_list`] may have made this tag.
+fn is_ours(tag: &str) -> bool {
+    let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut parts = tag.split('-');
+    match [parts.next(), parts.next(), parts.next()] {
+        [Some("list"), Some(hash), None] => is_hex(hash),
+        [Some(created), Some(version), Some(settings)] => {
+            is_hex(created) && version.parse::<u64>().is_ok() && is_hex(settings)
         }
-        rest = inside[end + 1..].trim_start();
-        match rest.strip_prefix(',') {
-            Some(next) => rest = next.trim_start_matches([',', ' ', '\t']),
-            None => return false,
-        }
+        _ => false,
     }
-    false
+}
+
+/// Returns the tags of a list, without quotes and without the suffix of a content coding, up to the
+/// first error of syntax. Apache adds `-gzip`, others `--gzip`, `-br` and the like.
+fn listed(mut list: &str) -> impl Iterator<Item = &str> {
+    const CODINGS: [&str; 4] = ["-gzip", "-br", "-zstd", "-deflate"];
+    std::iter::from_fn(move || {
+        list = list.trim_start_matches([',', ' ', '\t']);
+        let tag = list.strip_prefix("W/").unwrap_or(list).strip_prefix('"')?;
+        let (tag, rest) = tag.split_once('"')?;
+        let rest = rest.trim_start();
+        // After an error of syntax there are no more tags; this one still counts.
+        list = if rest.starts_with(',') { rest } else { "" };
+        let coded = CODINGS.iter().find_map(|coding| tag.strip_suffix(coding));
+        Some(coded.map_or(tag, |tag| tag.strip_suffix('-').unwrap_or(tag)))
+    })
 }
 
 #[cfg(test)]

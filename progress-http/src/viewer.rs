@@ -4,7 +4,7 @@ use progress_core::Progress;
 ///
 /// The application creates one for every request, in an extractor that it passes to the adapter. No
 /// router can be built without one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Viewer {
     /// An identified user: sees and lists the records of this owner. Also sees records without an
     /// owner, as does every viewer who knows their id.
@@ -60,7 +60,8 @@ impl Viewer {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who the viewer is",
     label = "no `impl From<{Self}> for Viewer`",
-    note = "write `impl From<{Self}> for Viewer`, which makes a `Viewer::Owner` of the user's id",
+    note = "write `impl From<{Self}> for Viewer`, which makes a `Viewer::Owner` of the user's id; if \
+        the type is not yours, wrap it in a struct, or pass a function to `router_with` or `scope_with`",
     note = "use `Anyone` only if every visitor who knows a job's id may follow the job"
 )]
 pub trait IntoViewer {

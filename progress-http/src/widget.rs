@@ -148,14 +148,23 @@ static HASHED_NAMES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| 
     hashed.collect()
 });
 
-/// Returns the file with either name, and whether it is the hashed name.
+/// Returns the file with either name, and whether it is the hashed name. A name with the hash of
+/// another version is a page's that was loaded before an update; it gets the present file.
 pub(crate) fn find(name: &str) -> Option<(&'static File, bool)> {
     static ALL_FILES: [File; 3] = FILES;
     ALL_FILES.iter().find_map(|file| match name {
         _ if name == file.name => Some((file, false)),
         _ if name == file.hashed_name() => Some((file, true)),
+        _ if is_earlier_name(name, file) => Some((file, false)),
         _ => None,
     })
+}
+
+fn is_earlier_name(name: &str, file: &File) -> bool {
+    let hash = file.name.rsplit_once('.').and_then(|(stem, extension)| {
+        name.strip_prefix(stem)?.strip_prefix('.')?.strip_suffix(extension)?.strip_suffix('.')
+    });
+    hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeaders<'_>) -> Reply {
@@ -224,7 +233,13 @@ mod tests {
                 assert_eq!(again.header("content-encoding"), None, "there is no body");
             }
         }
-        assert_eq!(find("progress-polling.0123456789abcdef.js"), None);
+        // A page that was loaded before an update gets the present file, and does not keep it.
+        let earlier = get("progress-polling.0123456789abcdef.js", None, None);
+        assert_eq!(earlier.header("cache-control"), Some("no-cache"));
+        assert_eq!(earlier.body, FILES[0].content.as_bytes());
+        for name in ["progress-polling.0123.js", "progress-polling.0123456789abcdeg.js"] {
+            assert!(find(name).is_none(), "{name}");
+        }
     }
 
     #[test]

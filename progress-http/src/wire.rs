@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use progress_core::{EntryLevel, EntryPage, Progress, ProgressId, ProgressPage, Status};
+use progress_core::{EntryLevel, EntryPage, Progress, ProgressId, Status};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::Viewer;
 #[cfg(feature = "openapi")]
 use crate::openapi;
 
@@ -93,6 +94,9 @@ pub(crate) struct RecordJson<'a> {
     /// worker is alive.
     stalled: bool,
     cancel_requested: bool,
+    /// The owner of the job; only for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
     /// Increases with every change.
     version: u64,
     /// Milliseconds until the next poll; null when the job has ended.
@@ -105,7 +109,12 @@ pub(crate) struct RecordJson<'a> {
 }
 
 impl<'a> RecordJson<'a> {
-    pub(crate) fn new(progress: &'a Progress, poll_after: Duration, stale_after: Duration) -> Self {
+    pub(crate) fn new(
+        progress: &'a Progress,
+        viewer: &Viewer,
+        poll_after: Duration,
+        stale_after: Duration,
+    ) -> Self {
         let is_active = progress.status.is_active();
         Self {
             job_id: progress.id,
@@ -138,6 +147,10 @@ impl<'a> RecordJson<'a> {
             stale: progress.is_stale(stale_after),
             stalled: progress.is_stalled(),
             cancel_requested: progress.cancel_requested,
+            owner: match viewer {
+                Viewer::Admin => progress.owner.as_deref(),
+                Viewer::Owner(_) | Viewer::Anyone => None,
+            },
             version: progress.version,
             poll_after_ms: is_active.then(|| milliseconds(poll_after)),
             stale_after_ms: is_active.then(|| milliseconds(stale_after)),
@@ -159,12 +172,8 @@ pub(crate) struct PageJson<'a> {
 }
 
 impl<'a> PageJson<'a> {
-    pub(crate) fn new(
-        page: &'a ProgressPage,
-        record: impl Fn(&'a Progress) -> RecordJson<'a>,
-    ) -> Self {
-        let jobs: Vec<_> = page.items.iter().map(record).collect();
-        Self { count: jobs.len(), jobs, next: page.next.map(|cursor| cursor.to_string()) }
+    pub(crate) fn new(jobs: Vec<RecordJson<'a>>, next: Option<String>) -> Self {
+        Self { count: jobs.len(), jobs, next }
     }
 }
 
@@ -241,7 +250,7 @@ mod tests {
 
     fn sent(progress: &Progress) -> Value {
         let second = Duration::from_secs(1);
-        serde_json::to_value(RecordJson::new(progress, second, second)).unwrap()
+        serde_json::to_value(RecordJson::new(progress, &Viewer::Admin, second, second)).unwrap()
     }
 
     fn assert_sent(progress: &Progress, expected: [(&str, Value); 3]) {

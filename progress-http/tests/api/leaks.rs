@@ -155,13 +155,14 @@ async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let headers = RequestHeaders::default();
-        let call = match api.route(&Request { method, path, query, headers }) {
+        let call = match api.route(&Request { mount: "", method, path, query, headers }) {
             Route::Answered(reply) => return reply,
             Route::Call(call) => call,
         };
         match call.answer(&ann()).await {
             Answer::Whole(reply) => reply,
-            Answer::Events(..) => panic!("unexpected event stream"),
+            // Which waits for the store without a word of it.
+            Answer::Events(head, _) => head,
         }
     };
     for (number, (line, call)) in lines.iter().enumerate() {
@@ -173,7 +174,8 @@ async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
             };
             *store.fault.lock().unwrap() = Some((*call, manner, secret));
             let reply = ask(line).await;
-            assert_eq!(reply.status, 503, "{line} while {call} fails");
+            let expected = if line.ends_with("/events") { 200 } else { 503 };
+            assert_eq!(reply.status, expected, "{line} while {call} fails");
             let text = format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body));
             for word in ["canary", "SELECT", "postgres", "/srv", "panicked", "progress.db"] {
                 assert!(!text.contains(word), "{line}: {text}");

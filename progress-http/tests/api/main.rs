@@ -78,7 +78,7 @@ impl Server {
                 .filter(move |(known, _)| *known == name)
                 .map(|(_, value)| value.as_bytes())
         });
-        match self.api.route(&Request { method, path, query, headers }) {
+        match self.api.route(&Request { method, mount: "/progress", path, query, headers }) {
             Route::Answered(reply) => Answer::Whole(reply),
             Route::Call(call) => call.answer(viewer).await,
         }

@@ -344,13 +344,14 @@ async fn events_go_on_where_they_were() {
     let (_, mut events) = server.events(&Viewer::Anyone, &line, &[("last-event-id", known)]).await;
     events.next().await.unwrap();
     let began = Instant::now();
-    assert_eq!(events.next().await.unwrap(), ":\n\n", "a comment that keeps the connection alive");
+    let ping = "event: ping\ndata: {}\n\n";
+    assert_eq!(events.next().await.unwrap(), ping, "which keeps the connection alive");
     assert_about(began.elapsed(), Duration::from_secs(15));
     assert_eq!(data(&events.next().await.unwrap())["stale"], true);
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_end_with_the_record_and_with_the_store() {
+async fn events_end_with_the_record() {
     let server = Server::new();
     let (id, _) = server.running().await;
     let line = format!("GET /{id}/events");
@@ -364,13 +365,6 @@ async fn events_end_with_the_record_and_with_the_store() {
     assert_eq!(events.next().await, None);
 
     let (id, _) = server.running().await;
-    let (_, mut events) = server.events(&Viewer::Anyone, &format!("GET /{id}/events"), &[]).await;
-    events.next().await.unwrap();
-    server.store.set(Fault::Away);
-    sleep(Duration::from_secs(1)).await;
-    assert_eq!(events.next().await, None);
-    server.store.set(Fault::None);
-
     for line in ["GET /nonsense/events".to_owned(), format!("GET /{}/events", ProgressId::new())] {
         assert_eq!(
             server.ask(&Viewer::Anyone, &line).await,
@@ -381,6 +375,187 @@ async fn events_end_with_the_record_and_with_the_store() {
     assert_eq!(server.ask(&ann(), &format!("GET /{theirs}/events")).await.status, 404);
     let head = server.ask(&Viewer::Anyone, &format!("HEAD /{id}/events")).await;
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_survive_an_outage() {
+    let server = Server::new();
+    let (id, _) = server.running().await;
+    let line = format!("GET /{id}/events");
+    let (_, mut before) = server.events(&Viewer::Anyone, &line, &[]).await;
+    before.next().await.unwrap();
+    server.store.set(Fault::Away);
+    sleep(Duration::from_secs(1)).await;
+    // Also a stream that begins during the outage, because browsers do not retry after 503.
+    let (head, mut during) = server.events(&Viewer::Anyone, &line, &[]).await;
+    assert_eq!((head.status, during.next().await.as_deref()), (200, Some("retry: 500\n\n")));
+    for events in [&mut before, &mut during] {
+        for _ in 0..3 {
+            assert!(events.next().await.unwrap().starts_with("event: ping\n"));
+        }
+    }
+    server.store.set(Fault::None);
+    for events in [&mut before, &mut during] {
+        assert_eq!(data(&events.next().await.unwrap())["job_id"], json!(id));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn access_is_checked_again_while_a_client_waits() {
+    let server = Arc::new(Server::new());
+    let job = || NewProgress::new("test").with_owner("ann");
+    let id = server.create(job()).await;
+    let line = format!("GET /{id}/events");
+    let (_, mut events) = server.events(&ann(), &line, &[]).await;
+    assert!(events.next().await.is_some() && events.next().await.is_some());
+    let poll = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { server.ask_with(&ann(), &format!("GET /{id}"), &[("prefer", "wait=20")]).await }
+    });
+    sleep(MOMENT).await;
+    server.update(id, ProgressUpdate::request_cancel()).await;
+    server.jobs.store().delete(id).await.unwrap();
+    let theirs = NewProgress::new("secret").with_id(id).with_owner("bob");
+    server.create(theirs).await;
+    let poll = poll.await.unwrap();
+    assert!(!String::from_utf8_lossy(&poll.body).contains("secret"));
+    while let Some(event) = events.next().await {
+        assert!(!event.contains("secret"), "{event}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_after_five_minutes() {
+    let server = Server::with(|api| api.with_poll_after(Duration::from_secs(3_600)));
+    let id = server.create(NewProgress::new("test")).await;
+    let began = Instant::now();
+    let line = format!("GET /{id}/events");
+    let (_, mut events) = server.events(&Viewer::Anyone, &line, &[]).await;
+    assert_eq!(events.next().await.unwrap(), "retry: 10000\n\n", "a bounded pause");
+    while events.next().await.is_some() {}
+    assert_about(began.elapsed(), Duration::from_secs(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_ids_waits_for_the_first_change() {
+    let server = Arc::new(Server::new());
+    let (first, _) = server.running().await;
+    let (second, _) = server.running().await;
+    let theirs = server.create(NewProgress::new("test").with_owner("bob")).await;
+    let line = format!("GET /?ids={first},{second},{second}&ids={theirs},{}", ProgressId::new());
+    let list = server.ask(&Viewer::Anyone, &line).await;
+    assert_eq!(document(&list)["count"], 2, "each once, of both parameters, if visible");
+    let tag = list.header("etag").unwrap().to_owned();
+    let known = [("if-none-match", tag.as_str())];
+    let unchanged = server.ask_with(&Viewer::Anyone, &line, &known).await;
+    assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
+
+    let wait = [("if-none-match", tag.as_str()), ("prefer", "wait=20")];
+    let began = Instant::now();
+    let writer = Arc::clone(&server);
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(3)).await;
+        writer.update(theirs, ProgressUpdate::request_cancel()).await;
+        sleep(Duration::from_secs(3)).await;
+        writer.update(second, one()).await;
+    });
+    let changed = server.ask_with(&Viewer::Anyone, &line, &wait).await;
+    assert_about(began.elapsed(), Duration::from_secs(6));
+    assert_eq!((changed.status, changed.header("preference-applied")), (200, Some("wait=20")));
+    assert_eq!(document(&changed)["jobs"][1]["success_count"], 1);
+    // A client with an outdated tag is answered at once.
+    let began = Instant::now();
+    assert_eq!(server.ask_with(&Viewer::Anyone, &line, &wait).await.status, 200);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+
+    let tag = changed.header("etag").unwrap();
+    let wait = [("if-none-match", tag), ("prefer", "wait=5")];
+    let unchanged = server.ask_with(&Viewer::Anyone, &line, &wait).await;
+    assert_eq!(unchanged.status, 304);
+    assert_about(began.elapsed(), Duration::from_secs(5));
+    for id in [first, second] {
+        server.update(id, ProgressUpdate::fail(Delta::new(), "over")).await;
+    }
+    let began = Instant::now();
+    server.ask_with(&Viewer::Anyone, &line, &[("prefer", "wait=20")]).await;
+    assert_eq!(began.elapsed(), Duration::ZERO, "ended jobs do not change");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_a_proxy_has_changed_still_waits() {
+    let server = Server::new();
+    let (id, tag) = server.running().await;
+    let gzipped = format!("{}-gzip\"", tag.strip_suffix('"').unwrap());
+    for (known, status) in
+        [(gzipped.as_str(), 304), (&format!("W/{tag}"), 304), ("\"proxy-made\"", 200)]
+    {
+        let (reply, time) = server.wait(id, "wait=5", Some(known)).await;
+        assert_eq!(reply.status, status, "{known}");
+        assert_about(time, Duration::from_secs(5));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_all_waiting() {
+    let server = Arc::new(Server::new());
+    let (id, tag) = server.running().await;
+    let (_, mut events) = server.events(&Viewer::Anyone, &format!("GET /{id}/events"), &[]).await;
+    assert!(events.next().await.is_some() && events.next().await.is_some());
+    let closing = server.api.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(2)).await;
+        closing.close();
+    });
+    let (reply, time) = server.wait(id, "wait=20", Some(&tag)).await;
+    assert_eq!(reply.status, 304);
+    assert_about(time, Duration::from_secs(2));
+    assert_eq!(events.next().await, None);
+    let (_, time) = server.wait(id, "wait=20", Some(&tag)).await;
+    assert_eq!(time, Duration::ZERO, "no request waits any more");
+}
+
+#[tokio::test]
+async fn only_administrators_see_owners() {
+    let server = Server::new();
+    let id = server.create(NewProgress::new("test").with_owner("ann")).await;
+    let line = format!("GET /{id}");
+    let owner = server.ask(&ann(), &line).await;
+    let admin = server.ask(&Viewer::Admin, &line).await;
+    assert_eq!(document(&owner).get("owner"), None);
+    assert_eq!(document(&admin)["owner"], "ann");
+    assert_ne!(owner.header("etag"), admin.header("etag"), "the bodies differ");
+    let list = server.ask(&Viewer::Admin, "GET /").await;
+    assert_eq!(document(&list)["jobs"][0]["owner"], "ann");
+}
+
+#[tokio::test]
+async fn problems_of_one_status_have_types() {
+    let server = Server::new();
+    let (id, _) = server.running().await;
+    let cross_site = [("sec-fetch-site", "cross-site")];
+    let active = server.ask(&Viewer::Anyone, &format!("DELETE /{id}")).await;
+    let forged = server.ask_with(&Viewer::Anyone, &format!("POST /{id}/cancel"), &cross_site).await;
+    server.update(id, ProgressUpdate::fail(Delta::new(), "over")).await;
+    let ended = server.ask(&Viewer::Anyone, &format!("POST /{id}/cancel")).await;
+    let no_owner = server.ask(&Viewer::Anyone, "GET /").await;
+    for (reply, status, kind) in [
+        (active, 409, "job-is-active"),
+        (ended, 409, "job-has-ended"),
+        (forged, 403, "cross-site"),
+        (no_owner, 403, "no-owner"),
+    ] {
+        assert_eq!(reply.status, status, "{kind}");
+        let uri = document(&reply)["type"].as_str().unwrap().to_owned();
+        assert!(uri.ends_with(&format!("#{kind}")), "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_part_of_the_tag() {
+    let (server, slower) = (Server::new(), |api: ProgressApi| api.with_poll_after(MOMENT * 100));
+    let (id, tag) = server.running().await;
+    let after = slower(server.api.clone()).poll(&Viewer::Anyone, &id.to_string(), Some(&tag)).await;
+    assert_eq!(after.status, 200, "poll_after_ms has changed");
 }
 
 #[tokio::test]
