@@ -188,7 +188,10 @@ impl Jobs {
         let jobs = self.clone();
         let (created, answer) = oneshot::channel();
         tokio::spawn(async move {
-            let outcome = jobs.create(job).await;
+            let outcome = jobs.create(job).await.inspect_err(|error| {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(error, "the job could not be created");
+            });
             let run = outcome.as_ref().ok().map(|job| jobs.run(job.id, work));
             drop(jobs);
             // A caller that has stopped waiting changes nothing for the job.
