@@ -23,7 +23,8 @@ async fn send(_: SameOrigin, jobs: web::Data<Jobs>, http: HttpRequest) -> Result
         }
         Ok(())
     });
-    job.await.map(|job| job.id.to_string()).map_err(error::ErrorServiceUnavailable)
+    let job = job.await.map_err(|_| error::ErrorServiceUnavailable("try again later"))?;
+    Ok(job.id.to_string())
 }
 
 #[actix_web::main]
