@@ -2,9 +2,9 @@
 /** @import { ProgressPoller } from './poller.js' */
 /** @import { ProgressData } from './progress-polling.js' */
 import { PollError, isOutage } from './errors.js';
-import { exchange } from './exchange.js';
 import { globalFetch } from './options.js';
 import { parseData } from './record.js';
+import { request } from './request.js';
 import { listUrl } from './urls.js';
 
 /**
@@ -120,7 +120,7 @@ function openChannel(options) {
     const [first] = pollers;
     const alone = pollers.size === 1;
     const { url, etag } = alone ? first : { url: listUrl(options, pollers), etag: null };
-    const reply = await exchange(options, url, { etag, controller });
+    const reply = await request(options, url, { etag, controller });
     const data = reply.status === 304 ? null : parseData(reply.text);
     if (alone) return () => ({ ...reply, data });
     if (!Array.isArray(data?.jobs)) throw new PollError('unreadable', { status: reply.status });

@@ -1,6 +1,6 @@
 /** @import { ProgressPoller } from './poller.js' */
-import { exchange } from './exchange.js';
 import { parseData } from './record.js';
+import { request } from './request.js';
 import { belongingUrl } from './urls.js';
 
 /** @typedef {{ at?: any, level?: any, item?: any, message?: any }} LogEntry */
@@ -25,7 +25,7 @@ export function followLog(poller, append, signal) {
   let again = false;
 
   const readPage = async () => {
-    const { text } = await exchange(
+    const { text } = await request(
       options,
       belongingUrl(poller.url, 'log', { after, limit: PAGE }),
     );

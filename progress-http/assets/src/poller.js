@@ -47,7 +47,7 @@ export class ProgressPoller extends EventTarget {
   finished;
 
   /** @type {(type: string, detail: any) => void} the widget's hook, called after each event */
-  tell = () => {};
+  onEvent = () => {};
 
   // Used by the channel.
   /** When the next poll is due, on the poller's clock; `Infinity` to give up. */
@@ -276,6 +276,6 @@ export class ProgressPoller extends EventTarget {
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
-    this.tell(type, detail);
+    this.onEvent(type, detail);
   }
 }

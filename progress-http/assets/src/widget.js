@@ -1,18 +1,18 @@
 /** @import { WidgetOptions } from './progress-polling.js' */
-import { exchange } from './exchange.js';
-import { createFace } from './face.js';
 import { followLog } from './log.js';
 import { widgetOptions } from './options.js';
 import { followPage, leavePage } from './page.js';
-import { memoryOf } from './persistence.js';
+import { storedJob } from './persistence.js';
 import { ProgressPoller } from './poller.js';
 import { count } from './record.js';
+import { request } from './request.js';
 import { ensureStyles } from './stylesheet.js';
 import { translator } from './translator.js';
+import { createUi } from './ui.js';
 import { belongingUrl } from './urls.js';
 import { viewOf } from './view.js';
 
-/** How long the worker is silent before `stale` is set, unless the server says, in milliseconds. */
+/** Milliseconds without a heartbeat until `stale` is set, unless the server says. */
 const STALE_AFTER = 15_000;
 
 /** The HTTP status of a cancel request for a job that has ended. */
@@ -20,124 +20,45 @@ const CONFLICT = 409;
 
 /** A progress bar in a container: a poller with a user interface. */
 export class ProgressPolling extends ProgressPoller {
+  #container;
+  #settings;
+  /** Ends the listeners of the widget. */
+  #life = new AbortController();
+  /** @type {any} */
+  #timer;
+  /** @type {'sent' | 'failed' | undefined} the state of the cancel request */
+  #cancellation;
+  /** @type {number | undefined} when the heartbeats stopped, on the page's clock */
+  #silentSince;
+  #seenAlive = false;
+  /** Whether the widget was drawn inside the page, where its language and styles are known. */
+  #settled = false;
+  /** @type {ReturnType<typeof translator>} */
+  #i18n = /** @type {any} */ (null);
+  /** @type {ReturnType<typeof createUi>} */
+  #ui = /** @type {any} */ (null);
+
   /**
    * @param {string | Element} target an element, or its id
    * @param {string} jobId
    * @param {WidgetOptions} [given]
    */
   constructor(target, jobId, given = {}) {
-    const place = placeOf(target);
+    const container = containerOf(target);
     if (!jobId && !given.url) throw new TypeError('ProgressPolling: no job id.');
-    const options = widgetOptions(given);
-    super(jobId, options);
-    const life = new AbortController();
-    const { signal } = life;
-    const { clock } = this.options;
-    /** @type {any} */
-    let timer;
-    /** @type {'sent' | 'failed' | undefined} the state of the cancel request */
-    let cancellation;
-    /** @type {number | undefined} when the worker fell silent, on the page's clock */
-    let silentSince;
-    let seenAlive = false;
-    /** Whether the widget was drawn inside the page, where its language and styles are known. */
-    let settled = false;
-    /** @type {ReturnType<typeof translator>} */
-    let words;
-    /** @type {ReturnType<typeof createFace>} */
-    let face;
+    const settings = widgetOptions(given);
+    super(jobId, settings);
+    this.#container = container;
+    this.#settings = settings;
+    this.onEvent = this.#handle;
 
-    const later = (/** @type {() => void} */ action, /** @type {number} */ delay) => {
-      clock.clearTimeout(timer);
-      timer = clock.setTimeout(action, delay);
-    };
-
-    const draw = () => {
-      settled = place.isConnected;
-      words = translator(options.lang ?? languageOf(place), options.messages);
-      face = createFace(words, options, () => this.start(), cancel);
-      place.replaceChildren(face.node);
-      if (!settled) return;
-      ensureStyles(face.node);
-      if (options.showLog) followLog(this, face.append, signal);
-    };
-
-    const render = () => {
-      if (signal.aborted) return;
-      if (!settled && place.isConnected) draw();
-      // The parser may have added content to the element after the widget was drawn.
-      if (place.childNodes[1]) place.replaceChildren(face.node);
-      const { snapshot } = this;
-      const now = clock.now();
-      if (snapshot?.stale === true)
-        silentSince ??= now - (count(snapshot.stale_after_ms) ?? STALE_AFTER);
-      else {
-        silentSince = undefined;
-        seenAlive ||= !!snapshot;
-      }
-      // If the worker fell silent before the page was loaded, this is the least time.
-      const silence =
-        silentSince !== undefined &&
-        (seenAlive ? '' : '≥ ') + words.duration((now - silentSince) / 1000);
-      const view = viewOf(this, { now, silence, cancellation }, words);
-      face.render(view);
-      // The text of a problem contains a duration, which changes every second.
-      if (view.line && this.phase !== 'ended') later(render, 1000);
-    };
-
-    const cancel = async () => {
-      cancellation = 'sent';
-      render();
-      await exchange(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' }).catch(
-        ({ status }) => {
-          // The job has already ended, which is not an error.
-          if (status !== CONFLICT) cancellation = 'failed';
-        },
-      );
-      render();
-      this.refresh();
-    };
-
-    // Every event redraws the widget. Events of the job, such as `start`, also call the page's
-    // callback (`onStart`) and become DOM events (`progress-polling:start`).
-    this.tell = (/** @type {string} */ type, /** @type {any} */ detail) => {
-      if (this.holds.has('destroyed')) {
-        life.abort();
-        clock.clearTimeout(timer);
-        face.node.remove();
-        if (place.progressPolling === this) place.progressPolling = null;
-        return;
-      }
-      render();
-      // Logs only the response, because the request may contain a password.
-      if (options.debug && type === 'answer')
-        console.debug('progress-polling', jobId, detail.status, detail.data);
-      if (!detail?.meta) return;
-      // Before the callbacks, because one may start another job in this container.
-      if (options.persist && this.phase === 'ended') memoryOf(place.id, '');
-      try {
-        /** @type {any} */ (options)[`on${type[0].toUpperCase()}${type.slice(1)}`]?.(
-          detail.data,
-          detail.meta,
-        );
-      } catch (error) {
-        // Reports an error in the page's callback as an uncaught one, and continues.
-        reportError(error);
-      }
-      place.dispatchEvent(new CustomEvent(`progress-polling:${type}`, { bubbles: true, detail }));
-      if (type !== 'complete') return;
-      if (options.autoHideOnComplete) later(() => (face.node.hidden = true), options.autoHideDelay);
-      // Not for a job that was complete when the page was loaded, which would reload it for ever.
-      if (!detail.meta.initial) leavePage(options);
-    };
-
-    place.progressPolling?.destroy();
-    place.progressPolling = this;
-    draw();
+    container.progressPolling?.destroy();
+    container.progressPolling = this;
+    this.#draw();
     // By the next frame the page has inserted a container that it has just created.
-    requestAnimationFrame(render);
-    if (options.persist) memoryOf(place.id, jobId);
-    followPage(this, options.whenHidden, signal);
+    requestAnimationFrame(() => this.#render());
+    if (settings.persist) storedJob(container.id, jobId);
+    followPage(this, settings.whenHidden, this.#life.signal);
     this.start();
   }
 
@@ -149,8 +70,133 @@ export class ProgressPolling extends ProgressPoller {
    * @returns {ProgressPolling | null} `null` if there is no such job
    */
   static resume(target, options = {}) {
-    const jobId = memoryOf(placeOf(target).id);
+    const jobId = storedJob(containerOf(target).id);
     return jobId ? new ProgressPolling(target, jobId, { persist: true, ...options }) : null;
+  }
+
+  /** Builds the user interface and puts it into the container. */
+  #draw() {
+    const container = this.#container;
+    const settings = this.#settings;
+    this.#settled = container.isConnected;
+    this.#i18n = translator(settings.lang ?? languageOf(container), settings.messages);
+    this.#ui = createUi(
+      this.#i18n,
+      settings,
+      () => this.start(),
+      () => this.#cancel(),
+    );
+    container.replaceChildren(this.#ui.node);
+    if (!this.#settled) return;
+    ensureStyles(this.#ui.node);
+    if (settings.showLog) followLog(this, this.#ui.append, this.#life.signal);
+  }
+
+  /** Shows the present state. */
+  #render() {
+    const container = this.#container;
+    if (this.#life.signal.aborted) return;
+    if (!this.#settled && container.isConnected) this.#draw();
+    // The parser may have added content to the element after the widget was drawn.
+    if (container.childNodes[1]) container.replaceChildren(this.#ui.node);
+    const now = this.options.clock.now();
+    const view = viewOf(
+      this,
+      { now, silence: this.#silence(now), cancellation: this.#cancellation },
+      this.#i18n,
+    );
+    this.#ui.render(view);
+    // The text of a problem contains a duration, which changes every second.
+    if (view.line && this.phase !== 'ended') this.#later(() => this.#render(), 1000);
+  }
+
+  /**
+   * Returns how long the worker has sent no heartbeat, as a text; false if it is alive.
+   *
+   * @param {number} now
+   */
+  #silence(now) {
+    const { snapshot } = this;
+    if (snapshot?.stale !== true) {
+      this.#silentSince = undefined;
+      this.#seenAlive ||= !!snapshot;
+      return false;
+    }
+    this.#silentSince ??= now - (count(snapshot.stale_after_ms) ?? STALE_AFTER);
+    // If the heartbeats stopped before the page was loaded, this is the least time.
+    const prefix = this.#seenAlive ? '' : '≥ ';
+    return prefix + this.#i18n.duration((now - this.#silentSince) / 1000);
+  }
+
+  async #cancel() {
+    this.#cancellation = 'sent';
+    this.#render();
+    try {
+      await request(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' });
+    } catch (error) {
+      // The job has already ended, which is not an error.
+      if (/** @type {any} */ (error).status !== CONFLICT) this.#cancellation = 'failed';
+    }
+    this.#render();
+    this.refresh();
+  }
+
+  /**
+   * Handles each event of the poller. Every event redraws the widget. Events of the job, such as
+   * `start`, also call the page's callback (`onStart`) and become DOM events
+   * (`progress-polling:start`).
+   *
+   * @param {string} type
+   * @param {any} detail
+   */
+  #handle(type, detail) {
+    if (this.holds.has('destroyed')) return this.#remove();
+    this.#render();
+    const settings = this.#settings;
+    // Logs only the response, because the request may contain a password.
+    if (settings.debug && type === 'answer')
+      console.debug('progress-polling', this.jobId, detail.status, detail.data);
+    if (!detail?.meta) return;
+    // Before the callbacks, because one may start another job in this container.
+    if (settings.persist && this.phase === 'ended') storedJob(this.#container.id, '');
+    this.#callBack(`on${type[0].toUpperCase()}${type.slice(1)}`, detail);
+    const name = `progress-polling:${type}`;
+    this.#container.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
+    if (type !== 'complete') return;
+    const hide = () => (this.#ui.node.hidden = true);
+    if (settings.autoHideOnComplete) this.#later(hide, settings.autoHideDelay);
+    // Not for a job that was complete when the page was loaded, which would reload it for ever.
+    if (!detail.meta.initial) leavePage(settings);
+  }
+
+  /**
+   * @param {string} name
+   * @param {{ data: any, meta: any }} detail
+   */
+  #callBack(name, { data, meta }) {
+    try {
+      /** @type {any} */ (this.#settings)[name]?.(data, meta);
+    } catch (error) {
+      // Reports an error in the page's callback as an uncaught one, and continues.
+      reportError(error);
+    }
+  }
+
+  /**
+   * @param {() => void} action
+   * @param {number} delay
+   */
+  #later(action, delay) {
+    const { clock } = this.options;
+    clock.clearTimeout(this.#timer);
+    this.#timer = clock.setTimeout(action, delay);
+  }
+
+  #remove() {
+    this.#life.abort();
+    this.options.clock.clearTimeout(this.#timer);
+    this.#ui.node.remove();
+    if (this.#container.progressPolling === this) this.#container.progressPolling = null;
   }
 }
 
@@ -158,14 +204,17 @@ export class ProgressPolling extends ProgressPoller {
  * @param {string | Element} target
  * @returns {Element & { progressPolling?: ProgressPolling | null }}
  */
-function placeOf(target) {
-  const place = typeof target === 'string' ? document.getElementById(target) : target;
+function containerOf(target) {
+  const container = typeof target === 'string' ? document.getElementById(target) : target;
   // `instanceof Element` would be false for an element of another frame.
-  if (place?.dispatchEvent) return place;
+  if (container?.dispatchEvent) return container;
   throw new TypeError(`ProgressPolling: no element "${target}".`);
 }
 
-/** @param {Element} place */
-function languageOf(place) {
-  return /** @type {HTMLElement} */ (place.closest('[lang]') ?? document.documentElement).lang;
+/** @param {Element} container */
+function languageOf(container) {
+  const { lang } = /** @type {HTMLElement} */ (
+    container.closest('[lang]') ?? document.documentElement
+  );
+  return lang;
 }

@@ -162,7 +162,7 @@ test('a failed cancellation is shown and can be repeated', { skip }, async () =>
   assert.equal(await page.locator('#place button:text("Cancel")').isEnabled(), true);
   // The alert stays, and other problems are still shown.
   jobs.respond = (_, response) => (send(response, {}, 503), true);
-  await page.waitForSelector('#place [role=status]:text("Server not available")', {
+  await page.waitForSelector('#place [role=status]:text("Server unavailable")', {
     state: 'attached',
   });
 });
@@ -201,11 +201,11 @@ test('a cancellation after the end, and one that cannot be sent', { skip }, asyn
   assert.equal(await page.locator('#place button:text("Cancel")').isEnabled(), true);
 });
 
-test('after giving up, "Try again" polls again and keeps the focus', { skip }, async () => {
+test('after giving up, "Retry" polls again and keeps the focus', { skip }, async () => {
   jobs.respond = (_, response) => (send(response, {}, 403), true);
   await follow();
   await state('lost');
-  assert.equal(await page.locator('#place [role=alert]').textContent(), 'Access refused.');
+  assert.equal(await page.locator('#place [role=alert]').textContent(), 'Access denied.');
   jobs.respond = null;
   await page.focus('#place button:visible');
   await page.keyboard.press('Enter');
@@ -382,14 +382,14 @@ test('silence is measured on the clock of the page', { skip }, async () => {
   await state('running');
   jobs.record = running(42, { stale: true, version: 100 });
   await state('stale');
-  assert.match(await line(), /^No sign of life for 1[5-9] s$/);
+  assert.match(await line(), /^No heartbeat for 1[5-9] s$/);
   await until(async () => /1[7-9] s|[2-5]\d s/.test(await line()), 'two more seconds');
   jobs.record = running(43, { version: 101 });
   await state('running');
   // A server may be configured to set `stale` later.
   jobs.record = running(43, { stale: true, stale_after_ms: 90_000, version: 102 });
   await state('stale');
-  assert.match(await line(), /^No sign of life for 1 min 3\d s$/);
+  assert.match(await line(), /^No heartbeat for 1 min 3\d s$/);
 });
 
 test('an invalid redirect URL affects neither the end nor other bars', { skip }, async () => {

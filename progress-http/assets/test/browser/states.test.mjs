@@ -54,13 +54,13 @@ const EXPECTED = {
   ],
   cancelled: ['cancelled', 'Cancelled', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   cancelling: ['cancelling', 'Cancelling…', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
-  stale: ['stale', 'Not responding', 'warning', '42', /^No sign of life for [1-5]\d s$/, ''],
+  stale: ['stale', 'Not responding', 'warning', '42', /^No heartbeat for [1-5]\d s$/, ''],
   'stale-from-the-beginning': [
     'stale',
     'Not responding',
     'warning',
     '42',
-    /^No sign of life for ≥ [45]\d s$/,
+    /^No heartbeat for ≥ [45]\d s$/,
     '',
   ],
   reconnecting: [
@@ -68,11 +68,11 @@ const EXPECTED = {
     'Reconnecting',
     'warning',
     '42',
-    /^Server not available\. Trying again in \d s\.$/,
+    /^Server unavailable\. Retrying in \d s\.$/,
     '',
   ],
   offline: ['offline', 'Offline', 'warning', '42', 'No connection.', ''],
-  lost: ['lost', 'Unavailable', 'error', '42', 'Sending CCT2113 - INVOICE.pdf', 'Access refused.'],
+  lost: ['lost', 'Unavailable', 'error', '42', 'Sending CCT2113 - INVOICE.pdf', 'Access denied.'],
   bare: ['running', 'Running', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
 };
 
@@ -150,15 +150,15 @@ test('every state shows the expected texts and values', { skip: missing }, async
   );
   assert.equal((await page.locator('#failed').evaluate(appearance)).errors, '14');
   assert.deepEqual((await page.locator('#lost').evaluate(appearance)).hidden, [
-    ['Try again', false],
+    ['Retry', false],
   ]);
   assert.deepEqual((await page.locator('#running-with-everything').evaluate(appearance)).hidden, [
     ['Cancel', false],
-    ['Try again', true],
+    ['Retry', true],
   ]);
   assert.deepEqual((await page.locator('#cancelling').evaluate(appearance)).hidden, [
     ['Cancel', true],
-    ['Try again', true],
+    ['Retry', true],
   ]);
   assert.equal(await page.locator('#bare .ui.statistics').count(), 0);
   assert.equal(await page.locator('#bare .progress-polling-message').isVisible(), false);

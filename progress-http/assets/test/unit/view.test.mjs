@@ -111,9 +111,9 @@ test('the most important problem is shown', () => {
 
 test('a problem shows when the next attempt is, if that is known', () => {
   const error = { kind: 'server' };
-  assert.equal(view(null, { error, due: 7300 }).line, 'Server not available. Trying again in 8 s.');
-  assert.equal(view(null, { error, due: 0 }).line, 'Server not available.');
-  assert.equal(view({}, { silence: '40 s' }).line, 'No sign of life for 40 s');
+  assert.equal(view(null, { error, due: 7300 }).line, 'Server unavailable. Retrying in 8 s.');
+  assert.equal(view(null, { error, due: 0 }).line, 'Server unavailable.');
+  assert.equal(view({}, { silence: '40 s' }).line, 'No heartbeat for 40 s');
 });
 
 test('durations and estimates have a sensible precision', () => {

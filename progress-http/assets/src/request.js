@@ -16,10 +16,10 @@ import { PollError, kindOfStatus } from './errors.js';
  *
  * @param {ResolvedPollerOptions} options
  * @param {string} url
- * @param {{ method?: string, etag?: string | null, controller?: AbortController }} [request]
+ * @param {{ method?: string, etag?: string | null, controller?: AbortController }} [more]
  * @returns {Promise<Reply>}
  */
-export async function exchange(
+export async function request(
   options,
   url,
   { method, etag, controller = new AbortController() } = {},

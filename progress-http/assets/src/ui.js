@@ -11,7 +11,7 @@ const COUNTS = /** @type {const} */ (['total', 'processed', 'remaining', 'errors
 /** The most log entries in the page, so that the log of a huge job does not fill its memory. */
 const LONGEST_LOG = 500;
 
-let faces = 0;
+let widgets = 0;
 
 /**
  * Builds the elements of the widget once.
@@ -23,10 +23,10 @@ let faces = 0;
  * @param {() => void} askToCancel
  * @returns the root element, a function that shows a view in it, and one that adds log entries
  */
-export function createFace({ language, say }, options, tryAgain, askToCancel) {
+export function createUi({ language, say }, options, tryAgain, askToCancel) {
   const { icon, showStats, announceStep } = options;
   const skin = SKINS[options.skin] ?? {};
-  const id = `progress-polling-${(faces += 1)}`;
+  const id = `progress-polling-${(widgets += 1)}`;
   /** @type {Record<string, HTMLElement>} */
   const parts = {};
   let spokenStep = 0;
