@@ -1,9 +1,9 @@
-// The bars: a widget for each job that is followed.
+// The progress bars: one widget per job that the page follows.
 
 import { create, setText, timeElement } from './elements.js';
 import { text } from './words.js';
 
-/** A widget that follows one job, and what the page adds to it. */
+/** A widget that follows one job, with the page's buttons. */
 class Bar {
   #time = create('p', { className: 'job-time' });
   #choose = create('button', { type: 'button' }, text('show_invoices'));
@@ -12,7 +12,7 @@ class Bar {
 
   /**
    * @param {string} jobId
-   * @param {string | undefined} title what to call a job that has no title of its own
+   * @param {string | undefined} title the title of a job that has none
    */
   constructor(jobId, title) {
     const attributes = { 'job-id': jobId, icon: '✉️', 'show-log': '', 'allow-cancel': '' };
@@ -23,7 +23,10 @@ class Bar {
     this.node = create('article', { className: 'job' }, this.#poller, actions);
   }
 
-  /** @param {{ onRecord: Function, onSettled: Function, onChoose: Function, onDismiss: Function }} listeners */
+  /**
+   * @param {{ onRecord: Function, onSettled: Function, onChoose: Function, onDismiss: Function }}
+   *   listeners
+   */
   listen({ onRecord, onSettled, onChoose, onDismiss }) {
     this.#choose.addEventListener('click', onChoose);
     this.#dismiss.addEventListener('click', onDismiss);
@@ -37,7 +40,7 @@ class Bar {
     });
   }
 
-  /** The latest record, as far as one has arrived. */
+  /** The latest record, if one has arrived. */
   get record() {
     return this.#poller.progressPolling?.snapshot;
   }
@@ -56,7 +59,8 @@ class Bar {
   }
 
   #describe({ created_at: createdAt }) {
-    if (!this.#time.hasChildNodes()) this.#time.append(text('requested'), ' ', timeElement(createdAt));
+    if (!this.#time.hasChildNodes())
+      this.#time.append(text('requested'), ' ', timeElement(createdAt));
   }
 }
 
@@ -66,7 +70,7 @@ export class Bars {
   #empty = document.getElementById('no-jobs');
   /** @type {Map<string, Bar>} */
   #bars = new Map();
-  /** The one that was opened to look at a job of the past; the next such job takes its place. */
+  /** The id of the job that was opened from the history; the next such job replaces its bar. */
   #visitor = '';
   #listeners;
 
@@ -75,7 +79,7 @@ export class Bars {
     this.#listeners = listeners;
   }
 
-  /** A job that was started here has no record yet, and no title of its own. */
+  /** Adds a bar. A job that was just started has no record and no title yet. */
   follow(jobId, job = null) {
     if (this.#bars.has(jobId)) return;
     const { onChoose, ...listeners } = this.#listeners;
@@ -86,7 +90,7 @@ export class Bars {
       onDismiss: () => this.#dismiss(jobId),
     });
     this.#bars.set(jobId, bar);
-    // The widget begins with its place in the page, and ends with it.
+    // The widget starts when it is added to the page, and ends when it is removed.
     this.#place.prepend(bar.node);
     this.showWhetherEmpty();
   }
@@ -105,7 +109,7 @@ export class Bars {
     this.#bars.get(jobId).reveal();
   }
 
-  /** Asks at once how far the jobs are. */
+  /** Polls all jobs at once. */
   refresh() {
     for (const bar of this.#bars.values()) bar.refresh();
   }
@@ -120,7 +124,7 @@ export class Bars {
 
   #dismiss(jobId) {
     this.#remove(jobId);
-    // The button that had the focus is gone.
+    // The focused button was removed.
     this.#place.focus();
     this.showWhetherEmpty();
   }

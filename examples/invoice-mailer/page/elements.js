@@ -1,5 +1,5 @@
-// Elements, and the words in them. Texts of the server become text nodes only, so that no title, customer or error
-// message can ever become markup.
+// Creates elements and formats values. Texts of the server only become text nodes, so that no
+// title, customer or error message can become markup.
 
 import { LANGUAGE, text } from './words.js';
 
@@ -9,7 +9,7 @@ export function create(tag, properties = {}, ...children) {
   return node;
 }
 
-/** Writes only what differs, so that a row which has not changed costs nothing and keeps the reader's selection. */
+/** Sets a text if it differs, so that an unchanged row needs no layout and keeps the selection. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -25,7 +25,10 @@ export const timeFormat = new Intl.DateTimeFormat(LANGUAGE, {
 export const number = (value) => numberFormat.format(value ?? 0);
 export const amount = (cents) => amountFormat.format(cents / 100);
 
-/** What has passed in full, as a bar says it: `0.42` → "0.4 s", `83.7` → "1 min 23 s", `7384` → "2 h 3 min". */
+/**
+ * Formats a duration as the widget does, rounded down: `0.42` → "0.4 s", `83.7` → "1 min 23 s",
+ * `7384` → "2 h 3 min".
+ */
 export function duration(seconds) {
   if (typeof seconds !== 'number') return '–';
   const whole = Math.floor(seconds);
@@ -33,7 +36,9 @@ export function duration(seconds) {
   const parts = [
     minutes >= 60 && text('hours', { number: number(Math.floor(minutes / 60)) }),
     minutes % 60 && text('minutes', { number: minutes % 60 }),
-    minutes < 60 && (whole % 60 || !minutes) && text('seconds', { number: number(whole % 60 || seconds) }),
+    minutes < 60 &&
+      (whole % 60 || !minutes) &&
+      text('seconds', { number: number(whole % 60 || seconds) }),
   ];
   return parts.filter(Boolean).join(' ');
 }
@@ -42,18 +47,18 @@ export function timeElement(moment) {
   return create('time', { dateTime: moment }, timeFormat.format(new Date(moment)));
 }
 
-/** A state in a word, which the style sheet colours as well. */
+/** Shows a state as a word, which the style sheet colours. */
 export function showState(node, state, word) {
   node.dataset.state = state;
   setText(node, word);
 }
 
-/** An e-mail address that is broken before its "@" rather than anywhere. */
+/** Lets an e-mail address wrap before its "@". */
 export function breakable(address) {
   const [first, ...others] = address.split(/(?=@)/);
   return [first, ...others.flatMap((part) => [create('wbr'), part])];
 }
 
-/** A job that nobody has named is called what it does, in the reader's language. */
+/** Returns the title of a job; the default is in the reader's language. */
 export const titleOf = (job) => job.custom_title ?? text('job_title');
 export const hasEnded = (job) => ['completed', 'failed', 'cancelled'].includes(job?.status);

@@ -1,17 +1,26 @@
-// The jobs of the past, and of the present.
+// The history of jobs, including running ones.
 
-import { create, duration, hasEnded, number, setText, showState, timeElement, titleOf } from './elements.js';
+import {
+  create,
+  duration,
+  hasEnded,
+  number,
+  setText,
+  showState,
+  timeElement,
+  titleOf,
+} from './elements.js';
 import { paced } from './pacing.js';
 import { requestJson } from './requests.js';
 import { text } from './words.js';
 
 const HISTORY_LENGTH = 10;
-/** How often the jobs are looked at that no bar follows, in milliseconds. */
+/** The poll interval of active jobs without a bar, in milliseconds. */
 const LOOK_INTERVAL = 3000;
-/** As many as the server takes in one request. */
+/** The most ids that the server accepts in one request. */
 const MOST_IDS = 100;
 
-/** A job of the past, or of the present. */
+/** The row of one job. */
 class HistoryRow {
   job = null;
   #button = create('button', { type: 'button', className: 'choose', dir: 'auto' });
@@ -22,7 +31,7 @@ class HistoryRow {
   #duration = create('td', { className: 'number duration' });
 
   constructor(job, onChoose) {
-    // A label where there is no room for the heads of the columns.
+    // The label on small screens, which show no column headers.
     this.#errors.dataset.label = text('errors_label');
     this.#button.addEventListener('click', () => onChoose(this.job));
     this.node = create(
@@ -39,7 +48,7 @@ class HistoryRow {
   }
 
   show(job) {
-    // A list may be older than what the bar has brought meanwhile.
+    // The list may be older than the record that a bar has received since.
     if (job.version < this.job?.version) return;
     this.job = job;
     setText(this.#button, titleOf(job));
@@ -61,7 +70,7 @@ function stateOf({ status, stale }) {
   return [state, text(`job_${state}`)];
 }
 
-/** The two errors that the library writes by itself; all others come in the language of the job. */
+/** The two error messages of the library; all others are in the language of the job. */
 const ERRORS = new Map([
   ['worker lost', 'worker_lost'],
   ['the worker stopped before finishing', 'worker_stopped'],
@@ -95,7 +104,7 @@ export class HistoryTable {
     setInterval(() => readActive(), LOOK_INTERVAL);
   }
 
-  /** What a bar has brought is news for the history as well. */
+  /** Shows a record that a bar has received. */
   note(job) {
     this.#rows.get(job.job_id)?.show(job);
   }
@@ -106,8 +115,8 @@ export class HistoryTable {
   }
 
   async #readNewest() {
-    const { jobs, next } = await requestJson(`/progress?limit=${HISTORY_LENGTH}`);
-    // The first time, or so much has happened that there may be a gap: begin afresh.
+    const { jobs, next } = await requestJson(`progress?limit=${HISTORY_LENGTH}`);
+    // On the first read, or if jobs may be missing in between, starts over.
     if (!jobs.some(({ job_id: id }) => this.#rows.has(id))) {
       this.#rows.clear();
       this.#body.replaceChildren();
@@ -118,18 +127,20 @@ export class HistoryTable {
 
   async #readOlder() {
     const query = new URLSearchParams({ limit: HISTORY_LENGTH, cursor: this.#next });
-    const { jobs, next } = await requestJson(`/progress?${query}`);
+    const { jobs, next } = await requestJson(`progress?${query}`);
     this.#place(jobs, this.#body.rows.length);
     this.#offerOlder(next);
   }
 
-  /** No bar tells of these, and the newest may be others. */
+  /** Reads the active jobs that have no bar. They need not be among the newest. */
   async #readActive() {
     if (document.hidden) return;
     const jobs = [...this.#rows.values()].map(({ job }) => job);
-    const ids = jobs.filter((job) => !hasEnded(job) && !this.#isFollowed(job.job_id)).map(({ job_id: id }) => id);
+    const ids = jobs
+      .filter((job) => !hasEnded(job) && !this.#isFollowed(job.job_id))
+      .map(({ job_id: id }) => id);
     while (ids.length) {
-      const found = await requestJson(`/progress?ids=${ids.splice(0, MOST_IDS)}`);
+      const found = await requestJson(`progress?ids=${ids.splice(0, MOST_IDS)}`);
       for (const job of found.jobs) this.#onRecord(job);
     }
   }

@@ -1,18 +1,29 @@
-// The table of the invoices, with what became of each in one job.
+// The table of invoices, with the outcome of each in one job.
 
-import { amount, breakable, create, hasEnded, number, setText, showState, timeFormat, titleOf } from './elements.js';
+import {
+  amount,
+  breakable,
+  create,
+  hasEnded,
+  number,
+  setText,
+  showState,
+  timeFormat,
+  titleOf,
+} from './elements.js';
 import { paced } from './pacing.js';
 import { requestJson } from './requests.js';
 import { text } from './words.js';
 
-/** Rows follow the job, but nobody reads them more often than this, in milliseconds. */
+/** The shortest interval between two updates of the rows, in milliseconds. */
 const ROWS_INTERVAL = 1000;
 
 const isWaiting = ({ outcome }) => outcome === 'waiting';
 
 /**
- * Nothing waits for a job that has ended. After a cancellation the rest was not sent; after a failure nobody can tell,
- * for the mails that were under way may have arrived.
+ * Returns the word for an outcome. When the job has ended, no invoice is waiting: after a
+ * cancellation the rest was not sent; after a failure it is unknown, because mails that were being
+ * sent may have arrived.
  */
 function outcomeWord(delivery, job) {
   if (isWaiting(delivery) && job?.status === 'cancelled') return text('invoice_not_sent');
@@ -20,7 +31,7 @@ function outcomeWord(delivery, job) {
   return text(`invoice_${delivery.outcome}`);
 }
 
-/** One invoice in the table, and what became of it in the job that is shown. */
+/** The row of one invoice, with its outcome in the job that is shown. */
 class InvoiceRow {
   #detail = create('span', { className: 'detail', dir: 'auto' });
   #state = create('span', { className: 'tag' });
@@ -47,12 +58,12 @@ function invoicesUrl(job, from) {
   const query = new URLSearchParams({ from });
   if (job) query.set('job', job.job_id);
   if (job?.total_items) query.set('total', job.total_items);
-  return `/invoices?${query}`;
+  return `invoices?${query}`;
 }
 
 /**
- * The table of the invoices, in blocks as long as the server makes them. The same number is the same invoice in every
- * job: another job only changes what became of it, and rows stay where they are.
+ * The table of invoices, in blocks of the length that the server returns. A number means the same
+ * invoice in every job: another job changes only the outcomes, and the rows stay.
  */
 export class InvoiceTable {
   /** The record of the job that is shown, if any. */
@@ -70,7 +81,7 @@ export class InvoiceTable {
     this.#more.addEventListener('click', () => this.#showMore());
   }
 
-  /** Shows a job, or what is new about it. */
+  /** Shows a job, or its new record. */
   show(job) {
     const isOther = job.job_id !== this.#job?.job_id;
     this.#job = job;
@@ -82,7 +93,7 @@ export class InvoiceTable {
     const [first, ...others] = this.#blocks;
     for (const row of others.flatMap(({ rows }) => rows)) row.node.remove();
     this.#blocks = [{ ...first, settled: false }];
-    // What is shown until the answer comes belongs to the other job.
+    // Until the response comes, the rows show the previous job.
     this.#table.ariaBusy = 'true';
   }
 
@@ -93,7 +104,7 @@ export class InvoiceTable {
   #showMore() {
     if (this.#next === null) return;
     this.#blocks.push({ from: this.#next, rows: [], settled: false });
-    // Until the answer tells of the block after this one.
+    // The response says where the next block starts.
     this.#next = null;
     this.refresh({ urgent: true });
   }
@@ -104,11 +115,11 @@ export class InvoiceTable {
     for (const block of this.#blocks) {
       if (block.rows.length && (block.settled || beyond)) continue;
       const { invoices, next } = await requestJson(invoicesUrl(job, block.from));
-      // Another job was chosen while the answer was under way; its own turn is next.
+      // Another job was chosen during the request; it is read next.
       if (this.#job?.job_id !== job?.job_id) return;
       this.#draw(block, invoices, job);
       if (block === this.#blocks.at(-1)) this.#offerMore(next);
-      // Mails go out in the order of their numbers: after a block that only waits there is nothing new.
+      // Mails are sent in the order of their numbers, so after a waiting block all others wait.
       beyond = !hasEnded(job) && invoices.every(isWaiting);
     }
     this.#describe(job);
@@ -130,13 +141,15 @@ export class InvoiceTable {
 
   #offerMore(next) {
     this.#next = next;
-    // A button that disappears under the reader's fingers hands its focus on.
+    // If the button had the focus, the table takes it over.
     if (next === null && document.activeElement === this.#more) this.focus();
     this.#more.hidden = next === null;
   }
 
   #describe(job) {
-    const words = job ? `${titleOf(job)}, ${timeFormat.format(new Date(job.created_at))}` : text('waiting_to_be_sent');
+    const words = job
+      ? `${titleOf(job)}, ${timeFormat.format(new Date(job.created_at))}`
+      : text('waiting_to_be_sent');
     setText(this.#table.caption, words);
     this.#table.ariaBusy = 'false';
   }

@@ -1,5 +1,5 @@
-// The page of the mails that the built-in catcher has caught. What is in them was written by others: it becomes text
-// nodes only.
+// The page of the mails that the built-in catcher has caught. Their contents are untrusted and only
+// become text nodes.
 
 import { breakable, create, number, setText } from './elements.js';
 import { counted, LANGUAGE, text } from './words.js';
@@ -12,7 +12,11 @@ const [body] = table.tBodies;
 const summary = document.getElementById('summary');
 const notice = document.getElementById('notice');
 
-const byteFormat = new Intl.NumberFormat(LANGUAGE, { style: 'unit', unit: 'byte', unitDisplay: 'long' });
+const byteFormat = new Intl.NumberFormat(LANGUAGE, {
+  style: 'unit',
+  unit: 'byte',
+  unitDisplay: 'long',
+});
 const kilobyteFormat = new Intl.NumberFormat(LANGUAGE, {
   style: 'unit',
   unit: 'kilobyte',
@@ -26,7 +30,11 @@ const timeFormat = new Intl.DateTimeFormat(LANGUAGE, {
   second: '2-digit',
 });
 
-/** The row of each mail. Mails never change: they come, and the oldest go. @type {Map<number, HTMLTableRowElement>} */
+/**
+ * The row of each mail. Mails never change; new ones are added and the oldest are removed.
+ *
+ * @type {Map<number, HTMLTableRowElement>}
+ */
 const rows = new Map();
 
 function size(bytes) {
@@ -35,12 +43,12 @@ function size(bytes) {
 
 function attachmentOf({ id, attachment }) {
   if (!attachment) return [text('no_attachment')];
-  const href = `/outbox/messages/${id}/attachment`;
+  const href = `outbox/messages/${id}/attachment`;
   const link = create('a', { href }, create('bdi', {}, attachment.name));
   return [link, ' ', create('span', { className: 'size' }, `(${size(attachment.bytes)})`)];
 }
 
-/** With a label where there is no room for the heads of the columns. */
+/** Creates a cell with a label, which small screens show instead of a column header. */
 function cellOf(className, ...content) {
   const cell = create('td', { className }, ...content);
   cell.dataset.label = text(className);
@@ -69,7 +77,7 @@ function rowOf(message) {
   return row;
 }
 
-/** Adds what is new at the top and removes what is no longer kept; a mail that is being read stays as it is. */
+/** Adds new mails at the top and removes old ones. A mail that is open stays open. */
 function showMessages(messages) {
   const kept = new Set(messages.map(({ id }) => id));
   for (const [id, row] of rows) {
@@ -92,7 +100,9 @@ function summaryOf({ built_in: isBuiltIn, smtp_url: url, total, messages: { leng
 
 async function refresh() {
   try {
-    const response = await fetch('/outbox/messages', { signal: AbortSignal.timeout(REQUEST_TIMEOUT) });
+    const response = await fetch('outbox/messages', {
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT),
+    });
     if (!response.ok) throw new Error(response.statusText);
     const outbox = await response.json();
     showMessages(outbox.messages);
@@ -105,7 +115,7 @@ async function refresh() {
 
 let timer;
 
-/** Asks now and again later, for as long as somebody can see it. */
+/** Reads the mails now and then regularly, while the page is visible. */
 async function follow() {
   clearTimeout(timer);
   if (document.hidden) return;

@@ -1,11 +1,11 @@
-// Asking again: not too often, and for as long as it takes.
+// Retries with pauses until a request succeeds.
 
 import { setText } from './elements.js';
 import { text } from './words.js';
 
 const LONGEST_PAUSE = 15_000;
 
-/** Says that something cannot be had at the moment, for as long as anything cannot. */
+/** Shows a notice while any task is failing. */
 export const notice = {
   node: document.getElementById('notice'),
   failing: new Set(),
@@ -17,8 +17,9 @@ export const notice = {
 };
 
 /**
- * Makes a function that asks for `task` to be run: never twice at once, with a rest in between, once more when asked
- * meanwhile, and again and again, ever more slowly, while it fails. Who is in a hurry cuts the rest short.
+ * Returns a function that requests a run of `task`. Runs never overlap and have a pause of `rest`
+ * milliseconds between them. A request during a run causes another run. A failed run is retried
+ * after a growing pause. `urgent` ends the current pause.
  */
 export function paced(task, rest = 0) {
   let wanted = false;
@@ -36,7 +37,7 @@ export function paced(task, rest = 0) {
       await task();
       failures = 0;
     } catch (error) {
-      // A mistake is not mended by asking again.
+      // Retrying does not fix a permanent error.
       if (!error.isPassing) reportError(error);
       failures = error.isPassing ? failures + 1 : 0;
     }

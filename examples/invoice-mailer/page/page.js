@@ -1,7 +1,9 @@
-// The page of the invoices: starts jobs, shows their bars, what became of each invoice, and the jobs of the past.
+// The page of invoices: starts jobs, and shows their bars, the outcome of each invoice, and the
+// history of jobs.
 //
-// The widget (the element progress-poller, served beside the records) asks how far a job has come. Whatever this page asks
-// besides may fail while the server restarts; it then says so and asks again.
+// The widget (the element progress-poller, which the server mounts beside the records) polls the
+// jobs. The page's own requests may fail while the server restarts; the page then shows a notice
+// and retries.
 
 import { Bars } from './bars.js';
 import { setText } from './elements.js';
@@ -12,7 +14,7 @@ import { requestJson } from './requests.js';
 import { SendForm } from './send-form.js';
 import { text } from './words.js';
 
-/** A job that ended longer ago than this is history: the page opens without its bar. */
+/** How long an ended job still gets a bar when the page opens, in milliseconds. */
 const RECENT = 10 * 60 * 1000;
 
 class Page {
@@ -35,29 +37,29 @@ class Page {
 
   async open() {
     new SendForm({ onStarted: (jobId) => this.#started(jobId), onReturn: () => this.#returned() });
-    // The bars first: what stands below them on a small screen shall not move when they come.
+    // The bars first, so that they do not move the content below them on a small screen.
     await paced(() => this.#restore())();
     this.#history.refresh();
     this.#invoices.refresh();
-    // Other tabs start jobs too.
+    // Other tabs may have started jobs.
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) this.#history.refresh();
     });
   }
 
-  /** Brings back the bars of the jobs that run; else the one that has ended just now. */
+  /** Restores the bars of the active jobs or, if there are none, of a job that ended recently. */
   async #restore() {
-    const { jobs } = await requestJson('/progress/active?limit=100');
+    const { jobs } = await requestJson('progress/active?limit=100');
     const shown = jobs.length ? jobs : await this.#recent();
-    // Each bar goes above the ones before.
+    // Each bar is added above the previous ones.
     for (const job of shown.toReversed()) this.#bars.follow(job.job_id, job);
     this.#bars.showWhetherEmpty();
-    // Whoever has pressed the button in the meantime wants to see the new job.
+    // Not if a new job was started in the meantime.
     if (shown.length && !this.#chosen) this.#choose(shown[0].job_id, shown[0]);
   }
 
   async #recent() {
-    const { jobs } = await requestJson('/progress?limit=1');
+    const { jobs } = await requestJson('progress?limit=1');
     return jobs.filter((job) => Date.now() - Date.parse(job.completed_at) < RECENT);
   }
 
@@ -67,7 +69,7 @@ class Page {
     this.#history.refresh();
   }
 
-  /** The server is back: what waits for it need not wait any longer. Perhaps it has started the job all the same. */
+  /** Polls at once after an outage. The server may have started the job in spite of the error. */
   #returned() {
     this.#bars.refresh();
     this.#history.refresh({ urgent: true });
@@ -78,7 +80,7 @@ class Page {
     this.#choose(job.job_id, job);
   }
 
-  /** A job that was started just now has no record yet; its bar brings one. */
+  /** Shows a job's invoices. A new job has no record yet; its bar delivers one. */
   #choose(jobId, record = null) {
     this.#chosen = jobId;
     this.#bars.choose(jobId);
@@ -92,6 +94,6 @@ class Page {
   }
 }
 
-// Without the widget the form still works, as a form.
+// Without the widget the form still works as a plain HTML form.
 if (customElements.get('progress-poller')) new Page().open();
 else setText(notice.node, text('not_loaded'));

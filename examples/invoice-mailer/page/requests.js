@@ -1,23 +1,23 @@
-// Requests to the server, and what becomes of them.
+// Requests to the server, and their errors.
 
 import { text } from './words.js';
 
 const REQUEST_TIMEOUT = 10_000;
 
-/** A request that was not answered as hoped; the message is meant for the reader. */
+/** The error of a failed request, with a message for the reader. */
 class RequestError extends Error {
   /**
    * @param {string} message
-   * @param {number} status 0 when there was no answer that could be read
+   * @param {number} status 0 without a readable response
    */
   constructor(message, status = 0) {
     super(message);
-    /** Whether the same request may succeed later. */
+    /** Whether the error is transient: the same request may succeed later. */
     this.isPassing = status === 0 || status === 429 || status >= 500;
   }
 }
 
-/** Reads the JSON at an address, or rejects with a `RequestError` that says why not. */
+/** Requests JSON; rejects with a `RequestError` on failure. */
 export async function requestJson(url, options = {}) {
   let response;
   let body;
@@ -27,6 +27,7 @@ export async function requestJson(url, options = {}) {
   } catch {
     throw new RequestError(text(response ? 'unreadable' : 'no_answer'));
   }
-  if (!response.ok) throw new RequestError(body?.detail ?? text('status', { status: response.status }), response.status);
+  const { ok, status } = response;
+  if (!ok) throw new RequestError(body?.detail ?? text('status', { status }), status);
   return body;
 }

@@ -4,15 +4,15 @@ import { setText } from './elements.js';
 import { paced } from './pacing.js';
 import { requestJson } from './requests.js';
 
-/** How long an error is there to be read before it may go away by itself, in milliseconds. */
+/** How long an error is shown at least, in milliseconds. */
 const READING_TIME = 5000;
 
-/** Starts a job; the button rests only while the request is under way, for several jobs may run at once. */
+/** Starts jobs. Several may run at once, so the button is disabled only during the request. */
 export class SendForm {
   #form = document.getElementById('send-form');
   #button = this.#form.querySelector('button');
   #error = document.getElementById('send-error');
-  /** What the error is about, while there is one. */
+  /** The error that is shown, if any. */
   #failure = null;
   #onStarted;
   #onReturn;
@@ -35,7 +35,7 @@ export class SendForm {
     clearTimeout(this.#timer);
     this.#show(null);
     try {
-      const { job_id: jobId } = await requestJson('/invoices/send', {
+      const { job_id: jobId } = await requestJson('invoices/send', {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ count: this.#form.elements.count.valueAsNumber }),
@@ -55,11 +55,11 @@ export class SendForm {
     setText(this.#error, failure?.message ?? '');
   }
 
-  /** That the server does not answer is not said any longer than it is so. */
+  /** Clears a transient error as soon as the server responds again. */
   async #look() {
     const failure = this.#failure;
     if (!failure?.isPassing) return;
-    await requestJson('/progress?limit=1');
+    await requestJson('progress?limit=1');
     if (this.#failure === failure) this.#show(null);
     this.#onReturn();
   }

@@ -1,47 +1,46 @@
-//! What became of each invoice.
+//! The result of each mail, in a table of the application's own.
 
 use std::collections::HashMap;
 
+use example_support::database::{Database, on_database};
 use progress_axum::ProgressId;
-use serde::Serialize;
 use sqlx::QueryBuilder;
+use sqlx::error::DatabaseError;
 
-use crate::database::{Database, on};
-
-/// The table of what became of each invoice.
+/// The table of results.
 #[derive(Debug, Clone)]
 pub struct Deliveries {
     database: Database,
 }
 
-/// What became of one invoice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The result of one mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// `sent`, `refused` by the server, or `failed` for another reason.
+    /// `sent`, `refused` by the mail server, or `failed` without a reply.
     pub outcome: String,
-    /// The server's words.
+    /// The reply of the mail server, or another reason.
     pub detail: String,
 }
 
 impl Deliveries {
-    /// Those in this database.
+    /// The results in this database.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// Notes what became of an invoice. What has been noted before stays as it is, so this may be repeated.
+    /// Saves the result of a mail. May be repeated: a saved result does not change.
     ///
     /// # Errors
     ///
-    /// When the database does not take it.
-    pub async fn note(
+    /// If the database is unavailable.
+    pub async fn save(
         &self,
         job: ProgressId,
         number: u32,
         delivery: &Delivery,
     ) -> Result<(), sqlx::Error> {
         let insert = "INSERT INTO deliveries (job_id, number, outcome, detail) ";
-        let inserted = on!(self.database, pool => {
+        let inserted = on_database!(self.database, pool => {
             let mut query = QueryBuilder::new(insert);
             query.push_values([delivery], |mut row, Delivery { outcome, detail }| {
                 row.push_bind(job.to_string()).push_bind(i64::from(number));
@@ -49,38 +48,36 @@ impl Deliveries {
             });
             query.build().execute(pool).await.map(drop)
         });
-        match inserted {
-            Err(error) if is_noted_already(&error) => Ok(()),
-            inserted => inserted,
-        }
+        inserted.or_else(|error| match error.as_database_error() {
+            // The first attempt succeeded, although its acknowledgement was lost.
+            Some(error) if DatabaseError::is_unique_violation(error) => Ok(()),
+            _ => Err(error),
+        })
     }
 
-    /// What became of the invoices `from` to `to` of a job, by number; those that still wait are missing.
+    /// Returns the results of the invoices `from` to `to` of a job by their numbers, without those
+    /// that were not sent yet.
     ///
     /// # Errors
     ///
-    /// When the database does not answer.
+    /// If the database is unavailable.
     pub async fn of(
         &self,
         job: ProgressId,
         from: u32,
         to: u32,
     ) -> Result<HashMap<u32, Delivery>, sqlx::Error> {
-        let rows: Vec<(i64, String, String)> = on!(self.database, pool => {
-            let mut query = QueryBuilder::new("SELECT number, outcome, detail FROM deliveries WHERE job_id = ");
+        let select = "SELECT number, outcome, detail FROM deliveries WHERE job_id = ";
+        let rows: Vec<(i64, String, String)> = on_database!(self.database, pool => {
+            let mut query = QueryBuilder::new(select);
             query.push_bind(job.to_string());
             query.push(" AND number BETWEEN ").push_bind(i64::from(from));
             query.push(" AND ").push_bind(i64::from(to));
             query.build_query_as().fetch_all(pool).await?
         });
-        let noted = rows.into_iter().filter_map(|(number, outcome, detail)| {
+        let saved = rows.into_iter().filter_map(|(number, outcome, detail)| {
             Some((u32::try_from(number).ok()?, Delivery { outcome, detail }))
         });
-        Ok(noted.collect())
+        Ok(saved.collect())
     }
-}
-
-/// The first attempt got through although nobody could say so.
-fn is_noted_already(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }

@@ -1,9 +1,11 @@
-//! The long task itself: a mail per invoice, several under way at once, counted as they go.
+//! The job: a mail for each invoice, several at once, each counted when it is sent or refused.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use example_support::invoice::Invoice;
+use example_support::mailer::{Mailer, SendError};
 use futures_util::{StreamExt, stream};
 use progress_axum::{Completion, Failure, TrackerHandle};
 use serde_json::json;
@@ -11,38 +13,39 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::deliveries::{Deliveries, Delivery};
-use crate::invoice::Invoice;
-use crate::mailer::{Mailer, SendError};
 use crate::queue::Order;
 
-/// After so many mails in a row that did not even reach the server, the rest would not either.
-const UNREACHABLE_IN_A_ROW: u32 = 5;
-/// How long a job waits for a database that does not take what became of a mail: as long as it takes to restart one.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// After so many mails in a row without a reply, the job gives up.
+const MOST_UNREACHABLE: u32 = 5;
+/// How long a job tries to save the result of a mail: long enough for a restart of the database.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the task needs.
+/// What a job needs.
 #[derive(Debug, Clone)]
 pub struct Sending {
-    /// Sends one mail.
+    /// Sends the mails.
     pub mailer: Arc<Mailer>,
-    /// Remembers what became of it.
+    /// Stores the result of each mail.
     pub deliveries: Deliveries,
     /// How long to wait before each mail.
     pub pause: Duration,
-    /// How many are under way at once.
+    /// How many mails are sent at once.
     pub in_flight: usize,
-    /// Becomes true when the program is about to end.
+    /// Becomes true when the program is asked to stop.
     pub stopping: watch::Receiver<bool>,
 }
 
 impl Sending {
-    /// Sends the invoices 1 to the count of the order. A refused mail is an error of that item; the job goes on.
+    /// Sends the invoices from 1 to the count of the order. A refused mail is an error of that item
+    /// and does not end the job.
     ///
-    /// When somebody asks to stop, no further mail is begun; those under way are finished, and counted.
+    /// After a cancellation, or when the program stops, no further mail is begun. Mails that are
+    /// being sent are completed and counted.
     ///
     /// # Errors
     ///
-    /// [`Failure`] when the job was stopped, the mail server is away, or the database does not take what became of a mail.
+    /// If the job is cancelled, the program stops, the mail server is unreachable, or the database
+    /// does not store the result of a mail.
     pub async fn run(&self, order: Order, tracker: &TrackerHandle) -> Result<Completion, Failure> {
         let Order { count, language, .. } = order;
         let may_begin = |_: &u32| {
@@ -57,38 +60,33 @@ impl Sending {
 
         let (mut sent, mut errors, mut unreachable) = (0, 0, 0);
         while let Some((invoice, outcome)) = mails.next().await {
+            let Invoice { reference, email, .. } = &invoice;
             let turn = sent + errors + 1;
-            let file = invoice.file_name();
             match &outcome {
                 Ok(()) => {
                     sent += 1;
                     unreachable = 0;
+                    let file = invoice.file_name();
                     tracing::info!("[{turn}/{count}] email sent: {file}");
-                    tracker.success(language.sent(&file, &invoice.email));
+                    tracker.item_done(language.sent(&file, email));
                 }
                 Err(error) => {
                     errors += 1;
-                    tracing::warn!(
-                        "[{turn}/{count}] email error: {} - {}: {error}",
-                        invoice.reference,
-                        invoice.email
-                    );
-                    tracker.message(language.not_sent(&invoice.reference, &invoice.email));
-                    tracker.failure(&invoice.reference, error.describe(language));
                     unreachable = if error.is_unreachable() { unreachable + 1 } else { 0 };
+                    tracing::warn!("[{turn}/{count}] email error: {reference} - {email}: {error}");
+                    tracker.message(language.not_sent(reference, email));
+                    tracker.item_failed(reference, error.describe(language));
                 }
             }
-            if let Err(error) = self.note(order, &invoice, &outcome).await {
-                return Err(Failure::new(language.not_noted()).with_source(error));
-            }
-            if unreachable == UNREACHABLE_IN_A_ROW {
-                let failure = Failure::new(language.server_away());
-                return Err(match outcome {
-                    Err(error) => failure.with_source(error),
-                    Ok(()) => failure,
-                });
+            let saved = self.save(order, &invoice, &outcome).await;
+            saved.map_err(|error| Failure::new(language.not_noted()).with_source(error))?;
+            if let Err(error) = outcome
+                && unreachable == MOST_UNREACHABLE
+            {
+                return Err(Failure::new(language.server_away()).with_source(error));
             }
         }
+        // An error if a viewer has cancelled the job.
         tracker.checkpoint().await?;
         if *self.stopping.borrow() {
             return Err(Failure::new(language.stopped()));
@@ -103,28 +101,25 @@ impl Sending {
         (invoice, outcome)
     }
 
-    /// Notes what became of a mail. The mail is out: that its note cannot be taken at the moment must not end the job.
-    async fn note(
+    /// Saves the result of a mail. The mail has been sent, so a short outage of the database must
+    /// not end the job.
+    async fn save(
         &self,
         order: Order,
         invoice: &Invoice,
         outcome: &Result<(), SendError>,
     ) -> Result<(), sqlx::Error> {
-        let delivery = match outcome {
-            Ok(()) => Delivery { outcome: "sent".to_owned(), detail: String::new() },
-            Err(error) => {
-                let outcome = if error.is_unreachable() { "failed" } else { "refused" };
-                Delivery {
-                    outcome: outcome.to_owned(),
-                    detail: error.describe(order.language).to_owned(),
-                }
-            }
+        let (outcome, detail) = match outcome {
+            Ok(()) => ("sent", ""),
+            Err(error) if error.is_unreachable() => ("failed", error.describe(order.language)),
+            Err(error) => ("refused", error.describe(order.language)),
         };
-        let deadline = Instant::now() + PATIENCE;
+        let delivery = Delivery { outcome: outcome.to_owned(), detail: detail.to_owned() };
+        let deadline = Instant::now() + SAVE_TIMEOUT;
         loop {
-            match self.deliveries.note(order.job, invoice.number, &delivery).await {
+            match self.deliveries.save(order.job, invoice.number, &delivery).await {
                 Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(500)).await,
-                outcome => return outcome,
+                saved => return saved,
             }
         }
     }

@@ -1,20 +1,20 @@
-//! The invoice mailer, module by module.
-//!
-//! A library beside the program, so that integration tests can use the parts: sample [`invoice`]s, their [`pdf`]s, the
-//! [`mailer`] that sends them, and the [`catcher`] that receives them when no real mail server is configured.
+//! The modules of the invoice mailer, as a library, so that its tests can use them. Read `main.rs`
+//! first.
 
-pub mod catcher;
-pub mod database;
 pub mod deliveries;
-pub mod invoice;
 pub mod job;
-pub mod language;
-pub mod mailer;
 pub mod pages;
-pub mod pdf;
 pub mod queue;
-pub mod request;
 pub mod serve;
 pub mod settings;
 pub mod web;
 pub mod worker;
+
+use example_support::database::Tables;
+
+/// The scripts that create this application's tables.
+pub const TABLES: Tables = Tables {
+    sqlite: include_str!("tables/sqlite.sql"),
+    postgres: include_str!("tables/postgres.sql"),
+    mysql: include_str!("tables/mysql.sql"),
+};

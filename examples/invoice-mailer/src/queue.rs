@@ -1,53 +1,51 @@
-//! The jobs that wait for a worker, which may be another process.
+//! The jobs that wait for a worker, which may run in another process.
 //!
-//! The queue says what is to be done; who does it is decided by the job's record. A worker takes a job by starting it, which
-//! a record allows once, whatever happens on the way; only then it removes the job from the queue. So no job is done
-//! twice, and none is lost between the two: a worker that dies in between leaves a running record, which the janitor fails, and
-//! a line in the queue, which the next worker strikes out because the record refuses to start again.
+//! The queue lists the jobs; a job's record decides which worker runs it. A worker first starts the
+//! record, which succeeds only once, and then removes the job from the queue. So no job runs twice
+//! and none is lost. If the worker dies in between, the janitor fails the running record, and the
+//! next worker removes the job from the queue because its record cannot start again.
 
 use std::time::Duration;
 
+use example_support::database::{Database, on_database};
+use example_support::language::Language;
 use progress_axum::{
-    Delta, Jobs, NewProgress, ProgressError, ProgressId, ProgressQuery, ProgressStore,
-    ProgressUpdate, Status,
+    Jobs, NewProgress, ProgressError, ProgressId, ProgressQuery, ProgressStore, Status,
 };
 use sqlx::QueryBuilder;
 
-use crate::database::{Database, on};
-use crate::language::Language;
-
-/// The kind of job, as records name it.
+/// The task type of these jobs in their records.
 pub const TASK_TYPE: &str = "email_sending";
 
-/// A job that waits for a worker.
+/// A job in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
-    /// Its record.
+    /// The id of its record.
     pub job: ProgressId,
-    /// How many invoices are to be sent.
+    /// How many invoices to send.
     pub count: u32,
-    /// What the people speak who will read how it goes.
+    /// The language of its messages.
     pub language: Language,
 }
 
-/// The table of them.
+/// The queue, a table of the database.
 #[derive(Debug, Clone)]
 pub struct Queue {
     database: Database,
 }
 
 impl Queue {
-    /// The one in this database.
+    /// The queue in this database.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// Makes the record of a job, and only then queues it: a worker that finds the one finds the other.
+    /// Creates the record of a job and then queues the job, so that a worker always finds a record.
     ///
     /// # Errors
     ///
-    /// When either cannot be done. A record that could not be queued is cancelled; when not even that is possible, or this
-    /// process dies in between, [`give_up_forgotten`](Self::give_up_forgotten) ends it later.
+    /// If either fails. A job that could not be queued is cancelled. If that fails as well, or the
+    /// process dies in between, [`fail_unqueued`](Self::fail_unqueued) ends it later.
     pub async fn submit(
         &self,
         jobs: &Jobs,
@@ -58,29 +56,30 @@ impl Queue {
         let Err(error) = self.push(order).await else {
             return Ok(());
         };
-        // It may be in the queue all the same, and begun: a request to cancel is right for both.
+        // It may be in the queue after all, and running. A cancellation is right in both cases.
         jobs.cancel(order.job).await?;
         Err(ProgressError::unavailable(error))
     }
 
-    async fn push(&self, order: Order) -> Result<(), sqlx::Error> {
-        on!(self.database, pool => {
+    async fn push(&self, Order { job, count, language }: Order) -> Result<(), sqlx::Error> {
+        on_database!(self.database, pool => {
             let mut query = QueryBuilder::new("INSERT INTO queue (job_id, count, language) ");
-            query.push_values([order], |mut row, Order { job, count, language }| {
-                row.push_bind(job.to_string()).push_bind(i64::from(count)).push_bind(language.tag());
+            query.push_values([()], |mut row, ()| {
+                row.push_bind(job.to_string()).push_bind(i64::from(count));
+                row.push_bind(language.tag());
             });
             query.build().execute(pool).await.map(drop)
         })
     }
 
-    /// The job that has waited longest.
+    /// Returns the job that has waited longest.
     ///
     /// # Errors
     ///
-    /// When the database does not answer.
+    /// If the database is unavailable.
     pub async fn first(&self) -> Result<Option<Order>, sqlx::Error> {
         let select = "SELECT job_id, count, language FROM queue ORDER BY place LIMIT 1";
-        let row: Option<(String, i64, String)> = on!(self.database, pool => {
+        let row: Option<(String, i64, String)> = on_database!(self.database, pool => {
             sqlx::query_as(select).fetch_optional(pool).await?
         });
         row.map(|(job, count, language)| {
@@ -93,42 +92,43 @@ impl Queue {
         .transpose()
     }
 
-    /// Whether a job waits.
     async fn contains(&self, job: ProgressId) -> Result<bool, sqlx::Error> {
-        let found: Option<(i64,)> = on!(self.database, pool => {
+        let found: Option<(i64,)> = on_database!(self.database, pool => {
             let mut query = QueryBuilder::new("SELECT place FROM queue WHERE job_id = ");
             query.push_bind(job.to_string()).build_query_as().fetch_optional(pool).await?
         });
         Ok(found.is_some())
     }
 
-    /// Strikes a job out.
+    /// Removes a job from the queue.
     ///
     /// # Errors
     ///
-    /// When the database does not answer.
+    /// If the database is unavailable.
     pub async fn remove(&self, job: ProgressId) -> Result<(), sqlx::Error> {
-        on!(self.database, pool => {
+        on_database!(self.database, pool => {
             let mut query = QueryBuilder::new("DELETE FROM queue WHERE job_id = ");
             query.push_bind(job.to_string()).build().execute(pool).await.map(drop)
         })
     }
 
-    /// Fails the jobs that have waited for `grace` and are not in the queue: whoever made them died before they were queued.
-    /// A pending job is nobody's concern but the queue's, so nobody else would ever end it.
+    /// Fails the jobs that have been pending for `grace` and are not in the queue, because the
+    /// process that created them died before it queued them. The janitor does not end pending jobs.
     ///
-    /// `store` must not be a cache: a record that is a moment old says pending of a job that another process has begun.
+    /// `store` is that of `jobs`. It is read without their cache, which may show a job as pending
+    /// that another process has started.
     ///
     /// # Errors
     ///
-    /// When the store or the database does not answer.
-    pub async fn give_up_forgotten(
+    /// If the store or the database is unavailable.
+    pub async fn fail_unqueued(
         &self,
+        jobs: &Jobs,
         store: &dyn ProgressStore,
         grace: Duration,
     ) -> Result<u64, ProgressError> {
         let mut query = ProgressQuery::new().with_task_type(TASK_TYPE).with_status(Status::Pending);
-        let mut given_up = 0;
+        let mut failed = 0;
         loop {
             let page = store.list(&query).await?;
             for job in &page.items {
@@ -136,20 +136,19 @@ impl Queue {
                 if age < grace || self.contains(job.id).await.map_err(ProgressError::unavailable)? {
                     continue;
                 }
-                // It left the queue, or was never in it: the record tells.
+                // It has left the queue since, if its record is no longer pending.
                 if store.get(job.id).await?.is_none_or(|job| job.status != Status::Pending) {
                     continue;
                 }
-                let update = ProgressUpdate::fail(Delta::new(), Language::default().not_queued());
-                match store.update(job.id, &update).await {
-                    Ok(_) => given_up += 1,
-                    // A viewer cancelled it meanwhile.
+                match jobs.fail(job.id, Language::default().not_queued()).await {
+                    Ok(_) => failed += 1,
+                    // A viewer has cancelled it.
                     Err(ProgressError::Refused { .. } | ProgressError::NotFound(_)) => {}
                     Err(error) => return Err(error),
                 }
             }
             let Some(next) = page.next else {
-                return Ok(given_up);
+                return Ok(failed);
             };
             query = query.with_cursor(next);
         }

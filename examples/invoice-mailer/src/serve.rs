@@ -1,7 +1,7 @@
-//! How to serve axum where no proxy stands before it: `axum::serve` waits for ever for the rest of a request, and for a client
-//! that does not take its answer.
+//! Serves axum without a proxy in front of it. `axum::serve` waits without limit for the rest of a
+//! request and for a client that does not read its response.
 //!
-//! A poll that is held for 25 s, and an event stream that is quiet for 15 s, are our own doing and not meant.
+//! The limits do not affect a long poll of up to 25 s or an event stream that is silent for 15 s.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutWriter;
 
-/// For the head of a request to arrive. A connection on which nothing is asked is closed after the same time.
+/// How long the head of a request may take. An idle connection is closed after the same time.
 pub const HEAD: Duration = Duration::from_secs(10);
 
-/// For something of an answer to be taken.
+/// How long a client may go without reading any of its response.
 pub const STALLED: Duration = Duration::from_secs(10);
 
-/// For what is under way when the server is asked to end.
+/// How long open requests may take after the server was asked to stop.
 pub const GRACE: Duration = Duration::from_secs(2);
 
-/// Serves until `stop`, and then for a moment those who have asked already.
+/// Serves until `stop`, and then completes open requests for up to [`GRACE`].
 pub async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD);
@@ -35,11 +35,11 @@ pub async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output 
             () = &mut stop => break,
         };
         let Ok((stream, _)) = accepted else {
-            // The client has gone already, or too many files are open: some will be closed.
+            // The client has disconnected, or too many files are open until other connections end.
             sleep(Duration::from_millis(50)).await;
             continue;
         };
-        // An event is to be sent when it happens, not when there are more.
+        // Otherwise the kernel may hold an event back until there are more.
         let _ = stream.set_nodelay(true);
         limit_stalling(&stream);
         let mut stream = TimeoutWriter::new(stream);
@@ -48,17 +48,18 @@ pub async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output 
         let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // What goes wrong with a connection is the client's affair.
+            // An error of a connection concerns only its client.
             let _ = connection.await;
         });
     }
     drop(listener);
-    // Event streams do not end by themselves.
+    // Event streams of running jobs do not end by themselves.
     let _ = timeout(GRACE, connections.shutdown()).await;
 }
 
-/// Lets the kernel close a connection whose other end takes nothing for so long, however much more would fit into buffers
-/// on the way. Linux does it; elsewhere a connection stays until its buffers are full, and with actix-web for ever.
+/// Makes the kernel close a connection whose client reads nothing for [`STALLED`], even if buffers
+/// have room left. Linux only: elsewhere such a connection stays open until its buffers are full,
+/// and with actix-web without limit.
 pub fn limit_stalling(stream: &TcpStream) {
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALLED));

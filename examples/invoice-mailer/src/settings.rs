@@ -1,28 +1,31 @@
-//! What the program is told: by flags, or by the environment.
+//! The settings of the program, from options or from the environment.
 
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use example_support::startup::{ForSetting, SettingError};
 
-/// Sends invoices by mail and shows how far it has come.
+/// Sends invoices by mail and shows the progress of each job.
 ///
-/// Without any option nothing leaves this machine: records go to SQLite below the data directory, mail to a catcher inside
-/// the program, to be looked at under /outbox.
+/// Without options nothing leaves this machine: records are stored in SQLite below the data
+/// directory, and mail goes to a catcher inside the program, which /outbox shows.
 ///
-/// With --role the pages and the work are processes of their own, any number of each, which share a database:
+/// With --role, pages and workers run in separate processes, any number of each, on one database:
 ///
-///   invoice-mailer --database-url postgres://user@host/db --role web --catcher 127.0.0.1:2525
+///   export DATABASE_URL=postgres://user@host/db
+///   invoice-mailer --role web --catcher 127.0.0.1:2525
+///   invoice-mailer --role worker --smtp-url smtp://127.0.0.1:2525
 ///
-///   invoice-mailer --database-url postgres://user@host/db --role worker --smtp-url smtp://127.0.0.1:2525
+/// The catcher belongs to the web role. With the --smtp-url of a real server, given to both roles,
+/// there is none.
 ///
-/// The catcher is the web role's, whose /outbox shows what it caught; with an --smtp-url of a real server, given to both,
-/// there is none. A worker that is killed in mid-job leaves a job that is shown as silent after 15 s and as failed within a
-/// minute. It is not done again by itself: nobody knows which mails were under way, and a new job begins with the first
-/// invoice. The page shows what was sent. Jobs that have not begun wait for the next worker.
+/// The job of a killed worker is shown as not responding after 15 s and fails within a minute. It
+/// does not restart by itself, because it is unknown which mails were being sent; the page shows
+/// those that were sent. Queued jobs wait for the next worker.
 #[derive(Debug, Clone, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Settings {
-    /// Which part this process plays
+    /// Which part this process runs
     #[arg(long, env = "INVOICE_MAILER_ROLE", value_enum, default_value_t = Role::All)]
     pub role: Role,
 
@@ -35,7 +38,11 @@ pub struct Settings {
     )]
     pub listen: String,
 
-    /// Where the database goes, unless DATABASE_URL says otherwise
+    /// A further host name under which browsers reach the pages, such as that of a proxy
+    #[arg(long = "host", env = "INVOICE_MAILER_HOST", value_delimiter = ',', value_name = "NAME")]
+    pub hosts: Vec<String>,
+
+    /// The directory of the database, unless DATABASE_URL is set
     #[arg(
         long,
         env = "INVOICE_MAILER_DATA",
@@ -44,7 +51,7 @@ pub struct Settings {
     )]
     pub data_dir: PathBuf,
 
-    /// The database, such as sqlite:///var/lib/invoices.db, postgres://user:password@host/db or mysql://…
+    /// The database: sqlite:///PATH, postgres://USER:PASSWORD@HOST/NAME or mysql://…
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
@@ -52,7 +59,7 @@ pub struct Settings {
     #[arg(long, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
 
-    /// Where the built-in mail catcher listens, without an SMTP_URL; port 0 takes any free one
+    /// Where the mail catcher listens if there is no SMTP_URL; port 0 takes any free one
     #[arg(
         long,
         env = "INVOICE_MAILER_CATCHER",
@@ -61,39 +68,59 @@ pub struct Settings {
     )]
     pub catcher: String,
 
-    /// How many jobs a worker does at once
+    /// How many jobs a worker runs at once
     #[arg(long, env = "INVOICE_MAILER_JOBS", default_value_t = 4, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
 
-    /// How long to pause before each mail, in milliseconds, so that one can watch
+    /// How long to wait before each mail, in milliseconds, so that the progress can be watched
     #[arg(long, env = "INVOICE_MAILER_DELAY_MS", default_value_t = 50, value_name = "MS")]
     pub delay_ms: u64,
 
-    /// How many mails of a job are under way at once
+    /// How many mails of a job are sent at once
     #[arg(long, env = "INVOICE_MAILER_IN_FLIGHT", default_value_t = 4, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub in_flight: u16,
 }
 
-/// The part that a process plays.
+impl Settings {
+    /// Returns the URL of the database, after the name of its setting. Errors name the setting
+    /// because the URL may contain a password.
+    ///
+    /// # Errors
+    ///
+    /// If the data directory cannot be created.
+    pub fn database(&self) -> Result<(String, String), SettingError> {
+        if let Some(url) = &self.database_url {
+            return Ok(("--database-url (DATABASE_URL)".to_owned(), url.clone()));
+        }
+        let setting = format!("--data-dir {}", self.data_dir.display());
+        std::fs::create_dir_all(&self.data_dir).for_setting(&setting)?;
+        let path = self.data_dir.join("invoice-mailer.db");
+        let path = path.to_str();
+        let path = path.ok_or_else(|| SettingError::new("--data-dir: the path must be UTF-8"))?;
+        Ok((setting, format!("sqlite://{path}")))
+    }
+}
+
+/// The part of the program that a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// Both, in one process
     All,
-    /// The pages, and no work
+    /// The pages only
     Web,
-    /// The work, and no pages
+    /// The jobs only
     Worker,
 }
 
 impl Role {
-    /// Whether it shows pages.
+    /// Whether the process serves pages.
     pub fn serves(self) -> bool {
         self != Self::Worker
     }
 
-    /// Whether it does jobs.
+    /// Whether the process runs jobs.
     pub fn works(self) -> bool {
         self != Self::Web
     }

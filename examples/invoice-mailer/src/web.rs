@@ -1,125 +1,91 @@
-//! The pages and what they ask for. How far a job has come is not among it: those routes are the library's.
+//! The routes of the application: the pages, the button, the table of invoices, and the library's
+//! routes, which return the progress of jobs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequestParts, Path, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
-use axum::http::request::Parts;
+use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use progress_axum::{Jobs, NewProgress, Viewer, refuse_cross_site, request_headers};
+use example_support::catcher::Catcher;
+use example_support::invoice::Invoice;
+use example_support::language::Language;
+use example_support::problem::problem;
+use example_support::request::{DEFAULT_COUNT, MAX_COUNT, SendRequest};
+use example_support::{outbox, pages};
+use progress_axum::{Jobs, NewProgress, SameOrigin, Viewer};
 use serde::Deserialize;
 use serde_json::json;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::catcher::Catcher;
-use crate::deliveries::{Deliveries, Delivery};
-use crate::invoice::Invoice;
-use crate::language::Language;
-use crate::pages;
+use crate::deliveries::Deliveries;
+use crate::pages::{FILES, PAGES};
 use crate::queue::{Order, Queue, TASK_TYPE};
-use crate::request::{DEFAULT_COUNT, MAX_COUNT, SendRequest};
 
-/// Whose jobs these are. The example has one office and no login.
+/// The owner of all jobs. There is no login: every visitor is the billing office. A real
+/// application uses the id of the logged-in user.
 const OWNER: &str = "billing office";
 
-/// Nothing is fetched from elsewhere, nothing inline runs, nobody frames the page.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
-     require-trusted-types-for 'script'; trusted-types 'none'";
+/// Allows scripts, styles and requests of this origin only, and no frames.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Debug, Clone)]
 pub struct App {
     /// The jobs and their progress.
     pub jobs: Jobs,
-    /// Where jobs wait for a worker.
+    /// The jobs that wait for a worker.
     pub queue: Queue,
-    /// What became of each invoice.
+    /// The result of each mail.
     pub deliveries: Deliveries,
-    /// The mail catcher, unless a real server was named.
-    pub catcher: Option<Arc<Catcher>>,
 }
 
-/// Everybody who reaches this program is the billing office: it listens on this machine only and has no login. A real
-/// application looks at its session here, and rejects whoever has none.
-struct Operator;
-
-impl<S: Sync> FromRequestParts<S> for Operator {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self)
-    }
-}
-
-impl From<Operator> for Viewer {
-    fn from(_: Operator) -> Self {
-        Self::Owner(OWNER.to_owned())
-    }
-}
-
-/// The whole application.
-pub fn router(app: App) -> Router {
-    let header = |name: &'static str, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        )
+/// Returns the routes of the application. The catcher is what the outbox shows, if there is one.
+pub fn router(app: App, catcher: Option<Arc<Catcher>>) -> Router {
+    let viewer = |_: &_| Viewer::Owner(OWNER.to_owned());
+    let header = |name, value| {
+        let value = HeaderValue::from_static(value);
+        SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), value)
     };
     Router::new()
-        .merge(pages::router())
-        .route("/invoices", get(invoices))
         .route("/invoices/send", post(send))
-        .route("/outbox/messages", get(outbox))
-        .route("/outbox/messages/{id}/attachment", get(attachment))
-        .merge(progress_axum::router::<Operator, App>("/progress", app.jobs.clone()))
+        .route("/invoices", get(invoices))
+        .merge(progress_axum::router_with("/progress", app.jobs.clone(), viewer))
+        .merge(pages::router(PAGES, FILES))
+        .merge(outbox::router(catcher))
         .layer(header("content-security-policy", CONTENT_SECURITY_POLICY))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
         .with_state(app)
 }
 
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let body = Json(
-        json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail}),
-    );
-    (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
-}
-
-/// Starts a job and answers at once: 202, and where to watch it.
-async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+/// Creates a job and responds at once: 202, with the address of its progress.
+async fn send(_: SameOrigin, app: State<App>, headers: HeaderMap, body: Bytes) -> Response {
     let language = Language::of(&headers);
-    if refuse_cross_site(&request_headers(&headers), &[]).is_some() {
-        return problem(StatusCode::FORBIDDEN, language.another_site());
-    }
-    let request = match SendRequest::read(&headers, &body) {
+    let SendRequest { count, title } = match SendRequest::parse(&headers, &body) {
         Ok(request) => request,
         Err(mistake) => return problem(StatusCode::BAD_REQUEST, &mistake.describe(language)),
     };
-    let mut job =
-        NewProgress::new(TASK_TYPE).with_owner(OWNER).with_total(u64::from(request.count));
-    if let Some(title) = request.title {
+    let mut job = NewProgress::new(TASK_TYPE).with_owner(OWNER).with_total(u64::from(count));
+    if let Some(title) = title {
         job = job.with_title(title);
     }
-    let order = Order { job: job.id(), count: request.count, language };
+    let order = Order { job: job.id(), count, language };
     match app.queue.submit(&app.jobs, job, order).await {
         Ok(()) => {
-            let id = order.job.to_string();
-            let location = format!("/progress/{id}");
-            (
-                StatusCode::ACCEPTED,
-                [(LOCATION, location)],
-                Json(json!({"success": true, "job_id": id})),
-            )
-                .into_response()
+            let body = json!({"success": true, "job_id": order.job.to_string()});
+            // Relative, so that it holds behind a proxy under any path.
+            let location = format!("../progress/{}", order.job);
+            (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a job could not be created");
+            tracing::error!(error = &error as &dyn std::error::Error, "a job was not created");
             problem(StatusCode::SERVICE_UNAVAILABLE, language.not_started())
         }
     }
@@ -128,90 +94,43 @@ async fn send(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Respon
 #[derive(Debug, Deserialize)]
 struct Rows {
     job: Option<String>,
-    #[serde(default = "first")]
-    from: u32,
-    #[serde(default = "usual")]
-    total: u32,
+    from: Option<u32>,
+    total: Option<u32>,
 }
 
-fn first() -> u32 {
-    1
-}
-
-fn usual() -> u32 {
-    DEFAULT_COUNT
-}
-
-/// The invoices, 200 at a time, with what became of each in a job.
-async fn invoices(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Query(rows): Query<Rows>,
-) -> Response {
-    let total = rows.total.clamp(1, MAX_COUNT);
-    let from = rows.from.clamp(1, total);
+/// Returns up to 200 invoices, with the result of each in a job.
+async fn invoices(app: State<App>, headers: HeaderMap, Query(rows): Query<Rows>) -> Response {
+    let total = rows.total.unwrap_or(DEFAULT_COUNT).clamp(1, MAX_COUNT);
+    let from = rows.from.unwrap_or(1).clamp(1, total);
     let to = total.min(from + DEFAULT_COUNT - 1);
-    // An id that is none is the id of no job.
+    // A malformed id is treated like an unknown one.
     let known = match rows.job.and_then(|job| job.parse().ok()) {
         Some(job) => app.deliveries.of(job, from, to).await,
-        None => Ok(std::collections::HashMap::new()),
+        None => Ok(HashMap::new()),
     };
     let mut known = match known {
         Ok(known) => known,
         Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "what became of the invoices is not readable"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot read the invoices");
             return problem(StatusCode::SERVICE_UNAVAILABLE, Language::of(&headers).not_readable());
         }
     };
-    let waiting = || Delivery { outcome: "waiting".to_owned(), detail: String::new() };
     let invoices: Vec<_> = (from..=to)
         .map(|number| {
             let invoice = Invoice::sample(number);
-            let delivery = known.remove(&number).unwrap_or_else(waiting);
+            let delivery = known.remove(&number);
+            let (outcome, detail) = delivery
+                .map_or(("waiting".to_owned(), String::new()), |found| {
+                    (found.outcome, found.detail)
+                });
             json!({
                 "number": number, "reference": invoice.reference, "customer": invoice.customer,
                 "email": invoice.email, "amount_cents": invoice.amount_cents,
-                "outcome": delivery.outcome, "detail": delivery.detail,
+                "outcome": outcome, "detail": detail,
             })
         })
         .collect();
     let next = (to < total).then_some(to + 1);
     let body = Json(json!({"total": total, "invoices": invoices, "next": next}));
     ([(CACHE_CONTROL, "no-store")], body).into_response()
-}
-
-/// What the built-in catcher caught; with a real server there is nothing to show.
-async fn outbox(State(app): State<App>) -> Response {
-    let body = match &app.catcher {
-        Some(catcher) => {
-            json!({
-                "built_in": true, "smtp_url": catcher.url(),
-                "total": catcher.total(), "messages": catcher.messages(),
-            })
-        }
-        None => json!({"built_in": false, "smtp_url": null, "total": 0, "messages": []}),
-    };
-    ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-async fn attachment(State(app): State<App>, headers: HeaderMap, Path(id): Path<u64>) -> Response {
-    let mail = app.catcher.and_then(|catcher| catcher.message(id));
-    let attachment =
-        mail.and_then(|mail| Some((mail.attachment()?, mail.summary.attachment?.name)));
-    let Some((bytes, name)) = attachment else {
-        return problem(StatusCode::NOT_FOUND, Language::of(&headers).no_such_mail());
-    };
-    // Whoever sent the mail chose the name; only what cannot end the quotes or the header is kept of it.
-    let name: String = name
-        .chars()
-        .filter(|character| character.is_ascii_alphanumeric() || " .-_".contains(*character))
-        .collect();
-    let headers = [
-        (CONTENT_TYPE, "application/pdf".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-    ];
-    (headers, bytes).into_response()
 }

@@ -1,83 +1,79 @@
-//! Takes jobs from the queue and does them.
+//! Takes jobs from the queue and runs them.
 
+use std::error::Error;
 use std::time::Duration;
 
 use progress_axum::{Jobs, ProgressError, TrackerHandle};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::job::Sending;
 use crate::queue::{Order, Queue};
 
-/// How often somebody without work looks for some.
+/// How long a worker waits before it looks into an empty queue again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A process that works, or the part of one that does.
+/// A process that runs jobs, or the part of a process that does.
 #[derive(Debug, Clone)]
 pub struct Worker {
     /// The jobs and their progress.
     pub jobs: Jobs,
-    /// Where the jobs come from.
+    /// The jobs that wait for a worker.
     pub queue: Queue,
-    /// How they are done.
+    /// What a job does.
     pub sending: Sending,
-    /// Becomes true when the program is about to end.
-    pub stopping: watch::Receiver<bool>,
 }
 
 impl Worker {
-    /// Does up to `jobs` jobs at once, until the program is about to end and those that had begun are at their end.
+    /// Runs up to `jobs` jobs at once. Returns when the program stops and all of them have ended.
     pub async fn run(self, jobs: u16) {
-        let mut hands = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for _ in 0..jobs {
-            hands.spawn(self.clone().work());
+            tasks.spawn(self.clone().work());
         }
-        while hands.join_next().await.is_some() {}
+        while tasks.join_next().await.is_some() {}
     }
 
-    /// One job after the other. A database that is away is asked again later; it is logged once per change of state.
-    async fn work(mut self) {
+    /// Runs one job after the other. Retries if the database is down, and logs when that begins and
+    /// ends.
+    async fn work(self) {
+        let mut stopping = self.sending.stopping.clone();
         let mut is_failing = false;
-        while !*self.stopping.borrow() {
+        while !*stopping.borrow() {
             let outcome = self.next().await;
             match &outcome {
-                Ok(_) if is_failing => tracing::info!("the queue is readable again"),
+                Ok(_) if is_failing => tracing::info!("the queue is available again"),
                 Err(error) if !is_failing => {
-                    tracing::warn!(
-                        error = &**error,
-                        "no job can be taken at the moment, it is tried again"
-                    );
+                    tracing::warn!(error = &**error, "the queue is unavailable, will retry");
                 }
                 _ => {}
             }
             is_failing = outcome.is_err();
             if !matches!(outcome, Ok(true)) {
-                // Ends early when the program does.
-                let _ =
-                    tokio::time::timeout(PAUSE, self.stopping.wait_for(|stopping| *stopping)).await;
+                let _ = timeout(PAUSE, stopping.wait_for(|stopping| *stopping)).await;
             }
         }
     }
 
-    /// Does the job that has waited longest; false when none waits.
-    async fn next(&self) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    /// Runs the oldest job of the queue. Returns false if the queue is empty.
+    async fn next(&self) -> Result<bool, Box<dyn Error + Send + Sync>> {
         let Some(order) = self.queue.first().await? else {
             return Ok(false);
         };
-        let mut begun = false;
+        let mut has_begun = false;
         let work = async |tracker: TrackerHandle| {
-            begun = true;
-            self.strike_out(order).await;
+            has_begun = true;
+            self.remove_from_queue(order).await;
             self.sending.run(order, &tracker).await
         };
         match self.jobs.run(order.job, work).await {
             Ok(_) => {}
-            Err(error) if begun => tracing::error!(
-                error = &error as &dyn std::error::Error,
+            Err(error) if has_begun => tracing::error!(
+                error = &error as &dyn Error,
                 job = %order.job,
-                "how the job ended could not be recorded"
+                "could not store how the job ended"
             ),
-            // Somebody else was quicker, or has died over it; or a viewer cancelled it while it waited.
+            // Another worker has started it, and may have died since; or a viewer has cancelled it.
             Err(ProgressError::Refused { .. } | ProgressError::NotFound(_)) => {
                 self.queue.remove(order.job).await?;
             }
@@ -86,10 +82,11 @@ impl Worker {
         Ok(true)
     }
 
-    /// Not important enough to fail for: what stays in the queue is refused when it is taken again.
-    async fn strike_out(&self, order: Order) {
+    /// An error does not end the job: the next worker that takes it is refused by its record.
+    async fn remove_from_queue(&self, order: Order) {
         if let Err(error) = self.queue.remove(order.job).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, job = %order.job, "a job that has begun is still queued");
+            let error = &error as &dyn Error;
+            tracing::warn!(error, job = %order.job, "a running job is still queued");
         }
     }
 }

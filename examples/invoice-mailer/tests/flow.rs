@@ -1,5 +1,5 @@
-//! The program as its users meet it: started, asked over HTTP, killed, started again.
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! The whole program: started, used over HTTP, killed, and started again.
+#![allow(clippy::unwrap_used, reason = "a test reports a failure by panicking")]
 
 mod support;
 
@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use progress_tests::{Answer, Server};
+use progress_test_support::{Answer, Server};
 use serde_json::json;
 
-use crate::support::{PATIENCE, caught, is_finished, noted, number, send};
+use crate::support::{PATIENCE, address, caught, is_finished, number, results, send};
 
 fn program(data: &Path, arguments: &[&str]) -> Command {
     let mut command = support::program(&["--listen", "127.0.0.1:0", "--data-dir"]);
@@ -28,7 +28,7 @@ fn assert_problem(answer: &Answer, status: u16) {
 }
 
 #[test]
-fn two_hundred_invoices_go_out_and_every_refusal_is_told() {
+fn two_hundred_invoices_are_sent_and_every_refusal_is_shown() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&mut program(data.path(), &["--delay-ms", "0"]));
     let job = send(&server, 200);
@@ -65,7 +65,7 @@ fn two_hundred_invoices_go_out_and_every_refusal_is_told() {
 }
 
 #[test]
-fn ten_jobs_at_once_are_ten_exact_counts() {
+fn ten_jobs_at_once_have_exact_counts() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&mut program(data.path(), &["--delay-ms", "5"]));
     let jobs: Vec<_> = (0..10).map(|_| send(&server, 30)).collect();
@@ -83,7 +83,7 @@ fn ten_jobs_at_once_are_ten_exact_counts() {
 }
 
 #[test]
-fn cancelled_means_that_no_mail_follows_and_none_is_forgotten() {
+fn after_a_cancellation_no_mail_is_sent_and_none_is_uncounted() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&mut program(data.path(), &["--delay-ms", "20"]));
     let job = send(&server, 10_000);
@@ -93,7 +93,7 @@ fn cancelled_means_that_no_mail_follows_and_none_is_forgotten() {
     assert_eq!(record["status"], "cancelled");
     assert_eq!(caught(&server), number(&record, "success_count"));
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(caught(&server), number(&record, "success_count"), "a mail went out after the end");
+    assert_eq!(caught(&server), number(&record, "success_count"), "a mail was sent after the end");
     assert_eq!(server.post(&format!("{job}/cancel"), "text/plain", "").status, 200);
 }
 
@@ -109,10 +109,10 @@ fn a_killed_job_is_lost_within_a_minute_and_the_next_one_runs() {
 
     let server = Server::start(&mut program(data.path(), &arguments));
     let found = server.get(&job).json;
-    assert_eq!(found["status"], "running", "nobody can know yet");
+    assert_eq!(found["status"], "running", "too early to know");
     assert!(
         number(&found, "processed_items") >= number(&shown, "processed_items"),
-        "a count that was shown is lost"
+        "a count that was shown was lost"
     );
     let lost = server.wait_for(&job, PATIENCE, is_finished);
     assert_eq!(
@@ -130,7 +130,7 @@ fn a_killed_job_is_lost_within_a_minute_and_the_next_one_runs() {
 }
 
 #[test]
-fn a_polite_end_keeps_every_count() {
+fn sigterm_keeps_every_count() {
     let data = tempfile::tempdir().unwrap();
     let arguments = ["--delay-ms", "20"];
     let server = Server::start(&mut program(data.path(), &arguments));
@@ -145,8 +145,8 @@ fn a_polite_end_keeps_every_count() {
         record["error_message"].as_str().unwrap().starts_with("The program was stopped"),
         "{record}"
     );
-    assert_eq!(number(&record, "processed_items"), noted(&server, &job, 10_000).0);
-    // The mails under way had their mail server to the end.
+    assert_eq!(number(&record, "processed_items"), results(&server, &job, 10_000).0);
+    // The mail server was there until the last mail.
     let log = server.get(&format!("{job}/log?limit=1000")).json;
     let messages =
         log["entries"].as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap());
@@ -157,40 +157,44 @@ fn a_polite_end_keeps_every_count() {
 }
 
 #[test]
-fn pages_answers_and_jobs_speak_the_readers_language() {
+fn pages_responses_and_jobs_use_the_readers_language() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&mut program(data.path(), &["--delay-ms", "0"]));
     let french = [("accept-language", "fr-CA, en;q=0.5"), ("content-type", "application/json")];
-    for (path, words, mots) in
+    for (path, english_title, french_title) in
         [("/", "Invoices to send", "Factures à envoyer"), ("/outbox", "Outbox", "Boîte d’envoi")]
     {
         let in_english = server.get_with(path, &[("accept-language", "de")]);
         let in_french = server.get_with(path, &french);
-        for (page, lang, title) in [(in_english, "en-GB", words), (in_french, "fr", mots)] {
+        for (page, lang, title) in
+            [(in_english, "en-GB", english_title), (in_french, "fr", french_title)]
+        {
             assert!(page.text.contains(&format!("<html lang=\"{lang}\">")), "{}", page.text);
             assert!(page.text.contains(&format!("<title>{title}</title>")), "{}", page.text);
             assert!(!page.text.contains("{{"), "{}", page.text);
             assert_eq!(page.cookie, None);
         }
-        // A choice is remembered, and goes before what the browser prefers.
+        // A choice is stored, and takes precedence over the browser's preference.
         let chosen = server.get_with(&format!("{path}?lang=en"), &french);
-        assert!(chosen.text.contains(words), "{}", chosen.text);
+        assert!(chosen.text.contains(english_title), "{}", chosen.text);
         let cookie = chosen.cookie.unwrap();
         let cookie = cookie.split(';').next().unwrap();
-        assert!(server.get_with(path, &[french[0], ("cookie", cookie)]).text.contains(words));
+        assert!(
+            server.get_with(path, &[french[0], ("cookie", cookie)]).text.contains(english_title)
+        );
     }
 
     let refused = server.post_with("/invoices/send", &french, "{\"count\": 0}");
     assert_problem(&refused, 400);
     assert_eq!(refused.json["detail"], "Le nombre de factures est un entier de 1 à 100000.");
-    let job = server.post_with("/invoices/send", &french, "{\"count\": 1}").location.unwrap();
+    let job = address(&server.post_with("/invoices/send", &french, "{\"count\": 1}"));
     let record = server.wait_for(&job, PATIENCE, is_finished);
-    assert_eq!(record["custom_title"], json!(null), "the page calls it by its own word");
+    assert_eq!(record["custom_title"], json!(null), "the page has its own title for it");
     assert!(record["current_message"].as_str().unwrap().contains(" envoyé à "), "{record}");
 }
 
 #[test]
-fn what_cannot_be_done_is_said() {
+fn invalid_requests_are_refused_with_a_reason() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&mut program(data.path(), &["--delay-ms", "0"]));
     for count in ["0", "-1", "\"x\"", "1000000000000"] {
@@ -207,7 +211,7 @@ fn what_cannot_be_done_is_said() {
         &server.post("/invoices/send", "application/x-www-form-urlencoded", "count=x"),
         400,
     );
-    assert_eq!(server.get("/progress").json["count"], 0, "a refused request left a job behind");
+    assert_eq!(server.get("/progress").json["count"], 0, "a refused request created a job");
 
     let unknown = server.get("/progress/67e55044-10b1-426f-9247-bb680e5fe0c8");
     assert_problem(&unknown, 404);
@@ -221,12 +225,12 @@ fn what_cannot_be_done_is_said() {
     assert!(body.len() >= 1_000_000);
     let answer = server.post("/invoices/send", "application/json", &body);
     assert_eq!(answer.status, 202, "{}", answer.text);
-    let record = server.get(&answer.location.unwrap()).json;
+    let record = server.get(&address(&answer)).json;
     assert_eq!(record["custom_title"].as_str(), title.get(..200));
 }
 
 #[test]
-fn a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() {
+fn an_invalid_setting_ends_the_program_with_one_line_and_exit_code_2() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("a file");
     std::fs::write(&file, "not a folder").unwrap();
@@ -251,33 +255,69 @@ fn a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() {
             command.arg("--data-dir").arg(data.path()).env("RUST_LOG", "error");
         }
         let output = command.env(name, value).stdin(Stdio::null()).output().unwrap();
-        let words = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{name}={value}: {words}");
-        assert_eq!(words.trim_end().lines().count(), 1, "{name}={value}: {words}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}={value}: {stderr}");
+        assert_eq!(stderr.trim_end().lines().count(), 1, "{name}={value}: {stderr}");
         let named = match name {
             "INVOICE_MAILER_LISTEN" => "--listen",
             "INVOICE_MAILER_CATCHER" => "--catcher",
             _ => name,
         };
-        assert!(words.contains(named), "{name}={value}: {words}");
-        assert!(!words.contains("canary"), "{name}={value}: {words}");
-        assert!(!words.contains("progress data"), "{name}={value}: {words}");
+        assert!(stderr.contains(named), "{name}={value}: {stderr}");
+        assert!(!stderr.contains("canary"), "{name}={value}: {stderr}");
+        assert!(!stderr.contains("progress data"), "{name}={value}: {stderr}");
     }
     let database = data.path().join("invoice-mailer.db");
-    assert!(!database.exists(), "a program that cannot run has made a database");
+    assert!(!database.exists(), "a program that cannot run has created a database");
 
     std::fs::write(&database, "no database".repeat(1_000)).unwrap();
     let output = program(data.path(), &[]).stdin(Stdio::null()).output().unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains(&format!("--data-dir {}: ", data.path().display())), "{words}");
-    assert_eq!(words.matches("file is not a database").count(), 1, "{words}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(&format!("--data-dir {}: ", data.path().display())), "{stderr}");
+    assert_eq!(stderr.matches("file is not a database").count(), 1, "{stderr}");
 }
 
 #[test]
-fn a_worker_on_its_own_must_be_told_the_mail_server() {
+fn a_separate_worker_needs_the_url_of_a_mail_server() {
     let data = tempfile::tempdir().unwrap();
     let output = program(data.path(), &["--role", "worker"]).stdin(Stdio::null()).output().unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), words.trim_end().lines().count()), (Some(2), 1), "{words}");
-    assert!(words.contains("SMTP_URL"), "{words}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.trim_end().lines().count()), (Some(2), 1), "{stderr}");
+    assert!(stderr.contains("SMTP_URL"), "{stderr}");
+}
+
+/// As a page of another site does that has its own name resolve to this machine (DNS rebinding).
+#[test]
+fn requests_for_a_foreign_host_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut program(data.path(), &["--host", "invoices.example"]));
+    let body = "{\"count\": 1}";
+    let json = ("content-type", "application/json");
+    for host in ["evil.example", "evil.example:3000", "127.0.0.1.evil.example"] {
+        for path in ["/", "/outbox/messages", "/progress", "/page/page.js"] {
+            assert_problem(&server.get_with(path, &[("host", host)]), 421);
+        }
+        let answer = server.post_with("/invoices/send", &[json, ("host", host)], body);
+        assert_problem(&answer, 421);
+        let detail = answer.json["detail"].as_str().unwrap();
+        assert!(detail.contains("evil.example") && detail.contains("--host"), "{detail}");
+    }
+    assert_eq!(server.get("/progress").json["count"], 0, "a refused request created a job");
+
+    for host in ["localhost:3000", "[::1]", "INVOICES.example"] {
+        assert_eq!(server.get_with("/", &[("host", host)]).status, 200, "{host}");
+        let answer = server.post_with("/invoices/send", &[json, ("host", host)], body);
+        assert_eq!(answer.status, 202, "{host}: {}", answer.text);
+    }
+}
+
+/// As a page of another site does that posts to this machine by its address.
+#[test]
+fn cross_site_requests_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut program(data.path(), &[]));
+    for header in [("sec-fetch-site", "cross-site"), ("origin", "http://evil.example")] {
+        assert_problem(&server.post_with("/invoices/send", &[header], ""), 403);
+    }
+    assert_eq!(server.get("/progress").json["count"], 0, "a refused request created a job");
 }

@@ -1,7 +1,8 @@
-"""A mail server that is not ours, for the test beside it.
+"""An independent mail server for the test beside this file.
 
-Built on aiosmtpd, so that mailer and server do not share a misunderstanding. Refuses recipients whose local part starts with
-"gone" for good and with "later" for now, and writes every message it accepts to a file of its own.
+It uses aiosmtpd, so that mailer and server cannot share a mistake. It refuses recipients whose
+local part begins with "gone" permanently and with "later" temporarily, and writes each accepted
+message to its own file.
 """
 
 import argparse
@@ -29,7 +30,7 @@ class Handler:
     async def handle_DATA(self, server, session, envelope):
         self.accepted += 1
         path = self.folder / f"{self.accepted:06}.eml"
-        # Whoever sees the final name sees the whole message.
+        # A file with the final name is always complete.
         partial = path.with_suffix(".partial")
         partial.write_bytes(envelope.original_content)
         partial.rename(path)
@@ -38,14 +39,16 @@ class Handler:
 
 async def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=pathlib.Path, help="where accepted messages go, as NNNNNN.eml")
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument("folder", type=pathlib.Path, help="directory of accepted messages")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     handler = Handler(arguments.folder)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: SMTP(handler, hostname="localhost", ident="independent"), "127.0.0.1", arguments.port
+        lambda: SMTP(handler, hostname="localhost", ident="independent"),
+        "127.0.0.1",
+        arguments.port,
     )
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

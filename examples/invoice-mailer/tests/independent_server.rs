@@ -1,8 +1,11 @@
-//! The whole program against a mail server of other people's making.
+//! The whole program against an independent mail server.
 //!
-//! Runs when `AIOSMTPD_PYTHON` names a Python that has aiosmtpd (`python3 -m venv v && v/bin/pip install aiosmtpd`,
-//! then `AIOSMTPD_PYTHON=v/bin/python`). Under continuous integration not running is a failure.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as tests do")]
+//! Runs if `AIOSMTPD_PYTHON` is a Python with aiosmtpd (`python3 -m venv v && v/bin/pip install
+//! aiosmtpd`, then `AIOSMTPD_PYTHON=v/bin/python`). In continuous integration it must be set.
+#![allow(clippy::unwrap_used, reason = "a test reports a failure by panicking")]
+
+#[path = "support/program.rs"]
+mod program;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -10,13 +13,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use invoice_mailer::invoice::Invoice;
-use invoice_mailer::pdf;
+use example_support::invoice::Invoice;
+use example_support::pdf;
 use mailparse::MailHeaderMap;
-use progress_tests::Server;
+use progress_test_support::Server;
 use serde_json::json;
 
-/// The server's process; ended with the test, however that ends.
+use crate::program::{is_finished, number, program};
+
+/// The process of the server, killed when dropped.
 struct MailServer {
     process: Child,
     url: String,
@@ -37,9 +42,7 @@ impl MailServer {
         let Some(url) = address else {
             let _ = process.kill();
             let ending = process.wait().unwrap();
-            panic!(
-                "the independent server did not start ({ending}): is aiosmtpd installed for {python}?"
-            );
+            panic!("the independent server did not start ({ending}): does {python} have aiosmtpd?");
         };
         MailServer { process, url }
     }
@@ -52,7 +55,7 @@ impl Drop for MailServer {
     }
 }
 
-/// The words with which the server refuses an invoice, or none.
+/// Returns the reply with which the server refuses an invoice, if it does.
 fn refusal(invoice: &Invoice) -> Option<String> {
     let email = &invoice.email;
     match email.split('+').next() {
@@ -63,7 +66,7 @@ fn refusal(invoice: &Invoice) -> Option<String> {
 }
 
 #[test]
-fn an_independent_server_gets_as_many_mails_as_the_job_reports_each_once() {
+fn an_independent_server_receives_every_reported_mail_once() {
     let Ok(python) = std::env::var("AIOSMTPD_PYTHON") else {
         println!(
             "NOT RUN: no independent mail server, set AIOSMTPD_PYTHON to a Python that has aiosmtpd"
@@ -78,33 +81,29 @@ fn an_independent_server_gets_as_many_mails_as_the_job_reports_each_once() {
     let folder = tempfile::tempdir().unwrap();
     let (data, mails) = (folder.path().join("data"), folder.path().join("mails"));
     let mail_server = MailServer::start(&python, &mails);
-    let mut program = Command::new(env!("CARGO_BIN_EXE_invoice-mailer"));
-    program
-        .args(["--listen", "127.0.0.1:0", "--delay-ms", "0", "--in-flight", "8", "--data-dir"])
-        .arg(&data);
-    program.env_remove("DATABASE_URL").env("SMTP_URL", &mail_server.url).env("RUST_LOG", "error");
+    let mut program = program(&["--listen", "127.0.0.1:0", "--delay-ms", "0", "--in-flight", "8"]);
+    program.arg("--data-dir").arg(&data).env("SMTP_URL", &mail_server.url);
     let server = Server::start(&mut program);
 
-    let job =
-        server.post("/invoices/send", "application/json", "{\"count\": 200}").location.unwrap();
-    let record =
-        server.wait_for(&job, Duration::from_secs(120), |record| record["finished"] == true);
+    let answer = server.post("/invoices/send", "application/json", "{\"count\": 200}");
+    let job = format!("/progress/{}", answer.json["job_id"].as_str().unwrap());
+    let record = server.wait_for(&job, Duration::from_secs(120), is_finished);
     assert_eq!((&record["status"], &record["processed_items"]), (&json!("completed"), &json!(200)));
 
     let (refused, accepted): (Vec<_>, Vec<_>) =
         (1..=200).map(Invoice::sample).partition(|invoice| refusal(invoice).is_some());
-    assert_eq!(record["failed_items"], json!(refused.len()));
+    assert_eq!(number(&record, "failed_items"), refused.len() as u64);
     let log = server.get(&format!("{job}/log?limit=1000")).json;
-    let mut said: Vec<_> = log["entries"]
+    let mut replies: Vec<_> = log["entries"]
         .as_array()
         .unwrap()
         .iter()
         .map(|entry| entry["message"].as_str().unwrap().to_owned())
         .collect();
     let mut expected: Vec<_> = refused.iter().filter_map(refusal).collect();
-    said.sort();
+    replies.sort();
     expected.sort();
-    assert_eq!(said, expected, "the server's own words");
+    assert_eq!(replies, expected, "the replies of the server");
 
     let mut expected: HashMap<_, _> =
         accepted.into_iter().map(|invoice| (invoice.file_name(), invoice)).collect();
@@ -116,12 +115,10 @@ fn an_independent_server_gets_as_many_mails_as_the_job_reports_each_once() {
     assert!(expected.is_empty(), "never arrived: {:?}", expected.keys());
 }
 
-/// A mail that is one of those expected, with its text and its PDF; gives the name of its PDF.
+/// Checks that a mail is expected and has its text and its PDF. Returns the name of the PDF.
 fn assert_complete(raw: &[u8], expected: &HashMap<String, Invoice>) -> String {
     let mail = mailparse::parse_mail(raw).unwrap();
-    let [text, document] = mail.subparts.as_slice() else {
-        panic!("other parts than a text and a document")
-    };
+    let [text, document] = mail.subparts.as_slice() else { panic!("not a text and a document") };
     let name = document.get_content_disposition().params.remove("filename").unwrap();
     let invoice =
         expected.get(&name).unwrap_or_else(|| panic!("{name} arrived twice or was never sent"));

@@ -1,22 +1,33 @@
-//! The pages as people meet them, in a real browser: press the button, watch, load the page again, lose the server, read what
-//! became of it. Whatever happens, no bar goes back and nothing breaks the policy of the page.
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! The pages in a real browser: press the button, watch, reload, lose the server, read the results.
+//! No bar ever goes back, and nothing violates the content security policy of the page.
+#![allow(clippy::unwrap_used, reason = "a test reports a failure by panicking")]
 
 #[path = "support/program.rs"]
 mod program;
 
+use std::future::pending;
 use std::path::Path;
+use std::sync::Arc;
 
-use invoice_mailer::catcher::Catcher;
-use progress_tests::{Browser, Program, Server};
+use axum::Router;
+use example_support::catcher::Catcher;
+use example_support::database::Database;
+use invoice_mailer::TABLES;
+use invoice_mailer::deliveries::Deliveries;
+use invoice_mailer::queue::Queue;
+use invoice_mailer::serve::serve;
+use invoice_mailer::web::{self, App};
+use progress_axum::Jobs;
+use progress_test_support::{Browser, Program, Server};
+use tokio::net::TcpListener;
 
 use crate::program::{is_finished, number, program};
 
 const SEND: &str = "#send-form button";
 const MESSAGE: &str = "progress-poller .progress-polling-message";
 
-/// What is read at the end of a job.
-struct Words {
+/// The texts that the page shows at the end of a job.
+struct Texts {
     button: &'static str,
     completed: &'static str,
     errors: &'static str,
@@ -24,7 +35,7 @@ struct Words {
     in_history: &'static str,
 }
 
-const ENGLISH: Words = Words {
+const ENGLISH: Texts = Texts {
     button: "Send invoices",
     completed: "Completed (",
     errors: "errors",
@@ -32,7 +43,7 @@ const ENGLISH: Words = Words {
     in_history: "completed",
 };
 
-const FRENCH: Words = Words {
+const FRENCH: Texts = Texts {
     button: "Envoyer les factures",
     completed: "Terminé (",
     errors: "erreurs",
@@ -40,9 +51,9 @@ const FRENCH: Words = Words {
     in_history: "terminé",
 };
 
-/// From the button to the history, with a look at the page anew in between.
-async fn send_and_watch(browser: &Browser, server: &Server, words: &Words) {
-    browser.wait_for_text(SEND, |text| text == words.button).await;
+/// Follows a job from the button to the history, and reloads the page in between.
+async fn send_and_watch(browser: &Browser, server: &Server, texts: &Texts) {
+    browser.wait_for_text(SEND, |text| text == texts.button).await;
     browser.click(SEND).await;
     let bars = browser.wait_for_bars(|bar| bar.state == "running" && bar.percent >= Some(10)).await;
     assert_eq!(bars.len(), 1);
@@ -53,20 +64,20 @@ async fn send_and_watch(browser: &Browser, server: &Server, words: &Words) {
     let first = shown.iter().find(|shown| shown.bar.percent.is_some()).unwrap();
     assert_eq!((&first.bar.job, first.bar.state.as_str()), (&bars[0].job, "running"), "{first:?}");
     assert!(first.bar.percent >= bars[0].percent, "{first:?} after {bars:?}");
-    // Within a second where nothing else is done; two programs and two browsers are at work here.
+    // Usually within a second; here two programs and two browsers share the processors.
     assert!(first.at <= 5_000.0, "the first state came after {} ms", first.at);
 
     browser.wait_for_bars(|bar| bar.state == "completed" && bar.percent == Some(100)).await;
     let record = server.get(&format!("/progress/{}", bars[0].job)).json;
     assert!(is_finished(&record), "{record}");
     let errors = number(&record, "failed_items");
-    let end = format!("{errors} {}", words.errors);
+    let end = format!("{errors} {}", texts.errors);
     let message = browser.wait_for_text(MESSAGE, |text| text.ends_with(&end)).await;
-    assert!(message.starts_with(words.completed), "{message}");
+    assert!(message.starts_with(texts.completed), "{message}");
     browser.wait_for_text("progress-poller li", |text| text.contains("550 ")).await;
     assert_eq!(browser.texts("progress-poller li").await.len() as u64, errors);
-    browser.wait_for_text("#invoices [data-state=refused]", |text| text == words.refused).await;
-    browser.wait_for_text("#history tr:first-child .tag", |text| text == words.in_history).await;
+    browser.wait_for_text("#invoices [data-state=refused]", |text| text == texts.refused).await;
+    browser.wait_for_text("#history tr:first-child .tag", |text| text == texts.in_history).await;
     browser
         .wait_for_text("#history tr:first-child .errors", |text| text == errors.to_string())
         .await;
@@ -88,7 +99,7 @@ async fn the_button_is_pressed_in_english_and_in_french() {
     browser.open(server.base()).await;
     send_and_watch(&browser, &server, &ENGLISH).await;
 
-    // The job that has ended just now is there as well, until it is put away.
+    // A job that has just ended keeps its bar until it is dismissed.
     browser.click("a[hreflang=fr]").await;
     browser.click(".job-actions button:last-child:not([hidden])").await;
     send_and_watch(&browser, &server, &FRENCH).await;
@@ -102,7 +113,7 @@ async fn the_button_is_pressed_in_english_and_in_french() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_without_a_bar_is_seen_to_end_in_the_history() {
+async fn the_history_shows_the_end_of_a_job_without_a_bar() {
     let Some(browser) = Browser::or_say_so().await else { return };
     let data = tempfile::tempdir().unwrap();
     let folder = data.path().to_str().unwrap();
@@ -116,7 +127,7 @@ async fn a_job_without_a_bar_is_seen_to_end_in_the_history() {
     ]));
     browser.open(server.base()).await;
     browser.wait_for_text("#no-jobs", |text| !text.is_empty()).await;
-    // As another tab would; this one hears of it when it starts a job of its own, which takes longer.
+    // Another tab's job. This tab learns of it when it starts its own job, which takes longer.
     let answer = server.post("/invoices/send", "application/json", "{\"count\": 60}");
     assert_eq!(answer.status, 202, "{}", answer.text);
     browser.click(SEND).await;
@@ -127,7 +138,7 @@ async fn a_job_without_a_bar_is_seen_to_end_in_the_history() {
     assert_eq!(browser.mistakes().await, [""; 0]);
 }
 
-/// The pages, in a process of their own.
+/// Starts a process that only serves the pages.
 fn pages(address: &str, database: &str, mail: &str) -> Server {
     let roles =
         ["--role", "web", "--listen", address, "--database-url", database, "--smtp-url", mail];
@@ -135,7 +146,7 @@ fn pages(address: &str, database: &str, mail: &str) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pages_are_lost_and_come_back_while_the_work_goes_on() {
+async fn the_pages_restart_while_a_worker_goes_on() {
     let Some(browser) = Browser::or_say_so().await else { return };
     let data = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", Path::new(data.path()).join("invoices.db").display());
@@ -152,7 +163,7 @@ async fn the_pages_are_lost_and_come_back_while_the_work_goes_on() {
     browser.wait_for_bars(|bar| bar.state == "running" && bar.percent >= Some(10)).await;
     server.kill();
     let bars = browser.wait_for_bars(|bar| bar.state == "reconnecting").await;
-    assert!(bars[0].percent >= Some(10), "what is known is still shown: {bars:?}");
+    assert!(bars[0].percent >= Some(10), "the last state is still shown: {bars:?}");
     browser.click(SEND).await;
     browser.wait_for_text("#send-error", |text| text == "The server does not answer.").await;
 
@@ -168,4 +179,35 @@ async fn the_pages_are_lost_and_come_back_while_the_work_goes_on() {
     assert_eq!(browser.backwards().await, [""; 0]);
     assert_eq!(browser.mistakes().await, [""; 0]);
     worker.kill();
+}
+
+/// A proxy may serve the application under a path that the application does not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_work_behind_a_proxy_under_a_path() {
+    let Some(browser) = Browser::or_say_so().await else { return };
+    let data = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", data.path().join("invoices.db").display());
+    let jobs = Jobs::new(progress_sqlx::connect_any(&url).await.unwrap());
+    let database = Database::open(&url, TABLES).await.unwrap();
+    let (queue, deliveries) = (Queue::new(database.clone()), Deliveries::new(database));
+    let catcher = Arc::new(Catcher::start().await.unwrap());
+    let app = web::router(App { jobs, queue, deliveries }, Some(catcher));
+    let proxy = Router::new().nest_service("/office", app);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/office/", listener.local_addr().unwrap());
+    tokio::spawn(serve(listener, proxy, pending()));
+
+    browser.open(&base).await;
+    browser.click(SEND).await;
+    browser.wait_for_bars(|bar| bar.state == "waiting").await;
+    browser.wait_for_text("#history tr:first-child .tag", |text| text == "waiting").await;
+    browser.wait_for_text("#invoices [data-state=waiting]", |text| text == "waiting").await;
+    browser.click("a[href=outbox]").await;
+    browser.wait_for_text("#summary", |text| text.contains("mail catcher")).await;
+    browser.click("a[hreflang=fr]").await;
+    browser.wait_for_text("#outbox-heading", |text| text == "Boîte d’envoi").await;
+    browser.click("a[href='./']").await;
+    browser.wait_for_text(SEND, |text| text == FRENCH.button).await;
+    browser.wait_for_bars(|bar| bar.state == "waiting").await;
+    assert_eq!(browser.mistakes().await, [""; 0]);
 }

@@ -1,18 +1,19 @@
-//! The pages and the work as processes of their own, on every database: nobody is told anything that is not so, whoever dies.
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+//! Pages and workers in separate processes, on every database. Whichever process dies, the pages
+//! show nothing false.
+#![allow(clippy::unwrap_used, reason = "a test reports a failure by panicking")]
 
 mod support;
 
 use std::time::{Duration, Instant};
 
-use invoice_mailer::catcher::Catcher;
-use progress_tests::{Database, Kind, Program, Server};
+use example_support::catcher::Catcher;
+use progress_test_support::{Database, Kind, Program, Server};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::support::{PATIENCE, caught, is_finished, noted, number, program, send};
+use crate::support::{PATIENCE, caught, is_finished, number, program, results, send};
 
-/// A test of each of these for each kind of database; where there is no server, it says so.
+/// Makes a test of each function for each kind of database. Without a server, the test says so.
 macro_rules! on_every_database {
     ($($name:ident),+ $(,)?) => {
         on_every_database!(@on sqlite, Sqlite, $($name),+);
@@ -24,7 +25,8 @@ macro_rules! on_every_database {
             $(
                 #[test]
                 fn $name() {
-                    if let Some(database) = progress_tests::Database::or_say_so(progress_tests::Kind::$kind) {
+                    use progress_test_support::{Database, Kind};
+                    if let Some(database) = Database::or_say_so(Kind::$kind) {
                         super::$name(&database);
                     }
                 }
@@ -34,17 +36,17 @@ macro_rules! on_every_database {
 }
 
 on_every_database!(
-    what_is_queued_waits_for_a_worker_and_outlives_the_pages,
-    many_workers_do_every_job_once,
-    a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on,
-    a_polite_worker_keeps_every_count_and_leaves_the_queue_alone,
-    the_work_goes_on_while_the_pages_are_away,
-    a_crowd_may_start_at_once,
+    queued_jobs_wait_for_a_worker_and_survive_the_pages,
+    many_workers_run_every_job_once,
+    the_job_of_a_killed_worker_is_stale_then_lost_and_the_next_job_runs,
+    a_worker_that_stops_keeps_every_count_and_leaves_the_queue,
+    a_worker_goes_on_while_the_pages_are_down,
+    many_processes_may_start_at_once,
 );
 
-/// Longer than a connection waits for its turn.
+/// The lock is held for longer than a connection waits for it.
 #[test]
-fn a_locked_database_delays_a_job_and_does_not_end_it() {
+fn a_locked_database_delays_a_job_but_does_not_end_it() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let web = web(&database);
     let worker = worker(&database, &web, "5");
@@ -62,7 +64,7 @@ fn a_locked_database_delays_a_job_and_does_not_end_it() {
         "the lock came too late to try anything"
     );
     let record = done(&web, &job);
-    assert_eq!(noted(&web, &job, 200), (200, number(&record, "success_count")));
+    assert_eq!(results(&web, &job, 200), (200, number(&record, "success_count")));
     assert_eq!(caught(&web), number(&record, "success_count"));
     worker.kill();
 }
@@ -72,7 +74,7 @@ fn web(database: &Database) -> Server {
     Server::start(&mut program(&arguments))
 }
 
-/// A worker that mails to the catcher of the pages.
+/// Starts a worker that sends to the catcher of the pages.
 fn worker(database: &Database, web: &Server, delay: &str) -> Program {
     let smtp_url = web.get("/outbox/messages").json["smtp_url"].as_str().unwrap().to_owned();
     let arguments = ["--role", "worker", "--database-url", database.url(), "--delay-ms", delay];
@@ -85,7 +87,7 @@ fn done(web: &Server, job: &str) -> Value {
     record
 }
 
-fn what_is_queued_waits_for_a_worker_and_outlives_the_pages(database: &Database) {
+fn queued_jobs_wait_for_a_worker_and_survive_the_pages(database: &Database) {
     let web_before = web(database);
     let job = send(&web_before, 20);
     let unwanted = send(&web_before, 20);
@@ -106,17 +108,17 @@ fn what_is_queued_waits_for_a_worker_and_outlives_the_pages(database: &Database)
     let worker = worker(database, &web, "0");
     let record = done(&web, &job);
     assert_eq!((number(&record, "processed_items"), number(&record, "failed_items")), (20, 2));
-    assert_eq!(noted(&web, &job, 20), (20, 18));
-    // What follows in the queue is done after the one that was cancelled was passed over.
+    assert_eq!(results(&web, &job, 20), (20, 18));
+    // The worker skips the cancelled job and runs the next one.
     let next = send(&web, 5);
     done(&web, &next);
     assert_eq!(web.get(&unwanted).json["status"], "cancelled");
-    assert_eq!(noted(&web, &unwanted, 20), (0, 0));
+    assert_eq!(results(&web, &unwanted, 20), (0, 0));
     assert_eq!(caught(&web), 18 + 5);
     worker.kill();
 }
 
-fn many_workers_do_every_job_once(database: &Database) {
+fn many_workers_run_every_job_once(database: &Database) {
     const JOBS: u64 = 24;
     let web = web(database);
     let before = send(&web, 10);
@@ -126,21 +128,21 @@ fn many_workers_do_every_job_once(database: &Database) {
     for job in &jobs {
         let record = done(&web, job);
         assert_eq!((number(&record, "processed_items"), number(&record, "failed_items")), (10, 1));
-        assert_eq!(noted(&web, job, 10), (10, 9));
+        assert_eq!(results(&web, job, 10), (10, 9));
     }
-    assert_eq!(caught(&web), JOBS * 9, "a mail went out twice, or not at all");
+    assert_eq!(caught(&web), JOBS * 9, "a mail was sent twice, or not at all");
     drop(workers);
 }
 
-fn a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on(database: &Database) {
+fn the_job_of_a_killed_worker_is_stale_then_lost_and_the_next_job_runs(database: &Database) {
     let web = web(database);
-    let doomed = worker(database, &web, "20");
+    let killed_worker = worker(database, &web, "20");
     let job = send(&web, 10_000);
     let shown =
         web.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(50));
-    doomed.kill();
-    let killed = Instant::now();
-    // It is there at once, and leaves the dead one's job alone.
+    killed_worker.kill();
+    let killed_at = Instant::now();
+    // The next worker starts at once and does not touch the job of the killed one.
     let worker = worker(database, &web, "0");
     let next = send(&web, 10);
     done(&web, &next);
@@ -152,10 +154,10 @@ fn a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on(database: &Databa
         "a count was lost"
     );
     let stale = web.wait_for(&job, Duration::from_secs(20), |record| record["stale"] == true);
-    let stale_after = killed.elapsed();
+    let stale_after = killed_at.elapsed();
     assert_eq!(stale["status"], "running");
     let lost = web.wait_for(&job, PATIENCE, is_finished);
-    let lost_after = killed.elapsed();
+    let lost_after = killed_at.elapsed();
     println!("stale after {stale_after:.1?}, lost after {lost_after:.1?}");
     assert!(stale_after <= Duration::from_secs(17) && lost_after <= Duration::from_secs(60));
     assert_eq!(
@@ -167,9 +169,10 @@ fn a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on(database: &Databa
         "the counts are those last flushed"
     );
 
-    // Nobody did it again: what arrived beyond what is noted was under way when the worker died, or was not yet noted.
-    let (noted, sent) = noted(&web, &job, 10_000);
-    assert!(noted >= number(&lost, "processed_items"), "{noted} noted, {lost}");
+    // The job did not run again. Mails that arrived without a result were being sent, or not saved
+    // yet, when the worker died.
+    let (saved, sent) = results(&web, &job, 10_000);
+    assert!(saved >= number(&lost, "processed_items"), "{saved} results, {lost}");
     assert!(
         (sent + 9..=sent + 9 + 4).contains(&caught(&web)),
         "{sent} sent, {} caught",
@@ -180,10 +183,10 @@ fn a_killed_worker_is_stale_then_lost_and_the_next_one_goes_on(database: &Databa
     worker.kill();
 }
 
-fn a_polite_worker_keeps_every_count_and_leaves_the_queue_alone(database: &Database) {
+fn a_worker_that_stops_keeps_every_count_and_leaves_the_queue(database: &Database) {
     let web = web(database);
-    let polite = worker(database, &web, "20");
-    // As many as it does at once, and one more.
+    let stopping = worker(database, &web, "20");
+    // As many jobs as it runs at once, and one more.
     let jobs: Vec<_> = (0..4).map(|_| send(&web, 10_000)).collect();
     for job in &jobs {
         web.wait_for(job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(5));
@@ -191,7 +194,7 @@ fn a_polite_worker_keeps_every_count_and_leaves_the_queue_alone(database: &Datab
     let waiting = send(&web, 10);
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(web.get(&waiting).json["status"], "pending");
-    assert!(polite.terminate(Duration::from_secs(5)).success());
+    assert!(stopping.terminate(Duration::from_secs(5)).success());
 
     let mut total = 0;
     for job in &jobs {
@@ -201,8 +204,8 @@ fn a_polite_worker_keeps_every_count_and_leaves_the_queue_alone(database: &Datab
             record["error_message"].as_str().unwrap().starts_with("The program was stopped"),
             "{record}"
         );
-        let (noted, sent) = noted(&web, job, 10_000);
-        assert_eq!(number(&record, "processed_items"), noted);
+        let (saved, sent) = results(&web, job, 10_000);
+        assert_eq!(number(&record, "processed_items"), saved);
         total += sent;
     }
     assert_eq!(caught(&web), total);
@@ -212,8 +215,8 @@ fn a_polite_worker_keeps_every_count_and_leaves_the_queue_alone(database: &Datab
     worker.kill();
 }
 
-fn the_work_goes_on_while_the_pages_are_away(database: &Database) {
-    // A mail server that is nobody's part.
+fn a_worker_goes_on_while_the_pages_are_down(database: &Database) {
+    // A mail server outside of both processes.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let catcher = runtime.block_on(Catcher::start()).unwrap();
     let start = |arguments: &[&str]| {
@@ -236,12 +239,12 @@ fn the_work_goes_on_while_the_pages_are_away(database: &Database) {
     assert_eq!(found["status"], "running", "{found}");
     assert!(number(&found, "processed_items") > number(&seen, "processed_items"), "{found}");
     let record = done(&web, &job);
-    assert_eq!(noted(&web, &job, 200), (200, number(&record, "success_count")));
+    assert_eq!(results(&web, &job, 200), (200, number(&record, "success_count")));
     assert_eq!(catcher.total(), number(&record, "success_count"));
     worker.kill();
 }
 
-fn a_crowd_may_start_at_once(database: &Database) {
+fn many_processes_may_start_at_once(database: &Database) {
     let threads: Vec<_> = (0..8)
         .map(|_| {
             let url = database.url().to_owned();
@@ -252,9 +255,9 @@ fn a_crowd_may_start_at_once(database: &Database) {
             })
         })
         .collect();
-    let crowd: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-    let job = send(&crowd[0], 3);
-    for web in &crowd {
+    let servers: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let job = send(&servers[0], 3);
+    for web in &servers {
         assert_eq!(web.get(&job).json["status"], "pending");
     }
 }

@@ -1,10 +1,11 @@
--- The server lets one at a time make a table of a name.
+-- The server runs concurrent CREATE TABLE statements for one name one after the other.
 
--- What became of each invoice.
+-- The result of each mail.
 CREATE TABLE IF NOT EXISTS deliveries (
     job_id  VARCHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     number  BIGINT NOT NULL,
-    outcome VARCHAR(7) CHARACTER SET ascii NOT NULL CHECK (outcome IN ('sent', 'refused', 'failed')),
+    outcome VARCHAR(7) CHARACTER SET ascii NOT NULL
+            CHECK (outcome IN ('sent', 'refused', 'failed')),
     detail  TEXT CHARACTER SET utf8mb4 NOT NULL,
     PRIMARY KEY (job_id, number)
 ) ENGINE = InnoDB;

@@ -1,10 +1,11 @@
--- IF NOT EXISTS alone is not safe here: of two that find nothing, one fails. So they take turns; the number only has to be
--- the same everywhere. Sent together, these statements are one transaction, and the lock ends with it.
+-- IF NOT EXISTS is not enough here: of two processes that find no table, one fails. So a lock makes
+-- them take turns; its number must be the same everywhere. These statements are sent together, as
+-- one transaction, and the lock ends with it.
 SELECT pg_advisory_xact_lock(7305808869231650930);
--- That a table is there already is nothing to tell.
+-- No notice if a table already exists.
 SELECT set_config('client_min_messages', 'warning', true);
 
--- What became of each invoice.
+-- The result of each mail.
 CREATE TABLE IF NOT EXISTS deliveries (
     job_id  TEXT   NOT NULL,
     number  BIGINT NOT NULL,

@@ -1,6 +1,6 @@
--- A statement is a transaction here, and looks again at what is there when it gets its turn.
+-- Each statement is a transaction and checks again what exists once it has the lock.
 
--- What became of each invoice.
+-- The result of each mail.
 CREATE TABLE IF NOT EXISTS deliveries (
     job_id  TEXT    NOT NULL,
     number  INTEGER NOT NULL,

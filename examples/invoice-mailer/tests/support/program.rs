@@ -1,10 +1,10 @@
-//! The program, and the records that it shows.
+//! Starts the program and reads its records.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The program, on a free port. What the person who runs the tests has set is not what they test.
+/// Returns the command of the program, without the settings in the environment of the tests.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_invoice-mailer"));
     command.args(arguments);

@@ -1,17 +1,18 @@
-//! A mail server for trying things out: it accepts real SMTP on this machine, keeps the newest mails and delivers
-//! nothing.
+//! A mail server for demonstrations: it accepts real SMTP on this machine, keeps the newest mails
+//! and delivers none.
 //!
-//! It speaks enough of RFC 5321 for any client, with PIPELINING (RFC 2920), 8BITMIME (RFC 6152), SIZE (RFC 1870) and
-//! enhanced status codes (RFC 2034). Two kinds of recipients are refused, because a demonstration in which every mail
-//! arrives shows nothing of what happens to the others:
+//! It implements enough of RFC 5321 for any client, with PIPELINING (RFC 2920), 8BITMIME (RFC
+//! 6152), SIZE (RFC 1870) and enhanced status codes (RFC 2034). It refuses two kinds of recipients,
+//! so that a demonstration also shows failures:
 //!
 //! | local part starts with | reply |
 //! |---|---|
 //! | `gone` | `550 5.1.1 <address>: no such mailbox here` |
 //! | `later` | `451 4.2.1 <address>: mailbox busy, try again later` |
 //!
-//! Memory is bounded: the newest 200 mails, fewer when they are large. So is what one client can do: lines, messages,
-//! recipients, errors and silence have limits, and each connection is a task of its own whose end ends nothing else.
+//! Memory is bounded: it keeps the newest 200 mails, or fewer if they are large. Lines, messages,
+//! recipients, errors and silence of a client have limits. Each connection has its own task, so
+//! that its failure does not affect others.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,7 +31,7 @@ mod wire;
 use mailbox::Mailbox;
 pub use mailbox::{Attachment, Caught, CaughtMessage};
 
-/// A running mail catcher; dropping it closes the port and every connection.
+/// A running mail catcher. Dropping it closes the port and all connections.
 #[derive(Debug)]
 pub struct Catcher {
     address: SocketAddr,
@@ -39,20 +40,20 @@ pub struct Catcher {
 }
 
 impl Catcher {
-    /// Listens on a free port of 127.0.0.1; must be called inside a tokio runtime.
+    /// Listens on a free port of 127.0.0.1. Needs a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// When the system gives no port to listen on.
+    /// If no port can be bound.
     pub async fn start() -> io::Result<Catcher> {
         Catcher::start_with((Ipv4Addr::LOCALHOST, 0), Limits::default()).await
     }
 
-    /// Listens where it is told, such as `127.0.0.1:2525`; must be called inside a tokio runtime.
+    /// Listens on an address such as `127.0.0.1:2525`. Needs a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// When the system does not let it listen there.
+    /// If the address cannot be bound.
     pub async fn start_at(address: &str) -> io::Result<Catcher> {
         Catcher::start_with(address, Limits::default()).await
     }
@@ -65,27 +66,33 @@ impl Catcher {
         Ok(Catcher { address, mailbox, server })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
+    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where to send mail to, as a mailer is told.
+    /// Returns the `smtp://` URL at which a mailer reaches it.
+    #[must_use]
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
 
-    /// How many mails were accepted since the start, kept or not.
+    /// Returns how many mails it has accepted since its start, kept or not.
+    #[must_use]
     pub fn total(&self) -> u64 {
         self.mailbox.total()
     }
 
-    /// What is known about the mails still kept, newest first.
+    /// Returns summaries of the kept mails, newest first.
+    #[must_use]
     pub fn messages(&self) -> Vec<Caught> {
         self.mailbox.messages()
     }
 
-    /// One mail with its raw text, or `None` when it never came or had to make room for newer ones.
+    /// Returns a mail with its raw text, or `None` if there is no such mail or it is no longer
+    /// kept.
+    #[must_use]
     pub fn message(&self, id: u64) -> Option<CaughtMessage> {
         self.mailbox.message(id)
     }
@@ -97,7 +104,7 @@ impl Drop for Catcher {
     }
 }
 
-/// How much one catcher and one of its clients may use.
+/// What one catcher, and one of its clients, may use at most.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     kept_messages: usize,
@@ -113,16 +120,16 @@ impl Default for Limits {
             kept_messages: 200,
             kept_bytes: 64 << 20,
             message_bytes: 10 << 20,
-            // More than any sender here opens, and few enough that messages in transit cannot fill the memory.
+            // More than a sender here opens. Few enough for messages in transit to fit in memory.
             connections: 64,
-            // What RFC 5321, section 4.5.3.2.7, asks a server to wait.
+            // What RFC 5321, section 4.5.3.2.7, requires of a server.
             idle: Duration::from_secs(5 * 60),
         }
     }
 }
 
 async fn serve(listener: TcpListener, mailbox: Arc<Mailbox>, limits: Limits) {
-    // The set belongs to this task: when the task is aborted, so are the connections.
+    // Aborting this task drops the set, which aborts the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -133,7 +140,7 @@ async fn serve(listener: TcpListener, mailbox: Arc<Mailbox>, limits: Limits) {
                 }
                 Ok((stream, _)) => turn_away(stream).await,
                 Err(error) => {
-                    // Out of file descriptors, most likely: going on at once would only burn the processor.
+                    // Probably out of file descriptors. Without a pause this would be a busy loop.
                     tracing::warn!(%error, "the mail catcher cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -143,7 +150,8 @@ async fn serve(listener: TcpListener, mailbox: Arc<Mailbox>, limits: Limits) {
 }
 
 async fn turn_away(mut stream: TcpStream) {
-    // A fresh connection has room for one line, so this does not wait; whether it arrives is the client's affair.
+    // The buffer of a new connection has room for this line, so the write does not wait. A failure
+    // concerns only the client.
     let _ = stream.write_all(b"421 4.7.0 too many connections, try again later\r\n").await;
 }
 

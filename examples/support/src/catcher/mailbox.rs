@@ -1,4 +1,4 @@
-//! The mails that were caught, the newest of them at hand.
+//! Keeps the newest of the received mails in memory.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,47 +7,49 @@ use chrono::{DateTime, Utc};
 use mailparse::{DispositionType, MailHeaderMap, ParsedMail};
 use serde::Serialize;
 
-/// What a list of mails shows of one.
+/// The summary of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Caught {
-    /// Counts from 1 in the order of acceptance.
+    /// Counts from 1 in the order in which mails were accepted.
     pub id: u64,
-    /// When the message had arrived whole.
+    /// When the message had arrived completely.
     pub received_at: DateTime<Utc>,
-    /// The sender of the envelope, empty for a bounce.
+    /// The envelope's sender, empty for a bounce.
     pub from: String,
-    /// The recipients the server accepted; headers may claim others.
+    /// The accepted recipients of the envelope; headers may name others.
     pub to: Vec<String>,
-    /// Decoded, empty when there is none.
+    /// The decoded subject, empty if there is none.
     pub subject: String,
-    /// The first attached file; none is looked for in a message of more than a mebibyte.
+    /// The first attached file. `None` for messages of more than 1 MiB, which are not parsed.
     pub attachment: Option<Attachment>,
-    /// The first plain-text part, decoded and cut to a length that suits a page; empty under the same condition.
+    /// The first plain-text part, decoded and cut to 10,000 characters. Empty if the message is not
+    /// parsed.
     pub text: String,
 }
 
-/// The name and the size of an attached file; its content is in the raw message.
+/// The name and the size of an attached file. Its content is in the raw message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attachment {
-    /// As the sender named it: do not use it as a path.
+    /// The name that the sender chose; do not use it as a path.
     pub name: String,
-    /// Size after decoding.
+    /// The size after decoding.
     pub bytes: usize,
 }
 
-/// One mail whole.
+/// A complete mail.
 #[derive(Debug, Clone)]
 pub struct CaughtMessage {
-    /// What the list shows.
+    /// Its summary.
     pub summary: Caught,
-    /// Exactly the bytes the client sent, without the dots that SMTP adds.
+    /// The bytes that the client sent, without the dots that SMTP adds.
     pub raw: Arc<[u8]>,
 }
 
 impl CaughtMessage {
-    /// The content of the first attached file, decoded; `None` when the summary names none.
+    /// Returns the decoded content of the first attached file, or `None` if the summary has none.
+    #[must_use]
     pub fn attachment(&self) -> Option<Vec<u8>> {
-        let mail = taken_apart(&self.raw)?;
+        let mail = parsed(&self.raw)?;
         let (_, content) = first_attachment(&mail)?;
         Some(content)
     }
@@ -73,9 +75,9 @@ impl Mailbox {
         Mailbox { contents: Mutex::default(), most_messages, most_bytes }
     }
 
-    /// Stores a message and returns its id; the oldest make room for it.
+    /// Stores a message, removes the oldest if there are too many, and returns its id.
     pub(super) fn keep(&self, from: String, to: Vec<String>, raw: Vec<u8>) -> u64 {
-        // Parsed before the lock is taken: a large message must not hold up the other connections.
+        // Parsed before the lock, so that a large message does not delay other connections.
         let mut summary = summarize(from, to, &raw);
         let mut contents = self.lock();
         contents.accepted += 1;
@@ -104,12 +106,12 @@ impl Mailbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
-        // Nothing that holds the lock leaves the contents half changed, so a panic elsewhere does not spoil them.
+        // No code panics between two related changes, so the contents of a poisoned lock are valid.
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads what it can: a message that is no proper mail was accepted all the same, and shows as its envelope.
+/// Summarizes as much as can be parsed. A message that is not a mail has only its envelope.
 fn summarize(from: String, to: Vec<String>, raw: &[u8]) -> Caught {
     let mut summary = Caught {
         id: 0,
@@ -124,7 +126,7 @@ fn summarize(from: String, to: Vec<String>, raw: &[u8]) -> Caught {
     if let Ok((headers, _)) = mailparse::parse_headers(&raw[..raw.len().min(MOST_HEADER_BYTES)]) {
         summary.subject = cut(headers.get_first_value("Subject").unwrap_or_default(), 500);
     }
-    if let Some(mail) = taken_apart(raw) {
+    if let Some(mail) = parsed(raw) {
         summary.attachment = first_attachment(&mail)
             .map(|(name, content)| Attachment { name: cut(name, 200), bytes: content.len() });
         let text =
@@ -134,9 +136,9 @@ fn summarize(from: String, to: Vec<String>, raw: &[u8]) -> Caught {
     summary
 }
 
-/// The parts of a message. A large one stays whole: cut into the smallest possible parts, a message takes fifty times
-/// its size in memory.
-fn taken_apart(raw: &[u8]) -> Option<ParsedMail<'_>> {
+/// Parses a message into its parts, unless it is large: one that consists of the smallest possible
+/// parts takes fifty times its size in memory.
+fn parsed(raw: &[u8]) -> Option<ParsedMail<'_>> {
     if raw.len() <= MOST_PARSED_BYTES { mailparse::parse_mail(raw).ok() } else { None }
 }
 
@@ -153,8 +155,8 @@ fn is_attached(part: &ParsedMail<'_>) -> bool {
     part.get_content_disposition().disposition == DispositionType::Attachment
 }
 
-/// Summaries live as long as their message but do not count as its bytes, so each of their texts has a limit of its
-/// own.
+/// Cuts a text of a summary. Summaries do not count towards the limit of bytes, so each of their
+/// texts has its own limit.
 fn cut(mut text: String, longest: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(longest) {
         text.truncate(end);
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_make_room_by_number_and_by_size() {
+    fn the_oldest_are_removed_by_number_and_by_size() {
         let mailbox = Mailbox::new(3, 100);
         for _ in 0..5 {
             keep(&mailbox, &[b'x'; 10]);
@@ -192,10 +194,13 @@ mod tests {
         let mailbox = Mailbox::new(3, 10_000);
         let id = keep(
             &mailbox,
-            b"Subject: =?utf-8?B?w4l0w6k=?=\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\
-              Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+            b"Subject: =?utf-8?B?w4l0w6k=?=\r\n\
+              Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\
+              Content-Type: text/plain; charset=utf-8\r\n\
+              Content-Transfer-Encoding: quoted-printable\r\n\r\n\
               Bonjour =C3=A9t=C3=A9\r\n--x\r\nContent-Type: application/pdf\r\n\
-              Content-Disposition: attachment; filename=\"a b.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+              Content-Disposition: attachment; filename=\"a b.pdf\"\r\n\
+              Content-Transfer-Encoding: base64\r\n\r\n\
               JVBERg==\r\n--x--\r\n",
         );
         let message = mailbox.message(id).unwrap();
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_message_is_not_taken_apart() {
+    fn a_large_message_is_not_parsed() {
         let mailbox = Mailbox::new(3, 10 << 20);
         let mut raw =
             b"Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n".to_vec();
@@ -223,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mail_is_kept_as_it_is() {
+    fn what_is_not_a_mail_is_kept_unchanged() {
         let mailbox = Mailbox::new(3, 10_000);
         for raw in [
             &b""[..],

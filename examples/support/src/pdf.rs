@@ -1,8 +1,8 @@
-//! One invoice as one A4 page of PDF.
+//! Draws an invoice as one A4 page of PDF.
 //!
-//! Only the fonts that every reader brings along are used, so nothing is embedded and a page takes about three
-//! kilobytes. Those fonts know western letters only: see `winansi` for what happens to other names. The same invoice
-//! always gives the same bytes, which is how tests know that an attachment arrived unharmed.
+//! It uses only fonts that every PDF reader has, so that nothing is embedded and a page takes about
+//! three kilobytes. These fonts have western letters only; `winansi` replaces others. The same
+//! invoice always gives the same bytes, so that tests can compare an attachment with it.
 
 use pdf_writer::{Content, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 
@@ -10,9 +10,10 @@ use crate::invoice::{Invoice, euros, pick, scatter};
 
 mod winansi;
 
-/// Draws the invoice and returns the whole file.
+/// Returns the PDF file of an invoice.
 ///
-/// Characters that the font lacks are written in Latin letters where that is customary and as `?` where it is not.
+/// Letters that the font lacks are written in Latin letters if that is customary, else as `?`.
+#[must_use]
 pub fn render(invoice: &Invoice) -> Vec<u8> {
     let [catalog, pages, page_id, content_id, information, regular, bold] =
         [1, 2, 3, 4, 5, 6, 7].map(Ref::new);
@@ -63,7 +64,7 @@ fn draw_head(sheet: &mut Sheet, invoice: &Invoice) {
     }
 }
 
-/// Keeps text that comes from outside inside its column: the limits fit text of average width.
+/// Cuts text so that it stays inside its column, assuming an average width of its letters.
 fn clipped(text: &str, longest: usize) -> String {
     match text.char_indices().nth(longest) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -115,7 +116,7 @@ fn draw_foot(sheet: &mut Sheet, invoice: &Invoice) {
     );
 }
 
-/// One row of the table.
+/// A row of the table.
 struct Line {
     description: &'static str,
     quantity: u64,
@@ -128,9 +129,9 @@ impl Line {
     }
 }
 
-/// Rows that add up to the net amount, to the cent: the last row takes what rounding left over.
+/// Returns rows that add up to the net amount; the last row contains the difference from rounding.
 fn lines(invoice: &Invoice) -> Vec<Line> {
-    // A fifth of tax on top of the net amount is a sixth of the whole.
+    // A tax of a fifth of the net amount is a sixth of the total.
     let mut left = invoice.amount_cents - invoice.amount_cents / 6;
     let spread = scatter(invoice.number);
     let first = pick(spread >> 8, SERVICES.len());
@@ -154,7 +155,7 @@ fn lines(invoice: &Invoice) -> Vec<Line> {
     rows
 }
 
-/// The page under construction; measures are points from the lower left corner.
+/// The page being drawn. Coordinates are points from the lower left corner.
 struct Sheet {
     content: Content,
 }
@@ -174,7 +175,7 @@ impl Sheet {
         self.show(font, size, x, y, text);
     }
 
-    /// Digits and their separators, ending at `right`.
+    /// Draws digits and their separators so that they end at `right`.
     fn figure(&mut self, font: Name<'_>, size: f32, right: f32, y: f32, text: &str) {
         self.colour(INK);
         self.figure_in_current_colour(font, size, right, y, text);
@@ -188,7 +189,7 @@ impl Sheet {
         y: f32,
         text: &str,
     ) {
-        // Widths from the metrics of both Helveticas: digits and the euro sign 0.556 em, comma and point half of it.
+        // In both fonts digits and the euro sign are 0.556 em wide, comma and point half of that.
         let width: f32 = text.chars().map(|c| if ",.".contains(c) { 0.278 } else { 0.556 }).sum();
         self.show(font, size, right - width * size, y, text);
     }
@@ -216,7 +217,7 @@ const WIDTH: f32 = 595.0;
 const HEIGHT: f32 = 842.0;
 const LEFT: f32 = 56.0;
 const RIGHT: f32 = WIDTH - LEFT;
-/// Right edges of two columns and the left edge of the sums.
+/// The right edges of two columns and the left edge of the sums.
 const QUANTITY: f32 = 350.0;
 const UNIT: f32 = 440.0;
 const TOTALS: f32 = 360.0;
@@ -295,8 +296,8 @@ mod tests {
         assert_eq!(stream.chars().count(), length.parse::<usize>().unwrap());
     }
 
-    /// Bytes became characters one to one, so the nth byte is the nth character, though not at the nth byte of the
-    /// string.
+    /// Returns the offset in `file` of a byte of the PDF. Each byte became one character, of one or
+    /// two bytes.
     fn char_offset(file: &str, byte: usize) -> usize {
         file.char_indices().nth(byte).unwrap().0
     }

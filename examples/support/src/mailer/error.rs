@@ -1,4 +1,4 @@
-//! Why a mail could not be sent, or none can.
+//! Why a mail, or any mail, could not be sent.
 
 use std::error::Error;
 use std::fmt;
@@ -10,8 +10,8 @@ use lettre::transport::smtp;
 
 use crate::language::Language;
 
-/// The mail server's URL cannot be used. Its text says why without repeating any of the URL, which may hold a
-/// password.
+/// The URL of the mail server cannot be used. The text says why and repeats nothing of the URL,
+/// which may contain a password.
 #[derive(Debug, thiserror::Error)]
 #[error("not the URL of a mail server: {reason}")]
 pub struct MailerError {
@@ -24,79 +24,83 @@ impl MailerError {
     }
 }
 
-/// Why one mail was not sent; its text is one line, the server's own words where there are any, else English.
+/// Why a mail was not sent. The text is one line: the server's reply if there is one, else English.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {
     text: String,
     french: String,
-    meaning: Meaning,
+    kind: Kind,
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// No, for good.
-    Never,
-    /// No, for now.
-    NotNow,
-    /// Nobody said anything about this mail.
-    NoAnswer,
+enum Kind {
+    /// The mail is refused, and will be refused again.
+    Permanent,
+    /// The mail is refused for now.
+    Temporary,
+    /// The server has not replied to this mail.
+    Unreachable,
 }
 
 impl SendError {
-    /// Its text for people who speak this language.
+    /// Returns the text in a language.
+    #[must_use]
     pub fn describe(&self, language: Language) -> &str {
-        match language {
-            Language::English => &self.text,
-            Language::French => &self.french,
-        }
+        language.pick(&self.text, &self.french)
     }
 
-    /// Whether sending the same mail again cannot succeed: the server refused it for good, or it is no proper mail.
+    /// Whether sending the same mail again cannot succeed: the server refused it permanently, or
+    /// the mail is malformed.
+    #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.meaning == Meaning::Never
+        self.kind == Kind::Permanent
     }
 
-    /// Whether trying again later may succeed; the opposite of permanent.
+    /// Whether sending the same mail later may succeed; the opposite of permanent.
     ///
-    /// True for a server that is busy, and for one that is [unreachable](SendError::is_unreachable).
+    /// True for a server that is busy or [unreachable](SendError::is_unreachable).
+    #[must_use]
     pub fn is_temporary(&self) -> bool {
         !self.is_permanent()
     }
 
-    /// Whether the server said nothing about this mail: it is out of reach, fell silent or broke off.
+    /// Whether the server has not replied to this mail: no connection, no reply in time, or a lost
+    /// connection.
     ///
-    /// In the last two cases it may have taken the mail without being heard, so trying again may deliver it twice.
+    /// In the last two cases it may have accepted the mail, so sending it again may deliver it
+    /// twice.
+    #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        self.meaning == Meaning::NoAnswer
+        self.kind == Kind::Unreachable
     }
 
     pub(super) fn address(address: &str, source: AddressError) -> SendError {
         let english = format!("not a mail address: {address}");
         let french = format!("ce n’est pas une adresse e-mail : {address}");
-        SendError::new(&english, &french, Meaning::Never).with_source(source)
+        SendError::new(&english, &french, Kind::Permanent).with_source(source)
     }
 
     pub(super) fn message(source: impl Error + Send + Sync + 'static) -> SendError {
         let french = "impossible de composer le courriel";
-        SendError::new("cannot compose the mail", french, Meaning::Never).with_source(source)
+        SendError::new("cannot compose the mail", french, Kind::Permanent).with_source(source)
     }
 
     pub(super) fn timed_out(limit: Duration) -> SendError {
         let english = format!("the mail server did not answer within {limit:?}");
         let french = format!("le serveur de messagerie n’a pas répondu en {limit:?}");
-        SendError::new(&english, &french, Meaning::NoAnswer)
+        SendError::new(&english, &french, Kind::Unreachable)
     }
 
     pub(super) fn interrupted() -> SendError {
-        let french = "le serveur de messagerie a rompu la connexion";
-        SendError::new("the mail server broke off", french, Meaning::NoAnswer)
+        let french = "la connexion au serveur de messagerie a été perdue";
+        SendError::new("the connection to the mail server was lost", french, Kind::Unreachable)
     }
 
-    fn new(english: &str, french: &str, meaning: Meaning) -> SendError {
-        SendError { text: one_line(english), french: one_line(french), meaning, source: None }
+    fn new(english: &str, french: &str, kind: Kind) -> SendError {
+        SendError { text: one_line(english), french: one_line(french), kind, source: None }
     }
 
     fn with_source(self, source: impl Error + Send + Sync + 'static) -> SendError {
@@ -107,36 +111,33 @@ impl SendError {
 impl From<smtp::Error> for SendError {
     fn from(error: smtp::Error) -> SendError {
         if let Some(code) = error.status() {
-            // The server's words are the source of the error, all lines of the reply in one.
+            // The source of the error is the text of the reply, with all its lines in one.
             let words = error.source().map(ToString::to_string).unwrap_or_default();
-            let meaning = if error.is_permanent() { Meaning::Never } else { Meaning::NotNow };
+            let kind = if error.is_permanent() { Kind::Permanent } else { Kind::Temporary };
             let text = format!("{code} {words}");
-            return SendError::new(&text, &text, meaning);
+            return SendError::new(&text, &text, kind);
         }
         let described = if error.is_client() {
+            let english = "the mail server does not support what this mail needs";
             let french = "il manque au serveur de messagerie ce que ce courriel exige";
-            SendError::new(
-                "the mail server lacks something that this mail needs",
-                french,
-                Meaning::Never,
-            )
+            SendError::new(english, french, Kind::Permanent)
         } else if error.is_tls() {
             let english = "cannot set up an encrypted connection to the mail server";
             let french =
                 "impossible d’établir une connexion chiffrée avec le serveur de messagerie";
-            SendError::new(english, french, Meaning::NoAnswer)
+            SendError::new(english, french, Kind::Unreachable)
         } else if error.is_response() || was_connected(&error) {
             SendError::interrupted()
         } else {
             let french = "le serveur de messagerie est injoignable";
-            SendError::new("cannot reach the mail server", french, Meaning::NoAnswer)
+            SendError::new("cannot reach the mail server", french, Kind::Unreachable)
         };
         described.with_source(Cause(error))
     }
 }
 
-/// lettre's errors print their sources too; this prints only the innermost, so that a log of the whole chain says
-/// nothing twice.
+/// Prints only the innermost source of lettre's error. Each of its errors prints its sources too,
+/// so a log of the chain would repeat them.
 #[derive(Debug)]
 struct Cause(smtp::Error);
 
@@ -152,7 +153,7 @@ impl fmt::Display for Cause {
 
 impl Error for Cause {}
 
-/// Whether the connection stood before it failed.
+/// Whether the connection was established before it failed.
 fn was_connected(error: &smtp::Error) -> bool {
     let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| {
@@ -166,7 +167,7 @@ fn was_connected(error: &smtp::Error) -> bool {
     })
 }
 
-/// A server may say anything; a log and a page take one line of moderate length without control characters.
+/// Turns any text of a server into one line of at most 300 characters without control characters.
 pub(super) fn one_line(text: &str) -> String {
     let blank = |character: char| character.is_whitespace() || character.is_control();
     let line = text.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_words_become_one_line_of_moderate_length() {
+    fn any_text_becomes_one_line_of_limited_length() {
         assert_eq!(one_line(" 550 a\r\n\tb\u{7f}c\u{85}  d "), "550 a b c d");
         assert_eq!(one_line(&"é".repeat(400)).chars().count(), LONGEST_LINE + 1);
     }

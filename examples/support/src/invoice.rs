@@ -1,38 +1,40 @@
-//! Invoices to send, made up from their number alone.
+//! Sample invoices, derived from their number alone.
 //!
-//! The same number gives the same invoice on every machine, so nothing needs to be stored, and a test knows without
-//! asking which mails will be refused. All addresses are under names reserved for examples (RFC 2606): should one
-//! ever be sent to a real server, it reaches nobody.
+//! The same number gives the same invoice on every machine. So nothing has to be stored, and a test
+//! knows in advance which mails will be refused. All addresses use domains reserved for examples
+//! (RFC 2606), so that a mail sent through a real server reaches no person.
 
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
-/// What one customer owes, with everything the mail and the PDF need.
+/// An invoice with all data for its mail and its PDF.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Invoice {
-    /// Position in the ledger; the samples start at 1.
+    /// The position in the ledger; the samples start at 1.
     pub number: u32,
-    /// The name people use for it, such as `CCT0042`.
+    /// The printed number, such as `CCT0042`.
     pub reference: String,
-    /// Company or person as they write themselves, in any script.
+    /// The name of a company or a person, in any script.
     pub customer: String,
-    /// Where the mail goes; unchecked, because a wrong address must become one error of one mail.
+    /// The recipient of the mail. Unchecked, because a malformed address must fail only its own
+    /// mail.
     pub email: String,
-    /// Amount due in euro cents, tax included.
+    /// The amount due in euro cents, including tax.
     pub amount_cents: u64,
     /// The day printed on the invoice.
     pub issued: NaiveDate,
 }
 
 impl Invoice {
-    /// Makes up the invoice with this number; meant for 1 to 100,000, unique for any number.
+    /// Returns the invoice with this number, unique for any number and meant for 1 to 100,000.
     ///
-    /// About one address in 25 starts with `gone` and one in 40 with `later`: the built-in mail catcher refuses the
-    /// former for good and the latter for now.
+    /// One address in 25 begins with `gone`, which the mail catcher refuses permanently, and one in
+    /// 40 with `later`, which it refuses temporarily.
+    #[must_use]
     pub fn sample(number: u32) -> Invoice {
         let spread = scatter(number);
         let (customer, mailbox, domain) = CUSTOMERS[pick(spread, CUSTOMERS.len())];
-        // 7 and 13 differ modulo 5, the common divisor of 25 and 40, so no number asks for both refusals.
+        // 7 and 13 differ modulo 5, the common divisor of 25 and 40, so no number matches both.
         let mailbox = match (number % 25, number % 40) {
             (7, _) => "gone",
             (_, 13) => "later",
@@ -48,18 +50,20 @@ impl Invoice {
         }
     }
 
-    /// The name under which the PDF is attached.
+    /// Returns the name of the attached PDF.
+    #[must_use]
     pub fn file_name(&self) -> String {
         format!("{} - FACTURE.pdf", self.reference)
     }
 
-    /// The amount for people to read, such as `€1,234.50`.
+    /// Returns the amount as text, such as `€1,234.50`.
+    #[must_use]
     pub fn amount(&self) -> String {
         format!("€{}", euros(self.amount_cents))
     }
 }
 
-/// Cents as euros with separated thousands, such as `1,234.50`.
+/// Formats cents as euros with separated thousands, such as `1,234.50`.
 pub(crate) fn euros(cents: u64) -> String {
     let whole = (cents / 100).to_string();
     let mut grouped = String::new();
@@ -72,17 +76,17 @@ pub(crate) fn euros(cents: u64) -> String {
     format!("{grouped}.{:02}", cents % 100)
 }
 
-/// Neighbouring numbers should not give neighbouring customers and amounts: two rounds of multiply and fold mix the
-/// bits well enough for that, and unlike a random generator they stay the same in every version of every library.
+/// Hashes a number, so that neighbouring numbers give different customers and amounts. Unlike those
+/// of a random generator, the results do not depend on the version of a library.
 pub(crate) fn scatter(number: u32) -> u64 {
     let mut bits = u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     bits ^ (bits >> 32)
 }
 
-/// An index below `length`, which must not be zero.
+/// Returns an index below `length`, which must not be zero.
 pub(crate) fn pick(spread: u64, length: usize) -> usize {
-    // The remainder is below `length`, which is a usize already.
+    // The remainder is below `length` and therefore fits.
     usize::try_from(spread % length as u64).unwrap_or(0)
 }
 
@@ -91,7 +95,8 @@ const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(2026, 1, 5) {
     None => panic!("5 January 2026 exists"),
 };
 
-/// Name, mailbox and domain. The names go through headers, bodies and PDFs, so several scripts are among them.
+/// The name, mailbox and domain of each customer. The names use several scripts, to try them in
+/// headers, bodies and PDFs.
 const CUSTOMERS: [(&str, &str, &str); 40] = [
     ("Ashdown Bakery", "accounts", "ashdown-bakery.example"),
     ("Brightwater Plumbing Ltd", "accounts", "brightwater.example"),

@@ -1,4 +1,4 @@
-//! Lines in, replies out, both with limits.
+//! Reads lines and writes replies, both with limits.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-/// One connection; every wait on it ends with an error once the client has been silent for too long.
+/// A connection. Every wait ends with an error after the client has been silent for too long.
 #[derive(Debug)]
 pub(super) struct Wire {
     reader: BufReader<OwnedReadHalf>,
@@ -17,26 +17,26 @@ pub(super) struct Wire {
     idle: Duration,
 }
 
-/// What came up to the next line feed.
+/// The input up to the next line feed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// The line as sent, with its line ending.
+    /// The line, with its line ending.
     Whole(Vec<u8>),
-    /// More bytes than allowed; they were read and dropped, so the next line starts in the right place.
+    /// More bytes than allowed. They were read and dropped, so that the next line begins correctly.
     TooLong,
-    /// The client closed its side, or sent so much without a line ending that it might as well have.
+    /// The client closed its side, or sent more than [`ENDLESS`] bytes without a line ending.
     End,
 }
 
 impl Wire {
     pub(super) fn new(stream: TcpStream, idle: Duration) -> io::Result<Wire> {
-        // Replies are small and waited for: without this the kernel may hold them back for 40 milliseconds.
+        // Otherwise the kernel may delay small replies by 40 ms.
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
         Ok(Wire { reader: BufReader::new(reader), writer, replies: Vec::new(), idle })
     }
 
-    /// Reads up to the next line feed, keeping at most `limit` bytes of it.
+    /// Reads up to the next line feed and keeps at most `limit` bytes.
     pub(super) async fn line(&mut self, limit: usize) -> io::Result<Line> {
         let mut line = Vec::new();
         let mut length = 0;
@@ -59,21 +59,21 @@ impl Wire {
             match complete {
                 true if length <= limit => return Ok(Line::Whole(line)),
                 true => return Ok(Line::TooLong),
-                // Somebody who sends this much without a line ending does not speak SMTP.
+                // This client does not speak SMTP.
                 false if length > ENDLESS => return Ok(Line::End),
                 false => {}
             }
         }
     }
 
-    /// Adds a reply, to go out with the next flush.
+    /// Adds a reply to the next flush.
     pub(super) fn reply(&mut self, text: &str) {
         self.replies.extend_from_slice(text.as_bytes());
         self.replies.extend_from_slice(b"\r\n");
     }
 
-    /// Sends the replies unless another whole command is waiting already, so that a group of commands gets its
-    /// replies in one piece.
+    /// Sends the replies unless another complete command has already arrived, so that pipelined
+    /// commands get their replies in one write.
     pub(super) async fn flush_unless_pipelined(&mut self) -> io::Result<()> {
         if self.reader.buffer().contains(&b'\n') { Ok(()) } else { self.flush().await }
     }
@@ -86,5 +86,5 @@ impl Wire {
     }
 }
 
-/// Longer than any message allowed, whatever its lines look like.
+/// Longer than any allowed message.
 const ENDLESS: usize = 16 << 20;

@@ -1,11 +1,11 @@
-//! What a command line says, apart from whether it may be said now.
+//! Parses command lines. Whether a command is allowed at that point is up to the session.
 
-/// One command that is well formed.
+/// A well-formed command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Ehlo(String),
     Helo(String),
-    /// The sender, empty for a bounce, and the size it announces.
+    /// The sender, empty for a bounce, and the announced size.
     Mail {
         from: String,
         size: Option<u64>,
@@ -19,12 +19,12 @@ pub(super) enum Command {
     Quit,
 }
 
-/// Parses one line without its ending; the error is the reply to give.
+/// Parses a line without its ending. The error is the reply to the client.
 pub(super) fn parse(line: &[u8]) -> Result<Command, &'static str> {
     let line = std::str::from_utf8(line)
         .ok()
         .filter(|line| line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')));
-    let line = line.ok_or("500 5.5.2 only printable ASCII is understood here")?.trim_end();
+    let line = line.ok_or("500 5.5.2 only printable ASCII is accepted here")?.trim_end();
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     let rest = rest.trim_start();
     let alone = |command| {
@@ -52,7 +52,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, &'static str> {
 fn client_name(rest: &str) -> Result<String, &'static str> {
     match rest.split_ascii_whitespace().next() {
         Some(name) if rest == name => Ok(name.to_owned()),
-        _ => Err("501 5.5.4 say your name, one word"),
+        _ => Err("501 5.5.4 expected one host name"),
     }
 }
 
@@ -76,7 +76,7 @@ fn mail(rest: &str) -> Result<Command, &'static str> {
 
 fn recipient(rest: &str) -> Result<Command, &'static str> {
     let (to, parameters) = path(rest, "TO:").ok_or("501 5.1.3 expected RCPT TO:<address>")?;
-    // The one address that needs no domain: RFC 5321, section 4.5.1.
+    // The only address without a domain (RFC 5321, section 4.5.1).
     if !has_both_parts(&to) && !to.eq_ignore_ascii_case("postmaster") {
         return Err("501 5.1.3 not a recipient address");
     }
@@ -87,7 +87,7 @@ fn recipient(rest: &str) -> Result<Command, &'static str> {
     }
 }
 
-/// Takes `FROM:<address> parameters` apart; a route before the address is dropped, as RFC 5321 asks.
+/// Splits `FROM:<address> parameters`. Drops a route before the address, as RFC 5321 requires.
 fn path<'a>(rest: &'a str, keyword: &str) -> Option<(String, &'a str)> {
     let (start, rest) = rest.split_at_checked(keyword.len())?;
     let inside =
@@ -105,13 +105,14 @@ fn path<'a>(rest: &'a str, keyword: &str) -> Option<(String, &'a str)> {
     clean.then(|| (address.to_owned(), parameters.trim_start()))
 }
 
-/// The first place of a character outside quotes; inside them a backslash protects the next character.
+/// Returns the first index of a character outside quotes. Inside quotes a backslash escapes the
+/// next character.
 fn unquoted(text: &str, wanted: char) -> Option<usize> {
-    let (mut quoted, mut protected) = (false, false);
+    let (mut quoted, mut escaped) = (false, false);
     text.char_indices().find_map(|(index, character)| {
         match character {
-            _ if protected => protected = false,
-            '\\' if quoted => protected = true,
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
             _ if !quoted && character == wanted => return Some(index),
             _ => {}
@@ -124,7 +125,7 @@ fn has_both_parts(address: &str) -> bool {
     address.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
 }
 
-/// RFC 5321, section 4.5.3.1.3, asks for 256 with the angle brackets.
+/// RFC 5321, section 4.5.3.1.3, requires 256 with the angle brackets.
 const LONGEST_ADDRESS: usize = 254;
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_found_in_all_their_forms() {
+    fn addresses_are_parsed_in_all_their_forms() {
         for (line, address) in [
             ("RCPT TO:<a@b.example>", "a@b.example"),
             ("rcpt to: <a@b.example>  ", "a@b.example"),
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_commands_get_the_reply_that_names_the_fault() {
+    fn malformed_commands_get_a_reply_that_names_the_mistake() {
         for (line, code) in [
             ("", "500"),
             ("MAILFROM:<a@b.example>", "500"),
@@ -163,7 +164,7 @@ mod tests {
             ("MAIL FROM:", "501"),
             ("MAIL FROM:a@b.example", "501"),
             ("MAIL FROM:<a@b.example", "501"),
-            ("MAIL FROM:<nobody>", "501"),
+            ("MAIL FROM:<local>", "501"),
             ("MAIL FROM:<a b@c.example>", "501"),
             ("MAIL FROM:<a@b.example>SIZE=1", "501"),
             ("MAIL FROM:<a@b.example> SIZE=big", "501"),

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-/// A client that sends what it is told and reads whole replies.
+/// A client that sends any bytes and reads complete replies.
 struct Client {
     stream: TcpStream,
 }
@@ -26,7 +26,7 @@ impl Client {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    /// One reply, all its lines.
+    /// Reads all lines of one reply.
     async fn reply(&mut self) -> String {
         let mut reply = Vec::new();
         loop {
@@ -106,13 +106,13 @@ async fn a_whole_dialogue_goes_as_the_standard_says() {
 }
 
 #[tokio::test]
-async fn added_dots_are_taken_away_and_others_stay() {
+async fn added_dots_are_removed_and_others_stay() {
     let catcher = Catcher::start().await.unwrap();
     let mut client = Client::greeted(&catcher).await;
     let reply = deliver(&mut client, b"..\r\n...two\r\na.\r\n\r\n..end\r\n\xff\xfe\r\n.\r\n").await;
     assert!(reply.starts_with("250"), "{reply}");
     assert_eq!(&*catcher.message(1).unwrap().raw, b".\r\n..two\r\na.\r\n\r\n.end\r\n\xff\xfe\r\n");
-    // The final dot may come in pieces.
+    // The final dot may arrive in pieces.
     client.expect("MAIL FROM:<>", "250").await;
     client.expect("RCPT TO:<c@d.example>", "250").await;
     client.expect("DATA", "354").await;
@@ -141,11 +141,14 @@ async fn bare_line_feeds_cannot_hide_a_second_mail() {
 }
 
 #[tokio::test]
-async fn a_group_of_commands_gets_all_its_replies_in_order() {
+async fn pipelined_commands_get_their_replies_in_order() {
     let catcher = Catcher::start().await.unwrap();
     let mut client = Client::greeted(&catcher).await;
     client
-        .send(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<gone@d.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n")
+        .send(
+            b"MAIL FROM:<a@b.example>\r\nRCPT TO:<gone@d.example>\r\n\
+              RCPT TO:<c@d.example>\r\nDATA\r\n",
+        )
         .await;
     for code in ["250 2.1.0", "550 5.1.1", "250 2.1.5", "354"] {
         let reply = client.reply().await;
@@ -203,7 +206,7 @@ async fn a_client_that_leaves_in_the_middle_leaves_no_mail() {
     client.send(b"half a mess").await;
     client.stream.shutdown().await.unwrap();
     assert_eq!(client.rest().await, "");
-    // Half closed between commands: what was asked is still answered.
+    // If the client closes its side between commands, complete commands are still answered.
     let mut client = Client::greeted(&catcher).await;
     client.send(b"NOOP\r\nNOOP").await;
     client.stream.shutdown().await.unwrap();
@@ -212,7 +215,7 @@ async fn a_client_that_leaves_in_the_middle_leaves_no_mail() {
 }
 
 #[tokio::test]
-async fn a_silent_client_is_sent_away() {
+async fn a_silent_client_is_disconnected() {
     let limits = Limits { idle: Duration::from_millis(50), ..Limits::default() };
     let catcher = Catcher::start_with((std::net::Ipv4Addr::LOCALHOST, 0), limits).await.unwrap();
     let client = Client::connect(&catcher).await;
@@ -220,7 +223,7 @@ async fn a_silent_client_is_sent_away() {
 }
 
 #[tokio::test]
-async fn too_many_connections_are_turned_away_until_one_ends() {
+async fn too_many_connections_are_refused_until_one_ends() {
     let limits = Limits { connections: 2, ..Limits::default() };
     let catcher = Catcher::start_with((std::net::Ipv4Addr::LOCALHOST, 0), limits).await.unwrap();
     let (mut first, _second) = (Client::connect(&catcher).await, Client::connect(&catcher).await);
@@ -228,7 +231,7 @@ async fn too_many_connections_are_turned_away_until_one_ends() {
     assert!(third.rest().await.starts_with("421 "));
     first.expect("QUIT", "221").await;
     assert_eq!(first.rest().await, "");
-    // The end of a connection is noticed a moment after its last byte.
+    // The server notices the end of a connection a moment after its last byte.
     let mut fourth = Client { stream: TcpStream::connect(catcher.address()).await.unwrap() };
     while fourth.reply().await.starts_with("421 ") {
         fourth = Client { stream: TcpStream::connect(catcher.address()).await.unwrap() };

@@ -1,15 +1,15 @@
-//! Invoices through the mailer into the catcher, and what the mailer says when the server misbehaves.
+//! Sends invoices through the mailer to the catcher, and to servers that misbehave.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as tests do")]
 
 use std::collections::HashSet;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use example_support::catcher::Catcher;
+use example_support::invoice::Invoice;
+use example_support::mailer::{Mailer, SendError};
+use example_support::pdf;
 use futures_util::StreamExt;
-use invoice_mailer::catcher::Catcher;
-use invoice_mailer::invoice::Invoice;
-use invoice_mailer::mailer::{Mailer, SendError};
-use invoice_mailer::pdf;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -34,7 +34,7 @@ fn header(raw: &[u8], name: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_mail_arrives_once_or_is_refused_in_the_servers_words() {
+async fn every_mail_arrives_once_or_is_refused_with_the_servers_reply() {
     let catcher = Catcher::start().await.unwrap();
     let mailer = Mailer::new(&format!("smtp://{}", catcher.address()), 8).unwrap();
     mailer.check().await.unwrap();
@@ -99,11 +99,11 @@ async fn every_mail_arrives_once_or_is_refused_in_the_servers_words() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_an_error_of_that_mail_alone() {
+async fn a_malformed_address_is_an_error_of_its_mail_only() {
     let catcher = Catcher::start().await.unwrap();
     let mailer = Mailer::new(&format!("smtp://{}", catcher.address()), 1).unwrap();
     for email in
-        ["", "nobody", "a b@c.example", "a@b.example\r\nRCPT TO:<x@y.example>", "é@c.example"]
+        ["", "local", "a b@c.example", "a@b.example\r\nRCPT TO:<x@y.example>", "é@c.example"]
     {
         let error = mailer
             .send(&Invoice { email: email.to_owned(), ..Invoice::sample(1) })
@@ -120,7 +120,7 @@ async fn an_address_that_is_none_is_an_error_of_that_mail_alone() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_called_out_of_reach() {
+async fn a_server_that_is_down_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -173,7 +173,7 @@ async fn unusable_urls_are_refused_without_repeating_them() {
     }
 }
 
-/// Answers every command with 250 and each message with `answer`, late for the first connection.
+/// Answers every command with 250 and each message with 554, late on the first connection.
 async fn sluggish_server(listener: TcpListener, delay: Duration) {
     for connection in 0.. {
         let (stream, _) = listener.accept().await.unwrap();
@@ -207,7 +207,7 @@ async fn sluggish_server(listener: TcpListener, delay: Duration) {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_never_taken_for_that_of_the_next_mail() {
+async fn a_late_reply_is_never_taken_for_that_of_the_next_mail() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", listener.local_addr().unwrap());
     tokio::spawn(sluggish_server(listener, Duration::from_secs(2)));
@@ -215,7 +215,7 @@ async fn a_late_answer_is_never_taken_for_that_of_the_next_mail() {
     let error = mailer.send(&Invoice::sample(1)).await.unwrap_err();
     assert_eq!(error.to_string(), "the mail server did not answer within 1s");
     assert!(error.is_unreachable() && error.is_temporary());
-    // This server takes no message at all, so every success would be another mail's answer.
+    // This server refuses every message, so a success would be the reply to another mail.
     for number in 2..12 {
         let error = mailer.send(&Invoice::sample(number)).await.unwrap_err();
         let words = error.to_string();
@@ -224,7 +224,7 @@ async fn a_late_answer_is_never_taken_for_that_of_the_next_mail() {
 }
 
 #[tokio::test]
-async fn a_mail_whose_sender_stops_waiting_is_still_sent_whole() {
+async fn a_mail_whose_sender_stops_waiting_is_still_sent_completely() {
     let catcher = Catcher::start().await.unwrap();
     let mailer = Mailer::new(&format!("smtp://{}", catcher.address()), 1).unwrap();
     for number in 1..=5 {
@@ -242,12 +242,12 @@ async fn a_mail_whose_sender_stops_waiting_is_still_sent_whole() {
 }
 
 #[tokio::test]
-async fn a_server_that_breaks_off_or_is_no_mail_server_is_described_in_one_line() {
+async fn a_lost_connection_or_another_protocol_is_described_in_one_line() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mailer = Mailer::new(&format!("smtp://{}", listener.local_addr().unwrap()), 1).unwrap();
     for (greeting, text) in [
-        ("", "the mail server broke off"),
-        ("HTTP/1.1 400 Bad Request\r\n", "the mail server broke off"),
+        ("", "the connection to the mail server was lost"),
+        ("HTTP/1.1 400 Bad Request\r\n", "the connection to the mail server was lost"),
         ("554-5.7.1 not\r\n554 5.7.1 you\u{7}\r\n", "554 5.7.1 not you"),
         ("421 4.3.2 closing\r\n", "421 4.3.2 closing"),
     ] {
@@ -264,7 +264,7 @@ async fn a_server_that_breaks_off_or_is_no_mail_server_is_described_in_one_line(
 }
 
 #[tokio::test]
-async fn the_mailer_and_the_catcher_get_through_many_mails() {
+async fn the_mailer_and_the_catcher_handle_many_mails() {
     let catcher = Catcher::start().await.unwrap();
     let mailer = Mailer::new(&format!("smtp://{}", catcher.address()), 8).unwrap();
     let start = Instant::now();

@@ -1,7 +1,7 @@
 //! Sending invoices over SMTP.
 //!
-//! A job wants three things of a mailer: several mails in flight over connections that are used again, an answer for
-//! each mail that is that mail's own, and, when the answer is no, the server's words in one line.
+//! A job needs three things: several mails in flight over reused connections, a reply that belongs
+//! to its mail, and, if the server refuses a mail, its reply in one line.
 
 use std::fmt;
 use std::pin::pin;
@@ -28,78 +28,83 @@ pub use error::{MailerError, SendError};
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
-/// Sends through one mail server; clones share its connections.
+/// Sends mail through one server; clones share its connections.
 #[derive(Clone)]
 pub struct Mailer {
-    line: Arc<Line>,
+    connections: Arc<Connections>,
     time_limit: Duration,
 }
 
 impl Mailer {
-    /// Prepares to send through the server that `smtp_url` names, keeping up to `in_flight` connections open between
-    /// mails.
+    /// Creates a mailer for the server at `smtp_url`, which keeps up to `in_flight` connections
+    /// open between mails. Nothing is sent yet.
     ///
-    /// The URL reads `smtp://host:port` for a server nearby, `smtps://user:password@host` for one that encrypts from
-    /// the start, and `smtp://user:password@host?tls=required` for one that begins with STARTTLS. Nothing is sent
-    /// yet.
+    /// The URL is `smtp://host:port` without encryption, `smtps://user:password@host` for
+    /// encryption from the start, and `smtp://user:password@host?tls=required` for STARTTLS.
     ///
     /// # Errors
     ///
-    /// When the URL cannot be used. The error does not repeat it, since it may hold a password.
+    /// If the URL cannot be used. The error does not repeat it, because it may contain a password.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Outside of a Tokio runtime.
     pub fn new(smtp_url: &str, in_flight: usize) -> Result<Mailer, MailerError> {
         let connections = u32::try_from(in_flight.max(1)).unwrap_or(u32::MAX);
         let builder = server(smtp_url)?
-            .timeout(Some(TIME_TO_CONNECT))
+            .timeout(Some(CONNECT_TIMEOUT))
             .pool_config(PoolConfig::new().max_size(connections));
         let current = Mutex::new((0, builder.clone().build()));
-        Ok(Mailer { line: Arc::new(Line { builder, current }), time_limit: TIME_TO_SEND })
+        Ok(Mailer {
+            connections: Arc::new(Connections { builder, current }),
+            time_limit: SEND_TIMEOUT,
+        })
     }
 
-    /// Gives each mail this long, connecting included, instead of 30 seconds.
+    /// Sets how long a mail may take, including the connection, instead of 30 seconds.
     #[must_use]
     pub fn with_time_limit(self, time_limit: Duration) -> Mailer {
         Mailer { time_limit, ..self }
     }
 
-    /// Connects, signs in if the URL says so, and asks the server whether it is there; sends no mail.
+    /// Connects, logs in if the URL has a user, and sends a NOOP, but no mail.
     ///
     /// # Errors
     ///
-    /// When a mail sent now would not get as far as its sender.
+    /// If any of that fails.
     pub async fn check(&self) -> Result<(), SendError> {
-        self.hold(Dialogue::Check).await
+        self.converse(Dialogue::Check).await
     }
 
-    /// Mails the invoice with its PDF and returns when the server has taken it.
+    /// Sends the invoice with its PDF and returns when the server has accepted the mail.
     ///
-    /// Dropping the future does not stop a mail that is under way: half a dialogue would leave its late answers to
-    /// the next mail on the same connection.
+    /// Dropping the future does not stop a mail that is being sent, because the next mail on that
+    /// connection would then receive its late replies.
     ///
     /// # Errors
     ///
-    /// When the server, or the address itself, says no; or when there is no answer at all. In the last case the
-    /// server may have taken the mail all the same.
+    /// If the address is malformed, the server refuses the mail, or there is no reply. Without a
+    /// reply, the server may have accepted the mail.
     pub async fn send(&self, invoice: &Invoice) -> Result<(), SendError> {
         let message = compose(invoice)?;
-        self.hold(Dialogue::Mail { envelope: message.envelope().clone(), raw: message.formatted() })
-            .await
+        self.converse(Dialogue::Mail {
+            envelope: message.envelope().clone(),
+            raw: message.formatted(),
+        })
+        .await
     }
 
-    async fn hold(&self, dialogue: Dialogue) -> Result<(), SendError> {
-        let Mailer { line, time_limit } = self.clone();
-        // A task of its own, because it goes on when the caller stops waiting.
-        let task = tokio::spawn(async move { line.hold(&dialogue, time_limit).await });
+    async fn converse(&self, dialogue: Dialogue) -> Result<(), SendError> {
+        let Mailer { connections, time_limit } = self.clone();
+        // A separate task goes on if the caller stops waiting.
+        let task = tokio::spawn(async move { connections.converse(&dialogue, time_limit).await });
         task.await.unwrap_or_else(|_| Err(SendError::interrupted()))
     }
 }
 
 impl fmt::Debug for Mailer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What the URL became may hold parts of the password, if the password was not escaped as it should be.
+        // What was parsed from the URL may contain parts of a password that was not escaped.
         formatter
             .debug_struct("Mailer")
             .field("time_limit", &self.time_limit)
@@ -107,15 +112,15 @@ impl fmt::Debug for Mailer {
     }
 }
 
-/// What to say to the server.
+/// What to send to the server.
 enum Dialogue {
     Check,
     Mail { envelope: Envelope, raw: Vec<u8> },
 }
 
 impl Dialogue {
-    /// Says it; `false` when the server has nothing against it but went away.
-    async fn hold(&self, transport: &Transport) -> Result<bool, smtp::Error> {
+    /// Sends it. Returns false if the server closed the connection without an error.
+    async fn converse(&self, transport: &Transport) -> Result<bool, smtp::Error> {
         match self {
             Dialogue::Check => transport.test_connection().await,
             Dialogue::Mail { envelope, raw } => {
@@ -125,27 +130,26 @@ impl Dialogue {
     }
 }
 
-/// The connections to the server, and the means to start afresh.
-struct Line {
+/// The connections to the server, and what is needed to replace them.
+struct Connections {
     builder: AsyncSmtpTransportBuilder,
-    /// Beside the transport, how often it was replaced.
+    /// The transport, and how often it was replaced.
     current: Mutex<(u64, Transport)>,
 }
 
-impl Line {
-    async fn hold(&self, dialogue: &Dialogue, time_limit: Duration) -> Result<(), SendError> {
+impl Connections {
+    async fn converse(&self, dialogue: &Dialogue, time_limit: Duration) -> Result<(), SendError> {
         loop {
             let (generation, transport) = self.current();
-            let mut holding = pin!(dialogue.hold(&transport));
-            match timeout(time_limit, &mut holding).await {
+            let mut conversation = pin!(dialogue.converse(&transport));
+            match timeout(time_limit, &mut conversation).await {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => return Err(SendError::interrupted()),
-                // Another mail gave this transport up before this one had said a word: its successor is there
-                // already.
+                // Another mail has replaced this transport before this one has sent anything.
                 Ok(Err(error)) if error.is_transport_shutdown() => {}
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {
-                    self.give_up(generation, &transport).await;
+                    self.replace(generation, &transport).await;
                     return Err(SendError::timed_out(time_limit));
                 }
             }
@@ -158,18 +162,17 @@ impl Line {
 
     /// Makes the next mails use new connections.
     ///
-    /// lettre's pool takes an interrupted connection back as if it were fit for use, and then reads the answers to
-    /// one mail as the answers to the next. So the whole pool goes, and goes before the interrupted dialogue is
-    /// dropped.
-    async fn give_up(&self, generation: u64, transport: &Transport) {
+    /// lettre's pool reuses an interrupted connection and then takes the replies to one mail for
+    /// those to the next. So the whole pool is replaced before the interrupted dialogue is dropped.
+    async fn replace(&self, generation: u64, transport: &Transport) {
         {
             let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
             if current.0 == generation {
                 *current = (generation + 1, self.builder.clone().build());
             }
         }
-        // The pool closes at once; only the farewell to a server that does not answer could take for ever.
-        let _ = timeout(TIME_TO_PART, transport.shutdown()).await;
+        // The pool closes at once; only the QUIT to a server that does not reply could take longer.
+        let _ = timeout(QUIT_TIMEOUT, transport.shutdown()).await;
     }
 }
 
@@ -181,13 +184,14 @@ fn server(smtp_url: &str) -> Result<AsyncSmtpTransportBuilder, MailerError> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if host.is_empty() || host.starts_with(':') {
-        return Err(MailerError::new("it names no host"));
+        return Err(MailerError::new("it has no host"));
     }
-    // What lettre says may quote parts of the URL.
+    // lettre's error may quote parts of the URL.
     Transport::from_url(smtp_url).map_err(|_| {
         MailerError::new(
-            "expected smtp://host:port, smtps://user:password@host or smtp://user:password@host?tls=required, \
-             with special characters in the password written as %XX",
+            "expected smtp://host:port, smtps://user:password@host or \
+             smtp://user:password@host?tls=required, with special characters in the password \
+             written as %XX",
         )
     })
 }
@@ -196,11 +200,11 @@ fn compose(invoice: &Invoice) -> Result<Message, SendError> {
     static SENT: AtomicU64 = AtomicU64::new(0);
     let address: Address =
         invoice.email.parse().map_err(|error| SendError::address(&invoice.email, error))?;
-    // lettre panics over a line break in a name.
+    // lettre panics on a line break in a name.
     let customer = one_line(&invoice.customer);
     let sender: Address = SENDER.parse().map_err(|error| SendError::address(SENDER, error))?;
-    // Unique without a random generator: no two mails of one process have the same count, no two processes start at
-    // the same nanosecond with the same number. The machine's name, the usual ingredient, is nobody's business.
+    // Unique without a random generator: mails of one process differ in their count, and processes
+    // in their number or the time. The name of the machine is left out for privacy.
     let (now, process, count) = (Utc::now(), process::id(), SENT.fetch_add(1, Ordering::Relaxed));
     let nanoseconds = now.timestamp_nanos_opt().unwrap_or_default();
     let id = format!("<{}.{nanoseconds}.{process}.{count}@{}>", invoice.number, sender.domain());
@@ -226,8 +230,8 @@ fn compose(invoice: &Invoice) -> Result<Message, SendError> {
 }
 
 const SENDER: &str = "billing@invoices.example";
-const TIME_TO_CONNECT: Duration = Duration::from_secs(10);
-/// A server that checks attachments before it answers may need more than ten seconds, and giving up early means not
-/// knowing whether the mail went out.
-const TIME_TO_SEND: Duration = Duration::from_secs(30);
-const TIME_TO_PART: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Long enough for a server that checks attachments before it replies. After a shorter limit it
+/// would often be unknown whether the mail was sent.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What `POST /invoices/send` is asked for: read with care, because a typing error must not send mail.
+//! The body of `POST /invoices/send`. Parsing is strict, because a typing error must not send mail.
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
@@ -8,75 +8,70 @@ use crate::language::Language;
 
 /// The most invoices that one job sends.
 pub const MAX_COUNT: u32 = 100_000;
-/// As many as the page shows.
+/// How many invoices are sent if the request names no count, and how many rows a response has.
 pub const DEFAULT_COUNT: u32 = 200;
 
-/// What to send.
+/// A valid request to send invoices.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SendRequest {
     /// How many invoices, 1 to [`MAX_COUNT`].
     pub count: u32,
-    /// What the bar is called, if it has a name of its own.
+    /// The job's own title, if it has one.
     pub title: Option<String>,
 }
 
-/// What cannot be understood.
+/// Why a request to send invoices is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
-    /// No form, and no JSON.
+    /// Neither a form nor JSON.
     ContentType,
-    /// No JSON object.
+    /// Not a JSON object.
     Json,
-    /// No count that is allowed.
+    /// Not a whole number from 1 to [`MAX_COUNT`].
     Count,
-    /// A title that is no text.
+    /// A title that is not text.
     Title,
-    /// A field that there is not.
+    /// An unknown field.
     Field,
 }
 
 impl Mistake {
-    /// What would be right, in a sentence.
+    /// Returns a sentence that says what would be valid.
+    #[must_use]
     pub fn describe(self, language: Language) -> String {
-        let (english, french) = match self {
-            Self::ContentType => (
+        let text = match self {
+            Self::ContentType => language.pick(
                 "Send a form or JSON, with its content type.",
                 "Envoyez un formulaire ou du JSON, avec son type de contenu.",
             ),
-            Self::Json => (
+            Self::Json => language.pick(
                 "The body is not a JSON object such as {\"count\": 50}.",
                 "Le corps n’est pas un objet JSON tel que {\"count\": 50}.",
             ),
             Self::Count => {
-                return match language {
-                    Language::English => {
-                        format!("The number of invoices is a whole number from 1 to {MAX_COUNT}.")
-                    }
-                    Language::French => {
-                        format!("Le nombre de factures est un entier de 1 à {MAX_COUNT}.")
-                    }
-                };
+                return language.pick(
+                    format!("The number of invoices is a whole number from 1 to {MAX_COUNT}."),
+                    format!("Le nombre de factures est un entier de 1 à {MAX_COUNT}."),
+                );
             }
-            Self::Title => ("The title is text.", "Le titre est un texte."),
-            Self::Field => (
+            Self::Title => language.pick("The title is text.", "Le titre est un texte."),
+            Self::Field => language.pick(
                 "There are two fields, count and title, and both may be left out.",
                 "Il y a deux champs, count et title, tous deux facultatifs.",
             ),
         };
-        match language {
-            Language::English => english.to_owned(),
-            Language::French => french.to_owned(),
-        }
+        text.to_owned()
     }
 }
 
 impl SendRequest {
-    /// Reads a form or a JSON object, by its content type; an empty body orders the usual.
+    /// Parses a form or a JSON object, depending on the content type. An empty body means
+    /// [`DEFAULT_COUNT`] invoices.
     ///
     /// # Errors
     ///
-    /// The first [`Mistake`] in it.
-    pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Mistake> {
+    /// The first [`Mistake`] in the body.
+    pub fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, Mistake> {
         let content_type =
             headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -87,7 +82,7 @@ impl SendRequest {
         } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             let mut fields = Map::new();
             for (name, value) in form_urlencoded::parse(body) {
-                // What a form sends is text; a number in it is one here.
+                // A form sends everything as text, numbers as well.
                 let value =
                     value.parse::<u64>().map_or_else(|_| Value::from(value.as_ref()), Value::from);
                 fields.insert(name.into_owned(), value);
@@ -124,33 +119,33 @@ impl SendRequest {
 mod tests {
     use super::*;
 
-    fn read(content_type: &'static str, body: &str) -> Result<u32, Mistake> {
+    fn parse(content_type: &'static str, body: &str) -> Result<u32, Mistake> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
-        SendRequest::read(&headers, body.as_bytes()).map(|request| request.count)
+        SendRequest::parse(&headers, body.as_bytes()).map(|request| request.count)
     }
 
     #[test]
-    fn a_count_is_read_or_explained() {
+    fn a_count_is_parsed_or_explained() {
         const JSON: &str = "application/json; charset=utf-8";
         const FORM: &str = "application/x-www-form-urlencoded";
-        assert_eq!(SendRequest::read(&HeaderMap::new(), b"").unwrap().count, DEFAULT_COUNT);
-        assert_eq!(read(JSON, "{}"), Ok(DEFAULT_COUNT));
-        assert_eq!(read(JSON, "{\"count\": 100000}"), Ok(100_000));
-        assert_eq!(read(FORM, "count=1"), Ok(1));
+        assert_eq!(SendRequest::parse(&HeaderMap::new(), b"").unwrap().count, DEFAULT_COUNT);
+        assert_eq!(parse(JSON, "{}"), Ok(DEFAULT_COUNT));
+        assert_eq!(parse(JSON, "{\"count\": 100000}"), Ok(100_000));
+        assert_eq!(parse(FORM, "count=1"), Ok(1));
         for bad in
             ["0", "-1", "\"x\"", "1000000000000", "100001", "1.5", "null", "true", "[1]", "1e3"]
         {
-            let error = read(JSON, &format!("{{\"count\": {bad}}}")).unwrap_err();
+            let error = parse(JSON, &format!("{{\"count\": {bad}}}")).unwrap_err();
             assert_eq!(error, Mistake::Count, "{bad}");
         }
         for bad in ["count=0", "count=-1", "count=x", "count=", "count=1000000000000", "count=%00"]
         {
-            assert_eq!(read(FORM, bad), Err(Mistake::Count), "{bad}");
+            assert_eq!(parse(FORM, bad), Err(Mistake::Count), "{bad}");
         }
         for bad in ["[]", "5", "{", "{\"cuont\": 5}", "\u{0}"] {
-            assert!(read(JSON, bad).is_err(), "{bad}");
+            assert!(parse(JSON, bad).is_err(), "{bad}");
         }
-        assert!(read("text/plain", "count=5").is_err());
+        assert!(parse("text/plain", "count=5").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! One client's dialogue with the catcher.
+//! The dialogue with one client.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::command::{self, Command};
 use super::mailbox::Mailbox;
 use super::wire::{Line, Wire};
 
-/// Serves one connection to its end, and ends it on any error: there is nobody else to tell.
+/// Serves one connection to its end. An error ends it and is only logged.
 pub(super) async fn run(stream: TcpStream, mailbox: Arc<Mailbox>, limits: Limits) {
     if let Err(error) = serve(stream, mailbox, limits).await {
         tracing::debug!(%error, "a connection to the mail catcher ended early");
@@ -36,13 +36,13 @@ struct Session {
     errors: u32,
 }
 
-/// How far the dialogue has come.
+/// The state of the dialogue.
 enum Stage {
-    /// Before the client gave its name.
+    /// Before EHLO or HELO.
     Connected,
     /// Between two mails.
     Greeted,
-    /// After MAIL; the recipients are those accepted so far.
+    /// After MAIL, with the recipients accepted so far.
     Addressing { from: String, to: Vec<String> },
 }
 
@@ -80,7 +80,7 @@ impl Session {
     }
 
     fn reply(&mut self, text: &str) {
-        // A refused mailbox is an answer, not a mistake of the client: a job may meet any number of those.
+        // A refused mailbox is not a mistake of the client, so any number of them is allowed.
         if text.starts_with("50") || text.starts_with("555") {
             self.errors += 1;
         }
@@ -92,8 +92,8 @@ impl Session {
             Command::Ehlo(name) => {
                 self.stage = Stage::Greeted;
                 format!(
-                    "250-localhost greets {name}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n\
-                     250-SIZE {}\r\n250 HELP",
+                    "250-localhost greets {name}\r\n250-PIPELINING\r\n250-8BITMIME\r\n\
+                     250-ENHANCEDSTATUSCODES\r\n250-SIZE {}\r\n250 HELP",
                     self.limits.message_bytes
                 )
             }
@@ -105,21 +105,21 @@ impl Session {
             Command::Recipient(address) => self.recipient(address),
             Command::Reset => {
                 self.end_mail();
-                "250 2.0.0 forgotten".to_owned()
+                "250 2.0.0 reset".to_owned()
             }
             Command::Noop => "250 2.0.0 still here".to_owned(),
-            Command::Verify => "252 2.5.0 try it and see".to_owned(),
+            Command::Verify => "252 2.5.0 cannot verify, try to send".to_owned(),
             Command::Help => {
-                "214 2.0.0 this server speaks RFC 5321 and delivers nothing".to_owned()
+                "214 2.0.0 this server implements RFC 5321 and delivers nothing".to_owned()
             }
-            // The caller needs the connection for these and answers them itself.
+            // The caller answers these itself, because they need the connection.
             Command::Data | Command::Quit => "503 5.5.1 not now".to_owned(),
         }
     }
 
     fn mail(&mut self, from: String, size: Option<u64>) -> &'static str {
         match &self.stage {
-            Stage::Connected => "503 5.5.1 say EHLO first",
+            Stage::Connected => "503 5.5.1 send EHLO first",
             Stage::Addressing { .. } => "503 5.5.1 one mail at a time",
             Stage::Greeted if size.is_some_and(|size| size > self.limits.message_bytes as u64) => {
                 TOO_BIG
@@ -133,7 +133,7 @@ impl Session {
 
     fn recipient(&mut self, address: String) -> String {
         let Stage::Addressing { to, .. } = &mut self.stage else {
-            return "503 5.5.1 say MAIL first".to_owned();
+            return "503 5.5.1 send MAIL first".to_owned();
         };
         if starts_with(&address, "gone") {
             format!("550 5.1.1 <{address}>: no such mailbox here")
@@ -147,7 +147,7 @@ impl Session {
         }
     }
 
-    /// Takes the message in; says whether the dialogue goes on.
+    /// Receives the message. Returns false if the dialogue has ended.
     async fn data(&mut self) -> io::Result<bool> {
         let (from, to) = match &mut self.stage {
             Stage::Addressing { from, to } if !to.is_empty() => {
@@ -158,14 +158,14 @@ impl Session {
                 return Ok(true);
             }
             Stage::Connected | Stage::Greeted => {
-                self.reply("503 5.5.1 say MAIL and RCPT first");
+                self.reply("503 5.5.1 send MAIL and RCPT first");
                 return Ok(true);
             }
         };
-        self.wire.reply("354 end with a line that has nothing but a dot");
+        self.wire.reply("354 end with a line that contains only a dot");
         self.wire.flush().await?;
         let Some(content) = self.content().await? else {
-            // Without the final dot the client never asked for the message to be taken.
+            // Without the final dot the message is not complete.
             return Ok(false);
         };
         match content {
@@ -179,8 +179,9 @@ impl Session {
         Ok(true)
     }
 
-    /// Reads up to the final dot. `None` when the client goes away before it; the inner error is the reply to a
-    /// message that cannot be taken, given only at its end because that is where the client listens again.
+    /// Reads up to the final dot. Returns `None` if the client disconnects before it. The inner
+    /// error is the reply to a message that is refused, sent after its end because the client reads
+    /// again only then.
     async fn content(&mut self) -> io::Result<Option<Result<Vec<u8>, &'static str>>> {
         let mut raw = Vec::new();
         let mut refused = None;
@@ -200,11 +201,11 @@ impl Session {
             }
             after_line_ending = line.ends_with(b"\r\n");
             if !after_line_ending {
-                // Servers that take a bare line feed for a line ending let one mail pass as two; so it is no mail at
-                // all.
+                // A server that accepts a bare line feed as a line ending may read one mail as two
+                // (SMTP smuggling), so such a message is refused.
                 refused = Some("554 5.6.0 lines must end with CR LF");
             }
-            // A line of the message that starts with a dot was sent with one more.
+            // The client adds a dot to each line that begins with one.
             let line = line.strip_prefix(b".").unwrap_or(&line);
             if raw.len() + line.len() > self.limits.message_bytes {
                 refused = refused.or(Some(TOO_BIG));
@@ -227,10 +228,10 @@ fn starts_with(address: &str, word: &str) -> bool {
     address.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
 }
 
-/// Four times what RFC 5321, section 4.5.3.1.4, demands, for clients with many parameters.
+/// Four times what RFC 5321, section 4.5.3.1.4, requires; some clients send many parameters.
 const LONGEST_COMMAND: usize = 2048;
-/// The least that RFC 5321, section 4.5.3.1.8, allows.
+/// The minimum of RFC 5321, section 4.5.3.1.8.
 const MOST_RECIPIENTS: usize = 100;
-/// Enough for a person typing; a program that errs this often will not stop by itself.
+/// Enough for a person who types. A program with this many errors will not stop by itself.
 const MOST_ERRORS: u32 = 20;
 const TOO_BIG: &str = "552 5.3.4 message too big";
