@@ -128,7 +128,7 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
           !semantic && icon,
         ),
       part('span', 'title', { id }),
-      part('div', 'status', {}, options.allowCancel && cancel, part('span', 'badge')),
+      part('div', 'status', options.allowCancel ? { 'data-wide': '' } : {}, options.allowCancel && cancel, part('span', 'badge')),
     ),
     progress,
     options.showDetails && statistics,
@@ -148,8 +148,10 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
       `${classes('progress')} ${skin[state] ?? ''}${indeterminate ? ' indeterminate' : ''}`,
     );
     progress.dataset.percent = percent ?? '';
-    set(bar, 'ariaValueNow', percent);
-    set(bar, 'ariaValueText', valueText);
+    // As attributes, because Firefox 113 does not reflect the ARIA properties.
+    if (percent === null) bar.removeAttribute('aria-valuenow');
+    else bar.setAttribute('aria-valuenow', percent);
+    bar.setAttribute('aria-valuetext', valueText);
     fill.toggleAttribute('data-indeterminate', indeterminate);
     fill.style.setProperty('--progress-polling-done', `${percent ?? 0}%`);
     // Without `showStats` the caption still shows errors and how the job ended.

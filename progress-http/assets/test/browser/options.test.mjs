@@ -240,17 +240,21 @@ test('a skin adds the class names of its framework', { skip }, async () => {
   }
 });
 
-test('data-theme overrides the preference of the reader', { skip }, async () => {
-  const scheme = () =>
+test('the color scheme follows the page, or its data-theme', { skip }, async () => {
+  const background = () =>
     page.locator('.progress-polling').evaluate((node) => getComputedStyle(node).backgroundColor);
+  const light = 'rgb(255, 255, 255)';
   await page.emulateMedia({ colorScheme: 'dark' });
   await follow();
-  const dark = await scheme();
+  assert.equal(await background(), light, 'a page that is light for every reader');
+  await page.evaluate(() => (document.documentElement.style.colorScheme = 'light dark'));
+  const dark = await background();
+  assert.notEqual(dark, light);
   await page.evaluate(() => (document.documentElement.dataset.theme = 'light'));
-  assert.equal(await scheme(), 'rgb(255, 255, 255)');
+  assert.equal(await background(), light);
   await page.emulateMedia({ colorScheme: 'light' });
   await page.evaluate(() => (document.documentElement.dataset.theme = 'dark'));
-  assert.equal(await scheme(), dark);
+  assert.equal(await background(), dark);
 });
 
 test('the nearest data-theme applies', { skip }, async () => {
