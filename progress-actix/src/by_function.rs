@@ -6,8 +6,8 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, Scope};
 use progress_http::{ProgressApi, Viewer};
 
-/// As [`scope`](crate::scope), with a function in place of an extractor. It suits applications whose
-/// middleware has already put the user into the request, and needs no waiting.
+/// As [`scope`](crate::scope), with a function in place of an extractor. It suits applications
+/// whose middleware has already put the user into the request, and needs no waiting.
 ///
 /// ```
 /// use actix_web::{App, HttpMessage, HttpRequest};

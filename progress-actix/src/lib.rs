@@ -1,4 +1,4 @@
-//! A progress bar that never lies, for actix-web: ready-made routes over `progress-core`, and the
+//! A progress bar for actix-web that never lies: ready-made routes over `progress-core`, and the
 //! widget that polls them.
 //!
 //! ```

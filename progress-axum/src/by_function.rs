@@ -7,8 +7,8 @@ use axum::http::request::Parts;
 use axum::{Extension, Router};
 use progress_http::{ProgressApi, Viewer};
 
-/// As [`router`](crate::router), with a function in place of an extractor. It suits applications whose
-/// middleware has already put the user into the request, and needs no state and no waiting.
+/// As [`router`](crate::router), with a function in place of an extractor. It suits applications
+/// whose middleware has already put the user into the request, and needs no state and no waiting.
 ///
 /// ```
 /// use axum::http::request::Parts;

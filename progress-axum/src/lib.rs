@@ -1,4 +1,4 @@
-//! A progress bar that never lies, for axum: ready-made routes over `progress-core`, and the widget
+//! A progress bar for axum that never lies: ready-made routes over `progress-core`, and the widget
 //! that polls them.
 //!
 //! ```

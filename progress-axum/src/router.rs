@@ -111,7 +111,7 @@ pub fn request_headers(headers: &HeaderMap) -> RequestHeaders<'_> {
 pub(crate) fn response(reply: Reply) -> Response {
     let is_announced = reply.header("content-length").is_some();
     let body = match reply.body {
-        body if body.is_empty() && !is_announced => Body::new(NoBody),
+        body if body.is_empty() && !is_announced => Body::new(EmptyBody),
         Cow::Borrowed(bytes) => Body::from(bytes),
         Cow::Owned(bytes) => Body::from(bytes),
     };
@@ -136,9 +136,9 @@ pub(crate) fn response(reply: Reply) -> Response {
 /// The body of a reply that has none. axum adds the length of every known body to the reply to
 /// `HEAD`. "0" would be wrong in a 304, where the length is that of the full reply (RFC 9110,
 /// section 8.6).
-struct NoBody;
+struct EmptyBody;
 
-impl http_body::Body for NoBody {
+impl http_body::Body for EmptyBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -4,8 +4,8 @@ use axum::response::Response;
 
 use crate::router::{authority, request_headers, response};
 
-/// An extractor that refuses requests which a browser makes on behalf of another site, with 403. Name it
-/// in a handler that starts a job, so that no other site can start jobs in a user's name.
+/// An extractor that refuses requests which a browser makes on behalf of another site, with 403.
+/// Name it in a handler that starts a job, so that no other site can start jobs in a user's name.
 ///
 /// Requests of programs that are not browsers pass. To trust further origins, call
 /// [`refuse_cross_site`](crate::refuse_cross_site).

@@ -58,7 +58,9 @@ fn measure(tracker: &TrackerHandle) {
         (
             "failure(item, error)",
             25.0,
-            Box::new(|tracker| tracker.item_failed(black_box("CCT123"), black_box("550 no mailbox"))),
+            Box::new(|tracker| {
+                tracker.item_failed(black_box("CCT123"), black_box("550 no mailbox"));
+            }),
         ),
     ];
     let counter = AtomicU64::new(0);

@@ -307,8 +307,8 @@ impl ProgressApi {
         tag::of(progress, self.state.stale_after, settings)
     }
 
-    /// Answers a list, or 304 if the client's copy is current. With `wait`, a list of ids is answered
-    /// when one of its jobs changes.
+    /// Answers a list, or 304 if the client's copy is current. With `wait`, a list of ids is
+    /// answered when one of its jobs changes.
     pub(crate) async fn list(
         &self,
         viewer: &Viewer,

@@ -29,8 +29,9 @@ pub(crate) fn serve(mount: &str, if_none_match: Option<&str>) -> Reply {
     Reply::file("application/json", Cow::Owned(document), etag, if_none_match).cached("no-cache")
 }
 
-/// Returns the address of the mount point, relative to the document (RFC 3986, section 5), because a
-/// proxy may have removed a prefix. Without a slash at its end, because each path begins with one.
+/// Returns the address of the mount point, relative to the document (RFC 3986, section 5), because
+/// a proxy may have removed a prefix. Without a slash at its end, because each path begins with
+/// one.
 fn server(mount: &str) -> String {
     match mount.rsplit('/').next() {
         Some(last) if !last.is_empty() => format!("../{last}"),
@@ -187,7 +188,8 @@ fn list() {}
     ))]
 fn active() {}
 
-#[utoipa::path(get, path = "/{id}", operation_id = "poll_job", tag = "progress", summary = "Get one job",
+#[utoipa::path(get, path = "/{id}", operation_id = "poll_job", tag = "progress",
+    summary = "Get one job",
     params(
         ("id" = String, Path,
             description = "The job's id: a lower-case UUID with hyphens; anything else is a 404"),

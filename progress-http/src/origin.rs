@@ -51,8 +51,8 @@ fn is_same_origin(trusted: &str, origin: &str) -> bool {
     trusted.trim_end_matches('/').eq_ignore_ascii_case(origin)
 }
 
-/// Returns true if the origin is the requested host. The scheme is not compared, because a proxy may
-/// terminate TLS.
+/// Returns true if the origin is the requested host. The scheme is not compared, because a proxy
+/// may terminate TLS.
 fn names_the_host(origin: &str, headers: &RequestHeaders<'_>) -> bool {
     // "null" is a sandboxed frame or a cross-site redirect.
     let Some((scheme, authority)) = origin.split_once("://") else { return false };

@@ -17,7 +17,7 @@ pub struct Reply {
     pub body: Cow<'static, [u8]>,
 }
 
-/// An error, for programs and for people (RFC 9457).
+/// An error that programs and people can read (RFC 9457).
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Problem<'a> {
@@ -75,7 +75,7 @@ impl Reply {
         Self::problem_of(ProblemType::General, status, detail)
     }
 
-    /// As [`problem`](Self::problem), for one of several problems with the same status.
+    /// As [`problem`](Self::problem) where several problems have the same status.
     pub(crate) fn problem_of(kind: ProblemType, status: u16, detail: &str) -> Self {
         let title = match status {
             400 => "Bad Request",

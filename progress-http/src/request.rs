@@ -8,7 +8,8 @@ use std::borrow::Cow;
 pub struct Request<'a> {
     /// The method, in upper case.
     pub method: &'a str,
-    /// The path up to the mount point, such as `/progress`, for the address in the OpenAPI document.
+    /// The path up to the mount point, such as `/progress`, for the address in the OpenAPI
+    /// document.
     pub mount: &'a str,
     /// The path after the mount point: empty, or beginning with a slash.
     pub path: &'a str,

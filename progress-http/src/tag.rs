@@ -88,8 +88,8 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
 }
 
 /// Returns true if `If-None-Match` names this tag. The comparison is weak, as RFC 9110 (section
-/// 13.1.2) requires, and overlooks the name of a content coding that a proxy has added. A value that
-/// is no list of tags matches nothing; a full reply is always correct.
+/// 13.1.2) requires, and overlooks the name of a content coding that a proxy has added. A value
+/// that is no list of tags matches nothing; a full reply is always correct.
 pub(crate) fn matches(if_none_match: Option<&str>, tag: &str) -> bool {
     if_none_match.is_some_and(|known| {
         known.trim() == "*" || listed(known).any(|known| known == tag.trim_matches('"'))

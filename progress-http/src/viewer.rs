@@ -60,8 +60,9 @@ impl Viewer {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who the viewer is",
     label = "no `impl From<{Self}> for Viewer`",
-    note = "write `impl From<{Self}> for Viewer`, which makes a `Viewer::Owner` of the user's id; if \
-        the type is not yours, wrap it in a struct, or pass a function to `router_with` or `scope_with`",
+    note = "write `impl From<{Self}> for Viewer`, which makes a `Viewer::Owner` of the user's id; \
+        if the type is not yours, wrap it in a struct, or pass a function to `router_with` or \
+        `scope_with`",
     note = "use `Anyone` only if every visitor who knows a job's id may follow the job"
 )]
 pub trait IntoViewer {

@@ -55,7 +55,7 @@ impl Waiters {
         Some(Place { waiters: Arc::clone(self), viewer: viewer.clone() })
     }
 
-    /// Ends all waiting, for good.
+    /// Ends all waiting. No request waits afterwards.
     pub(crate) fn close(&self) {
         self.is_closed.send_replace(true);
     }

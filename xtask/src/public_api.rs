@@ -1,5 +1,5 @@
-//! The foreign types in the public API of each crate. A new major version of one of their crates is a
-//! new major version of ours, so each is a decision: it is listed here.
+//! The foreign types in the public API of each crate. A new major version of one of their crates is
+//! a new major version of ours, so each is a decision: it is listed here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,8 +17,8 @@ const ALLOWED: [(&str, &[&str]); 5] = [
     ("progress-sqlx", &["sqlx_core", "sqlx_mysql", "sqlx_postgres", "sqlx_sqlite"]),
 ];
 
-/// Returns an error that names the types of crates that are not listed, and the listed crates of which
-/// there is no type.
+/// Returns an error that names the types of crates that are not listed, and the listed crates of
+/// which there is no type.
 pub(crate) fn check() -> Result<(), String> {
     let mut problems = Vec::new();
     for (package, allowed) in ALLOWED {
@@ -41,7 +41,8 @@ fn foreign_types(package: &str) -> Result<BTreeSet<String>, String> {
     rustdoc.arg(package).arg("--target-dir").arg(&folder);
     rustdoc.args(["--features", features(package)]);
     rustdoc.args(["--", "-Z", "unstable-options", "--output-format", "json"]);
-    // The format is unstable; a stable compiler writes it when it is told to be one of its developers'.
+    // The format is unstable; a stable compiler writes it when it is told to be one of its
+    // developers'.
     rustdoc.env("RUSTC_BOOTSTRAP", "1");
     let status = rustdoc.status().map_err(|error| error.to_string())?;
     if !status.success() {

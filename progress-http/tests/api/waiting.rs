@@ -102,7 +102,7 @@ async fn a_poll_waits_no_longer_than_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_than_25_seconds() {
+async fn a_poll_waits_at_most_25_seconds() {
     let server = Server::new();
     let id = server.create(NewProgress::new("test")).await;
     let tag = server.tag(id).await;
@@ -410,7 +410,8 @@ async fn access_is_checked_again_while_a_client_waits() {
     assert!(events.next().await.is_some() && events.next().await.is_some());
     let poll = tokio::spawn({
         let server = Arc::clone(&server);
-        async move { server.ask_with(&ann(), &format!("GET /{id}"), &[("prefer", "wait=20")]).await }
+        let line = format!("GET /{id}");
+        async move { server.ask_with(&ann(), &line, &[("prefer", "wait=20")]).await }
     });
     sleep(MOMENT).await;
     server.update(id, ProgressUpdate::request_cancel()).await;

@@ -23,7 +23,7 @@ async fn unreadable_rows_are_errors_and_harm_no_other() {
         "metadata = '{'",
         "metadata = CAST(x'ff22' AS TEXT)",
         "id = upper(id)",
-        "id = 'nobody'",
+        "id = 'unknown'",
     ] {
         let job = running(&store).await;
         let sql = format!("UPDATE progress_records SET {damage} WHERE id = '{}'", job.id);

@@ -12,11 +12,11 @@ use crate::one;
 
 on_every_database!(@on postgres, Postgres,
     dropped_connections_are_replaced,
-    nobody_waits_longer_than_told
+    no_call_takes_longer_than_its_deadline
 );
 on_every_database!(@on mysql, MySql,
     dropped_connections_are_replaced,
-    nobody_waits_longer_than_told
+    no_call_takes_longer_than_its_deadline
 );
 
 async fn dropped_connections_are_replaced(database: Database) {
@@ -65,7 +65,7 @@ pub(super) async fn connections_are_replaced(
     println!("20 of 20 workers recovered after {:.1} s", slowest.as_secs_f64());
 }
 
-async fn nobody_waits_longer_than_told(database: Database) {
+async fn no_call_takes_longer_than_its_deadline(database: Database) {
     let network = Network::before(database.url()).await;
     let store = progress_sqlx::connect_any(network.url()).await.unwrap();
     let job = running(&store).await.id;
