@@ -1,9 +1,8 @@
 /** @import { ResolvedPollerOptions } from './options.js' */
 /** @import { ProgressPoller } from './poller.js' */
 /** @import { ProgressData } from './progress-polling.js' */
-import { PollError, isOutage } from './errors.js';
-import { globalFetch } from './options.js';
-import { parseData } from './record.js';
+import { PollError, concernsAllJobs } from './errors.js';
+import { isRecord, parseJson } from './record.js';
 import { request } from './request.js';
 import { listUrl } from './urls.js';
 
@@ -13,102 +12,143 @@ import { listUrl } from './urls.js';
  * @typedef {object} Answer
  * @property {number} status 200, 202, 304 …
  * @property {string | null} etag
+ * @property {string} url for which the ETag is valid
  * @property {ProgressData | null | undefined} data `null` for 304 (unchanged); `undefined`: not
  *   found
  */
 
-/** @typedef {ReturnType<typeof openChannel>} Channel */
-
 /** The most ids that the server accepts in one request. */
 const MOST_IDS = 100;
+
+/** How long an endpoint that failed to return a list gets no other, in milliseconds; doubles. */
+const SUSPENSION = 10_000;
+
+/** The longest such time. */
+const LONGEST_SUSPENSION = 600_000;
+
+/** Statuses of a failed list after which a request for a single job would fail as well. */
+const CONCERN_ANY_REQUEST = [0, 401, 408, 425, 429, 502, 503, 504];
 
 /** @type {Map<string, Channel>} shared channels, by endpoint and request settings */
 const channels = new Map();
 
-/** Endpoints that do not support lists. */
-const withoutLists = new Set();
+/** @type {WeakMap<object, number>} numbers for functions and objects, to compare settings */
+const numbers = new WeakMap();
+let lastNumber = 0;
+
+/** @param {any} value */
+function numberOf(value) {
+  if (Object(value) !== value) return 0;
+  if (!numbers.has(value)) numbers.set(value, (lastNumber += 1));
+  return numbers.get(value);
+}
 
 /**
- * Returns the channel for a poller. A poller with a `url`, `headers` or `fetch` of its own gets a
- * private channel.
+ * Returns the channel for a poller. Pollers share one if they have the same endpoint and request
+ * settings: the same function for `headers`, or equal headers. A poller with a `url` gets a private
+ * channel.
  *
  * @param {ProgressPoller} poller
+ * @returns {Channel}
  */
 export function channelFor({ jobId, options }) {
-  const { endpoint, url, headers, fetch, credentials, requestTimeout } = options;
-  if (
-    url ||
-    headers ||
-    fetch !== globalFetch ||
-    jobId.includes(',') ||
-    withoutLists.has(endpoint)
-  ) {
-    return openChannel(options);
-  }
-  // One channel per combination of settings. There are few, so they are never removed.
-  const way = [credentials, requestTimeout, endpoint].join();
-  const channel = channels.get(way) ?? openChannel(options);
-  channels.set(way, channel);
+  const { endpoint, url, headers, fetch, credentials, requestTimeout, clock } = options;
+  if (url || jobId.includes(',')) return new Channel(options);
+  const sent = typeof headers === 'function' ? numberOf(headers) : [...new Headers(headers)];
+  const settings = [credentials, requestTimeout, numberOf(fetch), numberOf(clock), sent, endpoint];
+  const key = JSON.stringify(settings);
+  const channel = channels.get(key) ?? new Channel(options, () => channels.delete(key));
+  channels.set(key, channel);
   return channel;
 }
 
 /**
- * Opens a channel to a server: one request at a time for all jobs that are due, and one pause for
- * all of them after a failure. A single job is requested by its own URL, so that the response can
- * be 304.
- *
- * @param {ResolvedPollerOptions} options
+ * A channel to a server: one request at a time for all jobs that are due, and one pause for all of
+ * them after a failure. A single job is requested by its own URL.
  */
-function openChannel(options) {
-  const { clock } = options;
+export class Channel {
+  #options;
+  #onEmpty;
   /** @type {Set<ProgressPoller>} */
-  const members = new Set();
+  #members = new Set();
   /** @type {Set<ProgressPoller>} the pollers in the open request; empty while there is none */
-  let asked = new Set();
-  /** @type {AbortController} of the latest request */
-  let controller;
+  #asked = new Set();
+  /** @type {AbortController | undefined} of the latest request */
+  #controller;
   /** @type {any} */
-  let timer;
+  #timer;
   /** Whether the endpoint has returned a list before. */
-  let knowsLists = false;
+  #knowsLists = false;
+  /** Until when each job is requested by its own URL, because a list has failed. */
+  #listsSuspendedUntil = 0;
+  #suspension = SUSPENSION;
   /** When the pause after an outage ends; 0 without an outage. */
-  let pausedUntil = 0;
+  #pausedUntil = 0;
 
-  const inOrder = () => [...members].sort((one, other) => one.due - other.due);
-
-  function schedule() {
-    clock.clearTimeout(timer);
-    const [next] = inOrder();
-    if (next && !asked.size) timer = clock.setTimeout(ask, Math.max(next.due - clock.now(), 0));
+  /**
+   * @param {ResolvedPollerOptions} options
+   * @param {() => void} [onEmpty] called when the last poller has left
+   */
+  constructor(options, onEmpty = () => {}) {
+    this.#options = options;
+    this.#onEmpty = onEmpty;
   }
 
-  async function ask() {
-    const started = clock.now();
-    const turns = inOrder();
-    const [first] = turns;
+  /** @param {ProgressPoller} poller whose `due` has changed */
+  enlist(poller) {
+    this.#members.add(poller);
+    this.#schedule();
+  }
+
+  /** @param {ProgressPoller} poller */
+  leave(poller) {
+    poller.channel = null;
+    this.#members.delete(poller);
+    if (this.#asked.delete(poller) && !this.#asked.size) this.#controller?.abort();
+    if (!this.#members.size) this.#onEmpty();
+    this.#schedule();
+  }
+
+  #inOrder() {
+    return [...this.#members].sort((one, other) => one.due - other.due);
+  }
+
+  #schedule() {
+    const { clock } = this.#options;
+    clock.clearTimeout(this.#timer);
+    const [next] = this.#inOrder();
+    if (!next || this.#asked.size) return;
+    this.#timer = clock.setTimeout(() => this.#ask(), Math.max(next.due - clock.now(), 0));
+  }
+
+  /** Returns the pollers of the next request. */
+  #chooseTurn() {
+    const now = this.#options.clock.now();
+    const members = this.#inOrder();
+    const [first] = members;
+    if (now < this.#listsSuspendedUntil) return [first];
     // Pollers due within half an interval join the request, so that bars that were created at
     // different times share one.
-    const turn = Math.max(first.due, started);
-    const together = turns.filter(({ due, slack }) => due <= turn + Math.min(slack, first.slack));
-    const pollers = (asked = new Set(together.slice(0, MOST_IDS)));
-    controller = new AbortController();
-    const outcome = await read(pollers).catch((/** @type {PollError} */ error) => error);
+    const turn = Math.max(first.due, now);
+    const together = members.filter(({ due, slack }) => due <= turn + Math.min(slack, first.slack));
+    return together.slice(0, MOST_IDS);
+  }
+
+  async #ask() {
+    const started = this.#options.clock.now();
+    const pollers = (this.#asked = new Set(this.#chooseTurn()));
+    this.#controller = new AbortController();
+    const outcome = await this.#read(pollers).catch((/** @type {PollError} */ error) => error);
     // All pollers of this request have left: drop the response.
     if (!pollers.size) return;
     try {
-      if (!(outcome instanceof PollError)) deliver(outcome, started);
-      // 502, 503 or 504 means an outage. 500 for the first list may mean that only lists fail.
-      else if (
-        pollers.size > 1 &&
-        !knowsLists &&
-        (!isOutage(outcome) || [500, 501].includes(outcome.status))
-      )
-        disband();
-      else refuse(pollers, outcome);
+      if (!(outcome instanceof PollError)) this.#deliver(outcome, started);
+      else if (pollers.size > 1 && this.#mayConcernOnlyLists(outcome)) this.#suspendLists();
+      else this.#refuse(pollers, outcome);
     } finally {
       // An error in one widget must not stop the others.
       pollers.clear();
-      schedule();
+      this.#schedule();
     }
   }
 
@@ -116,19 +156,26 @@ function openChannel(options) {
    * @param {Set<ProgressPoller>} pollers
    * @returns {Promise<(poller: ProgressPoller) => Answer>}
    */
-  async function read(pollers) {
+  async #read(pollers) {
     const [first] = pollers;
     const alone = pollers.size === 1;
-    const { url, etag } = alone ? first : { url: listUrl(options, pollers), etag: null };
-    const reply = await request(options, url, { etag, controller });
-    const data = reply.status === 304 ? null : parseData(reply.text);
-    if (alone) return () => ({ ...reply, data });
-    if (!Array.isArray(data?.jobs)) throw new PollError('unreadable', { status: reply.status });
-    knowsLists = true;
+    const url = alone ? first.url : listUrl(this.#options, pollers);
+    // Only if each poller has seen the response with this ETag.
+    const isCurrent = [...pollers].every((one) => one.etagUrl === url && one.etag === first.etag);
+    const etag = isCurrent ? first.etag : null;
+    const reply = await request(this.#options, url, { etag, controller: this.#controller });
+    const answer = { ...reply, url };
+    if (reply.status === 304) return () => ({ ...answer, data: null });
+    if (alone) {
+      const data = parseJson(reply.text, isRecord);
+      return () => ({ ...answer, data });
+    }
+    const { jobs } = parseJson(reply.text, (data) => Array.isArray(data.jobs));
+    this.#knowsLists = true;
+    this.#suspension = SUSPENSION;
     return ({ jobId }) => ({
-      ...reply,
-      etag: null,
-      data: data.jobs.find((/** @type {any} */ job) => job?.job_id === jobId),
+      ...answer,
+      data: jobs.find((/** @type {any} */ job) => job?.job_id === jobId && isRecord(job)),
     });
   }
 
@@ -136,15 +183,15 @@ function openChannel(options) {
    * @param {(poller: ProgressPoller) => Answer} answerFor
    * @param {number} started
    */
-  function deliver(answerFor, started) {
-    const now = clock.now();
+  #deliver(answerFor, started) {
+    const now = this.#options.clock.now();
     // The server is back: pollers that wait for the end of the outage poll at once.
-    for (const poller of members) if (poller.due === pausedUntil) poller.due = now;
-    pausedUntil = 0;
-    for (const poller of asked) {
+    for (const poller of this.#members) if (poller.due === this.#pausedUntil) poller.due = now;
+    this.#pausedUntil = 0;
+    for (const poller of this.#asked) {
       const answer = answerFor(poller);
-      if (answer.data === undefined) refuse([poller], new PollError('not-found', { status: 404 }));
-      else poller.accept(answer, now - started);
+      if (answer.data !== undefined) poller.accept(answer, now - started);
+      else this.#refuse([poller], new PollError('not-found', { status: 404 }));
     }
   }
 
@@ -152,41 +199,33 @@ function openChannel(options) {
    * @param {Iterable<ProgressPoller>} pollers
    * @param {PollError} error
    */
-  function refuse(pollers, error) {
-    const jitter = options.random();
-    const outage = isOutage(error);
+  #refuse(pollers, error) {
+    const jitter = this.#options.random();
+    const isShared = concernsAllJobs(error);
     for (const poller of pollers) {
       poller.backOff(error, jitter);
       // The longest pause applies to all, so that they retry together; a new poller does not
       // shorten it.
-      if (outage && poller.due < Infinity) pausedUntil = Math.max(pausedUntil, poller.due);
+      if (isShared && poller.due < Infinity)
+        this.#pausedUntil = Math.max(this.#pausedUntil, poller.due);
     }
-    if (outage) for (const poller of members) poller.due = Math.max(poller.due, pausedUntil);
+    if (isShared)
+      for (const poller of this.#members) poller.due = Math.max(poller.due, this.#pausedUntil);
     for (const poller of pollers) poller.fail(error);
   }
 
-  /** Marks the endpoint as not supporting lists; each poller continues with its own requests. */
-  function disband() {
-    withoutLists.add(options.endpoint);
-    for (const poller of members) {
-      leave(poller);
-      poller.refresh();
-    }
+  /**
+   * An endpoint that has returned a list before is in trouble now. Another may not support lists.
+   *
+   * @param {PollError} error
+   */
+  #mayConcernOnlyLists({ status }) {
+    return !this.#knowsLists && !CONCERN_ANY_REQUEST.includes(status);
   }
 
-  /** @param {ProgressPoller} poller whose `due` has changed */
-  function enlist(poller) {
-    members.add(poller);
-    schedule();
+  /** Requests each job by its own URL for a while, and then tries a list again. */
+  #suspendLists() {
+    this.#listsSuspendedUntil = this.#options.clock.now() + this.#suspension;
+    this.#suspension = Math.min(this.#suspension * 2, LONGEST_SUSPENSION);
   }
-
-  /** @param {ProgressPoller} poller */
-  function leave(poller) {
-    poller.channel = null;
-    members.delete(poller);
-    if (asked.delete(poller) && !asked.size) controller.abort();
-    schedule();
-  }
-
-  return { enlist, leave };
 }

@@ -2,10 +2,11 @@
  * The kind of a failed request, as the retry policy and the texts distinguish it.
  *
  * `network` no response · `timeout` no response in time · `server` try again later · `not-found` ·
- * `refused` not allowed, or not understood · `gone` · `unreadable` a response, but not a record
+ * `refused` not allowed, or not understood · `gone` · `unreadable` a response, but not a record ·
+ * `signed-out` 401, or a page instead of a record, because the session has ended
  *
- * @typedef {'network' | 'timeout' | 'server' | 'not-found' | 'refused' | 'gone'
- *   | 'unreadable'} PollErrorKind
+ * @typedef {'network' | 'timeout' | 'server' | 'not-found' | 'refused' | 'gone' | 'unreadable'
+ *   | 'signed-out'} PollErrorKind
  */
 
 /** The reason why a poll failed. `kind` is for programs, `message` for the console. */
@@ -28,12 +29,12 @@ export class PollError extends Error {
 }
 
 /**
- * Whether the failure concerns the whole server, and not one job or one client.
+ * Whether the failure concerns all jobs of the server, and not one of them.
  *
- * @param {{ status: number }} error
+ * @param {{ kind: PollErrorKind }} error
  */
-export function isOutage({ status }) {
-  return !status || status >= 500 || [408, 425, 429].includes(status);
+export function concernsAllJobs({ kind }) {
+  return ['network', 'timeout', 'server', 'signed-out'].includes(kind);
 }
 
 /**
@@ -43,5 +44,6 @@ export function isOutage({ status }) {
 export function kindOfStatus(status) {
   if (status === 404) return 'not-found';
   if (status === 410) return 'gone';
-  return isOutage({ status }) ? 'server' : 'refused';
+  if (status === 401) return 'signed-out';
+  return status >= 500 || [408, 425, 429].includes(status) ? 'server' : 'refused';
 }

@@ -1,5 +1,5 @@
 /** @import { ProgressPoller } from './poller.js' */
-import { parseData } from './record.js';
+import { parseJson } from './record.js';
 import { request } from './request.js';
 import { belongingUrl } from './urls.js';
 
@@ -29,8 +29,10 @@ export function followLog(poller, append, signal) {
       options,
       belongingUrl(poller.url, 'log', { after, limit: PAGE }),
     );
-    const { entries, next_after: next, dropped } = parseData(text);
-    if (signal.aborted || !Array.isArray(entries) || !(next > after)) return;
+    const { entries, next_after: next, dropped } = parseJson(text, (data) =>
+      Array.isArray(data.entries),
+    );
+    if (signal.aborted || !(next > after)) return;
     after = next;
     append(entries, dropped);
     again ||= entries.length >= PAGE;

@@ -22,9 +22,11 @@ export const MESSAGES = {
   cancelled: ['Cancelled', 'Annulé'],
   cancelling: ['Cancelling…', 'Annulation…'],
   stale: ['Not responding', 'Ne répond plus'],
+  stalled: ['Stalled', 'Bloqué'],
   reconnecting: ['Reconnecting', 'Reconnexion'],
   offline: ['Offline', 'Hors ligne'],
   lost: ['Unavailable', 'Indisponible'],
+  'signed-out': ['Signed out', 'Déconnecté'],
 
   total: ['Total'],
   processed: ['Processed', 'Traités'],
@@ -46,15 +48,24 @@ export const MESSAGES = {
   refused: ['Access denied.', 'Accès refusé.'],
   gone: ['Job deleted.', 'Tâche supprimée.'],
   unreadable: ['Unreadable response.', 'Réponse illisible.'],
+  signInAgain: ['Sign in again to follow the job.', 'Reconnectez-vous pour suivre la tâche.'],
+  reload: ['Reload page', 'Recharger la page'],
   retryIn: ['Retrying in {duration}.', 'Nouvel essai dans {duration}.'],
   tryAgain: ['Retry', 'Réessayer'],
 
   cancel: ['Cancel', 'Annuler'],
+  confirmCancel: ['Cancel the job?', 'Annuler la tâche ?'],
+  doneSoFar: [
+    { one: '{number} item is done.', other: '{number} items are done.' },
+    { one: '{number} élément est traité.', other: '{number} éléments sont traités.' },
+  ],
+  keep: ['Keep', 'Garder'],
   cancelFailed: ['The job could not be cancelled.', 'La tâche n’a pas pu être annulée.'],
   // The error messages that the library itself writes into a record.
   'worker lost': [, 'Le processus a disparu.'],
   'the worker stopped before finishing': [, 'Le processus s’est arrêté avant la fin.'],
 
+  announcement: ['{title}: {text}', '{title} : {text}'],
   log: ['Log', 'Journal'],
   dropped: ['Older entries deleted: {number}', 'Entrées plus anciennes supprimées : {number}'],
 

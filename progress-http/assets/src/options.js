@@ -37,7 +37,7 @@ export function pollerOptions(given) {
       pollInterval: 500,
       hiddenPollInterval: 5000,
       requestTimeout: 10_000,
-      maxRetries: 10,
+      maxRetries: Infinity,
       backoffBase: 1000,
       backoffMax: 30_000,
       notFoundRetries: 5,

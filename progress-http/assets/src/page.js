@@ -1,7 +1,8 @@
 /** @import { ProgressPoller } from './poller.js' */
 
 /**
- * Pauses, slows down or resumes the poller as its page is hidden, offline, left or restored.
+ * Pauses, slows down or resumes the poller as its page is hidden, left or restored. Whether the
+ * browser is offline is only a hint, so the poller tries all the same.
  *
  * @param {ProgressPoller} poller
  * @param {'slow' | 'pause' | 'continue'} whenHidden
@@ -13,7 +14,7 @@ export function followPage(poller, whenHidden, signal) {
     poller.hidden = hidden && whenHidden === 'slow';
     // An open request would keep the page out of the back-forward cache.
     if (type.startsWith('page')) poller.hold('left', type === 'pagehide');
-    poller.hold('offline', !navigator.onLine);
+    poller.offline = !navigator.onLine;
     poller.hold('hidden', hidden && whenHidden === 'pause');
     if (!hidden) poller.refresh();
   };

@@ -2,7 +2,6 @@
 /** @import { Answer, Channel } from './channel.js' */
 /** @import { PollError, PollErrorKind } from './errors.js' */
 import { channelFor } from './channel.js';
-import { isOutage } from './errors.js';
 import { pollerOptions } from './options.js';
 import { ENDINGS, count, toState } from './record.js';
 import { statusUrl, withOtherEnding } from './urls.js';
@@ -20,14 +19,14 @@ const SHORTEST_INTERVAL = 50;
 /** The longest pause after a slow response, in milliseconds. */
 const LONGEST_REST = 30_000;
 
-/** Retries of an unreadable response, such as a proxy's error page, which may be temporary. */
-const UNREADABLE_RETRIES = 2;
+/** The endpoints about which the console was warned. */
+const warned = new Set();
 
 /**
  * Follows one job without a page. The widget calls `hold` and sets `hidden`.
  *
  * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`,
- * `cancelled`, `settled`, `retry`. Internal events: `answer` (every response) and `connection` (the
+ * `cancelled`, `settled`, `retry`, `signedout`. Internal events: `answer` (every response) and `connection` (the
  * phase or `holds` has changed).
  */
 export class ProgressPoller extends EventTarget {
@@ -41,6 +40,8 @@ export class ProgressPoller extends EventTarget {
   polls = 0;
   /** Whether the page is hidden, which slows down polling. */
   hidden = false;
+  /** Whether the browser reports that it is offline. Only a hint: the server may be this machine. */
+  offline = false;
   /** @type {Set<string>} reasons to pause polling */
   holds = new Set(['idle']);
   /** @type {any} promise of the final record; rejects if the poller gives up or is destroyed */
@@ -56,6 +57,8 @@ export class ProgressPoller extends EventTarget {
   slack = 0;
   /** @type {string | null} */
   etag = null;
+  /** The URL for which the ETag is valid: that of the record, or of a list. */
+  etagUrl = '';
   /** @type {Channel | null} */
   channel = null;
 
@@ -63,8 +66,12 @@ export class ProgressPoller extends EventTarget {
   #text;
   /** The highest version so far; a response without a version does not reset it. */
   #version = 0;
-  /** @type {PollErrorKind[]} the failures since the last response */
-  #failures = [];
+  /** When the record was created, in milliseconds; 0 if unknown. */
+  #created = 0;
+  /** The failures since the last response. */
+  #failures = 0;
+  /** @type {Partial<Record<PollErrorKind, number>>} how many of each kind */
+  #failuresByKind = {};
   #started = false;
   /** @type {((result: ProgressData | Error) => void) | null} settles `finished`, then `null` */
   #settle = null;
@@ -133,13 +140,19 @@ export class ProgressPoller extends EventTarget {
     const { data, etag } = answer;
     const detail = this.#detail(data);
     const version = count(data?.version) ?? this.#version;
+    const created = Date.parse(data?.created_at) || this.#created;
     const before = this.#text;
-    // A lagging replica or a cache may return an older state; progress never goes backwards.
-    if (data && version >= this.#version) {
+    // A lagging replica or a cache may return an older state; progress never goes backwards. A
+    // record that was created later replaces an earlier one with the same id.
+    const isCurrent =
+      created === this.#created ? version >= this.#version : created > this.#created;
+    if (data && isCurrent) {
       this.#version = version;
+      this.#created = created;
       this.#text = JSON.stringify(data);
       this.snapshot = data;
       this.etag = etag;
+      this.etagUrl = answer.url;
     }
     const news = this.#text !== before;
     const { status, ended } = toState((news && data) || {});
@@ -170,14 +183,17 @@ export class ProgressPoller extends EventTarget {
     const { kind, retryAfter } = error;
     const { clock, maxRetries, notFoundRetries, backoffBase, backoffMax } = this.options;
     /** @type {Partial<Record<PollErrorKind, number>>} */
-    const limits = { 'not-found': notFoundRetries, unreadable: UNREADABLE_RETRIES };
-    const limit = isOutage(error) ? maxRetries : (limits[kind] ?? 0);
-    this.#failures.push(kind);
+    const limits = { 'not-found': notFoundRetries, refused: 0, gone: 0 };
+    const limit = limits[kind] ?? maxRetries;
     // Each kind has its own limit: a server restart must not use up the retries for a 404.
-    const alike = this.#failures.filter((failure) => failure === kind).length;
-    const pause =
-      Math.min(backoffMax, backoffBase * 2 ** (this.#failures.length - 1)) * (0.5 + jitter / 2);
-    this.due = alike > limit ? Infinity : clock.now() + Math.max(pause, retryAfter);
+    const alike = (this.#failuresByKind[kind] ?? 0) + 1;
+    this.#failuresByKind[kind] = alike;
+    this.#failures += 1;
+    const longest = Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 1));
+    // Pages that were told the same `Retry-After` must not return at the same moment either.
+    const atLeast = retryAfter && retryAfter + jitter * backoffBase;
+    const pause = Math.max(longest * (0.5 + jitter / 2), atLeast);
+    this.due = alike > limit ? Infinity : clock.now() + pause;
   }
 
   /**
@@ -187,6 +203,7 @@ export class ProgressPoller extends EventTarget {
    */
   fail(error) {
     this.slack = 0;
+    this.#warn(error);
     if (this.due === Infinity) {
       this.channel?.leave(this);
       this.#enter('lost', error);
@@ -196,9 +213,25 @@ export class ProgressPoller extends EventTarget {
       // The record may not be visible yet, or exist only at the URL with the other ending.
       if (error.kind === 'not-found' && !this.snapshot && !this.options.url)
         this.url = withOtherEnding(this.url);
+      const wasSignedOut = this.error?.kind === 'signed-out';
       this.#enter('retrying', error);
+      if (error.kind === 'signed-out' && !wasSignedOut)
+        this.#emit('signedout', this.#detail(error));
       this.#emit('retry', this.#detail(error, { delay: this.due - this.options.clock.now() }));
     }
+  }
+
+  /**
+   * Warns on the console, once per endpoint, if there was never a record: perhaps the address is
+   * wrong.
+   *
+   * @param {PollError} error
+   */
+  #warn({ kind, status }) {
+    const endpoint = this.options.url ?? this.options.endpoint;
+    if (this.snapshot || !['not-found', 'unreadable'].includes(kind) || warned.has(endpoint)) return;
+    warned.add(endpoint);
+    console.warn(`progress-polling: no record at ${this.url} (${kind}, ${status}).`);
   }
 
   /**
@@ -261,7 +294,8 @@ export class ProgressPoller extends EventTarget {
 
   /** Resets the failures, and replaces `finished` if it was settled. */
   #begin() {
-    this.#failures = [];
+    this.#failures = 0;
+    this.#failuresByKind = {};
     if (this.#settle) return;
     this.finished = new Promise((resolve, reject) => {
       this.#settle = (result) => (result instanceof Error ? reject(result) : resolve(result));

@@ -34,7 +34,8 @@ export interface ProgressData {
 
 /** Why a poll failed. */
 export interface PollError extends Error {
-  kind: 'network' | 'timeout' | 'server' | 'not-found' | 'refused' | 'gone' | 'unreadable';
+  kind: 'network' | 'timeout' | 'server' | 'not-found' | 'refused' | 'gone' | 'unreadable'
+    | 'signed-out';
   /** The HTTP status, or 0 without a response. */
   status: number;
 }
@@ -61,6 +62,11 @@ export interface ProgressCallbacks {
   onRetry?: (error: PollError, meta: Meta & { delay: number }) => void;
   /** Called once, when the job was cancelled. */
   onCancelled?: ProgressCallback;
+  /**
+   * Called when the session has ended: after 401, a redirect to another path, or a page instead of a
+   * record. Polling continues, and shows the job again when the user has signed in.
+   */
+  onSignedOut?: (error: PollError, meta: Meta) => void;
   /** Called after `onComplete`, `onError` or `onCancelled`. */
   onSettled?: (result: ProgressData | PollError, meta: Meta) => void;
 }
@@ -74,6 +80,7 @@ export interface ProgressEvents {
   cancelled: CustomEvent<{ data: ProgressData; meta: Meta }>;
   settled: CustomEvent<{ data: ProgressData | PollError; meta: Meta }>;
   retry: CustomEvent<{ data: PollError; meta: Meta & { delay: number } }>;
+  signedout: CustomEvent<{ data: PollError; meta: Meta }>;
 }
 
 export interface Clock {
@@ -85,8 +92,8 @@ export interface Clock {
 export interface PollerOptions {
   /**
    * The records are at `endpoint/jobId`. Default: the path that served the script, else
-   * `/progress`. The pollers of one endpoint share a request (`endpoint/?ids=…`), except those with
-   * a `url`, `headers` or `fetch` of their own.
+   * `/progress`. The pollers of one endpoint share a request (`endpoint/?ids=…`) if they have the
+   * same `headers` and `fetch`, and no `url`.
    */
   endpoint?: string;
   /** The full URL of the record, instead of `endpoint`. */
@@ -97,7 +104,10 @@ export interface PollerOptions {
   hiddenPollInterval?: number;
   /** Milliseconds after which a request counts as failed. Default 10000. */
   requestTimeout?: number;
-  /** Retries after network errors, time-outs and responses such as 503. Default 10. */
+  /**
+   * Retries after network errors, time-outs and responses such as 503, until the poller gives up.
+   * Default: no limit.
+   */
   maxRetries?: number;
   /** Retries after 404, because a new record may not be visible yet. Default 5. */
   notFoundRetries?: number;

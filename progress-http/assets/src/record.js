@@ -6,18 +6,26 @@ export const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'can
 
 /**
  * @param {string} text the body of a response
- * @returns {ProgressData}
+ * @param {(data: any) => boolean} isExpected
+ * @returns {any} the JSON object, if it is the expected one
  */
-export function parseData(text) {
+export function parseJson(text, isExpected) {
   let data;
   try {
     data = JSON.parse(text);
   } catch {
     // Not JSON, but perhaps a proxy's error page.
   }
-  if (Object(data) === data && !Array.isArray(data)) return data;
+  if (Object(data) === data && isExpected(data)) return data;
   throw new PollError('unreadable', { status: 200 });
 }
+
+/**
+ * Whether the object is the record of a job, and not another answer such as `{"error": …}`.
+ *
+ * @param {any} data
+ */
+export const isRecord = (data) => typeof data.status === 'string';
 
 /**
  * Returns the status and whether it is final. Some servers say `in_progress` for `running`.

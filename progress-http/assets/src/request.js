@@ -37,13 +37,16 @@ export async function request(
     if (etag) headers.set('If-None-Match', etag);
     const response = await fetch(url, { method, headers, signal, credentials, cache: 'no-store' });
     const { ok, status } = response;
+    if (endsElsewhere(url, response)) throw new PollError('signed-out', { status });
     if (!ok && status !== 304) {
       throw new PollError(kindOfStatus(status), {
         status,
         retryAfter: retryAfter(response.headers),
       });
     }
-    return { status, text: await response.text(), etag: response.headers.get('ETag') };
+    const text = await response.text();
+    if (isPage(response, text)) throw new PollError('signed-out', { status });
+    return { status, text, etag: response.headers.get('ETag') };
   };
   try {
     return await new Promise((resolve, reject) => {
@@ -55,6 +58,29 @@ export async function request(
   } finally {
     clock.clearTimeout(deadline);
   }
+}
+
+/**
+ * Whether the request was redirected to another path, such as that of a login page. A slash at the
+ * end makes no difference.
+ *
+ * @param {string} url
+ * @param {Response} response
+ */
+function endsElsewhere(url, response) {
+  const path = (/** @type {string} */ address) =>
+    new URL(address, globalThis.document?.baseURI ?? response.url).pathname.replace(/\/$/, '');
+  return response.redirected && path(url) !== path(response.url);
+}
+
+/**
+ * Whether the body is an HTML page, such as a login page, instead of JSON.
+ *
+ * @param {Response} response
+ * @param {string} text
+ */
+function isPage({ headers }, text) {
+  return /html/.test(headers.get('Content-Type') ?? '') || /^\s*<(!doctype|html)/i.test(text);
 }
 
 /**

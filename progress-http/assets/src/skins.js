@@ -32,6 +32,7 @@ export const SKINS = {
     stale: 'warning',
     reconnecting: 'warning',
     offline: 'warning',
+    'signed-out': 'warning',
   },
   bootstrap: {
     root: 'card card-body',

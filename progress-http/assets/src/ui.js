@@ -1,8 +1,9 @@
-/** @import { View, State } from './view.js' */
+/** @import { View } from './view.js' */
 /** @import { Skin } from './skins.js' */
 /** @import { Translator } from './translator.js' */
 /** @import { MessageKey } from './messages.js' */
 /** @import { LogEntry } from './log.js' */
+import { createAnnouncer } from './announcer.js';
 import { text } from './record.js';
 import { SKINS } from './skins.js';
 
@@ -11,7 +12,11 @@ const COUNTS = /** @type {const} */ (['total', 'processed', 'remaining', 'errors
 /** The most log entries in the page, so that the log of a huge job does not fill its memory. */
 const LONGEST_LOG = 500;
 
-let widgets = 0;
+/**
+ * What the buttons do.
+ *
+ * @typedef {Record<'retry' | 'reload' | 'askToCancel' | 'keep' | 'cancel', () => void>} Actions
+ */
 
 /**
  * Builds the elements of the widget once.
@@ -19,19 +24,18 @@ let widgets = 0;
  * @param {Translator} translator
  * @param {{ skin: Skin, title?: string, icon?: string, showDetails: boolean, showStats: boolean,
  *   allowCancel?: boolean, showLog?: boolean, announceStep: number }} options
- * @param {() => void} tryAgain
- * @param {() => void} askToCancel
- * @returns the root element, a function that shows a view in it, and one that adds log entries
+ * @param {Actions} actions
+ * @returns the root element, a function that shows a view in it, one that adds log entries, and one
+ *   that removes it
  */
-export function createUi({ language, say }, options, tryAgain, askToCancel) {
+export function createUi(translator, options, actions) {
+  const { language, say } = translator;
   const { icon, showStats, announceStep } = options;
   const skin = SKINS[options.skin] ?? {};
-  const id = `progress-polling-${(widgets += 1)}`;
+  // At random, because a page may load two copies of the script.
+  const id = `progress-polling-${Math.random().toString(36).slice(2)}`;
   /** @type {Record<string, HTMLElement>} */
   const parts = {};
-  let spokenStep = 0;
-  /** @type {State | undefined} */
-  let spokenState;
 
   /** @param {string} name */
   const classes = (name) => `progress-polling-${name} ${skin[name] ?? ''}`;
@@ -57,9 +61,10 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
   /**
    * @param {MessageKey} label
    * @param {() => void} action
+   * @param {string} [name]
    */
-  const button = (label, action) =>
-    Object.assign(part('button', 'button', { type: 'button' }, say(label)), { onclick: action });
+  const button = (label, action, name = 'button') =>
+    Object.assign(part('button', name, { type: 'button' }, say(label)), { onclick: action });
 
   /**
    * Shows or hides an element. If a focused button is hidden, the widget takes over the focus.
@@ -72,10 +77,38 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
     node.hidden = !shown;
   };
 
+  /**
+   * Shows the question whether to cancel, or hides it. The focus follows.
+   *
+   * @param {string} question
+   */
+  const ask = (question) => {
+    if (confirm.hidden === !question) return;
+    const hadFocus = confirm.contains(root.ownerDocument.activeElement);
+    parts.question.textContent = question;
+    confirm.hidden = !question;
+    if (question) keep.focus();
+    else if (hadFocus) (cancel.hidden ? root : cancel).focus();
+  };
+
   // An emoji, or the classes of a Semantic icon.
   const semantic = /^[a-z][a-z\d ]*$/.test(icon ?? '');
-  const cancel = button('cancel', askToCancel);
-  const again = button('tryAgain', tryAgain);
+  const cancel = button('cancel', actions.askToCancel);
+  const again = button('tryAgain', actions.retry);
+  const retry = button('tryAgain', actions.retry, 'link');
+  const reload = button('reload', actions.reload, 'link');
+  const keep = button('keep', actions.keep);
+  const confirm = part(
+    'div',
+    'confirm',
+    { role: 'group', hidden: '' },
+    part('span', 'question', { id: `${id}-question` }),
+    part('div', 'buttons', {}, keep, button('cancel', actions.cancel)),
+  );
+  confirm.setAttribute('aria-labelledby', `${id}-question`);
+  confirm.onkeydown = ({ key }) => {
+    if (key === 'Escape') actions.keep();
+  };
   const rows = COUNTS.map((key) => {
     const value = part('dd', 'value');
     parts[key] = value;
@@ -89,7 +122,7 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
     part('div', 'track', {}, fill),
     part('div', 'percent'),
   );
-  const caption = part('div', 'caption', {}, part('span', 'message'), part('span', 'time-left'));
+  const caption = part('div', 'caption', {}, part('span', 'message'), part('span', 'time-left'), retry, reload);
   const progress = part('div', 'progress', {}, bar, caption);
   const statistics = part('dl', 'statistics', {}, ...rows);
   const alert = part('div', 'alert', {}, part('span', 'reason', { role: 'alert' }), again);
@@ -105,7 +138,8 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
     list,
     dropped,
   );
-  const announcer = part('div', 'announcer', { role: 'status' });
+  const speech = part('div', 'announcer', { role: 'status' });
+  const announcer = createAnnouncer(speech, translator, announceStep);
   const root = part(
     'div',
     'root',
@@ -131,14 +165,16 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
       part('div', 'status', options.allowCancel ? { 'data-wide': '' } : {}, options.allowCancel && cancel, part('span', 'badge')),
     ),
     progress,
+    options.allowCancel && confirm,
     options.showDetails && statistics,
     alert,
     options.showLog && log,
-    announcer,
+    speech,
   );
 
   /** @param {View} view */
-  const render = ({ state, percent, valueText, indeterminate, line, texts, cancellable }) => {
+  const render = (view) => {
+    const { state, percent, valueText, indeterminate, line, texts, cancellable, question } = view;
     texts.title = options.title ?? texts.title;
     for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
     root.dataset.state = state;
@@ -162,22 +198,12 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
       `${Math.max(...COUNTS.map((key) => texts[key].length))}`,
     );
     show(cancel, cancellable);
+    ask(question);
     show(alert, texts.reason !== '');
     show(again, state === 'lost');
-
-    // A screen reader announces the start, each step of some per cent, problems and the end, each
-    // once. The numbers change too often to be read aloud; the alert announces failures by itself.
-    const step = announceStep > 0 ? Math.floor(Number(percent) / announceStep) : 0;
-    if (
-      (state !== spokenState && (line || !texts.reason) && state !== 'connecting') ||
-      (state === 'running' && step > spokenStep)
-    ) {
-      spokenState = state;
-      announcer.textContent = `${texts.title}: ${
-        line || [texts.badge, texts.percent].filter(Boolean).join(', ')
-      }`;
-    }
-    spokenStep = Math.max(step, spokenStep);
+    show(retry, ['reconnecting', 'offline'].includes(state));
+    show(reload, state === 'signed-out');
+    announcer.announce(view);
   };
 
   /** @param {LogEntry | null} entry */
@@ -207,7 +233,12 @@ export function createUi({ language, say }, options, tryAgain, askToCancel) {
     log.hidden = false;
   };
 
-  return { node: root, render, append };
+  const remove = () => {
+    announcer.leave();
+    root.remove();
+  };
+
+  return { node: root, render, append, remove };
 }
 
 /**

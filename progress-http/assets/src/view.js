@@ -4,13 +4,13 @@ import { count, text, toState } from './record.js';
 
 /**
  * @typedef {'connecting' | 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled'
- *   | 'cancelling' | 'stale' | 'reconnecting' | 'offline' | 'lost'} State
+ *   | 'cancelling' | 'stale' | 'reconnecting' | 'offline' | 'signed-out' | 'lost'} State
  */
 
 /**
  * The part of the poller's state that the view depends on.
  *
- * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | 'due' | 'holds'>} Connection
+ * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | 'due' | 'offline'>} Connection
  */
 
 /**
@@ -19,7 +19,14 @@ import { count, text, toState } from './record.js';
  * @typedef {object} Situation
  * @property {number} now on the poller's clock
  * @property {string | false} silence how long the worker has not responded; false if it responds
- * @property {'sent' | 'failed' | undefined} cancellation the state of the cancel request
+ * @property {Cancellation} cancellation
+ */
+
+/**
+ * The state of the cancel request: `asking` for confirmation · `sent` · `unsure` whether it arrived,
+ * until the record was read again · `failed`
+ *
+ * @typedef {'asking' | 'sent' | 'unsure' | 'failed' | undefined} Cancellation
  */
 
 /**
@@ -34,7 +41,7 @@ import { count, text, toState } from './record.js';
  * @param {Translator} translator
  */
 export function viewOf(
-  { snapshot, phase, error, due, holds },
+  { snapshot, phase, error, due, offline },
   { now, silence, cancellation },
   translator,
 ) {
@@ -46,7 +53,9 @@ export function viewOf(
   const failed = count(data.failed_items) ?? 0;
   const taken = count(data.duration);
   const secondsLeft = count(data.estimated_remaining_time);
-  const cancelling = data.cancel_requested === true;
+  const requested = cancellation === 'sent' || cancellation === 'unsure';
+  const cancelling = data.cancel_requested === true || requested;
+  const asking = cancellation === 'asking';
   const counted = total !== null && processed !== null;
   const trouble = error?.kind ?? 'network';
 
@@ -71,12 +80,12 @@ export function viewOf(
     state = phase;
     alert = say(trouble);
   } else {
-    if (cancellation === 'failed') alert = say('cancelFailed');
-    if (holds.has('offline')) {
-      state = 'offline';
-      line = say('network');
+    if (cancellation === 'failed' && !cancelling) alert = say('cancelFailed');
+    if (trouble === 'signed-out') {
+      state = trouble;
+      line = say('signInAgain');
     } else if (error && (snapshot || trouble !== 'not-found')) {
-      state = 'reconnecting';
+      state = offline && trouble === 'network' ? 'offline' : 'reconnecting';
       line = say(trouble);
       // The next attempt may be under way.
       if (due > now)
@@ -86,8 +95,7 @@ export function viewOf(
       line = say('silent', { duration: silence });
     } else if (cancelling) state = 'cancelling';
     else if (status === 'running') state = status;
-    // A job that is not found yet is about to start.
-    else if (snapshot || error) state = 'waiting';
+    else if (snapshot) state = 'waiting';
   }
 
   // Rounded down, so that 100 % is never shown too early.
@@ -123,6 +131,13 @@ export function viewOf(
       remaining: show(count(data.remaining_items)),
       errors: failed ? show(failed) : '',
     },
-    cancellable: !!snapshot && !ended && phase !== 'lost' && !cancelling && cancellation !== 'sent',
+    cancellable: !!snapshot && !ended && phase !== 'lost' && !cancelling && !asking,
+    /** The question before a job is cancelled; empty if it is not asked. */
+    question:
+      asking && !ended && !cancelling
+        ? [say('confirmCancel'), processed && say('doneSoFar', { number: processed })]
+            .filter(Boolean)
+            .join(' ')
+        : '',
   };
 }

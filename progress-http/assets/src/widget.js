@@ -1,10 +1,11 @@
 /** @import { WidgetOptions } from './progress-polling.js' */
+/** @import { Cancellation } from './view.js' */
 import { followLog } from './log.js';
 import { widgetOptions } from './options.js';
 import { followPage, leavePage } from './page.js';
 import { storedJob } from './persistence.js';
 import { ProgressPoller } from './poller.js';
-import { count } from './record.js';
+import { count, toState } from './record.js';
 import { request } from './request.js';
 import { ensureStyles } from './stylesheet.js';
 import { translator } from './translator.js';
@@ -18,6 +19,18 @@ const STALE_AFTER = 15_000;
 /** The HTTP status of a cancel request for a job that has ended. */
 const CONFLICT = 409;
 
+/** @type {Record<string, string>} the callbacks of the page by event */
+const CALLBACKS = {
+  start: 'onStart',
+  progress: 'onProgress',
+  complete: 'onComplete',
+  error: 'onError',
+  cancelled: 'onCancelled',
+  settled: 'onSettled',
+  retry: 'onRetry',
+  signedout: 'onSignedOut',
+};
+
 /** A progress bar in a container: a poller with a user interface. */
 export class ProgressPolling extends ProgressPoller {
   #container;
@@ -26,7 +39,7 @@ export class ProgressPolling extends ProgressPoller {
   #life = new AbortController();
   /** @type {any} */
   #timer;
-  /** @type {'sent' | 'failed' | undefined} the state of the cancel request */
+  /** @type {Cancellation} */
   #cancellation;
   /** @type {number | undefined} when the heartbeats stopped, on the page's clock */
   #silentSince;
@@ -80,12 +93,13 @@ export class ProgressPolling extends ProgressPoller {
     const settings = this.#settings;
     this.#settled = container.isConnected;
     this.#i18n = translator(settings.lang ?? languageOf(container), settings.messages);
-    this.#ui = createUi(
-      this.#i18n,
-      settings,
-      () => this.start(),
-      () => this.#cancel(),
-    );
+    this.#ui = createUi(this.#i18n, settings, {
+      retry: () => this.start(),
+      reload: () => location.reload(),
+      askToCancel: () => this.#setCancellation('asking'),
+      keep: () => this.#setCancellation(undefined),
+      cancel: () => this.#cancel(),
+    });
     container.replaceChildren(this.#ui.node);
     if (!this.#settled) return;
     ensureStyles(this.#ui.node);
@@ -128,17 +142,30 @@ export class ProgressPolling extends ProgressPoller {
     return prefix + this.#i18n.duration((now - this.#silentSince) / 1000);
   }
 
-  async #cancel() {
-    this.#cancellation = 'sent';
+  /** @param {Cancellation} cancellation */
+  #setCancellation(cancellation) {
+    this.#cancellation = cancellation;
     this.#render();
+  }
+
+  async #cancel() {
+    this.#setCancellation('sent');
     try {
       await request(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' });
     } catch (error) {
-      // The job has already ended, which is not an error.
-      if (/** @type {any} */ (error).status !== CONFLICT) this.#cancellation = 'failed';
+      // A job that has already ended is not an error. After any other, the server may have cancelled
+      // the job all the same. The record tells, unless the widget is stopped and does not read it.
+      const hasEnded = /** @type {any} */ (error).status === CONFLICT;
+      const otherwise = this.holds.size ? 'failed' : 'unsure';
+      this.#setCancellation(hasEnded ? undefined : otherwise);
     }
-    this.#render();
-    this.refresh();
+    this.#readAgain();
+  }
+
+  /** Polls now, and drops the response to a request that is open: it may be older. */
+  #readAgain() {
+    this.hold('reading-again');
+    this.hold('reading-again', false);
   }
 
   /**
@@ -151,6 +178,10 @@ export class ProgressPolling extends ProgressPoller {
    */
   #handle(type, detail) {
     if (this.holds.has('destroyed')) return this.#remove();
+    if (type === 'answer' && this.#cancellation === 'unsure') {
+      const { ended } = toState(this.snapshot ?? {});
+      this.#cancellation = ended || this.snapshot?.cancel_requested ? undefined : 'failed';
+    }
     this.#render();
     const settings = this.#settings;
     // Logs only the response, because the request may contain a password.
@@ -159,7 +190,7 @@ export class ProgressPolling extends ProgressPoller {
     if (!detail?.meta) return;
     // Before the callbacks, because one may start another job in this container.
     if (settings.persist && this.phase === 'ended') storedJob(this.#container.id, '');
-    this.#callBack(`on${type[0].toUpperCase()}${type.slice(1)}`, detail);
+    this.#callBack(CALLBACKS[type], detail);
     const name = `progress-polling:${type}`;
     this.#container.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
     if (type !== 'complete') return;
@@ -195,7 +226,7 @@ export class ProgressPolling extends ProgressPoller {
   #remove() {
     this.#life.abort();
     this.options.clock.clearTimeout(this.#timer);
-    this.#ui.node.remove();
+    this.#ui.remove();
     if (this.#container.progressPolling === this) this.#container.progressPolling = null;
   }
 }

@@ -81,6 +81,8 @@ fn the_button_cancels_the_job() {
     on_both(Plan::Complete, async |browser, site| {
         click_and_run(browser, site).await;
         browser.click("progress-poller button.progress-polling-button:not([hidden])").await;
+        // The widget asks before it cancels: "Keep" or "Cancel".
+        browser.click("progress-poller .progress-polling-confirm button:last-child").await;
         let bars = browser.wait_for_bars(|bar| bar.state == "cancelled").await;
         assert_eq!(bars[0].percent, Some(40), "the job did not stop");
         let asked = site.take_asked();

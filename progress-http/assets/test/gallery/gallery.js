@@ -41,6 +41,7 @@ for (const [name, { offline, ...options }] of Object.entries(states)) {
     Object.defineProperty(navigator, 'onLine', { value: false, configurable: true });
     dispatchEvent(new Event('offline'));
     Object.defineProperty(navigator, 'onLine', online);
+    await new Promise((resolve) => widget.addEventListener('retry', resolve, { once: true }));
   }
   globalThis.widgets = [...(globalThis.widgets ?? []), widget];
 }

@@ -71,7 +71,10 @@ const withLog = (record) => (url) =>
 /** @type {Record<string, object>} options of the widget, by the name of the state they show */
 export const states = {
   // First, because the page is offline while it contains only this one.
-  offline: { offline: true, fetch: json(running) },
+  offline: {
+    offline: true,
+    fetch: thenAlways(json(running), () => Promise.reject(new TypeError('Failed to fetch'))),
+  },
   connecting: { fetch: () => new Promise(() => {}), requestTimeout: 1e9 },
   waiting: {
     fetch: json({
@@ -130,6 +133,7 @@ export const states = {
     fetch: thenAlways(json(running), status(503, { 'Retry-After': '8' })),
     pollInterval: 50,
   },
+  'signed-out': { fetch: thenAlways(json(running), status(401)), pollInterval: 50 },
   lost: { fetch: thenAlways(json(running), status(403)), pollInterval: 50 },
   bare: { showDetails: false, showStats: false, title: 'Export', fetch: json(running) },
   'long-words': {

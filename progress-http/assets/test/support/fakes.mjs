@@ -115,18 +115,20 @@ export class FakeEndpoint {
     return this.trouble?.() ?? this.#answer(url, headers.get('If-None-Match'));
   };
 
-  #answer(url, tag) {
+  #answer(url, given) {
     const { pathname, searchParams } = new URL(url, 'http://localhost');
     const ids = searchParams.get('ids')?.split(',');
     if (ids && !this.lists) return new Response('', { status: 404 });
     if (ids) {
       const jobs = [...this.jobs.values()].filter(({ job_id: id }) => ids.includes(id));
-      return Response.json({ count: jobs.length, jobs, next: null });
+      const tag = `"${jobs.map(({ version }) => version)}"`;
+      if (given === tag) return new Response(null, { status: 304 });
+      return Response.json({ count: jobs.length, jobs, next: null }, { headers: { ETag: tag } });
     }
     const job = this.jobs.get(decodeURIComponent(pathname.split('/').at(-1)));
     if (!job) return new Response('', { status: 404 });
     const current = `"${job.version}"`;
-    if (tag === current) return new Response(null, { status: 304 });
+    if (given === current) return new Response(null, { status: 304 });
     return Response.json(job, { headers: { ETag: current } });
   }
 

@@ -12,7 +12,9 @@ export function follow(answers, options = {}) {
     ...options,
   });
   const events = [];
-  for (const type of ['start', 'progress', 'complete', 'error', 'cancelled', 'settled', 'retry']) {
+  const types =
+    'start progress complete error cancelled settled retry signedout'.split(' ');
+  for (const type of types) {
     poller.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));
   }
   return {

@@ -61,7 +61,7 @@ test('a single job is requested by its own URL, with its ETag', async () => {
   assert.deepEqual(asked(), ['0 /?ids=a,b', '500 /?ids=a,b', '1000 /a', '1500 /a']);
   assert.deepEqual(
     server.requests.map(({ tag }) => tag),
-    [null, null, null, '"1"'],
+    [null, '"1,1"', null, '"1"'],
   );
   assert.equal(events.filter((event) => event === 'a progress 1').length, 1);
 });
@@ -275,15 +275,67 @@ for (const [name, answer] of [
   });
 }
 
-test('a poller with its own url, headers or fetch shares no request', async () => {
-  for (const id of ['a', 'b', 'c', 'd,e', 'f']) set(id, 1);
+test('pollers share requests if they have the same headers and fetch, and no url', async () => {
+  for (const id of ['a', 'b', 'c', 'd,e', 'f', 'g', 'h', 'i', 'j', 'k']) set(id, 1);
+  const headers = () => ({ 'X-Token': 'abc' });
   follow('a', { url: `${endpoint}/a` });
-  follow('b', { headers: { 'X-Token': 'abc' } });
-  follow('c', { fetch: (...request) => server.fetch(...request) });
+  follow('b', { headers });
+  follow('c', { headers });
   follow('d,e');
   follow('f', { credentials: 'include' });
+  follow('g', { headers: { 'X-Token': 'abc' } });
+  follow('h', { headers: { 'X-Token': 'abc' } });
+  follow('i', { headers: { 'X-Token': 'other' } });
+  const fetch = (...request) => server.fetch(...request);
+  follow('j', { fetch });
+  follow('k', { fetch });
   await clock.advance(0);
-  assert.deepEqual(asked().sort(), ['0 /a', '0 /b', '0 /c', '0 /d%2Ce', '0 /f']);
+  assert.deepEqual(
+    asked().sort(),
+    ['0 /?ids=b,c', '0 /?ids=g,h', '0 /?ids=j,k', '0 /a', '0 /d%2Ce', '0 /f', '0 /i'],
+  );
+});
+
+test('after one failure of the first list, sharing is suspended for a while', async () => {
+  for (const id of ['a', 'b', 'c', 'd']) set(id, 1);
+  server.trouble = () => (server.requests.length === 1 ? new Response('', { status: 500 }) : null);
+  for (const id of ['a', 'b', 'c', 'd']) follow(id);
+  await clock.advance(9000);
+  assert.equal(asked().filter((line) => line.includes('ids=')).length, 1);
+  await clock.advance(11_000);
+  const last = asked().slice(-4);
+  assert.ok(last.every((line) => line.includes('ids=')), last.join());
+  assert.equal(server.mostOpen, 1);
+});
+
+test('a list has an ETag, which only those send that have seen its response', async () => {
+  set('a', 1);
+  set('b', 1);
+  follow('a');
+  follow('b');
+  await clock.advance(1200);
+  assert.deepEqual(
+    server.requests.map(({ tag }) => tag),
+    [null, '"1,1"', '"1,1"'],
+  );
+  const again = follow('a');
+  await clock.advance(400);
+  assert.equal(server.requests.at(-1).tag, null);
+  assert.equal(again.snapshot.version, 1);
+});
+
+test('a record that was made anew with a lower version is shown', async () => {
+  const created_at = '2026-03-02T09:00:00Z';
+  set('a', 9, { created_at });
+  const poller = follow('a');
+  await clock.advance(100);
+  set('a', 12, { created_at: '2026-03-02T08:00:00Z' });
+  await clock.advance(500);
+  assert.equal(poller.snapshot.version, 9, 'an earlier record is ignored');
+  set('a', 2, { created_at: '2026-03-02T10:00:00Z', status: 'completed' });
+  await clock.advance(500);
+  assert.equal(poller.snapshot.version, 2);
+  assert.equal(poller.phase, 'ended');
 });
 
 test('a request has at most a hundred jobs, and only one is open', async () => {

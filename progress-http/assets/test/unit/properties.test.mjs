@@ -229,7 +229,8 @@ test('with any responses, the pauses are within the rules', async () => {
             assert.equal(next - at, Math.max(500, spent + Math.min(spent, 30_000)));
           } else {
             const ceiling = Math.min(30_000, 1000 * 2 ** (failures - 1));
-            const expected = Math.max(ceiling * (0.5 + jitter / 2), (what.retryAfter ?? 0) * 1000);
+            const told = (what.retryAfter ?? 0) * 1000;
+            const expected = Math.max(ceiling * (0.5 + jitter / 2), told && told + jitter * 1000);
             assert.ok(
               Math.abs(next - done - expected) < 0.001,
               `${next - done} after failure ${failures}: ${expected}`,

@@ -1,19 +1,44 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { running } from '../support/fakes.mjs';
+import { ProgressPoller } from '../../src/poller.js';
+import { FakeClock, running } from '../support/fakes.mjs';
 import { follow } from '../support/follow.mjs';
 
 const unreachable = { error: new TypeError('fetch failed') };
 
-test('pauses double up to the maximum; the poller gives up after ten retries', async () => {
-  const { clock, server, poller, events } = follow([unreachable]);
+test('pauses double up to the maximum, and the poller never gives up', async () => {
+  const { clock, server, poller, told } = follow([unreachable]);
+  poller.start();
+  await clock.advance(3_600_000);
+  assert.deepEqual(server.gaps.slice(0, 7), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  assert.ok(server.requests.length <= 125, `${server.requests.length} requests in an hour`);
+  assert.equal(poller.phase, 'retrying');
+  assert.equal(told('error').length, 0);
+});
+
+test('after an outage of ten minutes the poller is live within one pause', async () => {
+  for (const random of [() => 0, () => 1]) {
+    const clock = new FakeClock();
+    let requests = 0;
+    const fetch = async () => {
+      requests += 1;
+      if (clock.now() < 600_000) throw new TypeError('fetch failed');
+      return Response.json(running(1));
+    };
+    const poller = new ProgressPoller('a job', { clock, fetch, random });
+    poller.start();
+    await clock.advance(600_000);
+    assert.ok(requests <= 45, `${requests} requests in ten minutes`);
+    await clock.advance(30_000);
+    assert.equal(poller.phase, 'live');
+  }
+});
+
+test('maxRetries limits the retries', async () => {
+  const { clock, server, poller, events } = follow([unreachable], { maxRetries: 2 });
   poller.start();
   await clock.advance(600_000);
-  assert.deepEqual(
-    server.gaps,
-    [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000],
-  );
-  assert.equal(events.filter(({ type }) => type === 'retry').length, 10);
+  assert.equal(server.requests.length, 3);
   assert.deepEqual(
     events.slice(-2).map(({ type, data }) => [type, data.kind, data.status]),
     [
@@ -21,8 +46,76 @@ test('pauses double up to the maximum; the poller gives up after ten retries', a
       ['settled', 'network', 0],
     ],
   );
-  assert.ok(events.at(-1).data instanceof Error);
   await assert.rejects(poller.finished, { kind: 'network' });
+});
+
+const page = { text: '<!doctype html><title>Sign in</title>' };
+const html = { text: 'Sign in', headers: { 'Content-Type': 'text/html; charset=utf-8' } };
+for (const [name, answer] of Object.entries({ 401: { status: 401 }, page, html })) {
+  test(`${name} means signed out; a renewed session is noticed`, async () => {
+    const { clock, server, poller, told } = follow([
+      { body: running(1) },
+      answer,
+      answer,
+      answer,
+      { body: running(2) },
+    ]);
+    poller.start();
+    await clock.advance(600);
+    assert.deepEqual([poller.phase, poller.error.kind], ['retrying', 'signed-out']);
+    await clock.advance(10_000);
+    assert.equal(poller.phase, 'live');
+    assert.equal(poller.snapshot.version, 2);
+    assert.equal(told('signedout').length, 1, 'once per outage');
+    assert.equal(told('error').length, 0);
+    assert.deepEqual(server.gaps.slice(0, 4), [500, 1000, 2000, 4000]);
+  });
+}
+
+test('a redirect to another path means signed out, one to the path with a slash does not', async () => {
+  const redirectedTo = (url, body) => async () =>
+    Object.defineProperties(Response.json(body), {
+      redirected: { value: true },
+      url: { value: `https://app.example${url}` },
+    });
+  for (const [url, phase] of [
+    ['/login', 'retrying'],
+    ['/progress/a%20job/', 'live'],
+  ]) {
+    const { clock, poller } = follow([], {
+      endpoint: 'https://app.example/progress',
+      fetch: redirectedTo(url, running(1)),
+    });
+    poller.start();
+    await clock.advance(10);
+    assert.equal(poller.phase, phase, url);
+    poller.destroy();
+  }
+});
+
+test('the console is warned once about an address without a record', async () => {
+  const warnings = [];
+  const { warn } = console;
+  console.warn = (text) => warnings.push(text);
+  try {
+    for (const answer of [{ status: 404 }, { body: { error: 'no such page' } }]) {
+      const options = { endpoint: `/wrong-${warnings.length}` };
+      const { clock, poller } = follow([answer], options);
+      const other = follow([answer], options);
+      poller.start();
+      other.poller.start();
+      await clock.advance(5000);
+      await other.clock.advance(5000);
+      poller.destroy();
+      other.poller.destroy();
+    }
+  } finally {
+    console.warn = warn;
+  }
+  assert.deepEqual(warnings, [
+    'progress-polling: no record at /wrong-0/a%20job (not-found, 404).',
+    'progress-polling: no record at /wrong-1/a%20job (unreadable, 200).',
+  ]);
 });
 
 test('jitter shortens a pause by up to half', async () => {
@@ -79,8 +172,9 @@ for (const status of [408, 425, 429, 500, 502, 503, 504]) {
       { body: running(1) },
     ]);
     poller.start();
-    await clock.advance(7000);
-    assert.deepEqual(server.times, [0, 7000]);
+    await clock.advance(8000);
+    // Not all pages at the same moment.
+    assert.deepEqual(server.times, [0, 8000]);
     assert.equal(poller.phase, 'live');
   });
 }
@@ -100,11 +194,10 @@ test('Retry-After may be a date, on the clock of the server', async () => {
   const { clock, server, poller } = follow([{ status: 503, headers }]);
   poller.start();
   await clock.advance(10_000);
-  assert.deepEqual(server.times, [0, 9000]);
+  assert.deepEqual(server.times, [0, 10_000]);
 });
 
 for (const [status, kind] of [
-  [401, 'refused'],
   [403, 'refused'],
   [400, 'refused'],
   [410, 'gone'],
@@ -141,13 +234,14 @@ test('failures of one kind do not use up the retries of another', async () => {
   assert.equal(poller.phase, 'live');
 });
 
-for (const text of ['<html>', '', '[]', 'null', '"running"']) {
-  test(`a response that is not a record is retried twice: ${JSON.stringify(text)}`, async () => {
-    const { clock, server, poller, told } = follow([{ text }]);
+for (const text of ['', '[]', 'null', '"running"', '{"error":"no"}', '{"status":7}', 'Not JSON']) {
+  test(`a response that is not a record is never a success: ${JSON.stringify(text)}`, async () => {
+    const { clock, poller, told } = follow([{ text }]);
     poller.start();
-    await clock.advance(600_000);
-    assert.equal(server.requests.length, 3);
-    assert.equal(told('error')[0].data.kind, 'unreadable');
+    await clock.advance(100_000);
+    assert.deepEqual([poller.phase, poller.error.kind], ['retrying', 'unreadable']);
+    assert.equal(poller.snapshot, null);
+    assert.equal(told('progress').length, 0);
   });
 }
 

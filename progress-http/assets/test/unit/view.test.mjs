@@ -10,8 +10,8 @@ const view = (
   { phase = 'live', error = null, due = 0, offline = false, words = en, ...situation } = {},
 ) =>
   viewOf(
-    { snapshot, phase, error, due, holds: new Set(offline ? ['offline'] : []) },
-    { now: 0, silence: false, cancellation: 'none', ...situation },
+    { snapshot, phase, error, due, offline },
+    { now: 0, silence: false, cancellation: undefined, ...situation },
     words,
   );
 
@@ -101,11 +101,15 @@ test('the most important problem is shown', () => {
   assert.equal(state({}), 'stale');
   assert.equal(state({ silence: false }), 'cancelling');
   assert.equal(state({ error }), 'reconnecting');
-  assert.equal(state({ error, offline: true }), 'offline');
+  // The browser's word counts only if the server cannot be reached either.
+  assert.equal(state({ offline: true, silence: false }), 'cancelling');
+  assert.equal(state({ error, offline: true }), 'reconnecting');
+  assert.equal(state({ error: { kind: 'network' }, offline: true }), 'offline');
+  assert.equal(state({ error: { kind: 'signed-out' } }), 'signed-out');
   assert.equal(state({ error, phase: 'lost', offline: true }), 'lost');
   assert.equal(view({ status: 'completed' }, { phase: 'ended', offline: true }).state, 'completed');
   assert.equal(view(null).state, 'connecting');
-  assert.equal(view(null, { error: { kind: 'not-found' } }).state, 'waiting');
+  assert.equal(view(null, { error: { kind: 'not-found' } }).state, 'connecting');
   assert.equal(view(null, { error }).state, 'reconnecting');
 });
 
@@ -149,6 +153,23 @@ test('texts can be replaced, languages added, and an invalid tag means English',
   );
   assert.equal(translator('ja', {}).language, 'en');
   assert.equal(translator('not a tag', {}).say('running'), 'Running');
+});
+
+test('a cancellation never shows two statements', () => {
+  const record = { status: 'running', processed_items: 52 };
+  const shown = (cancellation, more) => {
+    const { state, question, cancellable, texts } = view({ ...record, ...more }, { cancellation });
+    return [state, question, cancellable, texts.reason];
+  };
+  const failed = 'The job could not be cancelled.';
+  assert.deepEqual(shown(undefined), ['running', '', true, '']);
+  const question = 'Cancel the job? 52 items are done.';
+  assert.deepEqual(shown('asking'), ['running', question, false, '']);
+  assert.deepEqual(shown('sent'), ['cancelling', '', false, '']);
+  assert.deepEqual(shown('unsure'), ['cancelling', '', false, '']);
+  assert.deepEqual(shown('failed'), ['running', '', true, failed]);
+  assert.deepEqual(shown('failed', { cancel_requested: true }), ['cancelling', '', false, '']);
+  assert.deepEqual(shown('asking', { status: 'completed' }), ['completed', '', false, '']);
 });
 
 test('the error message of a job is not a template', () => {

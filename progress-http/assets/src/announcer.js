@@ -1,0 +1,47 @@
+/** @import { View, State } from './view.js' */
+/** @import { Translator } from './translator.js' */
+
+/** The states that concern all bars of a page. */
+const OUTAGES = ['reconnecting', 'offline', 'signed-out'];
+
+/** @type {object | null} the announcer that has announced the present outage */
+let speaker = null;
+
+/**
+ * Creates the announcer of a widget. A screen reader announces the start, each step of some per
+ * cent, problems and the end, each once. Of several bars, one announces an outage and its end. The
+ * numbers change too often to be read aloud; the alert announces failures by itself.
+ *
+ * @param {HTMLElement} node a live region
+ * @param {Translator} translator
+ * @param {number} step the per cent from one announcement to the next; 0 for none
+ */
+export function createAnnouncer(node, { say }, step) {
+  const self = {};
+  let spokenStep = 0;
+  /** @type {State | undefined} */
+  let spokenState;
+
+  /** @param {View} view */
+  const announce = ({ state, line, percent, texts }) => {
+    if (OUTAGES.includes(state)) {
+      speaker ??= self;
+      if (speaker !== self) return;
+    } else if (speaker === self) speaker = null;
+    const reached = step > 0 ? Math.floor(Number(percent) / step) : 0;
+    const isNew = state !== spokenState && state !== 'connecting' && (line || !texts.reason);
+    if (isNew || (state === 'running' && reached > spokenStep)) {
+      spokenState = state;
+      const text = line || [texts.badge, texts.percent].filter(Boolean).join(', ');
+      node.textContent = say('announcement', { title: texts.title, text });
+    }
+    spokenStep = Math.max(reached, spokenStep);
+  };
+
+  /** Lets another bar announce the next outage. */
+  const leave = () => {
+    if (speaker === self) speaker = null;
+  };
+
+  return { announce, leave };
+}
