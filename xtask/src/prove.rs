@@ -43,6 +43,8 @@ fn suite(profile: &str) -> Command {
     for (variable, found) in [
         ("PROGRESS_TEST_FAKETIME", setup::faketime()),
         ("PROGRESS_TEST_PGBOUNCER", setup::pgbouncer()),
+        ("PROGRESS_TEST_NGINX", setup::curl().and_then(|()| setup::nginx())),
+        ("PROGRESS_TEST_APACHE", setup::curl().and_then(|()| setup::apache())),
         ("PROGRESS_TEST_SCHEMATHESIS", setup::curl().and_then(|()| setup::schemathesis())),
     ] {
         match found {

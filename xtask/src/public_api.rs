@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 5] = [
     ("progress-http", &["futures_core"]),
     ("progress-axum", &["axum", "axum_core", "http"]),
     ("progress-actix", &["actix_http", "actix_web"]),
-    ("progress-sqlx", &["sqlx_core", "sqlx_mysql", "sqlx_postgres", "sqlx_sqlite"]),
+    ("progress-sqlx", &["sqlx_mysql", "sqlx_postgres", "sqlx_sqlite"]),
 ];
 
 /// Returns an error that names the types of crates that are not listed, and the listed crates of

@@ -114,6 +114,16 @@ pub(crate) fn pgbouncer() -> Result<PathBuf, String> {
     program("PGBOUNCER", &["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"], "pgbouncer")
 }
 
+/// Finds or installs nginx, a proxy.
+pub(crate) fn nginx() -> Result<PathBuf, String> {
+    program("NGINX", &["/usr/sbin/nginx"], "nginx-light")
+}
+
+/// Finds or installs Apache, with the modules that make it a proxy.
+pub(crate) fn apache() -> Result<PathBuf, String> {
+    program("APACHE", &["/usr/sbin/apache2"], "apache2")
+}
+
 /// Ensures that there is a curl.
 pub(crate) fn curl() -> Result<(), String> {
     if answers("curl", "--version") { Ok(()) } else { install(&["curl"]) }

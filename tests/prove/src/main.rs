@@ -30,6 +30,7 @@ mod outside;
 mod pace;
 mod place;
 mod pooler;
+mod proxies;
 mod report;
 mod restart;
 mod runtimes;
@@ -56,7 +57,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 29] = [
+const CHECKS: [(&str, Check); 30] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -85,6 +86,7 @@ const CHECKS: [(&str, Check); 29] = [
     ("waiting", waiting::run),
     ("thrift", thrift::run),
     ("slow-clients", slow_clients::run),
+    ("proxies", proxies::run),
     ("outside", outside::run),
 ];
 

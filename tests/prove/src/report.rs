@@ -25,6 +25,12 @@ impl Finding {
         Self { figure: figure.to_string(), limit: limit.to_string(), passes }
     }
 
+    /// Adds another condition and its figure.
+    pub(crate) fn and(self, passes: bool, figure: impl Display) -> Self {
+        let passes = self.passes && passes;
+        Self { passes, figure: format!("{}; {figure}", self.figure), ..self }
+    }
+
     pub(crate) const fn passes(&self) -> bool {
         self.passes
     }
