@@ -92,6 +92,19 @@ fn error_response(status: u16, description: &str) -> Response {
     .build()
 }
 
+/// A server-sent event.
+#[derive(ToSchema)]
+struct Event {
+    /// `message`: the record has changed. `ping`: nothing has happened for 15 s.
+    #[schema(value_type = Option<String>)]
+    event: Option<&'static str>,
+    /// The record as JSON, as `GET /{id}` returns it; `{}` for a `ping`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+    /// Identifies this state of the record. Sent back as `Last-Event-ID`.
+    id: Option<String>,
+}
+
 /// The states of a job.
 pub(crate) struct Status;
 
@@ -245,8 +258,8 @@ fn log() {}
             description = "The id of the last event that the client received"),
     ),
     responses(
-        (status = 200, description = "Events with the record as data; the stream ends with the job",
-            body = RecordJson<'static>, content_type = "text/event-stream"),
+        (status = 200, description = "Events whose data is the record, in JSON; the stream ends with the job",
+            body = Event, content_type = "text/event-stream"),
         (status = 204, description = "The job has ended, and the client has its last event"),
     ))]
 fn events() {}
