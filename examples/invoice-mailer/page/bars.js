@@ -16,6 +16,8 @@ class Bar {
    */
   constructor(jobId, title) {
     const attributes = { 'job-id': jobId, icon: '✉️', 'show-log': '', 'allow-cancel': '' };
+    // Without a shadow root, because the page's style sheet adapts the widget.
+    attributes.skin = 'semantic';
     if (title) attributes.heading = title;
     for (const [name, value] of Object.entries(attributes)) this.#poller.setAttribute(name, value);
     const buttons = create('div', { className: 'buttons' }, this.#choose, this.#dismiss);

@@ -29,19 +29,21 @@ const LONGEST_SUSPENSION = 600_000;
 /** Statuses of a failed list after which a request for a single job would fail as well. */
 const CONCERN_ANY_REQUEST = [0, 401, 408, 425, 429, 502, 503, 504];
 
-/** @type {Map<string, Channel>} shared channels, by endpoint and request settings */
-const channels = new Map();
+/** @type {Set<Channel>} the channels that pollers may share */
+const channels = new Set();
 
-/** @type {WeakMap<object, number>} numbers for functions and objects, to compare settings */
-const numbers = new WeakMap();
-let lastNumber = 0;
+/** The options in which the pollers of a channel agree, besides the headers. */
+const SETTINGS = /** @type {const} */ ([
+  'endpoint',
+  'credentials',
+  'requestTimeout',
+  'fetch',
+  'clock',
+]);
 
-/** @param {any} value */
-function numberOf(value) {
-  if (Object(value) !== value) return 0;
-  if (!numbers.has(value)) numbers.set(value, (lastNumber += 1));
-  return numbers.get(value);
-}
+/** @param {ResolvedPollerOptions['headers']} headers */
+const comparable = (headers) =>
+  typeof headers === 'function' ? headers : `${[...new Headers(headers)]}`;
 
 /**
  * Returns the channel for a poller. Pollers share one if they have the same endpoint and request
@@ -52,13 +54,12 @@ function numberOf(value) {
  * @returns {Channel}
  */
 export function channelFor({ jobId, options }) {
-  const { endpoint, url, headers, fetch, credentials, requestTimeout, clock } = options;
-  if (url || jobId.includes(',')) return new Channel(options);
-  const sent = typeof headers === 'function' ? numberOf(headers) : [...new Headers(headers)];
-  const settings = [credentials, requestTimeout, numberOf(fetch), numberOf(clock), sent, endpoint];
-  const key = JSON.stringify(settings);
-  const channel = channels.get(key) ?? new Channel(options, () => channels.delete(key));
-  channels.set(key, channel);
+  if (options.url || jobId.includes(',')) return new Channel(options);
+  const fits = (/** @type {Channel} */ { options: given }) =>
+    SETTINGS.every((name) => given[name] === options[name]) &&
+    comparable(given.headers) === comparable(options.headers);
+  const channel = [...channels].find(fits) ?? new Channel(options);
+  channels.add(channel);
   return channel;
 }
 
@@ -67,8 +68,6 @@ export function channelFor({ jobId, options }) {
  * them after a failure. A single job is requested by its own URL.
  */
 export class Channel {
-  #options;
-  #onEmpty;
   /** @type {Set<ProgressPoller>} */
   #members = new Set();
   /** @type {Set<ProgressPoller>} the pollers in the open request; empty while there is none */
@@ -85,13 +84,9 @@ export class Channel {
   /** When the pause after an outage ends; 0 without an outage. */
   #pausedUntil = 0;
 
-  /**
-   * @param {ResolvedPollerOptions} options
-   * @param {() => void} [onEmpty] called when the last poller has left
-   */
-  constructor(options, onEmpty = () => {}) {
-    this.#options = options;
-    this.#onEmpty = onEmpty;
+  /** @param {ResolvedPollerOptions} options of the first poller */
+  constructor(options) {
+    this.options = options;
   }
 
   /** @param {ProgressPoller} poller whose `due` has changed */
@@ -105,7 +100,7 @@ export class Channel {
     poller.channel = null;
     this.#members.delete(poller);
     if (this.#asked.delete(poller) && !this.#asked.size) this.#controller?.abort();
-    if (!this.#members.size) this.#onEmpty();
+    if (!this.#members.size) channels.delete(this);
     this.#schedule();
   }
 
@@ -114,7 +109,7 @@ export class Channel {
   }
 
   #schedule() {
-    const { clock } = this.#options;
+    const { clock } = this.options;
     clock.clearTimeout(this.#timer);
     const [next] = this.#inOrder();
     if (!next || this.#asked.size) return;
@@ -123,7 +118,7 @@ export class Channel {
 
   /** Returns the pollers of the next request. */
   #chooseTurn() {
-    const now = this.#options.clock.now();
+    const now = this.options.clock.now();
     const members = this.#inOrder();
     const [first] = members;
     if (now < this.#listsSuspendedUntil) return [first];
@@ -135,7 +130,9 @@ export class Channel {
   }
 
   async #ask() {
-    const started = this.#options.clock.now();
+    for (const poller of this.#members) poller.onTurn();
+    if (!this.#members.size) return;
+    const started = this.options.clock.now();
     const pollers = (this.#asked = new Set(this.#chooseTurn()));
     this.#controller = new AbortController();
     const outcome = await this.#read(pollers).catch((/** @type {PollError} */ error) => error);
@@ -159,11 +156,11 @@ export class Channel {
   async #read(pollers) {
     const [first] = pollers;
     const alone = pollers.size === 1;
-    const url = alone ? first.url : listUrl(this.#options, pollers);
+    const url = alone ? first.url : listUrl(this.options, pollers);
     // Only if each poller has seen the response with this ETag.
     const isCurrent = [...pollers].every((one) => one.etagUrl === url && one.etag === first.etag);
     const etag = isCurrent ? first.etag : null;
-    const reply = await request(this.#options, url, { etag, controller: this.#controller });
+    const reply = await request(this.options, url, { etag, controller: this.#controller });
     const answer = { ...reply, url };
     if (reply.status === 304) return () => ({ ...answer, data: null });
     if (alone) {
@@ -184,7 +181,7 @@ export class Channel {
    * @param {number} started
    */
   #deliver(answerFor, started) {
-    const now = this.#options.clock.now();
+    const now = this.options.clock.now();
     // The server is back: pollers that wait for the end of the outage poll at once.
     for (const poller of this.#members) if (poller.due === this.#pausedUntil) poller.due = now;
     this.#pausedUntil = 0;
@@ -200,7 +197,7 @@ export class Channel {
    * @param {PollError} error
    */
   #refuse(pollers, error) {
-    const jitter = this.#options.random();
+    const jitter = this.options.random();
     const isShared = concernsAllJobs(error);
     for (const poller of pollers) {
       poller.backOff(error, jitter);
@@ -225,7 +222,7 @@ export class Channel {
 
   /** Requests each job by its own URL for a while, and then tries a list again. */
   #suspendLists() {
-    this.#listsSuspendedUntil = this.#options.clock.now() + this.#suspension;
+    this.#listsSuspendedUntil = this.options.clock.now() + this.#suspension;
     this.#suspension = Math.min(this.#suspension * 2, LONGEST_SUSPENSION);
   }
 }

@@ -6,7 +6,10 @@ const Base = globalThis.HTMLElement ?? Object;
 
 /**
  * `<progress-poller job-id="…">`: a bar without an inline script. It exists while the element is in
- * the page and replaces the element's content. The attributes are the options.
+ * the page. The attributes are the options.
+ *
+ * The bar is in a shadow root, where libraries that morph or hydrate the page do not see it. With a
+ * `skin` it replaces the element's content, because the page's style sheet must reach it.
  */
 export class ProgressPollerElement extends Base {
   static observedAttributes = ['job-id', 'endpoint', 'url'];
@@ -15,13 +18,25 @@ export class ProgressPollerElement extends Base {
   progressPolling = null;
 
   connectedCallback() {
-    const options = optionsFrom(this);
-    const { jobId = '', url, persist } = options;
+    // The element was moved.
+    if (this.progressPolling) return;
+    const given = optionsFrom(this);
+    /** @type {any} */
+    const options = given.skin ? given : { ...given, skin: 'plain', root: this.#shadow() };
+    const { jobId = '', url, persist } = given;
     if (jobId || url) new ProgressPolling(this, jobId, options);
     else if (persist) ProgressPolling.resume(this, options);
   }
 
   disconnectedCallback() {
+    // An element that is moved is soon back.
+    queueMicrotask(() => {
+      if (!this.isConnected) this.progressPolling?.destroy();
+    });
+  }
+
+  adoptedCallback() {
+    // Style sheets belong to one document.
     this.progressPolling?.destroy();
   }
 
@@ -31,10 +46,13 @@ export class ProgressPollerElement extends Base {
    * @param {string | null} after
    */
   attributeChangedCallback(_name, before, after) {
-    if (this.isConnected && before !== after) {
-      this.disconnectedCallback();
-      this.connectedCallback();
-    }
+    if (!this.isConnected || before === after) return;
+    this.progressPolling?.destroy();
+    this.connectedCallback();
+  }
+
+  #shadow() {
+    return this.shadowRoot ?? this.attachShadow({ mode: 'open' });
   }
 }
 

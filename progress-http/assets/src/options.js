@@ -67,6 +67,9 @@ export const widgetOptions = (given) =>
     given,
   );
 
+/** Options that are functions or objects; an attribute cannot hold one. */
+const NOT_TEXT = /^(fetch|clock|random|headers|messages|root|on)/;
+
 /** Options that an attribute without a value turns on. */
 const YES = /^(show|allow|autoHideO|reload|persist|debug)/;
 
@@ -82,7 +85,8 @@ export function optionsFrom(element) {
   const options = {};
   for (const { name, value } of element.attributes) {
     const option = name.replace(/-./g, ([, letter]) => letter.toUpperCase());
-    options[option] = value ? value !== 'false' && value : YES.test(option) || undefined;
+    if (!NOT_TEXT.test(option))
+      options[option] = value ? value !== 'false' && value : YES.test(option) || undefined;
   }
   options.title = options.heading;
   return options;

@@ -19,9 +19,6 @@ const SHORTEST_INTERVAL = 50;
 /** The longest pause after a slow response, in milliseconds. */
 const LONGEST_REST = 30_000;
 
-/** The endpoints about which the console was warned. */
-const warned = new Set();
-
 /**
  * Follows one job without a page. The widget calls `hold` and sets `hidden`.
  *
@@ -47,6 +44,8 @@ export class ProgressPoller extends EventTarget {
   /** @type {any} promise of the final record; rejects if the poller gives up or is destroyed */
   finished;
 
+  /** The widget's hook, called before each request. */
+  onTurn = () => {};
   /** @type {(type: string, detail: any) => void} the widget's hook, called after each event */
   onEvent = () => {};
 
@@ -203,7 +202,6 @@ export class ProgressPoller extends EventTarget {
    */
   fail(error) {
     this.slack = 0;
-    this.#warn(error);
     if (this.due === Infinity) {
       this.channel?.leave(this);
       this.#enter('lost', error);
@@ -219,19 +217,6 @@ export class ProgressPoller extends EventTarget {
         this.#emit('signedout', this.#detail(error));
       this.#emit('retry', this.#detail(error, { delay: this.due - this.options.clock.now() }));
     }
-  }
-
-  /**
-   * Warns on the console, once per endpoint, if there was never a record: perhaps the address is
-   * wrong.
-   *
-   * @param {PollError} error
-   */
-  #warn({ kind, status }) {
-    const endpoint = this.options.url ?? this.options.endpoint;
-    if (this.snapshot || !['not-found', 'unreadable'].includes(kind) || warned.has(endpoint)) return;
-    warned.add(endpoint);
-    console.warn(`progress-polling: no record at ${this.url} (${kind}, ${status}).`);
   }
 
   /**

@@ -3,16 +3,23 @@ import css from './progress-polling.css';
 /** A property that the style sheet sets, which shows that the page has loaded it. */
 const MARK = '--progress-polling-styled';
 
+/** @type {WeakMap<Document, CSSStyleSheet>} a style sheet belongs to one document */
+const sheets = new WeakMap();
+
 /**
- * Adds the widget's style sheet to the page, unless the page has loaded it. Adopts it, because a
- * content security policy may forbid inline styles.
+ * Adds the widget's style sheet to the page, unless the page has loaded it, and to the shadow root
+ * of the widget. Adopts it, because a content security policy may forbid inline styles.
  *
  * @param {Element} node an element of the widget that is in the page
  */
 export function ensureStyles(node) {
-  if (getComputedStyle(node).getPropertyValue(MARK)) return;
-  // The sheet must belong to the node's document, which may be in another frame than this script.
-  const sheet = new /** @type {any} */ (node.ownerDocument.defaultView).CSSStyleSheet();
-  sheet.replaceSync(css);
-  /** @type {Document | ShadowRoot} */ (node.getRootNode()).adoptedStyleSheets.push(sheet);
+  // The document may be that of another frame than this script.
+  const { ownerDocument: page } = node;
+  const root = /** @type {Document | ShadowRoot} */ (node.getRootNode());
+  const isStyled = getComputedStyle(page.documentElement).getPropertyValue(MARK);
+  const sheet = sheets.get(page) ?? new /** @type {any} */ (page.defaultView).CSSStyleSheet();
+  if (!sheets.has(page)) sheet.replaceSync(css);
+  sheets.set(page, sheet);
+  if (!isStyled) page.adoptedStyleSheets.push(sheet);
+  if (root !== page && !root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
 }

@@ -84,7 +84,7 @@ export function createUi(translator, options, actions) {
    */
   const ask = (question) => {
     if (confirm.hidden === !question) return;
-    const hadFocus = confirm.contains(root.ownerDocument.activeElement);
+    const hadFocus = confirm.matches(':focus-within');
     parts.question.textContent = question;
     confirm.hidden = !question;
     if (question) keep.focus();
@@ -94,7 +94,6 @@ export function createUi(translator, options, actions) {
   // An emoji, or the classes of a Semantic icon.
   const semantic = /^[a-z][a-z\d ]*$/.test(icon ?? '');
   const cancel = button('cancel', actions.askToCancel);
-  const again = button('tryAgain', actions.retry);
   const retry = button('tryAgain', actions.retry, 'link');
   const reload = button('reload', actions.reload, 'link');
   const keep = button('keep', actions.keep);
@@ -123,9 +122,11 @@ export function createUi(translator, options, actions) {
     part('div', 'percent'),
   );
   const caption = part('div', 'caption', {}, part('span', 'message'), part('span', 'time-left'), retry, reload);
-  const progress = part('div', 'progress', {}, bar, caption);
+  const row = part('div', 'row', {}, bar, options.allowCancel && cancel);
+  row.toggleAttribute('data-cancel', !!options.allowCancel);
+  const progress = part('div', 'progress', {}, row, caption);
   const statistics = part('dl', 'statistics', {}, ...rows);
-  const alert = part('div', 'alert', {}, part('span', 'reason', { role: 'alert' }), again);
+  const alert = part('div', 'alert', {}, part('span', 'reason', { role: 'alert' }));
   const dropped = part('span', 'dropped');
   const list = part('ol', 'log');
   // Focusable because it scrolls, and named because it is focusable. A group, because several bars
@@ -134,7 +135,7 @@ export function createUi(translator, options, actions) {
   const log = part(
     'div',
     'log-box',
-    { tabindex: '0', role: 'group', 'aria-label': say('log'), hidden: '' },
+    { tabindex: '0', role: 'group', 'aria-label': say('log') },
     list,
     dropped,
   );
@@ -162,7 +163,7 @@ export function createUi(translator, options, actions) {
           !semantic && icon,
         ),
       part('span', 'title', { id }),
-      part('div', 'status', options.allowCancel ? { 'data-wide': '' } : {}, options.allowCancel && cancel, part('span', 'badge')),
+      part('div', 'status', {}, part('span', 'badge')),
     ),
     progress,
     options.allowCancel && confirm,
@@ -178,6 +179,7 @@ export function createUi(translator, options, actions) {
     texts.title = options.title ?? texts.title;
     for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
     root.dataset.state = state;
+    root.toggleAttribute('data-line', !!line);
     set(
       progress,
       'className',
@@ -191,7 +193,7 @@ export function createUi(translator, options, actions) {
     fill.toggleAttribute('data-indeterminate', indeterminate);
     fill.style.setProperty('--progress-polling-done', `${percent ?? 0}%`);
     // Without `showStats` the caption still shows errors and how the job ended.
-    caption.hidden = !showStats && !line;
+    caption.hidden = !showStats && !line && state !== 'lost';
     rows[3].hidden = !texts.errors;
     statistics.style.setProperty(
       '--progress-polling-digits',
@@ -200,8 +202,7 @@ export function createUi(translator, options, actions) {
     show(cancel, cancellable);
     ask(question);
     show(alert, texts.reason !== '');
-    show(again, state === 'lost');
-    show(retry, ['reconnecting', 'offline'].includes(state));
+    show(retry, ['reconnecting', 'offline', 'lost'].includes(state));
     show(reload, state === 'signed-out');
     announcer.announce(view);
   };
@@ -230,7 +231,6 @@ export function createUi(translator, options, actions) {
     list.append(...entries.map(createItem));
     while (list.childElementCount > LONGEST_LOG) list.firstElementChild?.remove();
     if (lost > 0) dropped.textContent = say('dropped', { number: lost });
-    log.hidden = false;
   };
 
   const remove = () => {

@@ -19,22 +19,17 @@ const STALE_AFTER = 15_000;
 /** The HTTP status of a cancel request for a job that has ended. */
 const CONFLICT = 409;
 
-/** @type {Record<string, string>} the callbacks of the page by event */
-const CALLBACKS = {
-  start: 'onStart',
-  progress: 'onProgress',
-  complete: 'onComplete',
-  error: 'onError',
-  cancelled: 'onCancelled',
-  settled: 'onSettled',
-  retry: 'onRetry',
-  signedout: 'onSignedOut',
-};
+/** The endpoints about which the console was warned. */
+const warned = new Set();
 
 /** A progress bar in a container: a poller with a user interface. */
 export class ProgressPolling extends ProgressPoller {
   #container;
+  /** Where the user interface is: the container, or its shadow root. */
+  #root;
   #settings;
+  /** The first address of the record. */
+  #address;
   /** Ends the listeners of the widget. */
   #life = new AbortController();
   /** @type {any} */
@@ -63,6 +58,9 @@ export class ProgressPolling extends ProgressPoller {
     super(jobId, settings);
     this.#container = container;
     this.#settings = settings;
+    this.#root = /** @type {any} */ (given).root ?? container;
+    this.#address = this.url;
+    this.onTurn = () => this.#leaveWithContainer();
     this.onEvent = this.#handle;
 
     container.progressPolling?.destroy();
@@ -100,7 +98,7 @@ export class ProgressPolling extends ProgressPoller {
       keep: () => this.#setCancellation(undefined),
       cancel: () => this.#cancel(),
     });
-    container.replaceChildren(this.#ui.node);
+    this.#root.replaceChildren(this.#ui.node);
     if (!this.#settled) return;
     ensureStyles(this.#ui.node);
     if (settings.showLog) followLog(this, this.#ui.append, this.#life.signal);
@@ -111,8 +109,10 @@ export class ProgressPolling extends ProgressPoller {
     const container = this.#container;
     if (this.#life.signal.aborted) return;
     if (!this.#settled && container.isConnected) this.#draw();
-    // The parser may have added content to the element after the widget was drawn.
-    if (container.childNodes[1]) container.replaceChildren(this.#ui.node);
+    // The parser may have added content, or a library that morphs the page has removed the widget.
+    const { childNodes } = this.#root;
+    if (childNodes.length !== 1 || childNodes[0] !== this.#ui.node)
+      this.#root.replaceChildren(this.#ui.node);
     const now = this.options.clock.now();
     const view = viewOf(
       this,
@@ -177,7 +177,10 @@ export class ProgressPolling extends ProgressPoller {
    * @param {any} detail
    */
   #handle(type, detail) {
-    if (this.holds.has('destroyed')) return this.#remove();
+    if (this.holds.has('destroyed')) this.#remove();
+    this.#leaveWithContainer();
+    if (this.#life.signal.aborted) return;
+    this.#warn(detail?.data);
     if (type === 'answer' && this.#cancellation === 'unsure') {
       const { ended } = toState(this.snapshot ?? {});
       this.#cancellation = ended || this.snapshot?.cancel_requested ? undefined : 'failed';
@@ -190,7 +193,7 @@ export class ProgressPolling extends ProgressPoller {
     if (!detail?.meta) return;
     // Before the callbacks, because one may start another job in this container.
     if (settings.persist && this.phase === 'ended') storedJob(this.#container.id, '');
-    this.#callBack(CALLBACKS[type], detail);
+    this.#callBack(type, detail);
     const name = `progress-polling:${type}`;
     this.#container.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
     if (type !== 'complete') return;
@@ -200,13 +203,38 @@ export class ProgressPolling extends ProgressPoller {
     if (!detail.meta.initial) leavePage(settings);
   }
 
+  /** Stops for good if the container was removed from the page. */
+  #leaveWithContainer() {
+    if (!this.#settled || this.#container.isConnected || this.#life.signal.aborted) return;
+    this.#remove();
+    this.destroy();
+  }
+
   /**
-   * @param {string} name
+   * Warns on the console, once per endpoint, if there was never a record: perhaps the address is
+   * wrong.
+   *
+   * @param {any} error
+   */
+  #warn(error) {
+    const endpoint = this.options.url ?? this.options.endpoint;
+    if (this.snapshot || !['not-found', 'unreadable'].includes(error?.kind)) return;
+    if (warned.has(endpoint)) return;
+    warned.add(endpoint);
+    console.warn(`progress-polling: no record at ${this.#address} (${error.message}).`);
+  }
+
+  /**
+   * Calls the page's callback for an event, such as `onSignedOut` for `signedout`.
+   *
+   * @param {string} type
    * @param {{ data: any, meta: any }} detail
    */
-  #callBack(name, { data, meta }) {
+  #callBack(type, { data, meta }) {
+    const settings = /** @type {any} */ (this.#settings);
+    const name = Object.keys(settings).find((key) => key.toLowerCase() === `on${type}`);
     try {
-      /** @type {any} */ (this.#settings)[name]?.(data, meta);
+      if (name) settings[name]?.(data, meta);
     } catch (error) {
       // Reports an error in the page's callback as an uncaught one, and continues.
       reportError(error);

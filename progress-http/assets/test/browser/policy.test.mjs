@@ -80,14 +80,17 @@ test('hostile texts are shown literally under a strict policy', { skip: missing 
     jobs.record = record(text, index + 2);
     await page.waitForFunction(
       (wanted) =>
-        document.querySelector('progress-poller .progress-polling-message').textContent === wanted,
+        document
+          .querySelector('progress-poller')
+          .shadowRoot.querySelector('.progress-polling-message').textContent === wanted,
       text,
       { polling: 20 },
     );
-    assert.equal(await page.locator('progress-poller .ui.header').textContent(), text);
+    assert.equal(await page.locator('progress-poller .progress-polling-title').textContent(), text);
   }
   await page.waitForFunction(
-    (count) => document.querySelectorAll('progress-poller li').length === count,
+    (count) =>
+      document.querySelector('progress-poller').shadowRoot.querySelectorAll('li').length === count,
     hostile.length,
   );
   const lastLine = await page.locator('progress-poller li').last().textContent();
@@ -97,7 +100,9 @@ test('hostile texts are shown literally under a strict policy', { skip: missing 
 
   jobs.record = { ...record('end', 1000), status: 'failed', error_message: hostile[1] };
   await page.waitForFunction(
-    (expected) => document.querySelector('progress-poller [role=alert]').textContent === expected,
+    (expected) =>
+      document.querySelector('progress-poller').shadowRoot.querySelector('[role=alert]')
+        .textContent === expected,
     hostile[1],
   );
   assert.equal(

@@ -98,6 +98,8 @@ export class FakeEndpoint {
   jobs = new Map();
   wait = 0;
   lists = true;
+  /** Whether a request with `Prefer: wait` is answered when a record changes. */
+  waits = true;
   trouble = null;
   open = 0;
   mostOpen = 0;
@@ -107,12 +109,19 @@ export class FakeEndpoint {
   }
 
   fetch = async (url, { headers, signal }) => {
-    this.requests.push({ url, at: this.clock.now(), tag: headers.get('If-None-Match'), signal });
+    const tag = headers.get('If-None-Match');
+    const wait = Number(/^wait=(\d+)$/.exec(headers.get('Prefer'))?.[1] ?? 0);
+    this.requests.push({ url, at: this.clock.now(), tag, wait, signal });
     this.open += 1;
     this.mostOpen = Math.max(this.mostOpen, this.open);
     if (this.wait) await new Promise((resolve) => this.clock.setTimeout(resolve, this.wait));
+    const until = this.clock.now() + wait * 1000;
+    while (this.waits && wait && !signal.aborted && this.clock.now() < until) {
+      if (this.trouble || this.#answer(url, tag).status !== 304) break;
+      await new Promise((resolve) => this.clock.setTimeout(resolve, 100));
+    }
     this.open -= 1;
-    return this.trouble?.() ?? this.#answer(url, headers.get('If-None-Match'));
+    return this.trouble?.() ?? this.#answer(url, tag);
   };
 
   #answer(url, given) {

@@ -93,31 +93,6 @@ test('a redirect to another path means signed out, one to the path with a slash 
   }
 });
 
-test('the console is warned once about an address without a record', async () => {
-  const warnings = [];
-  const { warn } = console;
-  console.warn = (text) => warnings.push(text);
-  try {
-    for (const answer of [{ status: 404 }, { body: { error: 'no such page' } }]) {
-      const options = { endpoint: `/wrong-${warnings.length}` };
-      const { clock, poller } = follow([answer], options);
-      const other = follow([answer], options);
-      poller.start();
-      other.poller.start();
-      await clock.advance(5000);
-      await other.clock.advance(5000);
-      poller.destroy();
-      other.poller.destroy();
-    }
-  } finally {
-    console.warn = warn;
-  }
-  assert.deepEqual(warnings, [
-    'progress-polling: no record at /wrong-0/a%20job (not-found, 404).',
-    'progress-polling: no record at /wrong-1/a%20job (unreadable, 200).',
-  ]);
-});
-
 test('jitter shortens a pause by up to half', async () => {
   const { clock, server, poller } = follow([unreachable], { random: () => 0 });
   poller.start();

@@ -8,6 +8,8 @@ const follow = {
   element(job) {
     const bar = document.createElement('progress-poller');
     bar.setAttribute('job-id', job);
+    // Without a shadow root, so that the tests find the parts of the bar.
+    bar.setAttribute('skin', 'semantic');
     bar.setAttribute('allow-cancel', '');
     bar.toggleAttribute('show-log', showLog);
     bars.append(bar);
