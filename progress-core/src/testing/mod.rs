@@ -26,6 +26,9 @@ mod random;
 mod rules;
 mod sequences;
 mod suite;
+#[cfg(test)]
+mod tests;
+mod threads;
 
 use std::sync::Arc;
 
@@ -36,8 +39,9 @@ pub use self::suite::Suite;
 use crate::flush::RunsOn;
 use crate::{CachedStore, Jobs, Progress, ProgressStore};
 
-/// Checks all rules and this many random sequences on a store that nothing else uses: see
-/// [`Suite`].
+/// Checks the rules and this many random sequences on a store that nothing else uses: see
+/// [`Suite`]. The rules that need a second handle or a clock that can be moved are printed as not
+/// run.
 ///
 /// # Panics
 ///

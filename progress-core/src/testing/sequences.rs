@@ -6,6 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::random::Random;
+use super::rules::must;
 use super::timeless;
 use crate::limits::MAX_COUNT;
 use crate::{
@@ -51,7 +52,7 @@ impl Model {
 
 pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
     let mut random = Random::new(seed);
-    let created = store.create(&job(&mut random)).await.expect("created");
+    let created = store.create(&job(&mut random)).await.expect(must::CREATE);
     let id = created.id;
     let record = Record { progress: created.clone(), stamps: BTreeMap::new() };
     let mut model = Model { record, log: Vec::new() };
@@ -72,17 +73,20 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
         }
         before = step(store, &mut model, &before, &update, seed).await;
     }
-    let log = store.entries(id, 0, u32::MAX).await.expect("log read");
+    let log = store.entries(id, 0, u32::MAX).await.expect(must::READ_LOG);
     let kept: Vec<_> = log
         .entries
         .iter()
         .map(|entry| (entry.seq, entry.level, entry.item.clone(), entry.message.clone()))
         .collect();
-    assert_eq!(kept, model.log, "the log differs, seed {seed}");
+    assert_eq!(
+        kept, model.log,
+        "entries: the log must hold the entries of all accepted updates, seed {seed}"
+    );
     assert_eq!(
         log.dropped,
         model.record.progress.last_entry - model.log.len() as u64,
-        "the number of dropped entries differs, seed {seed}"
+        "entries: `dropped` must count the entries that never reached the store, seed {seed}"
     );
 }
 
@@ -99,43 +103,62 @@ async fn step(
             assert_eq!(
                 timeless(&after),
                 timeless(&model.record.progress),
-                "returned by {update:?}, seed {seed}"
+                "update: the record must be as `Record::update` makes it, seed {seed}, by {update:?}"
             );
             assert_times(before, &after, seed);
         }
         (Err(ProgressError::Refused { status, .. }), Err(_)) => {
             assert_eq!(
                 status, model.record.progress.status,
-                "the refusal of {update:?} names the wrong status, seed {seed}"
+                "update: a refusal must name the current status, seed {seed}, by {update:?}"
             );
         }
-        (theirs, ours) => panic!("{update:?} gave {theirs:?} instead of {ours:?}, seed {seed}"),
+        (theirs, ours) => panic!(
+            "update: the outcome must be the one of `Record::update`, {ours:?}, but it is \
+             {theirs:?}, seed {seed}, by {update:?}"
+        ),
     }
-    let read = store.get(id).await.expect("read").expect("the record exists");
+    let read = store.get(id).await.expect(must::READ).expect(must::FIND);
     assert_eq!(
         timeless(&read),
         timeless(&model.record.progress),
-        "read after {update:?}, seed {seed}"
+        "get: the record must be the one that update returned, seed {seed}, after {update:?}"
     );
     read
 }
 
 fn assert_times(before: &Progress, after: &Progress, seed: u64) {
-    assert_eq!(after.created_at, before.created_at, "seed {seed}");
-    assert!(after.updated_at >= before.updated_at, "updated_at went backwards, seed {seed}");
+    assert_eq!(
+        after.created_at, before.created_at,
+        "update: created_at must not change, seed {seed}"
+    );
+    assert!(
+        after.updated_at >= before.updated_at,
+        "update: updated_at must not go back, seed {seed}"
+    );
     if after.version == before.version {
         assert_eq!(
             after.updated_at, before.updated_at,
-            "updated_at changed without a new version, seed {seed}"
+            "update: updated_at must not change without a new version, seed {seed}"
         );
     }
     if before.finished_at.is_some() {
-        assert_eq!(after.finished_at, before.finished_at, "finished_at changed, seed {seed}");
+        assert_eq!(
+            after.finished_at, before.finished_at,
+            "update: finished_at must not change after the end, seed {seed}"
+        );
     } else if after.finished_at.is_some() {
-        assert_eq!(after.finished_at, Some(after.updated_at), "seed {seed}");
+        assert_eq!(
+            after.finished_at,
+            Some(after.updated_at),
+            "update: finished_at must be the time of the last update, seed {seed}"
+        );
     }
     if let Some(started_at) = after.started_at {
-        assert!(started_at >= after.created_at && started_at <= after.updated_at, "seed {seed}");
+        assert!(
+            started_at >= after.created_at && started_at <= after.updated_at,
+            "update: started_at must be between created_at and updated_at, seed {seed}"
+        );
     }
 }
 

@@ -1,83 +1,81 @@
 //! Rules that depend on time: heartbeats, lost workers, deletion.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use uuid::Uuid;
 
-use super::{Suite, one};
-use crate::{
-    Delta, Heartbeat, NewEntry, NewProgress, ProgressError, ProgressUpdate, Stamp, Status,
-    WORKER_LOST,
-};
+use super::{Suite, assert_refused, must, one, stamp};
+use crate::{Delta, NewEntry, NewProgress, ProgressUpdate, Status, WORKER_LOST};
 
 pub(super) async fn deletion_waits_for_the_end_and_leaves_nothing(suite: &Suite) {
     let job = NewProgress::new("conformance");
-    let id = suite.store.create(&job).await.expect("created").id;
-    let stamp = Stamp { writer: Uuid::from_u128(9), seq: 1 };
-    suite.store.update(id, &ProgressUpdate::start().with_stamp(stamp)).await.expect("started");
-    let refusal = suite.store.delete(id).await;
-    assert!(
-        matches!(refusal, Err(ProgressError::Refused { status: Status::Running, .. })),
-        "{refusal:?}"
-    );
+    let id = suite.store.create(&job).await.expect(must::CREATE).id;
+    let rule = "delete: an active job must be refused";
+    assert_refused(&suite.store.delete(id).await, id, Status::Pending, rule);
+    let start = ProgressUpdate::start().with_stamp(stamp(9, 1));
+    suite.store.update(id, &start).await.expect(must::START);
+    assert_refused(&suite.store.delete(id).await, id, Status::Running, rule);
     let last = Delta::new().with_entry(NewEntry::info("last"));
-    suite.store.update(id, &ProgressUpdate::cancel(last)).await.expect("cancelled");
-    suite.store.delete(id).await.expect("deleted");
-    assert_eq!(suite.store.get(id).await.expect("read"), None);
-
-    suite.store.create(&job).await.expect("the id is free again");
-    assert_eq!(suite.store.entries(id, 0, 10).await.expect("log read").entries, []);
-    let started =
-        suite.store.update(id, &ProgressUpdate::start().with_stamp(stamp)).await.expect("started");
-    assert_eq!(started.status, Status::Running, "the old record's stamps were not deleted");
+    suite.store.update(id, &ProgressUpdate::cancel(last)).await.expect(must::END);
+    suite.store.delete(id).await.expect(must::DELETE);
+    suite.assert_gone(id, "delete: the record must be gone").await;
+    suite.assert_nothing_left_of(&job, &start).await;
 }
 
 pub(super) async fn silence_grows_until_a_heartbeat(suite: &Suite) {
     let id = suite.running().await.id;
     suite.pass(Duration::from_millis(30)).await;
-    let silence = suite.read(id).await.silent_for().expect("running");
-    assert!(silence >= Duration::from_millis(25), "{silence:?}");
-    let renewed = suite.store.update(id, &ProgressUpdate::heartbeat()).await.expect("renewed");
-    assert!(renewed.silent_for().expect("running") < silence);
-}
-
-pub(super) async fn heartbeats_are_those_of_running_jobs(suite: &Suite) {
-    let lease = Duration::from_millis(90_500);
-    let job = NewProgress::new("conformance").with_lease(lease);
-    let id = suite.store.create(&job).await.expect("created").id;
-    let waiting = suite.pending().await.id;
-    let ended = suite.finished().await.id;
-    let of = async |id| {
-        let listed = suite.store.heartbeats().await.expect("listed");
-        listed.into_iter().find(|heartbeat| heartbeat.id == id)
+    let silent_for = |progress: crate::Progress| {
+        progress.silent_for().expect("update: a started job must be running, with one worker")
     };
-    assert_eq!(of(id).await, None, "a pending job has no heartbeat");
-    let started = suite.store.update(id, &ProgressUpdate::start()).await.expect("started");
-    let heartbeat = Heartbeat { id, at: started.heartbeat_at.expect("running"), lease };
-    assert_eq!(of(id).await, Some(heartbeat));
-    assert_eq!((of(waiting).await, of(ended).await), (None, None));
+    let silence = silent_for(suite.read(id).await);
+    assert!(
+        silence >= Duration::from_millis(25),
+        "get: observed_at must be the time of reading. 30 ms after the last heartbeat, it is only \
+         {silence:?} later. A store with another clock than the system's needs `with_clock`."
+    );
+    let beat = suite.store.update(id, &ProgressUpdate::heartbeat()).await;
+    let renewed = silent_for(beat.expect("update: a running job must accept a heartbeat"));
+    assert!(
+        renewed < silence,
+        "update: a heartbeat must end the silence, which was {silence:?} and is {renewed:?}"
+    );
 }
 
 pub(super) async fn only_the_silent_are_lost(suite: &Suite) {
     let job = suite.running().await;
-    let seen = job.heartbeat_at.expect("running");
+    let seen = job.heartbeat_at.expect("update: a start must set heartbeat_at");
     let early = ProgressUpdate::lose(seen - TimeDelta::milliseconds(1));
-    let refusal = suite.store.update(job.id, &early).await;
-    assert!(
-        matches!(refusal, Err(ProgressError::Refused { status: Status::Running, .. })),
-        "a heartbeat that the janitor has not seen must prevent this: {refusal:?}"
+    assert_refused(
+        &suite.store.update(job.id, &early).await,
+        job.id,
+        Status::Running,
+        "update: `lose` with another heartbeat than the last one must be refused",
     );
-    let probed = suite.store.update(job.id, &ProgressUpdate::probe(seen)).await.expect("written");
-    assert_eq!((probed.version, probed.heartbeat_at), (job.version, job.heartbeat_at));
-    let lost = suite.store.update(job.id, &ProgressUpdate::lose(seen)).await.expect("lost");
-    assert_eq!((lost.status, lost.error.as_deref()), (Status::Failed, Some(WORKER_LOST)));
-    assert_eq!((lost.version, lost.finished_at), (3, Some(lost.updated_at)));
-    let refusal = suite.store.update(job.id, &one()).await;
-    assert!(
-        matches!(refusal, Err(ProgressError::Refused { status: Status::Failed, .. })),
-        "an update of the lost worker must be refused: {refusal:?}"
+    let probed = suite.store.update(job.id, &ProgressUpdate::probe(seen)).await;
+    let probed = probed.expect("update: `probe` with the last heartbeat must be accepted");
+    assert_eq!(
+        (probed.version, probed.heartbeat_at),
+        (job.version, job.heartbeat_at),
+        "update: `probe` must change neither the version nor the heartbeat"
+    );
+    let lost = suite.store.update(job.id, &ProgressUpdate::lose(seen)).await;
+    let lost = lost.expect("update: `lose` with the last heartbeat must be accepted");
+    assert_eq!(
+        (lost.status, lost.error.as_deref()),
+        (Status::Failed, Some(WORKER_LOST)),
+        "update: a job whose worker is lost must have failed with this error"
+    );
+    assert_eq!(
+        (lost.version, lost.finished_at),
+        (3, Some(lost.updated_at)),
+        "update: `lose` must be a change like others (version and finished_at compared)"
+    );
+    assert_refused(
+        &suite.store.update(job.id, &one()).await,
+        job.id,
+        Status::Failed,
+        "update: counts of the lost worker must be refused",
     );
 }
 
@@ -89,26 +87,33 @@ pub(super) async fn only_the_old_are_deleted(suite: &Suite) {
         suite.pass(Duration::from_millis(20)).await;
     }
     let active = suite.running().await.id;
-    assert_eq!(suite.store.delete_finished(Duration::MAX, 10).await.expect("deleted"), 0);
+    for age in [Duration::MAX, Duration::from_secs(3_600)] {
+        assert_eq!(
+            suite.delete_finished(age, 10).await,
+            0,
+            "delete_finished: a job that ended just now is not older than {age:?}"
+        );
+    }
     assert_eq!(
-        suite.store.delete_finished(Duration::from_secs(3_600), 10).await.expect("deleted"),
-        0
-    );
-    assert_eq!(
-        suite.store.delete_finished(Duration::from_millis(1), 2).await.expect("deleted"),
+        suite.delete_finished(Duration::from_millis(1), 2).await,
         2,
-        "the limit was ignored"
+        "delete_finished: of 3 old jobs, at most as many as the limit must be deleted"
     );
-    let left = suite
-        .store
-        .get_many(&ids)
-        .await
-        .expect("read")
-        .into_iter()
-        .map(|progress| progress.is_some());
-    assert_eq!(left.collect::<Vec<_>>(), [false, false, true], "the oldest endings go first");
-    assert_eq!(suite.store.delete_finished(Duration::from_millis(1), 2).await.expect("deleted"), 1);
-    assert_eq!(suite.read(active).await.status, Status::Running);
+    assert_eq!(
+        suite.are_there(&ids).await,
+        [false, false, true],
+        "delete_finished: the jobs that ended first must be deleted first"
+    );
+    assert_eq!(
+        suite.delete_finished(Duration::from_millis(1), 2).await,
+        1,
+        "delete_finished: the last old job must be deleted, and no active one"
+    );
+    assert_eq!(
+        suite.read(active).await.status,
+        Status::Running,
+        "delete_finished: an active job must stay as it is"
+    );
 }
 
 pub(super) async fn age_counts_from_the_end(suite: &Suite) {
@@ -118,50 +123,54 @@ pub(super) async fn age_counts_from_the_end(suite: &Suite) {
     suite.pass(3 * moment).await;
     let short = suite.finished().await.id;
     suite.pass(moment).await;
-    let end = ProgressUpdate::cancel(Delta::new());
-    suite.store.update(long, &end).await.expect("cancelled");
-    // Created long ago, ended just now.
-    assert_eq!(suite.store.delete_finished(2 * moment, 10).await.expect("deleted"), 0);
+    suite.store.update(long, &ProgressUpdate::cancel(Delta::new())).await.expect(must::END);
+    assert_eq!(
+        suite.delete_finished(2 * moment, 10).await,
+        0,
+        "delete_finished: the age must count from the end of a job, not from its creation"
+    );
     suite.pass(Duration::from_millis(10)).await;
-    assert_eq!(suite.store.delete_finished(Duration::ZERO, 1).await.expect("deleted"), 1);
-    assert_eq!(suite.store.get(short).await.expect("read"), None, "the older ending goes first");
-    assert!(suite.store.get(long).await.expect("read").is_some());
+    assert_eq!(
+        suite.delete_finished(Duration::ZERO, 1).await,
+        1,
+        "delete_finished: a job that has ended is older than 0 s"
+    );
+    assert_eq!(
+        suite.are_there(&[short, long]).await,
+        [false, true],
+        "delete_finished: the job that ended first must be deleted first, not the one that was \
+         created first"
+    );
 }
 
-pub(super) async fn an_update_and_a_deletion_do_not_meet_half_way(suite: &Suite) {
-    for round in 0..20u128 {
-        let job = NewProgress::new("conformance");
-        let id = suite.store.create(&job).await.expect("created").id;
-        let stamp = move |seq| Stamp { writer: Uuid::from_u128(1_000 + round), seq };
-        let start = ProgressUpdate::start().with_stamp(stamp(1));
-        suite.store.update(id, &start).await.expect("started");
-        let entry = || Delta::new().with_entry(NewEntry::info("a line"));
-        let (writer, deleter) = (Arc::clone(&suite.store), Arc::clone(&suite.store));
-        let writing = tokio::spawn(async move {
-            let counts = ProgressUpdate::advance(entry()).with_stamp(stamp(2));
-            let ending = ProgressUpdate::cancel(entry()).with_stamp(stamp(3));
-            for update in [&counts, &ending, &ending] {
-                match writer.update(id, update).await {
-                    Ok(_) | Err(ProgressError::NotFound(_)) => {}
-                    Err(error) => panic!("{error:?}"),
-                }
-            }
-        });
-        let deleting = tokio::spawn(async move {
-            loop {
-                match deleter.delete(id).await {
-                    Ok(()) => return,
-                    Err(ProgressError::Refused { .. }) => tokio::task::yield_now().await,
-                    Err(error) => panic!("{error:?}"),
-                }
-            }
-        });
-        writing.await.expect("no panic");
-        deleting.await.expect("no panic");
-        assert_eq!(suite.store.get(id).await.expect("read"), None);
-        suite.store.create(&job).await.expect("the id is free again");
-        assert_eq!(suite.store.entries(id, 0, 10).await.expect("log read").entries, []);
-        let started = suite.store.update(id, &start).await.expect("started");
-        assert_eq!(started.status, Status::Running, "the old record's stamps were not deleted");
+/// 60 days are more milliseconds than 32 bits can count.
+pub(super) async fn ages_of_months_are_counted(suite: &Suite) {
+    if !suite.has_clock() {
+        return suite.report_not_run("ages_of_months_are_counted", "with_clock");
     }
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    suite.clear().await;
+    let (running, finished) = (suite.running().await.id, suite.finished().await.id);
+    suite.pass(days(59)).await;
+    let silence = suite.read(running).await.silent_for();
+    assert!(
+        silence.is_some_and(|silence| silence >= days(59)),
+        "get: heartbeat_at and observed_at must be 59 days apart, but the silence is {silence:?}"
+    );
+    assert_eq!(
+        suite.delete_finished(days(60), 10).await,
+        0,
+        "delete_finished: a job that ended 59 days ago is not older than 60 days"
+    );
+    suite.pass(days(2)).await;
+    assert_eq!(
+        suite.delete_finished(days(60), 10).await,
+        1,
+        "delete_finished: a job that ended 61 days ago is older than 60 days"
+    );
+    assert_eq!(
+        suite.are_there(&[running, finished]).await,
+        [true, false],
+        "delete_finished: a job that has run for 61 days has not ended"
+    );
 }
