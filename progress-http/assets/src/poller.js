@@ -23,8 +23,8 @@ const LONGEST_REST = 30_000;
  * Follows one job without a page. The widget calls `hold` and sets `hidden`.
  *
  * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`,
- * `cancelled`, `settled`, `retry`, `signedout`. Internal events: `answer` (every response) and `connection` (the
- * phase or `holds` has changed).
+ * `cancelled`, `settled`, `retry`, `signedout`. Internal events: `answer` (every response) and
+ * `connection` (the phase or `holds` has changed).
  */
 export class ProgressPoller extends EventTarget {
   /** @type {ProgressData | null} the JSON of the latest accepted response */

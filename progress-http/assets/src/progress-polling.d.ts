@@ -22,7 +22,7 @@ export interface ProgressData {
   duration?: number | null;
   estimated_remaining_time?: number | null;
   stale?: boolean;
-  /** Running, but unchanged for longer than the job allows. The widget does not show this. */
+  /** Running, but unchanged for longer than the job allows. The widget shows "Stalled". */
   stalled?: boolean;
   cancel_requested?: boolean;
   version?: number;
@@ -63,8 +63,8 @@ export interface ProgressCallbacks {
   /** Called once, when the job was cancelled. */
   onCancelled?: ProgressCallback;
   /**
-   * Called when the session has ended: after 401, a redirect to another path, or a page instead of a
-   * record. Polling continues, and shows the job again when the user has signed in.
+   * Called when the session has ended: after 401, a redirect to another path, or a page instead of
+   * a record. Polling continues, and shows the job again when the user has signed in.
    */
   onSignedOut?: (error: PollError, meta: Meta) => void;
   /** Called after `onComplete`, `onError` or `onCancelled`. */

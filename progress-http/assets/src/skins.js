@@ -30,6 +30,7 @@ export const SKINS = {
     failed: 'error',
     lost: 'error',
     stale: 'warning',
+    stalled: 'warning',
     reconnecting: 'warning',
     offline: 'warning',
     'signed-out': 'warning',

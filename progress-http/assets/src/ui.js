@@ -121,7 +121,8 @@ export function createUi(translator, options, actions) {
     part('div', 'track', {}, fill),
     part('div', 'percent'),
   );
-  const caption = part('div', 'caption', {}, part('span', 'message'), part('span', 'time-left'), retry, reload);
+  const message = part('span', 'message');
+  const caption = part('div', 'caption', {}, message, part('span', 'time-left'), retry, reload);
   const row = part('div', 'row', {}, bar, options.allowCancel && cancel);
   row.toggleAttribute('data-cancel', !!options.allowCancel);
   const progress = part('div', 'progress', {}, row, caption);
@@ -180,6 +181,7 @@ export function createUi(translator, options, actions) {
     for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
     root.dataset.state = state;
     root.toggleAttribute('data-line', !!line);
+    root.toggleAttribute('data-errors', !!texts.errors);
     set(
       progress,
       'className',

@@ -4,7 +4,7 @@ import { count, text, toState } from './record.js';
 
 /**
  * @typedef {'connecting' | 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled'
- *   | 'cancelling' | 'stale' | 'reconnecting' | 'offline' | 'signed-out' | 'lost'} State
+ *   | 'cancelling' | 'stale' | 'stalled' | 'reconnecting' | 'offline' | 'signed-out' | 'lost'} State
  */
 
 /**
@@ -23,8 +23,8 @@ import { count, text, toState } from './record.js';
  */
 
 /**
- * The state of the cancel request: `asking` for confirmation · `sent` · `unsure` whether it arrived,
- * until the record was read again · `failed`
+ * The state of the cancel request: `asking` for confirmation · `sent` · `unsure` whether it
+ * arrived, until the record was read again · `failed`
  *
  * @typedef {'asking' | 'sent' | 'unsure' | 'failed' | undefined} Cancellation
  */
@@ -94,7 +94,7 @@ export function viewOf(
       state = 'stale';
       line = say('silent', { duration: silence });
     } else if (cancelling) state = 'cancelling';
-    else if (status === 'running') state = status;
+    else if (status === 'running') state = data.stalled === true ? 'stalled' : status;
     else if (snapshot) state = 'waiting';
   }
 
@@ -113,7 +113,7 @@ export function viewOf(
     percent: percent === null ? null : `${percent}`,
     valueText: [percentText, countText].filter(Boolean).join(', ') || say(state),
     /** The job is running, but its percentage is unknown. */
-    indeterminate: percent === null && ['running', 'cancelling'].includes(state),
+    indeterminate: percent === null && ['running', 'stalled', 'cancelling'].includes(state),
     line,
     /** The text of each part. */
     texts: {

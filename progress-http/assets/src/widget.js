@@ -153,8 +153,9 @@ export class ProgressPolling extends ProgressPoller {
     try {
       await request(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' });
     } catch (error) {
-      // A job that has already ended is not an error. After any other, the server may have cancelled
-      // the job all the same. The record tells, unless the widget is stopped and does not read it.
+      // A job that has already ended is not an error. After any other, the server may have
+      // cancelled the job all the same. The record tells, unless the widget is stopped and does not
+      // read it.
       const hasEnded = /** @type {any} */ (error).status === CONFLICT;
       const otherwise = this.holds.size ? 'failed' : 'unsure';
       this.#setCancellation(hasEnded ? undefined : otherwise);

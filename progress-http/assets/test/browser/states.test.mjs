@@ -56,6 +56,7 @@ const EXPECTED = {
   cancelled: ['cancelled', 'Cancelled', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   cancelling: ['cancelling', 'Cancelling…', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   stale: ['stale', 'Not responding', 'warning', '42', /^No heartbeat for [1-5]\d s$/, ''],
+  stalled: ['stalled', 'Stalled', 'warning', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   'stale-from-the-beginning': [
     'stale',
     'Not responding',
@@ -199,6 +200,20 @@ for (const [framework, query] of matrix) {
     await page.close();
   });
 }
+
+test('a job that completed with errors has the color of a warning', { skip: missing }, async () => {
+  const page = await open();
+  const colors = await page.evaluate(() =>
+    ['completed', 'completed-with-errors', 'stale', 'stalled'].map(
+      (name) =>
+        getComputedStyle(document.querySelector(`#${name} .progress-polling-fill`)).backgroundColor,
+    ),
+  );
+  const [completed, withErrors, stale, stalled] = colors;
+  assert.notEqual(withErrors, completed);
+  assert.deepEqual([withErrors, stalled], [stale, stale]);
+  await page.close();
+});
 
 test('nothing overflows at 320 pixels', { skip: missing }, async () => {
   for (const query of [{}, { dir: 'rtl' }, { lang: 'fr' }]) {

@@ -128,6 +128,7 @@ export const states = {
     ),
     pollInterval: 50,
   },
+  stalled: { fetch: json({ ...running, stalled: true }) },
   'stale-from-the-beginning': { fetch: json({ ...running, stale: true, stale_after_ms: 40_000 }) },
   reconnecting: {
     fetch: thenAlways(json(running), status(503, { 'Retry-After': '8' })),

@@ -100,6 +100,8 @@ test('the most important problem is shown', () => {
   const state = (more) => view(record, { silence: '40 s', ...more }).state;
   assert.equal(state({}), 'stale');
   assert.equal(state({ silence: false }), 'cancelling');
+  assert.equal(view({ status: 'running', stalled: true }).state, 'stalled');
+  assert.equal(view({ status: 'completed', stalled: true }).state, 'completed');
   assert.equal(state({ error }), 'reconnecting');
   // The browser's word counts only if the server cannot be reached either.
   assert.equal(state({ offline: true, silence: false }), 'cancelling');
