@@ -258,7 +258,8 @@ fn log() {}
             description = "The id of the last event that the client received"),
     ),
     responses(
-        (status = 200, description = "Events whose data is the record, in JSON; the stream ends with the job",
+        (status = 200,
+            description = "Events whose data is the record, in JSON; the stream ends with the job",
             body = Event, content_type = "text/event-stream"),
         (status = 204, description = "The job has ended, and the client has its last event"),
     ))]

@@ -1,6 +1,6 @@
 //! Ordinary proxies between the page and the server: nginx and Apache, both compressing and below a
-//! prefix. Through each of them polls get 304, waiting polls wait, events arrive at once, and Cancel
-//! works over plain http.
+//! prefix. Through each of them polls get 304, waiting polls wait, events arrive at once, and
+//! Cancel works over plain http.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

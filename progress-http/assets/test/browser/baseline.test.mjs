@@ -49,14 +49,14 @@ for (const theme of ['light', 'dark']) {
     await page.addScriptTag({ url: '/axe.js' });
     const { violations } = await page.evaluate(() => globalThis.axe.run('main'));
     assert.deepEqual(
-      violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ failureSummary }) => failureSummary)}`),
+      violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.failureSummary)}`),
       [],
     );
     await page.close();
   });
 }
 
-test('in Chromium 119 the fill starts at the right in a page from right to left', { skip }, async () => {
+test('in Chromium 119 the fill of a right-to-left page starts at the right', { skip }, async () => {
   const page = await open({ dir: 'rtl' });
   const [track, fill] = await Promise.all(
     ['track', 'fill'].map((part) =>

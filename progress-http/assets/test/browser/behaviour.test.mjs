@@ -249,7 +249,9 @@ test('a failed cancellation is shown and can be repeated', { skip }, async () =>
   await cancelTheJob();
   await page.waitForSelector('#place [role=alert]:text("could not be cancelled")');
   await button('Cancel').waitFor();
-  for (const statement of await statements()) assert.doesNotMatch(statement, /^Cancelling.*could not/);
+  for (const statement of await statements()) {
+    assert.doesNotMatch(statement, /^Cancelling.*could not/);
+  }
   // The alert stays, and other problems are still shown.
   jobs.respond = (_, response) => (send(response, {}, 503), true);
   await page.waitForSelector('#place [role=status]:text("Server unavailable")', {

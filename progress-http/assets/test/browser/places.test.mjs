@@ -137,7 +137,8 @@ async function reactBundle() {
           useEffect(() => { document.getElementById('app').dataset.hydrated = ''; }, []);
           return createElement('progress-poller', { 'job-id': 'a-job', 'poll-interval': '50' });
         }
-        hydrateRoot(document.getElementById('app'), createElement(StrictMode, null, createElement(App)));`,
+        const app = document.getElementById('app');
+        hydrateRoot(app, createElement(StrictMode, null, createElement(App)));`,
       resolveDir: new URL('../..', import.meta.url).pathname,
     },
     bundle: true,

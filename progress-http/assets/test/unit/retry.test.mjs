@@ -72,7 +72,7 @@ for (const [name, answer] of Object.entries({ 401: { status: 401 }, page, html }
   });
 }
 
-test('a redirect to another path means signed out, one to the path with a slash does not', async () => {
+test('a redirect means signed out, unless it only adds a slash to the path', async () => {
   const redirectedTo = (url, body) => async () =>
     Object.defineProperties(Response.json(body), {
       redirected: { value: true },
