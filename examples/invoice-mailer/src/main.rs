@@ -21,7 +21,7 @@ use invoice_mailer::settings::Settings;
 use invoice_mailer::web::{self, App};
 use invoice_mailer::worker::Worker;
 use invoice_mailer::{TABLES, serve};
-use progress_axum::{Jobs, ProgressStore};
+use progress_axum::{Jobs, ProgressApi, ProgressStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -66,15 +66,18 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
         let worker = Worker { jobs: jobs.clone(), queue: queue.clone(), sending };
         tokio::spawn(worker.run(settings.jobs))
     });
-    // The workers stop at once, and not only after the last response.
+    let api = ProgressApi::new(jobs.clone());
+    // The workers stop at once, and not only after the last response. Pages that wait for a change
+    // get their response.
     let stopped = async {
         startup::asked_to_stop().await;
         stop.send_replace(true);
+        api.close();
     };
     match listener {
         Some((listener, address)) => {
             tokio::spawn(fail_unqueued_jobs(queue.clone(), jobs.clone(), store));
-            let pages = web::router(App { jobs, queue, deliveries }, catcher.clone());
+            let pages = web::router(App { jobs, queue, deliveries }, api.clone(), catcher.clone());
             let pages = Hosts::new(&settings.listen, address, &settings.hosts).guard(pages);
             startup::announce(&format!("listening on http://{address}"));
             serve::serve(listener, pages, stopped).await;

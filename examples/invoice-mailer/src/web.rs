@@ -17,7 +17,7 @@ use example_support::language::Language;
 use example_support::problem::problem;
 use example_support::request::{DEFAULT_COUNT, MAX_COUNT, SendRequest};
 use example_support::{outbox, pages};
-use progress_axum::{Jobs, NewProgress, SameOrigin, Viewer};
+use progress_axum::{Jobs, NewProgress, ProgressApi, SameOrigin, Viewer};
 use serde::Deserialize;
 use serde_json::json;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -47,7 +47,7 @@ pub struct App {
 }
 
 /// Returns the routes of the application. The catcher is what the outbox shows, if there is one.
-pub fn router(app: App, catcher: Option<Arc<Catcher>>) -> Router {
+pub fn router(app: App, api: ProgressApi, catcher: Option<Arc<Catcher>>) -> Router {
     let viewer = |_: &_| Viewer::Owner(OWNER.to_owned());
     let header = |name, value| {
         let value = HeaderValue::from_static(value);
@@ -56,7 +56,7 @@ pub fn router(app: App, catcher: Option<Arc<Catcher>>) -> Router {
     Router::new()
         .route("/invoices/send", post(send))
         .route("/invoices", get(invoices))
-        .merge(progress_axum::router_with("/progress", app.jobs.clone(), viewer))
+        .merge(progress_axum::router_with("/progress", api, viewer))
         .merge(pages::router(PAGES, FILES))
         .merge(outbox::router(catcher))
         .layer(header("content-security-policy", CONTENT_SECURITY_POLICY))

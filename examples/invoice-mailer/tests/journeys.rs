@@ -191,7 +191,8 @@ async fn the_pages_work_behind_a_proxy_under_a_path() {
     let database = Database::open(&url, TABLES).await.unwrap();
     let (queue, deliveries) = (Queue::new(database.clone()), Deliveries::new(database));
     let catcher = Arc::new(Catcher::start().await.unwrap());
-    let app = web::router(App { jobs, queue, deliveries }, Some(catcher));
+    let api = progress_axum::ProgressApi::new(jobs.clone());
+    let app = web::router(App { jobs, queue, deliveries }, api, Some(catcher));
     let proxy = Router::new().nest_service("/office", app);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/office/", listener.local_addr().unwrap());

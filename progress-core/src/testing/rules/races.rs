@@ -17,8 +17,8 @@ type Outcome = Result<Progress, ProgressError>;
 /// How long a store may be unavailable before a race fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes a call, and repeats it while the store is unavailable, as a worker does. In a race a record
-/// may be locked for longer than a store waits.
+/// Makes a call, and repeats it while the store is unavailable, as a worker does. In a race a
+/// record may be locked for longer than a store waits.
 async fn persist<T, F>(call: impl Fn() -> F) -> Result<T, ProgressError>
 where
     F: Future<Output = Result<T, ProgressError>>,
