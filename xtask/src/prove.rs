@@ -1,4 +1,4 @@
-//! `cargo xtask prove`: runs the torture suite, see `tests/src/bin/prove`.
+//! `cargo xtask prove`: runs the torture suite, see `tests/prove`.
 
 use std::process::{Command, ExitCode};
 

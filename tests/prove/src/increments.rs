@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use progress_core::{Delta, ProgressId, ProgressStore, ProgressUpdate};
+use progress_core::{Delta, ProgressId, ProgressStore, ProgressUpdate, Stamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::place::{Place, runtime};
 use crate::report::{Finding, Report};
@@ -35,7 +36,7 @@ pub(crate) fn run(report: &mut Report) {
                 (2 * TASKS * each, store.get(job).await.unwrap().unwrap().succeeded)
             });
             let lost = i128::from(expected) - i128::from(counted);
-            Finding::new(lost == 0, format_args!("{lost} of {expected} lost, 0 errors"), "0 lost")
+            Finding::new(lost == 0, format_args!("{lost} of {expected} lost"), "0 lost")
         });
     }
     report.check("control", || {
@@ -54,9 +55,14 @@ pub(crate) async fn count(store: &Arc<dyn ProgressStore>, job: ProgressId, each:
     for _ in 0..TASKS {
         let store = Arc::clone(store);
         tasks.spawn(async move {
-            for _ in 0..each {
+            let writer = Uuid::new_v4();
+            for seq in 1..=each {
                 let one = ProgressUpdate::advance(Delta::new().with_succeeded(1));
-                store.update(job, &one).await.unwrap();
+                let one = one.with_stamp(Stamp { writer, seq });
+                // On a busy machine so many writers may wait for longer than a store does.
+                while let Err(error) = store.update(job, &one).await {
+                    assert!(error.is_transient(), "{error:?}");
+                }
             }
         });
     }

@@ -65,6 +65,6 @@ fn is_told(lines: &[String]) -> bool {
     matches!(
         lines,
         [first, second] if first.contains("already ended: failed")
-            && second.contains("is failed and refuses")
+            && second.contains("is failed and does not allow")
     )
 }
