@@ -2,7 +2,7 @@ import { serve } from './server.mjs';
 
 /**
  * A server with jobs that a test controls. It answers every status request with `jobs.record`,
- * unless `jobs.respond` answers it.
+ * unless `jobs.respond` answers it. `options.answer` is called for requests of other paths.
  *
  * @param {Parameters<typeof serve>[0]} [options]
  */
@@ -10,7 +10,8 @@ export async function serveJobs(options = {}) {
   const jobs = { record: {}, requests: [], respond: null, entries: [] };
   const answer = (request, response) => {
     const { pathname, searchParams } = new URL(request.url, 'http://localhost');
-    if (!pathname.startsWith('/progress/') || /\.(m?js|css)$/.test(pathname)) return false;
+    if (!pathname.startsWith('/progress/') || /\.(m?js|css)$/.test(pathname))
+      return options.answer?.(request, response) ?? false;
     const ids = searchParams.get('ids')?.split(',') ?? null;
     jobs.requests.push({
       at: performance.now(),
