@@ -35,31 +35,34 @@ function countTimers() {
 }
 
 /**
- * Creates bars and destroys them, at once or when they show their job. Some have an element beside
- * them. Runs in the page.
+ * Creates bars and destroys them, at once or when they show their job. Runs in the page.
+ *
+ * @param {{ kind: string, count: number }} given
  */
-async function createAndDestroy(count) {
+async function createAndDestroy({ kind, count }) {
   const options = { showLog: true, allowCancel: true, persist: true, pollInterval: 50 };
   for (let made = 0; made < count; made += 1) {
     const element = document.createElement('progress-poller');
     element.setAttribute('job-id', `element-${made}`);
-    const shown = new Promise((resolve) => {
-      const widget = new ProgressPolling('place', 'a-job', {
-        ...options,
-        onProgress: () => resolve(widget),
-      });
-      if (made % 10) resolve(widget);
-    });
-    if (made % 3 === 0) document.body.append(element);
-    (await shown).destroy();
+    const attributes = ['show-log', 'allow-cancel', 'persist'];
+    if (kind === 'element') for (const name of attributes) element.setAttribute(name, '');
+    const place = kind === 'element' ? element : document.getElementById('place');
+    const shown = new Promise((resolve) =>
+      place.addEventListener('progress-polling:progress', resolve, { once: true }),
+    );
+    if (kind === 'element') document.body.append(element);
+    else new ProgressPolling('place', 'a-job', options);
+    // An element in the page, beside the bar of the class.
+    if (kind === 'class' && made % 3 === 0) document.body.append(element);
+    if (made % 10 === 0) await shown;
+    if (kind === 'class') place.progressPolling.destroy();
     element.remove();
   }
 }
 
-test(
-  'a thousand destroyed bars leave no node, listener, timer or memory',
-  { skip: missing },
-  async (context) => {
+for (const kind of ['class', 'element']) {
+  const title = `a thousand destroyed bars leave no node, listener, timer or memory: ${kind}`;
+  test(title, { skip: missing }, async (context) => {
     const page = await browser.newPage();
     await page.addInitScript(countTimers);
     await page.goto(`${jobs.origin}/pages/plain.html`);
@@ -82,9 +85,9 @@ test(
       };
     };
     // Warms up, because code and caches that are created once are not a leak.
-    await page.evaluate(createAndDestroy, 200);
+    await page.evaluate(createAndDestroy, { kind, count: 200 });
     const before = await measure();
-    await page.evaluate(createAndDestroy, 1000);
+    await page.evaluate(createAndDestroy, { kind, count: 1000 });
     const afterwards = await measure();
     const grown = Object.fromEntries(
       Object.keys(before).map((name) => [name, afterwards[name] - before[name]]),
@@ -98,5 +101,5 @@ test(
     await page.waitForTimeout(300);
     assert.equal(jobs.requests.length, asked);
     await page.close();
-  },
-);
+  });
+}

@@ -284,8 +284,8 @@ test('the nearest data-theme applies', { skip }, async () => {
 test('content that is parsed after the bar was drawn is not shown', { skip }, async () => {
   // The script comes first, so that the bar is drawn before the element's content is parsed.
   await page.goto(`${jobs.origin}/pages/strict.html`);
-  await page.waitForSelector('progress-poller [data-state=running]');
-  const { shown, height } = await page.locator('progress-poller').evaluate((element) => ({
+  await page.waitForSelector('#element [data-state=running]');
+  const { shown, height } = await page.locator('#element').evaluate((element) => ({
     shown: element.innerText,
     height: element.offsetHeight - element.shadowRoot.firstChild.offsetHeight,
   }));

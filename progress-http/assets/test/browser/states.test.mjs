@@ -87,6 +87,8 @@ const EXPECTED = {
 };
 
 let server, browser;
+/** The axe scans of all tests, one for each state. */
+const scanned = { scans: 0, violations: 0, incomplete: 0 };
 before(async () => {
   if (missing) return;
   server = await serve({
@@ -97,6 +99,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await server?.close();
+  if (!missing) console.log(`# axe: ${JSON.stringify(scanned)}`);
 });
 
 async function open(query = {}, viewport = { width: 672, height: 600 }, media = {}) {
@@ -185,12 +188,19 @@ const LOOKS = ['light', 'dark'].flatMap((theme) => ['en', 'fr'].map((lang) => ({
 const matrix = Object.entries(FRAMEWORKS)
   .flatMap(([framework, query]) => LOOKS.map((look) => [framework, { ...query, ...look }]))
   // Bootstrap has few rules for the class names, so the language makes no difference.
-  .filter(([framework, { lang }]) => framework !== 'bootstrap' || lang === 'en');
-for (const [framework, query] of matrix) {
-  test(`passes axe: ${query.theme}, ${query.lang}, ${framework}`, { skip: missing }, async () => {
+  .filter(([framework, { lang }]) => framework !== 'bootstrap' || lang === 'en')
+  .flatMap(([framework, { skin, ...query }]) => [
+    [`${query.theme}, ${query.lang}, ${framework}`, { ...query, ...(skin && { skin }) }],
+    [`${query.theme}, ${query.lang}, ${framework}, in shadow roots`, { ...query, as: 'element' }],
+  ]);
+for (const [name, query] of matrix) {
+  test(`passes axe: ${name}`, { skip: missing }, async () => {
     const page = await open(query);
     await page.addScriptTag({ url: '/axe.js' });
     const { violations, incomplete } = await page.evaluate(() => globalThis.axe.run('main'));
+    scanned.scans += Object.keys(states).length;
+    scanned.violations += violations.length;
+    scanned.incomplete += incomplete.length;
     const describe = ({ id, nodes }) =>
       `${id}: ${nodes
         .map(({ target, failureSummary }) => `${target} ${failureSummary}`)
@@ -200,6 +210,27 @@ for (const [framework, query] of matrix) {
     await page.close();
   });
 }
+
+test('an element shows the same in its shadow root', { skip: missing }, async () => {
+  const contents = async (query) => {
+    const page = await open(query);
+    const found = await page.evaluate(() =>
+      [...document.querySelectorAll('section > :last-child')].map((place) => [
+        place.id,
+        (place.shadowRoot ?? place).innerHTML,
+      ]),
+    );
+    await page.close();
+    // Each widget has ids of its own, and some states count the seconds.
+    return found.map(([name, html]) => [
+      name,
+      html.replace(/progress-polling-[0-9a-z]{8,}/g, 'ID').replace(/\b\d+ s\b/g, 'SECONDS'),
+    ]);
+  };
+  const light = await contents({ skin: 'plain' });
+  assert.deepEqual(await contents({ as: 'element' }), light);
+  assert.equal(light.length, Object.keys(states).length);
+});
 
 test('a job that completed with errors has the color of a warning', { skip: missing }, async () => {
   const page = await open();
@@ -255,45 +286,52 @@ test('a long title and long numbers fit, also at 320 pixels', { skip: missing },
   }
 });
 
-test('framework styles do not change the widget', { skip: missing }, async () => {
-  const measure = async (query) => {
-    const page = await open({ theme: 'light', ...query });
-    // Sizes are in rem, which a framework may change; everything else must stay the same.
-    await page.addStyleTag({ content: 'html { font-size: 16px !important; }' });
-    const measured = await page.evaluate(() =>
-      [...document.querySelectorAll('.progress-polling, .progress-polling *')].map((node) => {
-        const { x, width, height } = node.getBoundingClientRect();
-        const { color, backgroundColor, fontSize, textTransform, boxShadow } =
-          getComputedStyle(node);
-        return [
-          node.className,
-          x,
-          width,
-          height,
-          color,
-          backgroundColor,
-          fontSize,
-          textTransform,
-          boxShadow,
-        ].join(' ');
-      }),
-    );
-    await page.close();
-    return measured;
-  };
-  const alone = await measure({});
-  for (const sheet of [
-    '/pages/framework.css',
-    '/fomantic/semantic.min.css',
-    '/bootstrap/bootstrap.min.css',
-  ]) {
-    assert.deepEqual(await measure({ sheet }), alone, sheet);
-  }
-});
+for (const as of ['class', 'element']) {
+  test(`framework styles do not change the widget: ${as}`, { skip: missing }, async () => {
+    const measure = async (query) => {
+      const page = await open({ theme: 'light', as, ...query });
+      // Sizes are in rem, which a framework may change; everything else must stay the same.
+      await page.addStyleTag({ content: 'html { font-size: 16px !important; }' });
+      const measured = await page.evaluate(() =>
+        [...document.querySelectorAll('section > :last-child')]
+          .flatMap((place) => [...(place.shadowRoot ?? place).querySelectorAll('*')])
+          .map((node) => {
+            const { x, width, height } = node.getBoundingClientRect();
+            const { color, backgroundColor, fontSize, textTransform, boxShadow } =
+              getComputedStyle(node);
+            return [
+              node.className,
+              x,
+              width,
+              height,
+              color,
+              backgroundColor,
+              fontSize,
+              textTransform,
+              boxShadow,
+            ].join(' ');
+          }),
+      );
+      await page.close();
+      return measured;
+    };
+    const alone = await measure({});
+    for (const sheet of [
+      '/pages/framework.css',
+      '/fomantic/semantic.min.css',
+      '/bootstrap/bootstrap.min.css',
+    ]) {
+      assert.deepEqual(await measure({ sheet }), alone, sheet);
+    }
+  });
+}
 
 const SIGHTS = {
   light: [{ theme: 'light' }, {}],
   dark: [{ theme: 'dark' }, {}],
+  'light, in shadow roots': [{ theme: 'light', as: 'element' }, {}],
+  'dark, in shadow roots': [{ theme: 'dark', as: 'element' }, {}],
+  'forced colours, in shadow roots': [{ as: 'element' }, { forcedColors: 'active' }],
   'forced colours': [{}, { forcedColors: 'active' }],
   'forced colours, dark': [{}, { forcedColors: 'active', colorScheme: 'dark' }],
 };
