@@ -163,6 +163,34 @@ pub(crate) fn browser() -> Result<Browser, String> {
     Ok(Browser { chromium, driver })
 }
 
+/// The browser engines besides Chromium.
+pub(crate) struct Engines {
+    firefox: PathBuf,
+    webkit_driver: PathBuf,
+    xvfb: PathBuf,
+}
+
+impl Engines {
+    /// Passes their paths to a test, in environment variables.
+    pub(crate) fn tell(&self, test: &mut Command) {
+        test.env("FIREFOX", &self.firefox);
+        test.env("WEBKIT_DRIVER", &self.webkit_driver).env("XVFB", &self.xvfb);
+    }
+}
+
+/// Finds or installs Firefox, and WebKit with its WebDriver and the virtual screen that it needs.
+pub(crate) fn engines() -> Result<Engines, String> {
+    Ok(Engines {
+        firefox: program("FIREFOX", &["/usr/bin/firefox-esr"], "firefox-esr")?,
+        webkit_driver: program(
+            "WEBKIT_DRIVER",
+            &["/usr/bin/WebKitWebDriver"],
+            "webkit2gtk-driver",
+        )?,
+        xvfb: program("XVFB", &["/usr/bin/Xvfb"], "xvfb")?,
+    })
+}
+
 /// Finds a program that a variable names, that is at one of these paths, or that Debian has.
 fn program(variable: &str, places: &[&str], package: &str) -> Result<PathBuf, String> {
     if let Some(chosen) = std::env::var_os(variable) {

@@ -48,10 +48,17 @@ pub(crate) fn run(chosen: &[&str]) -> ExitCode {
     ] {
         report.run_with(name, &assets, |assets| npm(assets, script));
     }
+    let engines = setup::engines();
+    if let Err(reason) = &engines {
+        report.not_run("widget: Firefox and WebKit", reason);
+    }
     let both = assets.and_then(|assets| Ok((assets, browser?)));
     report.run_with("widget: browser tests", &both, |(assets, browser)| {
         let mut test = npm(assets, "test:browser");
         browser.tell(&mut test);
+        if let Ok(engines) = &engines {
+            engines.tell(&mut test);
+        }
         test
     });
     report.finish()

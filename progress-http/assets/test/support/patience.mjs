@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Waits at most 10 s until a condition holds. */
-export async function until(isSo, what) {
+/** Waits until a condition holds, at most 10 s or the given time in milliseconds. */
+export async function until(isSo, what, limit = 10_000) {
   for (const begun = performance.now(); !(await isSo()); await pause(10))
-    assert.ok(performance.now() - begun < 10_000, `timed out after 10 s: ${what}`);
+    assert.ok(performance.now() - begun < limit, `timed out after ${limit / 1000} s: ${what}`);
 }
 
 /**

@@ -73,7 +73,8 @@ export async function startSession() {
   };
 }
 
-async function command(method, url, body) {
+/** Sends a command to a WebDriver, and returns the value of the response. */
+export async function command(method, url, body) {
   const response = await fetch(url, { method, body: body && JSON.stringify(body) });
   const { value } = await response.json();
   if (!response.ok) throw new Error(`${value.error}: ${value.message}`);

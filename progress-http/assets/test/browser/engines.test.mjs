@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { contrastIn } from '../support/contrast.mjs';
+import { ENGINES, missing } from '../support/engines.mjs';
+import { completed, running, serveJobs } from '../support/jobs.mjs';
+import { until } from '../support/patience.mjs';
+import { states } from '../gallery/states.js';
+
+// A short look at the widget in the engines besides Chromium.
+
+/** An element, a container for the class, and one in a text that runs from right to left. */
+const PLACES = ['progress-poller', '#place', '#reversed'];
+
+for (const [name, engine] of Object.entries(ENGINES)) {
+  const skip = missing(engine);
+  if (skip) console.error(`# ${name.toUpperCase()} NOT TESTED: ${skip}`);
+
+  test(`bars in ${name}`, { skip }, async (context) => {
+    const jobs = await serveJobs();
+    context.after(() => jobs.close());
+    const session = await engine.start(engine);
+    context.after(() => session.close());
+    context.diagnostic(session.version);
+    const measured = (place) => session.evaluate(measure, place);
+
+    jobs.record = running(42);
+    jobs.entries = [{ seq: 1, at: '2026-03-02T09:14:03Z', level: 'info', message: 'sent' }];
+    await session.goto(`${jobs.origin}/pages/engines.html`);
+    for (const place of PLACES) {
+      await until(async () => (await measured(place))?.value === '42', `${place} shows 42 %`);
+      await until(
+        async () => Math.abs((await measured(place)).filled - 0.42) < 0.01,
+        `${place} is filled to 42 %`,
+      );
+      const { track, isFromRight } = await measured(place);
+      assert.equal(track.height, 10, place);
+      assert.ok(track.width > 300, `${place}: a track of ${track.width} pixels`);
+      assert.equal(isFromRight, place === '#reversed', place);
+      const picture = await session.screenshot();
+      const contrast = await session.evaluate(contrastIn, { picture, bar: track });
+      assert.ok(contrast >= 3, `${place}: ${contrast.toFixed(2)} to 1`);
+    }
+    assert.equal((await measured('progress-poller')).entries, 1);
+
+    jobs.record = running(80);
+    for (const place of PLACES)
+      await until(
+        async () => Math.abs((await measured(place)).filled - 0.8) < 0.01,
+        `${place} moves to 80 %`,
+      );
+    jobs.record = completed();
+    for (const place of PLACES) {
+      await until(async () => (await measured(place)).state === 'completed', `${place} ends`);
+      assert.match((await measured(place)).text, /Completed/, place);
+    }
+    assert.deepEqual(await session.evaluate(() => window.reported), []);
+    await session.evaluate(() => {
+      console.error('a control');
+    });
+    assert.deepEqual(await session.evaluate(() => window.reported), ['a control']);
+
+    for (const query of ['theme=light', 'theme=dark&as=element']) {
+      await session.goto(`${jobs.origin}/gallery/gallery.html?${query}`);
+      const shown = () => session.evaluate(measureAll);
+      await until(async () => (await shown()) !== null, `the gallery with ${query}`);
+      const heights = Object.entries(await shown());
+      assert.equal(heights.length, Object.keys(states).length);
+      assert.deepEqual(
+        heights.filter(([, height]) => height < 4),
+        [],
+        `${query}: states without a bar`,
+      );
+    }
+  });
+}
+
+/** Returns what a place shows. Runs in the page. */
+function measure(selector) {
+  const place = document.querySelector(selector);
+  const part = (wanted) => (place.shadowRoot ?? place).querySelector(wanted);
+  if (!part('[role=progressbar]')) return null;
+  const { x, y, width, height } = part('.progress-polling-track').getBoundingClientRect();
+  const fill = part('.progress-polling-fill').getBoundingClientRect();
+  // The fill is as wide as the track, which clips it.
+  const left = Math.max(fill.left, x);
+  const right = Math.min(fill.right, x + width);
+  return {
+    value: part('[role=progressbar]').getAttribute('aria-valuenow'),
+    state: part('[data-state]').dataset.state,
+    text: part('[data-state]').textContent,
+    entries: (place.shadowRoot ?? place).querySelectorAll('li').length,
+    track: { x, y, width, height },
+    filled: (right - left) / width,
+    isFromRight: left > x + 1,
+  };
+}
+
+/** Returns the height of the track in each state. Runs in the page. */
+function measureAll() {
+  const places = [...document.querySelectorAll('section > :last-child')];
+  const tracks = places.map((place) => [
+    place.id,
+    (place.shadowRoot ?? place).querySelector('.progress-polling-track'),
+  ]);
+  if (!window.drawn || !tracks.every(([, track]) => track)) return null;
+  return Object.fromEntries(
+    tracks.map(([name, track]) => [name, track.getBoundingClientRect().height]),
+  );
+}
