@@ -219,6 +219,7 @@ async fn a_mount_point_is_whole_segments_and_keeps_empty_ones() {
             (String::new(), 403),
             ("/".to_owned(), 403),
             ("?ids=".to_owned(), 200),
+            ("?ids=&limit=0".to_owned(), 400),
             (format!("/{id}"), 200),
             (format!("/{id}/"), 200),
             (format!("//{id}"), 404),

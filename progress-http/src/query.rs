@@ -44,12 +44,6 @@ impl<'a> Parameters<'a> {
     /// The reply that says which values are allowed.
     pub(crate) fn listing(&self, viewer: &Viewer, only_active: bool) -> Result<Listing, Reply> {
         let bad = |detail: &str| Reply::problem(400, detail);
-        if self.get("ids").is_some() {
-            return self
-                .ids()
-                .map(Listing::Ids)
-                .ok_or_else(|| bad("ids may name at most 100 jobs, separated by commas"));
-        }
         let mut query = ProgressQuery::new();
         if only_active {
             query = query.with_active();
@@ -79,6 +73,13 @@ impl<'a> Parameters<'a> {
             query = query.with_cursor(
                 cursor.map_err(|_| bad("cursor must be the value of next on an earlier page"))?,
             );
+        }
+        // Ignores the other parameters, but not if they are invalid.
+        if self.get("ids").is_some() {
+            return self
+                .ids()
+                .map(Listing::Ids)
+                .ok_or_else(|| bad("ids may name at most 100 jobs, separated by commas"));
         }
         match viewer {
             Viewer::Admin => Ok(Listing::Page(query)),
