@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{Content, Header, Ref, RefOr, Response, ResponseBuilder, Schema, Server};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
@@ -43,6 +44,7 @@ fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+            operation.parameters.iter_mut().flatten().for_each(forbid_null);
             let errors = ERROR_RESPONSES.iter().filter(|(_, _, operations)| {
                 operation
                     .operation_id
@@ -58,6 +60,16 @@ fn document() -> utoipa::openapi::OpenApi {
         }
     }
     document
+}
+
+/// Corrects the derived schema: an optional parameter can be left out, but it cannot be null.
+fn forbid_null(parameter: &mut RefOr<Parameter>) {
+    if let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(schema))), .. }) = parameter
+        && let SchemaType::Array(types) = &schema.schema_type
+        && let Some(only) = types.iter().find(|only| **only != Type::Null)
+    {
+        schema.schema_type = SchemaType::Type(only.clone());
+    }
 }
 
 /// The error responses: status, description, and the operations that send it (all, if none is
@@ -92,18 +104,34 @@ fn error_response(status: u16, description: &str) -> Response {
     .build()
 }
 
-/// A server-sent event.
+/// A server-sent event. A stream contains events as text, not as JSON.
 #[derive(ToSchema)]
 struct Event {
     /// `message`: the record has changed. `ping`: nothing has happened for 15 s.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, nullable = false)]
     event: Option<&'static str>,
     /// The record as JSON, as `GET /{id}` returns it; `{}` for a `ping`.
     #[schema(content_media_type = "application/json")]
     data: String,
     /// Identifies this state of the record. Sent back as `Last-Event-ID`.
+    #[schema(nullable = false)]
     id: Option<String>,
 }
+
+/// The body of a stream. Some programs apply its schema to each event, and others to the whole
+/// text.
+struct EventStream;
+
+impl PartialSchema for EventStream {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new()
+            .item(Ref::from_schema_name("Event"))
+            .item(ObjectBuilder::new().schema_type(Type::String))
+            .into()
+    }
+}
+
+impl ToSchema for EventStream {}
 
 /// The states of a job.
 pub(crate) struct Status;
@@ -143,7 +171,7 @@ names!(
     ),
     tags((name = "progress", description = "Reading and cancelling jobs")),
     paths(list, active, poll, delete, log, events, cancel),
-    components(schemas(Problem<'static>))
+    components(schemas(Problem<'static>, Event))
 )]
 struct Document;
 
@@ -161,7 +189,7 @@ struct Document;
             description = "The `next` of the previous page"),
         ("ids" = Option<Vec<String>>, Query, style = Form, explode = false, max_items = 100,
             description = "Only these jobs, in this order; those that do not exist or that the \
-                viewer may not see are left out, and all other filters are ignored"),
+                viewer may not see are left out, and all other filters have no effect"),
         ("if-none-match" = Option<String>, Header,
             description = "The `ETag` of the client's copy"),
         ("prefer" = Option<String>, Header,
@@ -171,9 +199,9 @@ struct Document;
     responses(
         (status = 200, description = "A page of jobs", body = PageJson<'static>, headers(
             ("etag" = String, description = "Identifies this state of the page"),
-            ("preference-applied" = Option<String>,
+            ("preference-applied" = String,
                 description = "The longest time that the response may have been delayed"),
-            ("link" = Option<String>,
+            ("link" = String,
                 description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
         (status = 304, description = "The client's copy is current",
             headers(("etag" = String, description = "Identifies this state of the page"))),
@@ -194,7 +222,7 @@ fn list() {}
     responses(
         (status = 200, description = "A page of jobs", body = PageJson<'static>, headers(
             ("etag" = String, description = "Identifies this state of the page"),
-            ("link" = Option<String>,
+            ("link" = String,
                 description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
         (status = 304, description = "The client's copy is current",
             headers(("etag" = String, description = "Identifies this state of the page"))),
@@ -215,9 +243,9 @@ fn active() {}
     responses(
         (status = 200, description = "The record", body = RecordJson<'static>, headers(
             ("etag" = String, description = "Identifies this state of the record"),
-            ("retry-after" = Option<u64>,
+            ("retry-after" = u64,
                 description = "Seconds until the next poll, while the job is active"),
-            ("preference-applied" = Option<String>,
+            ("preference-applied" = String,
                 description = "The longest time that the response may have been delayed"))),
         (status = 304, description = "The client's copy is current",
             headers(("etag" = String, description = "Identifies this state of the record"))),
@@ -260,7 +288,7 @@ fn log() {}
     responses(
         (status = 200,
             description = "Events whose data is the record, in JSON; the stream ends with the job",
-            body = Event, content_type = "text/event-stream"),
+            body = inline(EventStream), content_type = "text/event-stream"),
         (status = 204, description = "The job has ended, and the client has its last event"),
     ))]
 fn events() {}
@@ -321,6 +349,31 @@ mod tests {
         }
         let operations = described()["paths"].as_object().unwrap().len();
         assert_eq!(operations, 6);
+    }
+
+    /// Generated clients would otherwise send null, or expect it.
+    #[test]
+    fn nothing_that_can_only_be_left_out_may_be_null() {
+        let document = described();
+        let mut seen = 0;
+        let mut check = |schema: &Value, name: &Value| {
+            assert!(schema["type"].is_string(), "{name}: {schema}");
+            seen += 1;
+        };
+        for item in document["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                for parameter in operation["parameters"].as_array().unwrap() {
+                    check(&parameter["schema"], &parameter["name"]);
+                }
+                for response in operation["responses"].as_object().unwrap().values() {
+                    for (name, header) in response["headers"].as_object().into_iter().flatten() {
+                        check(&header["schema"], &name.as_str().into());
+                    }
+                }
+            }
+        }
+        check(&document["components"]["schemas"]["Record"]["properties"]["owner"], &"owner".into());
+        assert!(seen > 30, "{seen}");
     }
 
     #[test]

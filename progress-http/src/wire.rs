@@ -96,6 +96,7 @@ pub(crate) struct RecordJson<'a> {
     cancel_requested: bool,
     /// The owner of the job; only for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     owner: Option<&'a str>,
     /// Increases with every change.
     version: u64,
