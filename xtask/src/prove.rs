@@ -46,6 +46,8 @@ fn suite(profile: &str) -> Command {
         ("PROGRESS_TEST_NGINX", setup::curl().and_then(|()| setup::nginx())),
         ("PROGRESS_TEST_APACHE", setup::curl().and_then(|()| setup::apache())),
         ("PROGRESS_TEST_SCHEMATHESIS", setup::curl().and_then(|()| setup::schemathesis())),
+        ("PROGRESS_TEST_NODE_CLIENTS", setup::node_clients()),
+        ("PROGRESS_TEST_PYTHON_CLIENTS", setup::python_clients()),
     ] {
         match found {
             Ok(path) => {

@@ -11,6 +11,9 @@ const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 /// The tester of the OpenAPI description, pinned.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
+/// The generator of a Python client from the OpenAPI description, pinned.
+const OPENAPI_PYTHON_CLIENT: &str = "openapi-python-client==0.29.1";
+
 /// Whether a program runs successfully with this argument.
 fn answers(program: &str, argument: &str) -> bool {
     let status =
@@ -79,6 +82,16 @@ pub(crate) fn schemathesis() -> Result<PathBuf, String> {
     Ok(python("schemathesis", SCHEMATHESIS)?.join("schemathesis"))
 }
 
+/// Finds or installs openapi-python-client, and returns the folder of its programs.
+pub(crate) fn python_clients() -> Result<PathBuf, String> {
+    python("openapi_python_client", OPENAPI_PYTHON_CLIENT)
+}
+
+/// Installs the packages for a generated TypeScript client, and returns their folder.
+pub(crate) fn node_clients() -> Result<PathBuf, String> {
+    Ok(npm_packages("tests/prove/clients")?.join("node_modules"))
+}
+
 /// Returns the program folder of a virtual environment with this package, below the target folder.
 fn python(module: &str, package: &str) -> Result<PathBuf, String> {
     let environment = root().join("target/xtask").join(module);
@@ -129,16 +142,21 @@ pub(crate) fn curl() -> Result<(), String> {
     if answers("curl", "--version") { Ok(()) } else { install(&["curl"]) }
 }
 
-/// Finds or installs Node, and installs the widget's development packages from its lock file.
+/// Installs the widget's development packages, and returns their folder.
 pub(crate) fn node_packages() -> Result<PathBuf, String> {
+    npm_packages("progress-http/assets")
+}
+
+/// Finds or installs Node, and installs the packages of the lock file in a folder.
+fn npm_packages(folder: &str) -> Result<PathBuf, String> {
     if !answers("node", "--version") || !answers("npm", "--version") {
         install(&["nodejs", "npm"])?;
     }
-    let assets = root().join("progress-http/assets");
+    let folder = root().join(folder);
     let mut npm = Command::new("npm");
-    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&assets);
+    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
     let is_installed = npm.status().is_ok_and(|status| status.success());
-    if is_installed { Ok(assets) } else { Err("npm ci failed".to_owned()) }
+    if is_installed { Ok(folder) } else { Err("npm ci failed".to_owned()) }
 }
 
 /// A browser that tests can control.

@@ -14,6 +14,7 @@ mod black_hole;
 mod blocked;
 mod careless;
 mod client;
+mod clients;
 mod clock;
 mod conformance;
 mod cut_ack;
@@ -57,7 +58,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 30] = [
+const CHECKS: [(&str, Check); 31] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -88,6 +89,7 @@ const CHECKS: [(&str, Check); 30] = [
     ("slow-clients", slow_clients::run),
     ("proxies", proxies::run),
     ("outside", outside::run),
+    ("clients", clients::run),
 ];
 
 fn main() -> ExitCode {

@@ -10,8 +10,8 @@ use crate::report::{Finding, Report};
 use crate::testserver::{FRAMEWORKS, TestServer, block_on, path};
 
 /// A running job and a completed one, because a stream of events that is followed must end.
-const RUNNING: &str = "00000000-0000-4000-8000-000000000001";
-const COMPLETED: &str = "00000000-0000-4000-8000-000000000002";
+pub(crate) const RUNNING: &str = "00000000-0000-4000-8000-000000000001";
+pub(crate) const COMPLETED: &str = "00000000-0000-4000-8000-000000000002";
 
 pub(crate) fn run(report: &mut Report) {
     let Ok(tester) = std::env::var("PROGRESS_TEST_SCHEMATHESIS") else {
@@ -48,7 +48,7 @@ pub(crate) fn run(report: &mut Report) {
 }
 
 /// Starts a server with both jobs.
-fn stage(framework: &'static str) -> TestServer {
+pub(crate) fn stage(framework: &'static str) -> TestServer {
     let server = TestServer::start(framework, &[]);
     block_on(async {
         for id in [RUNNING, COMPLETED] {
