@@ -69,6 +69,7 @@ async function script(entry, format) {
     format,
     // The names that esbuild gives compress better than those of terser.
     minifyIdentifiers: true,
+    minifySyntax: true,
     charset: 'utf8',
     target: BASELINE,
     legalComments: 'none',
@@ -80,7 +81,8 @@ async function script(entry, format) {
     ecma: 2022,
     module: format === 'esm',
     toplevel: true,
-    compress: { passes: 3, unsafe_arrows: true },
+    // No getter in the sources has a side effect.
+    compress: { passes: 3, unsafe_arrows: true, pure_getters: true },
   });
   return `${code}\n`;
 }

@@ -124,7 +124,6 @@ export function createUi(translator, options, actions) {
   const message = part('span', 'message');
   const caption = part('div', 'caption', {}, message, part('span', 'time-left'), retry, reload);
   const row = part('div', 'row', {}, bar, options.allowCancel && cancel);
-  row.toggleAttribute('data-cancel', !!options.allowCancel);
   const progress = part('div', 'progress', {}, row, caption);
   const statistics = part('dl', 'statistics', {}, ...rows);
   const alert = part('div', 'alert', {}, part('span', 'reason', { role: 'alert' }));
@@ -176,31 +175,25 @@ export function createUi(translator, options, actions) {
 
   /** @param {View} view */
   const render = (view) => {
-    const { state, percent, valueText, indeterminate, line, texts, cancellable, question } = view;
+    const { state, tone, percent, valueText, line, texts, cancellable, question } = view;
     texts.title = options.title ?? texts.title;
-    for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
-    root.dataset.state = state;
+    for (const [name, value] of Object.entries(texts)) {
+      // An unchanged text node needs no layout and keeps the selection.
+      if (parts[name].textContent !== value) parts[name].textContent = value;
+    }
+    Object.assign(root.dataset, { state, tone });
     root.toggleAttribute('data-line', !!line);
-    root.toggleAttribute('data-errors', !!texts.errors);
-    set(
-      progress,
-      'className',
-      `${classes('progress')} ${skin[state] ?? ''}${indeterminate ? ' indeterminate' : ''}`,
-    );
+    const indeterminate = view.indeterminate ? 'indeterminate' : '';
+    progress.className = `${classes('progress')} ${tone} ${indeterminate}`;
     progress.dataset.percent = percent ?? '';
     // As attributes, because Firefox 113 does not reflect the ARIA properties.
     if (percent === null) bar.removeAttribute('aria-valuenow');
     else bar.setAttribute('aria-valuenow', percent);
     bar.setAttribute('aria-valuetext', valueText);
-    fill.toggleAttribute('data-indeterminate', indeterminate);
     fill.style.setProperty('--progress-polling-done', `${percent ?? 0}%`);
     // Without `showStats` the caption still shows errors and how the job ended.
     caption.hidden = !showStats && !line && state !== 'lost';
     rows[3].hidden = !texts.errors;
-    statistics.style.setProperty(
-      '--progress-polling-digits',
-      `${Math.max(...COUNTS.map((key) => texts[key].length))}`,
-    );
     show(cancel, cancellable);
     ask(question);
     show(alert, texts.reason !== '');
@@ -241,17 +234,4 @@ export function createUi(translator, options, actions) {
   };
 
   return { node: root, render, append, remove };
-}
-
-/**
- * Sets a property if it differs. An unchanged text node needs no layout and keeps the selection.
- *
- * @template {Node} Target
- * @template {keyof Target} Name
- * @param {Target} node
- * @param {Name} name
- * @param {Target[Name]} value
- */
-function set(node, name, value) {
-  if (node[name] !== value) node[name] = value;
 }

@@ -8,6 +8,23 @@ import { count, text, toState } from './record.js';
  */
 
 /**
+ * How good a state is: the word of Semantic UI, which colors its bar by it. The others are neutral.
+ *
+ * @type {Partial<Record<State, 'active' | 'success' | 'warning' | 'error'>>}
+ */
+const TONES = {
+  running: 'active',
+  completed: 'success',
+  failed: 'error',
+  lost: 'error',
+  stale: 'warning',
+  stalled: 'warning',
+  reconnecting: 'warning',
+  offline: 'warning',
+  'signed-out': 'warning',
+};
+
+/**
  * The part of the poller's state that the view depends on.
  *
  * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | 'due' | 'offline'>} Connection
@@ -110,6 +127,7 @@ export function viewOf(
   const step = /** @type {number} */ (secondsLeft) < 60 ? 5 : 60;
   return {
     state,
+    tone: state === 'completed' && failed ? 'warning' : (TONES[state] ?? ''),
     percent: percent === null ? null : `${percent}`,
     valueText: [percentText, countText].filter(Boolean).join(', ') || say(state),
     /** The job is running, but its percentage is unknown. */
