@@ -45,6 +45,22 @@ const EXPECTED = {
     'All invoices are on their way.',
     '',
   ],
+  'completed-with-result': [
+    'completed',
+    'Completed',
+    'warning',
+    '100',
+    'Completed (12 s) - 3 errors',
+    '',
+  ],
+  'compact-completed': [
+    'completed',
+    'Completed - 3 errors',
+    'warning',
+    '100',
+    'Completed (12 s) - 3 errors',
+    '',
+  ],
   failed: [
     'failed',
     'Failed',
@@ -162,6 +178,8 @@ test('every state shows the expected texts and values', { skip: missing }, async
   assert.equal((await page.locator('#failed').evaluate(appearance)).errors, '14');
   for (const [name, buttons] of Object.entries({
     lost: ['Retry'],
+    'completed-with-result': ['Dismiss'],
+    compact: ['Cancel'],
     'running-with-everything': ['Cancel'],
     cancelling: [],
     reconnecting: ['Retry'],
