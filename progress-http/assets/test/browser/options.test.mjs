@@ -204,6 +204,13 @@ test('the log stays at its end, or where the reader has scrolled to', { skip }, 
   add(20);
   await page.waitForSelector('#place li:has-text("item 100")');
   assert.equal(await lastIsSeen(), true);
+  const cut = await box.evaluate((node) => {
+    const top = node.getBoundingClientRect().top + node.clientTop;
+    return [...node.querySelectorAll('li')]
+      .map((item) => item.getBoundingClientRect())
+      .filter((item) => item.top < top - 0.5 && item.bottom > top + 0.5).length;
+  });
+  assert.equal(cut, 0, 'lines that the upper edge of the log cuts');
   const firstSeen = () =>
     box.evaluate((node) => {
       const { top } = node.getBoundingClientRect();
