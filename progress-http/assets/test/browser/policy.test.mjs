@@ -145,7 +145,8 @@ test('hostile texts are shown literally under a strict policy', { skip: missing 
   assert.equal(
     await page
       .locator(
-        'progress-poller :is(script, img, svg, iframe, style, form, base, progress-poller, [href]:not([href=""]))',
+        'progress-poller :is(script, img, svg, iframe, style, form, base, progress-poller, ' +
+          '[href]:not([href=""]))',
       )
       .count(),
     0,

@@ -1,8 +1,8 @@
 // npm run screenshots -- FOLDER
 //
 // Takes a screenshot of every state in light and in dark, 390 and 1,280 pixels wide: alone, with
-// Fomantic's style sheet and with Bootstrap's, and alone in Chromium 119 if it is installed. Then of
-// the whole gallery in French, from right to left, in forced colours and 320 pixels wide.
+// Fomantic's style sheet and with Bootstrap's, and alone in Chromium 119 if it is installed. Then
+// of the whole gallery in French, from right to left, in forced colours and 320 pixels wide.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { launch } from '../support/browser.mjs';

@@ -174,6 +174,14 @@ test('a cancellation never shows two statements', () => {
   assert.deepEqual(shown('asking', { status: 'completed' }), ['completed', '', false, '']);
 });
 
+test('French has a no-break space before a colon and a question mark', () => {
+  const fr = translator('fr', {});
+  const announced = fr.say('announcement', { title: 'factures', text: 'Annulé' });
+  assert.equal(announced, 'factures\u00a0: Annulé');
+  assert.match(fr.say('confirmCancel', { number: 52 }), /tâche\u00a0\? .*\u00a0: 52\.$/);
+  assert.match(fr.say('dropped', { number: 3 }), /\u00a0: 3$/);
+});
+
 test('the error message of a job is not a template', () => {
   const reason = 'unexpected {constructor} and {__proto__} in {number}';
   assert.equal(view({ status: 'failed', error_message: reason }).texts.alert, reason);
