@@ -9,6 +9,7 @@
 //! # #[cfg(feature = "_sqlite")]
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! // Usually a file: "sqlite://progress.db". It is created if it is missing.
+//! let store = Arc::new(SqliteStore::connect("sqlite::memory:").await?);
 //!
 //! let job = store.create(&NewProgress::new("import").with_total(100)).await?;
 //! store.update(job.id, &ProgressUpdate::start()).await?;

@@ -110,11 +110,14 @@ export interface PollerOptions {
   endpoint?: string;
   /** The full URL of the record, instead of `endpoint`. */
   url?: string;
-  /** Milliseconds between requests, at least 50. The server may ask for more. Default 500. */
+  /**
+   * Milliseconds between polls, at least 50. The server may ask for more. While nothing moves, a
+   * request waits up to 25 seconds for the next change. Default 500.
+   */
   pollInterval?: number;
   /** The interval while the page is hidden. Default 5000. */
   hiddenPollInterval?: number;
-  /** Milliseconds after which a request counts as failed. Default 10000. */
+  /** Milliseconds after which a request counts as failed, besides its wait. Default 10000. */
   requestTimeout?: number;
   /**
    * Retries after network errors, time-outs and responses such as 503, until the poller gives up.

@@ -4,8 +4,8 @@
 /** The states that concern all bars of a page. */
 const OUTAGES = ['reconnecting', 'offline', 'signed-out'];
 
-/** @type {object | null} the announcer that has announced the present outage */
-let speaker = null;
+/** @type {Set<HTMLElement>} the live regions of the bars that the present outage concerns */
+const affected = new Set();
 
 /**
  * Creates the announcer of a widget. A screen reader announces the start, each step of some per
@@ -17,17 +17,17 @@ let speaker = null;
  * @param {number} step the per cent from one announcement to the next; 0 for none
  */
 export function createAnnouncer(node, { say }, step) {
-  const self = {};
   let spokenStep = 0;
-  /** @type {State | undefined} */
-  let spokenState;
+  /** @type {State} */
+  let spokenState = 'connecting';
 
   /** @param {View} view */
   const announce = ({ state, line, percent, texts }) => {
     if (OUTAGES.includes(state)) {
-      speaker ??= self;
-      if (speaker !== self) return;
-    } else if (speaker === self) speaker = null;
+      const isFirst = !affected.size;
+      affected.add(node);
+      if (!isFirst && !OUTAGES.includes(spokenState)) return;
+    } else leave();
     const reached = step > 0 ? Math.floor(Number(percent) / step) : 0;
     const isNew = state !== spokenState && state !== 'connecting' && (line || !texts.alert);
     if (isNew || (state === 'running' && reached > spokenStep)) {
@@ -38,10 +38,8 @@ export function createAnnouncer(node, { say }, step) {
     spokenStep = Math.max(reached, spokenStep);
   };
 
-  /** Lets another bar announce the next outage. */
-  const leave = () => {
-    if (speaker === self) speaker = null;
-  };
+  /** Once the outage concerns no bar any more, the next one is announced. */
+  const leave = () => affected.delete(node);
 
   return { announce, leave };
 }

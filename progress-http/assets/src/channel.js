@@ -1,45 +1,35 @@
 /** @import { ResolvedPollerOptions } from './options.js' */
 /** @import { ProgressPoller } from './poller.js' */
-/** @import { ProgressData } from './progress-polling.js' */
-import { PollError, concernsAllJobs } from './errors.js';
-import { isRecord, parseJson } from './record.js';
+/** @import { Reply } from './request.js' */
+import { PollError } from './errors.js';
+import { hasJobs, isRecord, parseJson } from './record.js';
 import { request } from './request.js';
 import { listUrl } from './urls.js';
 
 /**
- * The server's response for one job.
+ * The server's response for one or several jobs. `dataFor` returns the record of a job: `null` for
+ * 304 (unchanged), `undefined` if it was not found.
  *
- * @typedef {object} Answer
- * @property {number} status 200, 202, 304 …
- * @property {string | null} etag
- * @property {string} url for which the ETag is valid
- * @property {ProgressData | null | undefined} data `null` for 304 (unchanged); `undefined`: not
- *   found
+ * @typedef {Reply & { url: string, dataFor: (poller: ProgressPoller) => any }} Answer
  */
 
 /** The most ids that the server accepts in one request. */
 const MOST_IDS = 100;
 
-/** How long an endpoint that failed to return a list gets no other, in milliseconds; doubles. */
-const SUSPENSION = 10_000;
+/** How long a request waits, in milliseconds: the server's limit. Many proxies end it after 30 s. */
+const WAIT = 25_000;
 
-/** The longest such time. */
-const LONGEST_SUSPENSION = 600_000;
+/** How long something that an endpoint does not support is not tried again, in milliseconds. */
+const SUSPENSION = 30_000;
 
-/** Statuses of a failed list after which a request for a single job would fail as well. */
-const CONCERN_ANY_REQUEST = [0, 401, 408, 425, 429, 502, 503, 504];
+/** The most waiting requests of a page: browsers open six connections to a server of HTTP/1.1. */
+const MOST_WAITING = 2;
 
 /** @type {Set<Channel>} the channels that pollers may share */
 const channels = new Set();
 
-/** The options in which the pollers of a channel agree, besides the headers. */
-const SETTINGS = /** @type {const} */ ([
-  'endpoint',
-  'credentials',
-  'requestTimeout',
-  'fetch',
-  'clock',
-]);
+/** @type {Set<Channel>} the channels whose open request waits for a change */
+const waiting = new Set();
 
 /** @param {ResolvedPollerOptions['headers']} headers */
 const comparable = (headers) =>
@@ -55,8 +45,9 @@ const comparable = (headers) =>
  */
 export function channelFor({ jobId, options }) {
   if (options.url || jobId.includes(',')) return new Channel(options);
+  const settings = /** @type {const} */ (['endpoint', 'credentials', 'requestTimeout', 'fetch']);
   const fits = (/** @type {Channel} */ { options: given }) =>
-    SETTINGS.every((name) => given[name] === options[name]) &&
+    settings.every((name) => given[name] === options[name]) &&
     comparable(given.headers) === comparable(options.headers);
   const channel = [...channels].find(fits) ?? new Channel(options);
   channels.add(channel);
@@ -64,8 +55,16 @@ export function channelFor({ jobId, options }) {
 }
 
 /**
+ * Whether the endpoint itself responded, and no proxy for it (502 to 504).
+ *
+ * @param {PollError} error
+ */
+const isFromEndpoint = ({ status }) => status > 0 && status <= 500;
+
+/**
  * A channel to a server: one request at a time for all jobs that are due, and one pause for all of
- * them after a failure. A single job is requested by its own URL.
+ * them after a failure. A single job is requested by its own URL. While no job moves, a request
+ * waits for a change to any of them.
  */
 export class Channel {
   /** @type {Set<ProgressPoller>} */
@@ -80,7 +79,8 @@ export class Channel {
   #knowsLists = false;
   /** Until when each job is requested by its own URL, because a list has failed. */
   #listsSuspendedUntil = 0;
-  #suspension = SUSPENSION;
+  /** Until when no request waits, because one has failed, or was not confirmed. */
+  #waitingSuspendedUntil = 0;
   /** When the pause after an outage ends; 0 without an outage. */
   #pausedUntil = 0;
 
@@ -92,6 +92,8 @@ export class Channel {
   /** @param {ProgressPoller} poller whose `due` has changed */
   enlist(poller) {
     this.#members.add(poller);
+    // A request that waits is for all members: they share the request that replaces it.
+    if (waiting.has(this)) this.#drop();
     this.#schedule();
   }
 
@@ -99,9 +101,16 @@ export class Channel {
   leave(poller) {
     poller.channel = null;
     this.#members.delete(poller);
-    if (this.#asked.delete(poller) && !this.#asked.size) this.#controller?.abort();
+    if (this.#asked.delete(poller) && !this.#asked.size) this.#drop();
     if (!this.#members.size) channels.delete(this);
     this.#schedule();
+  }
+
+  /** Aborts the open request. */
+  #drop() {
+    waiting.delete(this);
+    this.#asked.clear();
+    this.#controller?.abort();
   }
 
   #inOrder() {
@@ -132,16 +141,27 @@ export class Channel {
   async #ask() {
     for (const poller of this.#members) poller.onTurn();
     if (!this.#members.size) return;
-    const started = this.options.clock.now();
+    const { clock } = this.options;
+    const started = clock.now();
     const pollers = (this.#asked = new Set(this.#chooseTurn()));
     this.#controller = new AbortController();
     const outcome = await this.#read(pollers).catch((/** @type {PollError} */ error) => error);
     // All pollers of this request have left: drop the response.
     if (!pollers.size) return;
+    const now = clock.now();
+    const asksToWait = waiting.delete(this);
+    if (asksToWait && !(/** @type {any} */ (outcome).headers?.has('Preference-Applied')))
+      this.#waitingSuspendedUntil = now + SUSPENSION;
     try {
-      if (!(outcome instanceof PollError)) this.#deliver(outcome, started);
-      else if (pollers.size > 1 && this.#mayConcernOnlyLists(outcome)) this.#suspendLists();
-      else this.#refuse(pollers, outcome);
+      if (!(outcome instanceof PollError)) {
+        this.#deliver(outcome, asksToWait ? 0 : now - started);
+      } else if (asksToWait && !outcome.retryAfter) {
+        // Perhaps a proxy does not let requests wait. A poll will tell whether the server works.
+        for (const poller of pollers) poller.rest(0);
+      } else if (pollers.size > 1 && !this.#knowsLists && isFromEndpoint(outcome)) {
+        // Perhaps the endpoint does not support lists. One that has returned a list does.
+        this.#listsSuspendedUntil = now + SUSPENSION;
+      } else this.#refuse(pollers, outcome);
     } finally {
       // An error in one widget must not stop the others.
       pollers.clear();
@@ -151,43 +171,53 @@ export class Channel {
 
   /**
    * @param {Set<ProgressPoller>} pollers
-   * @returns {Promise<(poller: ProgressPoller) => Answer>}
+   * @returns {Promise<Answer>}
    */
   async #read(pollers) {
+    const { options } = this;
     const [first] = pollers;
-    const alone = pollers.size === 1;
-    const url = alone ? first.url : listUrl(this.options, pollers);
+    const isList = pollers.size > 1;
+    const url = isList ? listUrl(options, pollers) : first.url;
     // Only if each poller has seen the response with this ETag.
-    const isCurrent = [...pollers].every((one) => one.etagUrl === url && one.etag === first.etag);
-    const etag = isCurrent ? first.etag : null;
-    const reply = await request(this.options, url, { etag, controller: this.#controller });
-    const answer = { ...reply, url };
-    if (reply.status === 304) return () => ({ ...answer, data: null });
-    if (alone) {
-      const data = parseJson(reply.text, isRecord);
-      return () => ({ ...answer, data });
-    }
-    const { jobs } = parseJson(reply.text, (data) => Array.isArray(data.jobs));
-    this.#knowsLists = true;
-    this.#suspension = SUSPENSION;
-    return ({ jobId }) => ({
-      ...answer,
-      data: jobs.find((/** @type {any} */ job) => job?.job_id === jobId && isRecord(job)),
+    const { answer } = first;
+    const isCurrent = answer?.url === url && [...pollers].every((one) => one.answer === answer);
+    const etag = isCurrent && answer.headers.get('ETag');
+    // While no job of the channel moves, the request waits for a change: in a visible page, because
+    // browsers open only six connections to a server of HTTP/1.1.
+    const mayWait =
+      etag &&
+      [...this.#members].every((one) => one.answer === answer && one.slack === Infinity) &&
+      options.clock.now() >= this.#waitingSuspendedUntil &&
+      waiting.size < MOST_WAITING &&
+      !globalThis.document?.hidden;
+    if (mayWait) waiting.add(this);
+    const reply = await request(options, url, {
+      etag,
+      wait: mayWait ? WAIT : 0,
+      controller: this.#controller,
     });
+    const data =
+      reply.status === 304 ? null : parseJson(reply.text, isList ? hasJobs : isRecord);
+    this.#knowsLists ||= isList;
+    const dataFor = (/** @type {ProgressPoller} */ { jobId }) =>
+      data && isList
+        ? data.jobs.find((/** @type {any} */ job) => job?.job_id === jobId && isRecord(job))
+        : data;
+    return { ...reply, url, dataFor };
   }
 
   /**
-   * @param {(poller: ProgressPoller) => Answer} answerFor
-   * @param {number} started
+   * @param {Answer} answer
+   * @param {number} spent
    */
-  #deliver(answerFor, started) {
+  #deliver(answer, spent) {
     const now = this.options.clock.now();
     // The server is back: pollers that wait for the end of the outage poll at once.
     for (const poller of this.#members) if (poller.due === this.#pausedUntil) poller.due = now;
     this.#pausedUntil = 0;
     for (const poller of this.#asked) {
-      const answer = answerFor(poller);
-      if (answer.data !== undefined) poller.accept(answer, now - started);
+      const data = answer.dataFor(poller);
+      if (data !== undefined) poller.accept(answer, data, spent);
       else this.#refuse([poller], new PollError('not-found', { status: 404 }));
     }
   }
@@ -197,10 +227,10 @@ export class Channel {
    * @param {PollError} error
    */
   #refuse(pollers, error) {
-    const jitter = this.options.random();
-    const isShared = concernsAllJobs(error);
+    // Other failures concern all jobs, or are final for this one.
+    const isShared = !['not-found', 'unreadable'].includes(error.kind);
     for (const poller of pollers) {
-      poller.backOff(error, jitter);
+      poller.backOff(error);
       // The longest pause applies to all, so that they retry together; a new poller does not
       // shorten it.
       if (isShared && poller.due < Infinity)
@@ -209,20 +239,5 @@ export class Channel {
     if (isShared)
       for (const poller of this.#members) poller.due = Math.max(poller.due, this.#pausedUntil);
     for (const poller of pollers) poller.fail(error);
-  }
-
-  /**
-   * An endpoint that has returned a list before is in trouble now. Another may not support lists.
-   *
-   * @param {PollError} error
-   */
-  #mayConcernOnlyLists({ status }) {
-    return !this.#knowsLists && !CONCERN_ANY_REQUEST.includes(status);
-  }
-
-  /** Requests each job by its own URL for a while, and then tries a list again. */
-  #suspendLists() {
-    this.#listsSuspendedUntil = this.options.clock.now() + this.#suspension;
-    this.#suspension = Math.min(this.#suspension * 2, LONGEST_SUSPENSION);
   }
 }

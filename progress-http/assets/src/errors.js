@@ -29,19 +29,11 @@ export class PollError extends Error {
 }
 
 /**
- * Whether the failure concerns all jobs of the server, and not one of them.
- *
- * @param {{ kind: PollErrorKind }} error
- */
-export function concernsAllJobs({ kind }) {
-  return ['network', 'timeout', 'server', 'signed-out'].includes(kind);
-}
-
-/**
- * @param {number} status an HTTP status that is neither 2xx nor 304
- * @returns {PollErrorKind}
+ * @param {number} status an HTTP status
+ * @returns {PollErrorKind | undefined} nothing if it is no error
  */
 export function kindOfStatus(status) {
+  if (status < 400) return undefined;
   if (status === 404) return 'not-found';
   if (status === 410) return 'gone';
   if (status === 401) return 'signed-out';

@@ -16,7 +16,9 @@ export function followPage(poller, whenHidden, signal) {
     if (type.startsWith('page')) poller.hold('left', type === 'pagehide');
     poller.offline = !navigator.onLine;
     poller.hold('hidden', hidden && whenHidden === 'pause');
-    if (!hidden) poller.refresh();
+    // Also when the page becomes hidden: a poll replaces the request that waits, which would occupy
+    // one of the six connections that a browser opens to a server of HTTP/1.1.
+    poller.refresh();
   };
   for (const type of ['visibilitychange', 'online', 'offline', 'pagehide', 'pageshow'])
     addEventListener(type, look, { signal });

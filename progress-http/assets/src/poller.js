@@ -16,6 +16,9 @@ import { statusUrl, withOtherEnding } from './urls.js';
 /** The shortest poll interval, in milliseconds: more updates are unreadable and only cost load. */
 const SHORTEST_INTERVAL = 50;
 
+/** After so many responses without a change, the next request waits for one. */
+const QUIET_AFTER = 3;
+
 /** The longest pause after a slow response, in milliseconds. */
 const LONGEST_REST = 30_000;
 
@@ -52,25 +55,24 @@ export class ProgressPoller extends EventTarget {
   // Used by the channel.
   /** When the next poll is due, on the poller's clock; `Infinity` to give up. */
   due = 0;
-  /** How much earlier the poll may happen in order to share a request, in milliseconds. */
+  /**
+   * How much earlier the poll may happen in order to share a request, in milliseconds. `Infinity`
+   * while nothing moves: then the request may wait for a change.
+   */
   slack = 0;
-  /** @type {string | null} */
-  etag = null;
-  /** The URL for which the ETag is valid: that of the record, or of a list. */
-  etagUrl = '';
+  /** @type {Answer | null} the latest accepted response */
+  answer = null;
   /** @type {Channel | null} */
   channel = null;
 
-  /** @type {string | undefined} the latest accepted response, to detect an unchanged one */
-  #text;
   /** The highest version so far; a response without a version does not reset it. */
   #version = 0;
   /** When the record was created, in milliseconds; 0 if unknown. */
   #created = 0;
-  /** The failures since the last response. */
-  #failures = 0;
-  /** @type {Partial<Record<PollErrorKind, number>>} how many of each kind */
-  #failuresByKind = {};
+  /** The responses since the last change. */
+  #unchanged = 0;
+  /** @type {PollErrorKind[]} the kinds of the failures since the last response */
+  #failures = [];
   #started = false;
   /** @type {((result: ProgressData | Error) => void) | null} settles `finished`, then `null` */
   #settle = null;
@@ -104,7 +106,8 @@ export class ProgressPoller extends EventTarget {
 
   /** Polls now instead of at the next interval. */
   refresh() {
-    if (!this.holds.size) this.#wait(0);
+    this.slack = 0;
+    if (!this.holds.size) this.#schedule(0);
   }
 
   /** Stops for good. */
@@ -131,38 +134,36 @@ export class ProgressPoller extends EventTarget {
 
   /**
    * @param {Answer} answer
-   * @param {number} spent
+   * @param {ProgressData | null} data the record; `null` if it is unchanged
+   * @param {number} spent how long the server took, in milliseconds; 0 if it waited for a change
    */
-  accept(answer, spent) {
+  accept(answer, data, spent) {
     this.polls += 1;
     this.#begin();
-    const { data, etag } = answer;
     const detail = this.#detail(data);
     const version = count(data?.version) ?? this.#version;
     const created = Date.parse(data?.created_at) || this.#created;
-    const before = this.#text;
     // A lagging replica or a cache may return an older state; progress never goes backwards. A
     // record that was created later replaces an earlier one with the same id.
     const isCurrent =
-      created === this.#created ? version >= this.#version : created > this.#created;
-    if (data && isCurrent) {
+      data && (created === this.#created ? version >= this.#version : created > this.#created);
+    const news = isCurrent && JSON.stringify(data) !== JSON.stringify(this.snapshot);
+    if (isCurrent) {
       this.#version = version;
       this.#created = created;
-      this.#text = JSON.stringify(data);
       this.snapshot = data;
-      this.etag = etag;
-      this.etagUrl = answer.url;
+      this.answer = answer;
     }
-    const news = this.#text !== before;
-    const { status, ended } = toState((news && data) || {});
+    this.#unchanged = news ? 0 : this.#unchanged + 1;
+    const { status, ended } = toState(news ? data : {});
     // Schedules the next poll before any event, so that a listener may stop, refresh or throw.
     if (ended) {
       this.#leave('ended');
     } else {
-      this.#rest(spent);
+      this.rest(spent);
       this.#enter('live');
     }
-    this.#emit('answer', answer);
+    this.#emit('answer', { status: answer.status, data });
     if (!news) return;
     if (status === 'running' && !this.#started) {
       this.#started = true;
@@ -176,19 +177,18 @@ export class ProgressPoller extends EventTarget {
    * Schedules the next attempt after a failure.
    *
    * @param {PollError} error
-   * @param {number} jitter 0 to 1; spreads the retries of many pages after an outage
    */
-  backOff(error, jitter) {
-    const { kind, retryAfter } = error;
-    const { clock, maxRetries, notFoundRetries, backoffBase, backoffMax } = this.options;
+  backOff({ kind, retryAfter }) {
+    const { clock, random, maxRetries, notFoundRetries, backoffBase, backoffMax } = this.options;
+    // Spreads the retries of many pages after an outage.
+    const jitter = random();
     /** @type {Partial<Record<PollErrorKind, number>>} */
     const limits = { 'not-found': notFoundRetries, refused: 0, gone: 0 };
     const limit = limits[kind] ?? maxRetries;
+    const longest = Math.min(backoffMax, backoffBase * 2 ** this.#failures.length);
+    this.#failures.push(kind);
     // Each kind has its own limit: a server restart must not use up the retries for a 404.
-    const alike = (this.#failuresByKind[kind] ?? 0) + 1;
-    this.#failuresByKind[kind] = alike;
-    this.#failures += 1;
-    const longest = Math.min(backoffMax, backoffBase * 2 ** (this.#failures - 1));
+    const alike = this.#failures.filter((other) => other === kind).length;
     // Pages that were told the same `Retry-After` must not return at the same moment either.
     const atLeast = retryAfter && retryAfter + jitter * backoffBase;
     const pause = Math.max(longest * (0.5 + jitter / 2), atLeast);
@@ -211,9 +211,9 @@ export class ProgressPoller extends EventTarget {
       // The record may not be visible yet, or exist only at the URL with the other ending.
       if (error.kind === 'not-found' && !this.snapshot && !this.options.url)
         this.url = withOtherEnding(this.url);
-      const wasSignedOut = this.error?.kind === 'signed-out';
+      const before = this.error?.kind;
       this.#enter('retrying', error);
-      if (error.kind === 'signed-out' && !wasSignedOut)
+      if (error.kind === 'signed-out' && error.kind !== before)
         this.#emit('signedout', this.#detail(error));
       this.#emit('retry', this.#detail(error, { delay: this.due - this.options.clock.now() }));
     }
@@ -244,17 +244,18 @@ export class ProgressPoller extends EventTarget {
    *
    * @param {number} spent
    */
-  #rest(spent) {
+  rest(spent) {
     const { pollInterval, hiddenPollInterval } = this.options;
     const whileHidden = this.hidden ? hiddenPollInterval : 0;
+    // Only our server sends it; others may not know how to wait.
     const wished = count(this.snapshot?.poll_after_ms) ?? 0;
     const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished);
-    this.slack = interval / 2;
-    this.#wait(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
+    this.slack = wished && this.#unchanged >= QUIET_AFTER ? Infinity : interval / 2;
+    this.#schedule(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }
 
   /** @param {number} delay */
-  #wait(delay) {
+  #schedule(delay) {
     this.due = this.options.clock.now() + delay;
     this.channel ??= channelFor(this);
     this.channel.enlist(this);
@@ -279,8 +280,7 @@ export class ProgressPoller extends EventTarget {
 
   /** Resets the failures, and replaces `finished` if it was settled. */
   #begin() {
-    this.#failures = 0;
-    this.#failuresByKind = {};
+    this.#failures = [];
     if (this.#settle) return;
     this.finished = new Promise((resolve, reject) => {
       this.#settle = (result) => (result instanceof Error ? reject(result) : resolve(result));

@@ -10,13 +10,12 @@ export const ENDINGS = { completed: 'complete', failed: 'error', cancelled: 'can
  * @returns {any} the JSON object, if it is the expected one
  */
 export function parseJson(text, isExpected) {
-  let data;
   try {
-    data = JSON.parse(text);
+    const data = JSON.parse(text);
+    if (isExpected(data)) return data;
   } catch {
-    // Not JSON, but perhaps a proxy's error page.
+    // Not JSON, but perhaps a proxy's error page; or `null`, which has no properties.
   }
-  if (Object(data) === data && isExpected(data)) return data;
   throw new PollError('unreadable', { status: 200 });
 }
 
@@ -26,6 +25,13 @@ export function parseJson(text, isExpected) {
  * @param {any} data
  */
 export const isRecord = (data) => typeof data.status === 'string';
+
+/**
+ * Whether the object is a list of records.
+ *
+ * @param {any} data
+ */
+export const hasJobs = (data) => Array.isArray(data.jobs);
 
 /**
  * Returns the status and whether it is final. Some servers say `in_progress` for `running`.

@@ -5,7 +5,7 @@ import { PollError, kindOfStatus } from './errors.js';
  * @typedef {object} Reply
  * @property {number} status 200, 202, 304 …
  * @property {string} text empty for 304
- * @property {string | null} etag
+ * @property {Headers} headers
  */
 
 /**
@@ -16,37 +16,37 @@ import { PollError, kindOfStatus } from './errors.js';
  *
  * @param {ResolvedPollerOptions} options
  * @param {string} url
- * @param {{ method?: string, etag?: string | null, controller?: AbortController }} [more]
+ * @param {object} [more]
+ * @param {string} [more.method]
+ * @param {string | null | false} [more.etag]
+ * @param {number} [more.wait] how long the server may wait for a change, in milliseconds
+ * @param {AbortController} [more.controller]
  * @returns {Promise<Reply>}
  */
 export async function request(
   options,
   url,
-  { method, etag, controller = new AbortController() } = {},
+  { method, etag, wait = 0, controller = new AbortController() } = {},
 ) {
   const { clock, credentials, fetch, headers: given, requestTimeout } = options;
   const { signal } = controller;
   const deadline = clock.setTimeout(
     () => controller.abort(new PollError('timeout')),
-    requestTimeout,
+    requestTimeout + wait,
   );
   const send = async () => {
     const headers = new Headers(typeof given === 'function' ? await given() : given);
     headers.set('Accept', 'application/json');
     // Setting the header here and bypassing the HTTP cache lets the script see the 304.
     if (etag) headers.set('If-None-Match', etag);
+    if (wait) headers.set('Prefer', `wait=${wait / 1000}`);
     const response = await fetch(url, { method, headers, signal, credentials, cache: 'no-store' });
-    const { ok, status } = response;
-    if (endsElsewhere(url, response)) throw new PollError('signed-out', { status });
-    if (!ok && status !== 304) {
-      throw new PollError(kindOfStatus(status), {
-        status,
-        retryAfter: retryAfter(response.headers),
-      });
-    }
+    const { headers: received, status } = response;
     const text = await response.text();
-    if (isPage(response, text)) throw new PollError('signed-out', { status });
-    return { status, text, etag: response.headers.get('ETag') };
+    let kind = kindOfStatus(status);
+    if (endsElsewhere(url, response) || (!kind && isPage(received, text))) kind = 'signed-out';
+    if (kind) throw new PollError(kind, { status, retryAfter: retryAfter(received) });
+    return { status, text, headers: received };
   };
   try {
     return await new Promise((resolve, reject) => {
@@ -69,18 +69,18 @@ export async function request(
  */
 function endsElsewhere(url, response) {
   const path = (/** @type {string} */ address) =>
-    new URL(address, globalThis.document?.baseURI ?? response.url).pathname.replace(/\/$/, '');
+    new URL(address, globalThis.document?.baseURI ?? response.url).pathname.replace(/\/+$/, '');
   return response.redirected && path(url) !== path(response.url);
 }
 
 /**
  * Whether the body is an HTML page, such as a login page, instead of JSON.
  *
- * @param {Response} response
+ * @param {Headers} headers
  * @param {string} text
  */
-function isPage({ headers }, text) {
-  return /html/.test(headers.get('Content-Type') ?? '') || /^\s*<(!doctype|html)/i.test(text);
+function isPage(headers, text) {
+  return headers.get('Content-Type')?.includes('html') || /^\s*</.test(text);
 }
 
 /**

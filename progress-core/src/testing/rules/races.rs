@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::{Suite, must, one, stamp};
 use crate::testing::threads::{THREADS, race, repeats, sizes};
@@ -12,6 +13,26 @@ use crate::{
 };
 
 type Outcome = Result<Progress, ProgressError>;
+
+/// How long a store may be unavailable before a race fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Makes a call, and repeats it while the store is unavailable, as a worker does. In a race a record
+/// may be locked for longer than a store waits.
+async fn persist<T, F>(call: impl Fn() -> F) -> Result<T, ProgressError>
+where
+    F: Future<Output = Result<T, ProgressError>>,
+{
+    let begun = Instant::now();
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
 
 /// Makes the same call for several jobs on several threads, and returns each job's outcomes. A
 /// thread that was interrupted goes on with the job that the others have reached, so they contend
@@ -32,7 +53,8 @@ where
             let (mut job, mut outcomes) = (0, Vec::new());
             while job < jobs {
                 job = job.max(reached.fetch_max(job, Ordering::AcqRel));
-                outcomes.push((job, call(Arc::clone(&store), thread, job).await));
+                let outcome = persist(|| call(Arc::clone(&store), thread, job)).await;
+                outcomes.push((job, outcome));
                 job += 1;
             }
             outcomes
@@ -92,9 +114,10 @@ pub(super) async fn of_several_starts_one_wins(suite: &Suite) {
     for size in sizes() {
         let ids = suite.many_pending(size).await;
         let started = ids.clone();
-        let jobs = contend(suite, size, move |store, _, job| {
+        let jobs = contend(suite, size, move |store, thread, job| {
             let id = started[job];
-            async move { store.update(id, &ProgressUpdate::start()).await }
+            let start = ProgressUpdate::start().with_stamp(stamp(500 + thread as u128, 1));
+            async move { store.update(id, &start).await }
         });
         for outcomes in jobs.await {
             let rule = "update: of several concurrent starts of a job, one must succeed and the \
@@ -119,6 +142,7 @@ pub(super) async fn of_several_endings_one_wins(suite: &Suite) {
                 1 => ProgressUpdate::fail(last, "broken"),
                 _ => ProgressUpdate::cancel(last),
             };
+            let ending = ending.with_stamp(stamp(600 + thread as u128, 1));
             async move { store.update(id, &ending).await }
         });
         for outcomes in jobs.await {
@@ -140,9 +164,9 @@ async fn count(store: &dyn ProgressStore, id: ProgressId, writer: u128) -> u64 {
     let mut counted = 0;
     for seq in repeats(10, 300) {
         let update = one().with_stamp(stamp(writer, seq));
-        store.update(id, &update).await.expect(must::COUNT);
+        persist(|| store.update(id, &update)).await.expect(must::COUNT);
         if seq.is_multiple_of(5) {
-            store.update(id, &update).await.expect(must::REPEAT);
+            persist(|| store.update(id, &update)).await.expect(must::REPEAT);
         }
         counted = seq;
     }
@@ -185,7 +209,7 @@ pub(super) async fn a_stamp_sent_by_several_at_once_counts_once(suite: &Suite) {
                 // All threads send the number after the last one that is known to be stored.
                 let seq = known.load(Ordering::Acquire) + 1;
                 let update = one().with_stamp(stamp(300, seq));
-                let progress = store.update(id, &update).await.expect(must::REPEAT);
+                let progress = persist(|| store.update(id, &update)).await.expect(must::REPEAT);
                 assert!(
                     progress.succeeded >= seq,
                     "update: a repeated stamp must return a record that has its counts, but after \
@@ -220,7 +244,7 @@ pub(super) async fn the_last_worker_ends_a_shared_job(suite: &Suite) {
             async move {
                 let update = async |seq, update: ProgressUpdate, rule| {
                     let update = update.with_stamp(stamp(400 + thread as u128, seq));
-                    store.update(id, &update).await.expect(rule)
+                    persist(|| store.update(id, &update)).await.expect(rule)
                 };
                 // The first worker has joined by its start.
                 if thread > 0 {
@@ -271,8 +295,8 @@ pub(super) async fn two_handles_are_one_store(suite: &Suite) {
                 let update = one().with_stamp(stamp(200 + thread as u128, seq));
                 // The first acknowledgement was lost, and the worker repeats the update on another
                 // handle.
-                handles[0].update(id, &update).await.expect(must::COUNT);
-                handles[1].update(id, &update).await.expect(must::REPEAT);
+                persist(|| handles[0].update(id, &update)).await.expect(must::COUNT);
+                persist(|| handles[1].update(id, &update)).await.expect(must::REPEAT);
                 counted = seq;
             }
             counted
@@ -322,7 +346,7 @@ async fn write(store: &dyn ProgressStore, id: ProgressId, stamp: impl Fn(u64) ->
     let counts = ProgressUpdate::advance(entry()).with_stamp(stamp(2));
     let ending = ProgressUpdate::cancel(entry()).with_stamp(stamp(3));
     for update in [&counts, &ending, &ending] {
-        match store.update(id, update).await {
+        match persist(|| store.update(id, update)).await {
             Ok(_) | Err(ProgressError::NotFound(_)) => {}
             Err(error) => panic!(
                 "update: during a deletion, an update must succeed or get `NotFound`, but it got \
@@ -344,7 +368,7 @@ impl Drop for SetOnDrop<'_> {
 async fn delete(store: &dyn ProgressStore, id: ProgressId, is_written: &AtomicBool) {
     loop {
         let may_be_active = !is_written.load(Ordering::Acquire);
-        match store.delete(id).await {
+        match persist(|| store.delete(id)).await {
             Ok(()) => return,
             Err(ProgressError::Refused { .. }) if may_be_active => tokio::task::yield_now().await,
             Err(error) => panic!(

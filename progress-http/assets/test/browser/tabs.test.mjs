@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { running, serveJobs } from '../support/jobs.mjs';
+import { running, send, serveJobs } from '../support/jobs.mjs';
 import { holdsInThreeTries, pause, until } from '../support/patience.mjs';
 import { missing, startSession } from '../support/webdriver.mjs';
 
@@ -90,6 +90,77 @@ test('a hidden tab polls at once when it becomes visible', { skip }, async () =>
     return askedAfter(visible);
   };
   await holdsInThreeTries(catchUp, isSoon);
+});
+
+/**
+ * Lets status requests wait for a change, as the server does. Returns the paths of the requests
+ * that wait now.
+ */
+function letRequestsWait() {
+  jobs.record = running(42, { poll_after_ms: 500 });
+  const waiting = [];
+  jobs.respond = (request, response) => {
+    const path = request.url;
+    const wait = Number(/^wait=(\d+)$/.exec(request.headers.prefer)?.[1] ?? 0);
+    const headers = { ETag: `"${jobs.record.version}"` };
+    const isKnown = request.headers['if-none-match'] === headers.ETag;
+    if (!isKnown) return (send(response, jobs.record, 200, headers), true);
+    const end = () => response.writeHead(304, { ...headers, 'Preference-Applied': 'wait' }).end();
+    if (wait) {
+      waiting.push(path);
+      const timer = setTimeout(end, wait * 1000);
+      response.on('close', () => {
+        clearTimeout(timer);
+        waiting.splice(waiting.indexOf(path), 1);
+      });
+    } else end();
+    return true;
+  };
+  return waiting;
+}
+
+test('a visible tab waits for a change, a hidden one polls', { skip }, async () => {
+  const waiting = letRequestsWait();
+  for (const whenHidden of ['slow', 'continue', 'pause']) {
+    await follow({ whenHidden, hiddenPollInterval: 1000 });
+    await until(() => waiting.length === 1, 'a waiting request');
+    let whileHidden;
+    setTimeout(() => (whileHidden = waiting.length), 1500);
+    await hideFor(2500);
+    assert.equal(whileHidden, 0, whenHidden);
+    await until(() => waiting.length === 1, 'a waiting request');
+    await session.evaluate(() => globalThis.widget.destroy());
+    await until(() => waiting.length === 0, 'the end of the request');
+  }
+});
+
+test('six tabs over HTTP/1.1 leave connections for a click', { skip }, async () => {
+  const waiting = letRequestsWait();
+  const first = await session.currentTab();
+  const others = [];
+  await follow();
+  for (let tab = 2; tab <= 6; tab += 1) {
+    await until(() => waiting.length === 1, `tab ${tab - 1} waits`);
+    const other = await session.newTab();
+    others.push(other);
+    await session.switchTo(other);
+    await session.goto(`${jobs.origin}/pages/plain.html`);
+    await follow();
+  }
+  await until(() => waiting.length === 1, 'only the visible tab waits');
+  await pause(3000);
+  assert.equal(waiting.length, 1);
+  const spent = await session.evaluate(async () => {
+    const begun = performance.now();
+    await (await fetch('/pages/plain.html', { cache: 'no-store' })).text();
+    return performance.now() - begun;
+  });
+  assert.ok(spent < 1000, `a click was answered after ${spent} ms`);
+  for (const other of others) {
+    await session.switchTo(other);
+    await session.closeTab();
+  }
+  await session.switchTo(first);
 });
 
 test('whenHidden pauses a hidden tab, or lets it continue', { skip }, async () => {

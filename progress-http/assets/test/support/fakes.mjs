@@ -89,6 +89,8 @@ export const running = (version, more = {}) => ({
   ...more,
 });
 
+const tagOf = ({ version, stale }) => `${version}${stale ? '-stale' : ''}`;
+
 /**
  * An endpoint with several jobs for the global `fetch`: one by its URL, with an ETag, or several by
  * `?ids=`. While `trouble` is set, it answers all requests.
@@ -116,12 +118,16 @@ export class FakeEndpoint {
     this.mostOpen = Math.max(this.mostOpen, this.open);
     if (this.wait) await new Promise((resolve) => this.clock.setTimeout(resolve, this.wait));
     const until = this.clock.now() + wait * 1000;
+    const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve));
     while (this.waits && wait && !signal.aborted && this.clock.now() < until) {
       if (this.trouble || this.#answer(url, tag).status !== 304) break;
-      await new Promise((resolve) => this.clock.setTimeout(resolve, 100));
+      const tick = new Promise((resolve) => this.clock.setTimeout(resolve, 100));
+      await Promise.race([tick, aborted]);
     }
     this.open -= 1;
-    return this.trouble?.() ?? this.#answer(url, tag);
+    const response = this.trouble?.() ?? this.#answer(url, tag);
+    if (this.waits && wait) response.headers.set('Preference-Applied', `wait=${wait}`);
+    return response;
   };
 
   #answer(url, given) {
@@ -130,13 +136,13 @@ export class FakeEndpoint {
     if (ids && !this.lists) return new Response('', { status: 404 });
     if (ids) {
       const jobs = [...this.jobs.values()].filter(({ job_id: id }) => ids.includes(id));
-      const tag = `"${jobs.map(({ version }) => version)}"`;
+      const tag = `"${jobs.map(tagOf)}"`;
       if (given === tag) return new Response(null, { status: 304 });
       return Response.json({ count: jobs.length, jobs, next: null }, { headers: { ETag: tag } });
     }
     const job = this.jobs.get(decodeURIComponent(pathname.split('/').at(-1)));
     if (!job) return new Response('', { status: 404 });
-    const current = `"${job.version}"`;
+    const current = `"${tagOf(job)}"`;
     if (given === current) return new Response(null, { status: 304 });
     return Response.json(job, { headers: { ETag: current } });
   }

@@ -65,6 +65,7 @@ export async function startSession() {
     currentTab: () => command('GET', `${session}/window`),
     newTab: async () => (await command('POST', `${session}/window/new`, { type: 'tab' })).handle,
     switchTo: (handle) => command('POST', `${session}/window`, { handle }),
+    closeTab: () => command('DELETE', `${session}/window`),
     async close() {
       await command('DELETE', session).catch(() => {});
       await stop();

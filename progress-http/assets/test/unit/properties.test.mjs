@@ -290,3 +290,55 @@ test('bars of one endpoint never have two requests open, and all end', async () 
     globalThis.fetch = fetch;
   }
 });
+
+/** The possible responses to a request that waits, and those to the polls between. */
+const anyWait = fc.record({
+  after: fc.constantFrom(0, 0, 20, 400, 8000, 25_000, 1e9),
+  what: fc.constantFrom('same', 'same', 'changed', 'changed', 'fails', 502, 503, 404, 401),
+  confirmed: fc.boolean(),
+});
+
+test('with any responses to waiting requests, polls keep their distance', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyWait, { minLength: 1, maxLength: 12 }), async (answers) => {
+      const clock = new FakeClock();
+      const times = [];
+      let version = 1;
+      let open = 0;
+      let mostOpen = 0;
+      const fetch = async (_url, { headers, signal }) => {
+        times.push(clock.now());
+        mostOpen = Math.max(mostOpen, (open += 1));
+        const asksToWait = headers.has('Prefer');
+        const { after, what, confirmed } = (asksToWait && answers.shift()) || { what: 'same' };
+        await new Promise((resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+          clock.setTimeout(resolve, after ?? 0);
+        }).finally(() => (open -= 1));
+        if (what === 'fails') throw new TypeError('fetch failed');
+        if (what > 0) return new Response('', { status: what });
+        if (what === 'changed') version += 1;
+        const tag = `"${version}"`;
+        const more = { ETag: tag, ...(confirmed && { 'Preference-Applied': 'wait=25' }) };
+        const isKnown = headers.get('If-None-Match') === tag;
+        if (isKnown) return new Response(null, { status: 304, headers: more });
+        const status = answers.length ? 'running' : 'completed';
+        return Response.json({ status, version, poll_after_ms: 500 }, { headers: more });
+      };
+      const poller = new ProgressPoller('a job', { clock, fetch, pollInterval: 5000 });
+      const listener = listen(poller);
+      poller.start();
+      await clock.advance(1_500_000);
+      assert.equal(mostOpen, 1, 'never two requests open');
+      times.slice(1).forEach((at, index) => assert.ok(at - times[index] >= 5000));
+      assertToldTruthfully(listener);
+      const told = listener.events.map(({ type }) => type);
+      assert.ok(!told.includes('retry') && !told.includes('error'), 'a wait is no outage');
+      assert.equal(poller.snapshot.version, version);
+      poller.destroy();
+      await clock.advance(2e9);
+      assert.equal(clock.pending, 0);
+    }),
+    { numRuns: RUNS },
+  );
+});

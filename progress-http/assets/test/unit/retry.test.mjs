@@ -154,6 +154,19 @@ for (const status of [408, 425, 429, 500, 502, 503, 504]) {
   });
 }
 
+test('a Retry-After of a day ends when the viewer tries again', async () => {
+  const { clock, server, poller } = follow([
+    { status: 503, headers: { 'Retry-After': '86400' } },
+    { body: running(1) },
+  ]);
+  poller.start();
+  await clock.advance(60_000);
+  assert.equal(server.requests.length, 1);
+  poller.start();
+  await clock.advance(0);
+  assert.equal(poller.phase, 'live');
+});
+
 test('Retry-After never shortens a pause', async () => {
   const { clock, server, poller } = follow([{ status: 503, headers: { 'Retry-After': '0' } }]);
   poller.start();

@@ -15,8 +15,8 @@ const follow = {
     bars.append(bar);
   },
   object: (job) => new ProgressPolling(place(job), job, { allowCancel: true, showLog }),
-  // A bar with headers of its own does not share requests.
-  alone: (job) => new ProgressPolling(place(job), job, { headers: { 'x-alone': 'yes' } }),
+  // Bars share requests only if they have the same function for their headers.
+  alone: (job) => new ProgressPolling(place(job), job, { headers: () => ({}) }),
 };
 
 function place(job) {
