@@ -27,9 +27,21 @@ export interface ProgressData {
   cancel_requested?: boolean;
   version?: number;
   poll_after_ms?: number | null;
+  /** What the job has produced. A `ResultLink` becomes a link in the widget. */
+  result?: ResultLink | any;
+  /** Data of the application, set when the job was created. */
+  metadata?: any;
   /** Milliseconds without a heartbeat until `stale` becomes true; 15,000 if absent. */
   stale_after_ms?: number | null;
   [field: string]: any;
+}
+
+/** A result that the widget shows when the job has completed. */
+export interface ResultLink {
+  /** Relative to the page. Of its origin, or HTTPS; other addresses are not shown. */
+  href: string;
+  /** Default "View result". */
+  label?: string;
 }
 
 /** Why a poll failed. */
@@ -155,7 +167,12 @@ export interface WidgetOptions extends PollerOptions, ProgressCallbacks {
   skin?: 'semantic' | 'bootstrap' | 'plain';
   /** Announces every so many per cent to screen readers; 0 turns this off. Default 25. */
   announceStep?: number;
-  /** Stores the job in this tab; `ProgressPolling.resume` follows it after a reload. */
+  /** One line: title, state with the number of errors, bar and percentage, buttons. */
+  compact?: boolean;
+  /**
+   * Stores the job in this tab; `ProgressPolling.resume` shows it after a reload, until the user
+   * dismisses it.
+   */
   persist?: boolean;
   /** Reloads the page when the job completes, unless it was complete when the page was loaded. */
   reloadOnComplete?: boolean;
@@ -191,6 +208,8 @@ export class ProgressPoller extends EventTarget {
  */
 export class ProgressPolling extends ProgressPoller {
   constructor(target: string | Element, jobId: string, options?: WidgetOptions);
+  /** Removes the bar, and forgets the job that `persist` has stored. */
+  dismiss(): void;
   static resume(target: string | Element, options?: WidgetOptions): ProgressPolling | null;
 }
 

@@ -29,7 +29,7 @@ export function createAnnouncer(node, { say }, step) {
       if (!isFirst && !OUTAGES.includes(spokenState)) return;
     } else leave();
     const reached = step > 0 ? Math.floor(Number(percent) / step) : 0;
-    const isNew = state !== spokenState && state !== 'connecting' && (line || !texts.reason);
+    const isNew = state !== spokenState && state !== 'connecting' && (line || !texts.alert);
     if (isNew || (state === 'running' && reached > spokenStep)) {
       spokenState = state;
       const text = line || [texts.badge, texts.percent].filter(Boolean).join(', ');

@@ -54,20 +54,22 @@ export const MESSAGES = {
   tryAgain: ['Retry', 'Réessayer'],
 
   cancel: ['Cancel', 'Annuler'],
-  confirmCancel: ['Cancel the job?', 'Annuler la tâche ?'],
-  doneSoFar: [
-    { one: '{number} item is done.', other: '{number} items are done.' },
-    { one: '{number} élément est traité.', other: '{number} éléments sont traités.' },
+  confirmCancel: [
+    'Cancel the job? Done so far: {number}.',
+    'Annuler la tâche\u00a0? Déjà traités\u00a0: {number}.',
   ],
   keep: ['Keep', 'Garder'],
-  cancelFailed: ['The job could not be cancelled.', 'La tâche n’a pas pu être annulée.'],
+  cancelFailed: ['The job could not be cancelled.', 'L’annulation a échoué.'],
+  result: ['View result', 'Voir le résultat'],
+  dismiss: ['Dismiss', 'Fermer'],
   // The error messages that the library itself writes into a record.
+  'the job failed': [, 'La tâche a échoué.'],
   'worker lost': [, 'Le processus a disparu.'],
   'the worker stopped before finishing': [, 'Le processus s’est arrêté avant la fin.'],
 
-  announcement: ['{title}: {text}', '{title} : {text}'],
+  announcement: ['{title}: {text}', '{title}\u00a0: {text}'],
   log: ['Log', 'Journal'],
-  dropped: ['Older entries deleted: {number}', 'Entrées plus anciennes supprimées : {number}'],
+  dropped: ['Older entries deleted: {number}', 'Entrées supprimées\u00a0: {number}'],
 
   seconds: ['{number} s'],
   minutes: ['{number} min'],

@@ -71,7 +71,7 @@ export const widgetOptions = (given) =>
 const NOT_TEXT = /^(fetch|clock|random|headers|messages|root|on)/;
 
 /** Options that an attribute without a value turns on. */
-const YES = /^(show|allow|autoHideO|reload|persist|debug)/;
+const YES = /^(show|allow|autoHideO|reload|persist|debug|compact)/;
 
 /**
  * Reads the options from an element's attributes, which have hyphens: `poll-interval`,

@@ -1,17 +1,16 @@
+import { text } from './record.js';
+
 /**
- * Returns the address of the job's result, or nothing if a link to it could be harmful: it must be
- * of the page's origin, or use HTTPS. `javascript:` and `data:` are neither.
+ * Returns the address of a job's result, or nothing if a link to it could be harmful: it must use
+ * HTTPS, or be of the page's origin. `javascript:` and `data:` are neither.
  *
- * @param {unknown} href
- * @param {string} base the address of the page
+ * @param {unknown} href relative to the page
  */
-export function safeHref(href, base) {
-  if (typeof href !== 'string' || !href) return undefined;
-  try {
-    const url = new URL(href, base);
-    const isOfPage = url.origin === new URL(base).origin && url.protocol.startsWith('http');
-    return isOfPage || url.protocol === 'https:' ? url.href : undefined;
-  } catch {
-    return undefined;
-  }
+export function safeHref(href) {
+  // A link accepts an invalid URL without throwing.
+  const link = document.createElement('a');
+  link.href = text(href);
+  const { protocol, origin } = link;
+  const isOfPage = protocol === 'http:' && origin === location.origin;
+  return text(href) && (isOfPage || protocol === 'https:') ? link.href : '';
 }

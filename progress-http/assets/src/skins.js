@@ -23,17 +23,6 @@ export const SKINS = {
     button: 'ui button',
     log: 'ui list',
     entry: 'item',
-    // The class of the bar in each state.
-    running: 'active',
-    cancelling: 'active',
-    completed: 'success',
-    failed: 'error',
-    lost: 'error',
-    stale: 'warning',
-    stalled: 'warning',
-    reconnecting: 'warning',
-    offline: 'warning',
-    'signed-out': 'warning',
   },
   bootstrap: {
     root: 'card card-body',

@@ -1,10 +1,10 @@
 /** @import { View } from './view.js' */
 /** @import { Skin } from './skins.js' */
 /** @import { Translator } from './translator.js' */
-/** @import { MessageKey } from './messages.js' */
 /** @import { LogEntry } from './log.js' */
 import { createAnnouncer } from './announcer.js';
 import { text } from './record.js';
+import { safeHref } from './result.js';
 import { SKINS } from './skins.js';
 
 const COUNTS = /** @type {const} */ (['total', 'processed', 'remaining', 'errors']);
@@ -13,9 +13,10 @@ const COUNTS = /** @type {const} */ (['total', 'processed', 'remaining', 'errors
 const LONGEST_LOG = 500;
 
 /**
- * What the buttons do.
+ * What the buttons do, by the keys of their texts. `cancel` asks first, `confirmCancel` does it.
  *
- * @typedef {Record<'retry' | 'reload' | 'askToCancel' | 'keep' | 'cancel', () => void>} Actions
+ * @typedef {Record<'tryAgain' | 'reload' | 'cancel' | 'keep' | 'confirmCancel' | 'dismiss',
+ *   () => void>} Actions
  */
 
 /**
@@ -23,7 +24,8 @@ const LONGEST_LOG = 500;
  *
  * @param {Translator} translator
  * @param {{ skin: Skin, title?: string, icon?: string, showDetails: boolean, showStats: boolean,
- *   allowCancel?: boolean, showLog?: boolean, announceStep: number }} options
+ *   allowCancel?: boolean, showLog?: boolean, persist?: boolean, compact?: boolean,
+ *   announceStep: number }} options
  * @param {Actions} actions
  * @returns the root element, a function that shows a view in it, one that adds log entries, and one
  *   that removes it
@@ -59,12 +61,12 @@ export function createUi(translator, options, actions) {
   };
 
   /**
-   * @param {MessageKey} label
-   * @param {() => void} action
+   * @param {keyof Actions} label
    * @param {string} [name]
+   * @param {() => void} [onclick]
    */
-  const button = (label, action, name = 'button') =>
-    Object.assign(part('button', name, { type: 'button' }, say(label)), { onclick: action });
+  const button = (label, name = 'button', onclick = actions[label]) =>
+    Object.assign(part('button', name, { type: 'button' }, say(label)), { onclick });
 
   /**
    * Shows or hides an element. If a focused button is hidden, the widget takes over the focus.
@@ -93,18 +95,20 @@ export function createUi(translator, options, actions) {
 
   // An emoji, or the classes of a Semantic icon.
   const semantic = /^[a-z][a-z\d ]*$/.test(icon ?? '');
-  const cancel = button('cancel', actions.askToCancel);
-  const retry = button('tryAgain', actions.retry, 'link');
-  const reload = button('reload', actions.reload, 'link');
-  const keep = button('keep', actions.keep);
+  const cancel = button('cancel');
+  const retry = button('tryAgain', 'link');
+  const reload = button('reload', 'link');
+  const dismiss = button('dismiss');
+  const result = part('a', 'result', { class: `${classes('link')} ${classes('result')}` });
+  const keep = button('keep');
   const confirm = part(
     'div',
     'confirm',
-    { role: 'group', hidden: '' },
+    { role: 'group', hidden: '', 'aria-labelledby': `${id}-question` },
     part('span', 'question', { id: `${id}-question` }),
-    part('div', 'buttons', {}, keep, button('cancel', actions.cancel)),
+    keep,
+    button('cancel', 'button', actions.confirmCancel),
   );
-  confirm.setAttribute('aria-labelledby', `${id}-question`);
   confirm.onkeydown = ({ key }) => {
     if (key === 'Escape') actions.keep();
   };
@@ -121,13 +125,27 @@ export function createUi(translator, options, actions) {
     part('div', 'track', {}, fill),
     part('div', 'percent'),
   );
-  const message = part('span', 'message');
-  const caption = part('div', 'caption', {}, message, part('span', 'time-left'), retry, reload);
-  const row = part('div', 'row', {}, bar, options.allowCancel && cancel);
-  row.toggleAttribute('data-cancel', !!options.allowCancel);
+  const caption = part(
+    'div',
+    'caption',
+    {},
+    part('span', 'message'),
+    part('span', 'time-left'),
+    retry,
+    reload,
+    result,
+  );
+  const row = part(
+    'div',
+    'row',
+    {},
+    bar,
+    options.allowCancel && cancel,
+    options.persist && dismiss,
+  );
   const progress = part('div', 'progress', {}, row, caption);
   const statistics = part('dl', 'statistics', {}, ...rows);
-  const alert = part('div', 'alert', {}, part('span', 'reason', { role: 'alert' }));
+  const alert = part('span', 'alert', { role: 'alert' });
   const dropped = part('span', 'dropped');
   const list = part('ol', 'log');
   // Focusable because it scrolls, and named because it is focusable. A group, because several bars
@@ -151,6 +169,7 @@ export function createUi(translator, options, actions) {
       'aria-labelledby': id,
       lang: language,
       tabindex: '-1',
+      ...(options.compact && { 'data-compact': '' }),
     },
     part(
       'div',
@@ -168,7 +187,7 @@ export function createUi(translator, options, actions) {
     ),
     progress,
     options.allowCancel && confirm,
-    options.showDetails && statistics,
+    options.showDetails && !options.compact && statistics,
     alert,
     options.showLog && log,
     speech,
@@ -176,34 +195,33 @@ export function createUi(translator, options, actions) {
 
   /** @param {View} view */
   const render = (view) => {
-    const { state, percent, valueText, indeterminate, line, texts, cancellable, question } = view;
+    const { state, tone, percent, valueText, line, texts, over } = view;
+    const href = safeHref(view.href);
     texts.title = options.title ?? texts.title;
-    for (const [name, value] of Object.entries(texts)) set(parts[name], 'textContent', value);
-    root.dataset.state = state;
+    if (options.compact) texts.badge = [texts.badge, view.errorCount].filter(Boolean).join(' - ');
+    for (const [name, value] of Object.entries(texts)) {
+      // An unchanged text node needs no layout and keeps the selection.
+      if (parts[name].textContent !== value) parts[name].textContent = value;
+    }
+    Object.assign(root.dataset, { state, tone });
     root.toggleAttribute('data-line', !!line);
-    root.toggleAttribute('data-errors', !!texts.errors);
-    set(
-      progress,
-      'className',
-      `${classes('progress')} ${skin[state] ?? ''}${indeterminate ? ' indeterminate' : ''}`,
-    );
-    progress.dataset.percent = percent ?? '';
+    const indeterminate = view.indeterminate ? 'indeterminate' : '';
+    progress.className = `${classes('progress')} ${tone} ${indeterminate}`;
+    progress.dataset.percent = percent;
     // As attributes, because Firefox 113 does not reflect the ARIA properties.
-    if (percent === null) bar.removeAttribute('aria-valuenow');
-    else bar.setAttribute('aria-valuenow', percent);
+    if (percent) bar.setAttribute('aria-valuenow', percent);
+    else bar.removeAttribute('aria-valuenow');
     bar.setAttribute('aria-valuetext', valueText);
-    fill.toggleAttribute('data-indeterminate', indeterminate);
-    fill.style.setProperty('--progress-polling-done', `${percent ?? 0}%`);
+    fill.style.setProperty('--progress-polling-done', `${percent || 0}%`);
     // Without `showStats` the caption still shows errors and how the job ended.
     caption.hidden = !showStats && !line && state !== 'lost';
     rows[3].hidden = !texts.errors;
-    statistics.style.setProperty(
-      '--progress-polling-digits',
-      `${Math.max(...COUNTS.map((key) => texts[key].length))}`,
-    );
-    show(cancel, cancellable);
-    ask(question);
-    show(alert, texts.reason !== '');
+    show(cancel, view.cancellable);
+    show(dismiss, over);
+    ask(view.question);
+    result.href = href;
+    show(result, !!href);
+    show(alert, texts.alert !== '');
     show(retry, ['reconnecting', 'offline', 'lost'].includes(state));
     show(reload, state === 'signed-out');
     announcer.announce(view);
@@ -231,7 +249,7 @@ export function createUi(translator, options, actions) {
    */
   const append = (entries, lost) => {
     list.append(...entries.map(createItem));
-    while (list.childElementCount > LONGEST_LOG) list.firstElementChild?.remove();
+    while (list.childElementCount > LONGEST_LOG) list.children[0].remove();
     if (lost > 0) dropped.textContent = say('dropped', { number: lost });
   };
 
@@ -241,17 +259,4 @@ export function createUi(translator, options, actions) {
   };
 
   return { node: root, render, append, remove };
-}
-
-/**
- * Sets a property if it differs. An unchanged text node needs no layout and keeps the selection.
- *
- * @template {Node} Target
- * @template {keyof Target} Name
- * @param {Target} node
- * @param {Name} name
- * @param {Target[Name]} value
- */
-function set(node, name, value) {
-  if (node[name] !== value) node[name] = value;
 }

@@ -8,6 +8,23 @@ import { count, text, toState } from './record.js';
  */
 
 /**
+ * How good a state is: the word of Semantic UI, which colors its bar by it. The others are neutral.
+ *
+ * @type {Partial<Record<State, 'active' | 'success' | 'warning' | 'error'>>}
+ */
+const TONES = {
+  running: 'active',
+  completed: 'success',
+  failed: 'error',
+  lost: 'error',
+  stale: 'warning',
+  stalled: 'warning',
+  reconnecting: 'warning',
+  offline: 'warning',
+  'signed-out': 'warning',
+};
+
+/**
  * The part of the poller's state that the view depends on.
  *
  * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | 'due' | 'offline'>} Connection
@@ -51,12 +68,13 @@ export function viewOf(
   const total = count(data.total_items);
   const processed = count(data.processed_items);
   const failed = count(data.failed_items) ?? 0;
+  const errorCount = failed ? say('errorCount', { number: failed }) : '';
   const taken = count(data.duration);
   const secondsLeft = count(data.estimated_remaining_time);
   const requested = cancellation === 'sent' || cancellation === 'unsure';
   const cancelling = data.cancel_requested === true || requested;
   const asking = cancellation === 'asking';
-  const counted = total !== null && processed !== null;
+  const { href, label } = Object(data.result);
   const trouble = error?.kind ?? 'network';
 
   // The most important problem determines the state.
@@ -73,8 +91,7 @@ export function viewOf(
     }
     if (state === 'completed') {
       line = taken === null ? say(state) : `${say(state)} (${duration(taken)})`;
-      if (failed) line += ` - ${say('errorCount', { number: failed })}`;
-      line = text(data.completion_message) || line;
+      line = text(data.completion_message) || [line, errorCount].filter(Boolean).join(' - ');
     }
   } else if (phase === 'lost') {
     state = phase;
@@ -100,21 +117,24 @@ export function viewOf(
 
   // Rounded down, so that 100 % is never shown too early.
   const told = status === 'completed' ? 100 : count(data.progress_percentage);
-  const percent = told === null ? null : Math.min(Math.floor(told), 100);
-
+  const percent = told === null ? '' : `${Math.min(Math.floor(told), 100)}`;
   const percentText =
-    percent === null ? '' : (percent / 100).toLocaleString(language, { style: 'percent' });
-  const countText = counted && say('countOfTotal', { processed, total });
+    percent && (Number(percent) / 100).toLocaleString(language, { style: 'percent' });
+  const countText =
+    total !== null && processed !== null && say('countOfTotal', { processed, total });
   const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
   // In steps, because the estimate is not exact and would flicker.
   const step = /** @type {number} */ (secondsLeft) < 60 ? 5 : 60;
   return {
     state,
-    percent: percent === null ? null : `${percent}`,
+    tone: state === 'completed' && failed ? 'warning' : (TONES[state] ?? ''),
+    /** Whole digits; empty if it is unknown. */
+    percent,
     valueText: [percentText, countText].filter(Boolean).join(', ') || say(state),
     /** The job is running, but its percentage is unknown. */
-    indeterminate: percent === null && ['running', 'stalled', 'cancelling'].includes(state),
+    indeterminate: !percent && state === 'running',
     line,
+    errorCount,
     /** The text of each part. */
     texts: {
       title: text(data.custom_title) || say('title'),
@@ -125,19 +145,20 @@ export function viewOf(
         state === 'running' && secondsLeft
           ? say('time-left', { duration: duration(Math.ceil(secondsLeft / step) * step) })
           : '',
-      reason: alert,
+      alert,
       total: show(total),
       processed: show(processed),
       remaining: show(count(data.remaining_items)),
       errors: failed ? show(failed) : '',
+      result: text(label) || say('result'),
     },
+    /** The address of the result, not checked. */
+    href: state === 'completed' && href,
+    /** Nothing more happens by itself. */
+    over: ended || phase === 'lost',
     cancellable: !!snapshot && !ended && phase !== 'lost' && !cancelling && !asking,
     /** The question before a job is cancelled; empty if it is not asked. */
     question:
-      asking && !ended && !cancelling
-        ? [say('confirmCancel'), processed && say('doneSoFar', { number: processed })]
-            .filter(Boolean)
-            .join(' ')
-        : '',
+      asking && !ended && !cancelling ? say('confirmCancel', { number: processed ?? 0 }) : '',
   };
 }

@@ -54,6 +54,7 @@ export class ProgressPolling extends ProgressPoller {
   constructor(target, jobId, given = {}) {
     const container = containerOf(target);
     if (!jobId && !given.url) throw new TypeError('ProgressPolling: no job id.');
+    /** @type {ReturnType<typeof widgetOptions> & { resumed?: boolean }} */
     const settings = widgetOptions(given);
     super(jobId, settings);
     this.#container = container;
@@ -68,7 +69,7 @@ export class ProgressPolling extends ProgressPoller {
     this.#draw();
     // By the next frame the page has inserted a container that it has just created.
     requestAnimationFrame(() => this.#render());
-    if (settings.persist) storedJob(container.id, jobId);
+    this.#store(jobId);
     followPage(this, settings.whenHidden, this.#life.signal);
     this.start();
   }
@@ -82,7 +83,20 @@ export class ProgressPolling extends ProgressPoller {
    */
   static resume(target, options = {}) {
     const jobId = storedJob(containerOf(target).id);
-    return jobId ? new ProgressPolling(target, jobId, { persist: true, ...options }) : null;
+    // A stored job has been visible before. One retry, because it may be at the other address.
+    const settings = { notFoundRetries: 1, ...options, persist: true, resumed: true };
+    return jobId ? new ProgressPolling(target, jobId, settings) : null;
+  }
+
+  /** Removes the bar, and forgets the job that `persist` has stored. */
+  dismiss() {
+    this.#store('');
+    this.destroy();
+  }
+
+  /** @param {string} jobId the job that `resume` follows; an empty one for none */
+  #store(jobId) {
+    if (this.#settings.persist) storedJob(this.#container.id, jobId);
   }
 
   /** Builds the user interface and puts it into the container. */
@@ -92,11 +106,12 @@ export class ProgressPolling extends ProgressPoller {
     this.#settled = container.isConnected;
     this.#i18n = translator(settings.lang ?? languageOf(container), settings.messages);
     this.#ui = createUi(this.#i18n, settings, {
-      retry: () => this.start(),
+      tryAgain: () => this.start(),
       reload: () => location.reload(),
-      askToCancel: () => this.#setCancellation('asking'),
+      cancel: () => this.#setCancellation('asking'),
       keep: () => this.#setCancellation(undefined),
-      cancel: () => this.#cancel(),
+      confirmCancel: () => this.#cancel(),
+      dismiss: () => this.dismiss(),
     });
     this.#root.replaceChildren(this.#ui.node);
     if (!this.#settled) return;
@@ -192,13 +207,19 @@ export class ProgressPolling extends ProgressPoller {
     if (settings.debug && type === 'answer')
       console.debug('progress-polling', this.jobId, detail.status, detail.data);
     if (!detail?.meta) return;
-    // Before the callbacks, because one may start another job in this container.
-    if (settings.persist && this.phase === 'ended') storedJob(this.#container.id, '');
+    // A deleted job does not come back. Before the callbacks, because one may start another job in
+    // this container.
+    const isGone = this.phase === 'lost' && ['not-found', 'gone'].includes(detail.data.kind);
+    if (isGone) this.#store('');
     this.#callBack(type, detail);
     const name = `progress-polling:${type}`;
     this.#container.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
+    if (isGone && settings.resumed && type === 'settled') this.destroy();
     if (type !== 'complete') return;
-    const hide = () => (this.#ui.node.hidden = true);
+    const hide = () => {
+      this.#ui.node.hidden = true;
+      this.#store('');
+    };
     if (settings.autoHideOnComplete) this.#later(hide, settings.autoHideDelay);
     // Not for a job that was complete when the page was loaded, which would reload it for ever.
     if (!detail.meta.initial) leavePage(settings);

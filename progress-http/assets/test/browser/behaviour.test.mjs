@@ -170,7 +170,7 @@ test('the cancel button asks once, sends one request and shows the result', { sk
   await page.keyboard.press('Enter');
   assert.equal(
     await page.locator('#place .progress-polling-question').textContent(),
-    'Cancel the job? 42 items are done.',
+    'Cancel the job? Done so far: 42.',
   );
   const focused = () => page.evaluate(() => document.activeElement.textContent);
   assert.equal(await focused(), 'Keep');
@@ -350,6 +350,18 @@ test('a lost session is shown, told once, and noticed when it is renewed', { ski
   await reloaded;
 });
 
+test('a long Retry-After offers to try again at once', { skip }, async () => {
+  await follow({ pollInterval: 50 });
+  await state('running');
+  jobs.respond = (_, response) => (send(response, {}, 503, { 'Retry-After': '86000' }), true);
+  await page.waitForSelector('#place .progress-polling-message:text("Retrying in 23 h 5")');
+  const asked = jobs.requests.length;
+  jobs.respond = null;
+  await button('Retry').click();
+  await state('running');
+  assert.ok(jobs.requests.length > asked);
+});
+
 test('a wrong endpoint shows "Connecting", and the console has its address', { skip }, async () => {
   const warnings = [];
   page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
@@ -425,7 +437,9 @@ test('the bars of a page share one request', { skip }, async () => {
   for (const { ids } of jobs.polls()) assert.deepEqual(ids.sort(), ['four', 'one', 'three', 'two']);
 });
 
-test('a reloaded page resumes its job until the job has ended', { skip }, async () => {
+const stored = () => page.evaluate(() => Object.values(sessionStorage).filter(Boolean));
+
+test('a reloaded page resumes its job until it is dismissed', { skip }, async () => {
   await follow({ persist: true, pollInterval: 50 });
   await state('running');
   await page.reload();
@@ -444,10 +458,59 @@ test('a reloaded page resumes its job until the job has ended', { skip }, async 
       }),
   );
   assert.ok(shown.length > 0 && Math.min(...shown) >= 42, `${shown}`);
-  jobs.record = completed();
+  assert.equal(await button('Dismiss').count(), 0);
+  jobs.record = completed({ result: { href: '/reports/7', label: 'Report' } });
   await state('completed');
   await page.reload();
+  await page.evaluate(() => void ProgressPolling.resume('place'));
+  await state('completed');
+  await page.waitForSelector('#place a:text-is("Report"):visible');
+  await button('Dismiss').click();
+  assert.equal(await page.locator('.progress-polling').count(), 0);
+  assert.deepEqual(await stored(), []);
+  await page.reload();
   assert.equal(await page.evaluate(() => ProgressPolling.resume('place')), null);
+});
+
+test('a bar without persist has nothing to dismiss', { skip }, async () => {
+  jobs.record = completed();
+  await follow();
+  await state('completed');
+  assert.equal(await page.locator('#place button:visible').count(), 0);
+});
+
+test('a stored job that was deleted is forgotten at once, without a word', { skip }, async () => {
+  await follow({ persist: true, pollInterval: 50 });
+  await state('running');
+  await page.reload();
+  jobs.respond = (_, response) => (send(response, {}, 404), true);
+  const shown = await page.evaluate(async () => {
+    const texts = new Set();
+    const place = document.getElementById('place');
+    new MutationObserver(() => texts.add(place.innerText)).observe(place, {
+      subtree: true,
+      childList: true,
+      characterData: true,
+    });
+    const errors = [];
+    const onError = ({ kind }) => errors.push(kind);
+    const widget = ProgressPolling.resume('place', { backoffBase: 50, onError });
+    await widget.finished.catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return { texts: [...texts].join(), errors, bars: place.childElementCount };
+  });
+  assert.doesNotMatch(shown.texts, /not found/);
+  assert.deepEqual([shown.errors, shown.bars], [['not-found'], 0]);
+  assert.deepEqual(await stored(), []);
+});
+
+test('a job that is deleted while it is followed says so, once', { skip }, async () => {
+  await follow({ persist: true, pollInterval: 50, notFoundRetries: 0 });
+  await state('running');
+  jobs.respond = (_, response) => (send(response, {}, 404), true);
+  await state('lost');
+  assert.equal(await page.locator('#place [role=alert]').textContent(), 'Job not found.');
+  assert.deepEqual(await stored(), []);
 });
 
 test('the next job in a container replaces the stored job', { skip }, async () => {
@@ -462,21 +525,20 @@ test('the next job in a container replaces the stored job', { skip }, async () =
   await page.waitForFunction(
     () => document.getElementById('place').progressPolling?.jobId === 'second',
   );
-  assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage)), ['second']);
+  assert.deepEqual(await stored(), ['second']);
 
   jobs.record = completed();
   await page.evaluate(() => {
-    sessionStorage.clear();
     const widget = new ProgressPolling('place', 'third', {
       persist: true,
-      onComplete: () => widget.destroy(),
+      onComplete: () => widget.dismiss(),
     });
   });
   await until(
     () => page.evaluate(() => document.getElementById('place').progressPolling === null),
     'the end',
   );
-  assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage).filter(Boolean)), []);
+  assert.deepEqual(await stored(), []);
 });
 
 test('the page reloads once when the job completes', { skip }, async () => {
@@ -511,9 +573,10 @@ test('the page redirects when the job completes, but runs no script', { skip }, 
 
 test('autoHideOnComplete hides a completed job after the delay', { skip }, async () => {
   jobs.record = completed();
-  await follow({ autoHideOnComplete: true, autoHideDelay: 200 });
+  await follow({ autoHideOnComplete: true, autoHideDelay: 200, persist: true });
   await page.waitForSelector('#place [data-state=completed]', { state: 'attached' });
   await page.waitForSelector('#place .progress-polling', { state: 'hidden', timeout: 2000 });
+  assert.deepEqual(await stored(), []);
 });
 
 test(

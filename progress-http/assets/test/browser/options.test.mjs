@@ -204,6 +204,13 @@ test('the log stays at its end, or where the reader has scrolled to', { skip }, 
   add(20);
   await page.waitForSelector('#place li:has-text("item 100")');
   assert.equal(await lastIsSeen(), true);
+  const cut = await box.evaluate((node) => {
+    const top = node.getBoundingClientRect().top + node.clientTop;
+    return [...node.querySelectorAll('li')]
+      .map((item) => item.getBoundingClientRect())
+      .filter((item) => item.top < top - 0.5 && item.bottom > top + 0.5).length;
+  });
+  assert.equal(cut, 0, 'lines that the upper edge of the log cuts');
   const firstSeen = () =>
     box.evaluate((node) => {
       const { top } = node.getBoundingClientRect();
@@ -403,6 +410,77 @@ test('the title of an element is its heading, not its tooltip', { skip }, async 
     document.body.replaceChildren(element);
   });
   assert.equal(await page.locator('.progress-polling-title').textContent(), 'Mail');
+});
+
+test('the result of a completed job is a link, if it is safe', { skip }, async () => {
+  const link = page.locator('#place .progress-polling-result');
+  const shown = async (result, more) => {
+    jobs.record = completed({ result, ...more });
+    await follow();
+    await page.waitForSelector('#place [data-state]:not([data-state=connecting])');
+    return (await link.isVisible()) && [await link.textContent(), await link.getAttribute('href')];
+  };
+  const { origin } = jobs;
+  assert.deepEqual(await shown({ href: '/reports/7', label: 'Report' }), [
+    'Report',
+    `${origin}/reports/7`,
+  ]);
+  assert.deepEqual(await shown({ href: 'https://files.example/7?a=b#c' }), [
+    'View result',
+    'https://files.example/7?a=b#c',
+  ]);
+  assert.deepEqual(await shown({ href: `${origin}/x`, label: { a: 1 } }), [
+    'View result',
+    `${origin}/x`,
+  ]);
+  const nothing = [
+    null,
+    7,
+    'https://files.example/',
+    [],
+    ['https://files.example/'],
+    {},
+    { label: 'Report' },
+    { href: '' },
+    { href: ' ' },
+    { href: 7 },
+    { href: ['/reports/7'] },
+    { href: { href: '/reports/7' } },
+    { href: 'javascript:alert(1)' },
+    { href: 'http://files.example/' },
+    { href: 'https://' },
+    { href: 'mailto:a@example.com' },
+  ];
+  for (const result of nothing) assert.equal(await shown(result), false, JSON.stringify(result));
+  for (const status of ['running', 'failed', 'cancelled'])
+    assert.equal(await shown({ href: '/reports/7' }, { status }), false, status);
+  await page.evaluate(() => (document.documentElement.lang = 'fr'));
+  assert.equal((await shown({ href: '/reports/7' }))[0], 'Voir le résultat');
+});
+
+test('a compact bar is one line where there is room', { skip }, async () => {
+  await page.evaluate(() => {
+    document.body.innerHTML =
+      '<progress-poller job-id="a-job" compact allow-cancel poll-interval="50"></progress-poller>';
+  });
+  jobs.record = running(42, { failed_items: 3 });
+  await page.waitForSelector('progress-poller [data-state=running]');
+  const height = () => page.locator('progress-poller').evaluate((node) => node.offsetHeight);
+  const heights = [];
+  for (const width of [1280, 700]) {
+    await page.setViewportSize({ width, height: 600 });
+    heights.push(await height());
+  }
+  assert.ok(Math.max(...heights) < 60, `${heights}`);
+  const part = (name) => page.locator(`progress-poller .progress-polling-${name}`);
+  assert.equal(await part('badge').textContent(), 'Running - 3 errors');
+  assert.equal(await part('percent').isVisible(), true);
+  assert.equal(await part('message').isVisible(), false);
+  assert.equal(await part('statistics').count(), 0);
+  jobs.record = completed({ failed_items: 3, result: { href: '/reports/7' } });
+  await page.waitForSelector('progress-poller [data-state=completed]');
+  assert.equal(await part('result').isVisible(), true);
+  assert.equal(await height(), heights.at(-1));
 });
 
 test('an option that is null means its default', { skip }, async () => {

@@ -66,6 +66,7 @@ const record = (text, version) =>
     version,
     failed_items: 1,
     metadata: { text },
+    result: { href: text, label: text },
     poll_after_ms: null,
   });
 
@@ -104,11 +105,48 @@ test('hostile texts are shown literally under a strict policy', { skip: missing 
   assert.equal(await page.locator('#place .ui.header').textContent(), hostile[0]);
   assert.equal(await page.locator('#place .ui.label').textContent(), hostile[0]);
 
+  // Each string as the result of a job of its own, at an address and as its label.
+  const harmful = [
+    ...hostile,
+    ' javascript:ran.push(6)',
+    'java\nscript:ran.push(7)',
+    'JaVaScRiPt:ran.push(8)',
+    'data:text/html,<script>top.ran.push(9)</script>',
+    'blob:https://example.com/1',
+    'http://evil.example/',
+    '//evil.example:80',
+  ];
+  const links = await page.evaluate(async (texts) => {
+    const seen = [];
+    for (const text of texts) {
+      const place = document.body.appendChild(document.createElement('div'));
+      const result = { href: text, label: text };
+      const body = JSON.stringify({ status: 'completed', result });
+      const widget = new ProgressPolling(place, 'a-job', { fetch: async () => new Response(body) });
+      await widget.finished;
+      const link = place.querySelector('a');
+      if (!link.protocol.startsWith('http')) link.click();
+      seen.push([link.textContent === text, link.hidden, link.protocol, link.origin]);
+      widget.destroy();
+      place.remove();
+    }
+    return seen;
+  }, harmful);
+  for (const [index, [isText, isHidden, protocol, origin]] of links.entries()) {
+    assert.ok(isText, harmful[index]);
+    if (isHidden) continue;
+    assert.match(protocol, /^https?:$/, harmful[index]);
+    assert.equal(origin, jobs.origin, harmful[index]);
+  }
+  const shown = (text) => !links[harmful.indexOf(text)][1];
+  assert.deepEqual(harmful.slice(-7).filter(shown), []);
+
   jobs.record = { ...record('end', 1000), status: 'failed', error_message: hostile[1] };
   for (const place of PLACES) {
     await page.waitForSelector(`${place} [data-state=failed]`);
     assert.equal(await page.locator(`${place} [role=alert]`).textContent(), hostile[1]);
-    const dangerous = ':is(script, img, svg, iframe, style, form, a, base, progress-poller)';
+    const dangerous =
+      ':is(script, img, svg, iframe, style, form, base, progress-poller, [href]:not([href=""]))';
     assert.equal(await page.locator(`${place} ${dangerous}`).count(), 0, place);
   }
   assert.deepEqual(await page.evaluate(() => window.ran), []);

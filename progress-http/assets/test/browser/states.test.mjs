@@ -32,7 +32,7 @@ const EXPECTED = {
   'completed-with-errors': [
     'completed',
     'Completed',
-    'success',
+    'warning',
     '100',
     'Completed (12 s) - 3 errors',
     '',
@@ -45,6 +45,22 @@ const EXPECTED = {
     'All invoices are on their way.',
     '',
   ],
+  'completed-with-result': [
+    'completed',
+    'Completed',
+    'warning',
+    '100',
+    'Completed (12 s) - 3 errors',
+    '',
+  ],
+  'compact-completed': [
+    'completed',
+    'Completed - 3 errors',
+    'warning',
+    '100',
+    'Completed (12 s) - 3 errors',
+    '',
+  ],
   failed: [
     'failed',
     'Failed',
@@ -54,7 +70,7 @@ const EXPECTED = {
     'The mail server refused the connection.',
   ],
   cancelled: ['cancelled', 'Cancelled', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
-  cancelling: ['cancelling', 'Cancelling…', 'active', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
+  cancelling: ['cancelling', 'Cancelling…', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   stale: ['stale', 'Not responding', 'warning', '42', /^No heartbeat for [1-5]\d s$/, ''],
   stalled: ['stalled', 'Stalled', 'warning', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   'stale-from-the-beginning': [
@@ -118,7 +134,9 @@ function appearance(place) {
   return {
     state: part('.ui.segment').dataset.state,
     badge: part('.ui.label').textContent,
-    classes: part('.ui.progress').className.replace(/progress-polling-progress ui progress ?/, ''),
+    classes: part('.ui.progress').className
+      .replace('progress-polling-progress ui progress', '')
+      .trim(),
     value: bar.getAttribute('aria-valuenow'),
     line: part('.progress-polling-message').textContent,
     alert: part('[role=alert]').textContent,
@@ -163,6 +181,8 @@ test('every state shows the expected texts and values', { skip: missing }, async
   assert.equal((await page.locator('#failed').evaluate(appearance)).errors, '14');
   for (const [name, buttons] of Object.entries({
     lost: ['Retry'],
+    'completed-with-result': ['Dismiss'],
+    compact: ['Cancel'],
     'running-with-everything': ['Cancel'],
     cancelling: [],
     reconnecting: ['Retry'],
@@ -234,15 +254,17 @@ test('an element shows the same in its shadow root', { skip: missing }, async ()
 
 test('a job that completed with errors has the color of a warning', { skip: missing }, async () => {
   const page = await open();
-  const colors = await page.evaluate(() =>
-    ['completed', 'completed-with-errors', 'stale', 'stalled'].map(
-      (name) =>
-        getComputedStyle(document.querySelector(`#${name} .progress-polling-fill`)).backgroundColor,
-    ),
-  );
-  const [completed, withErrors, stale, stalled] = colors;
-  assert.notEqual(withErrors, completed);
-  assert.deepEqual([withErrors, stalled], [stale, stale]);
+  const colorsOf = (name) =>
+    page.locator(`#${name}`).evaluate((place) =>
+      ['fill', 'badge', 'message'].map((part) => {
+        const style = getComputedStyle(place.querySelector(`.progress-polling-${part}`));
+        return part === 'fill' ? style.backgroundColor : style.color;
+      }),
+    );
+  const [warning] = await colorsOf('stale');
+  assert.notEqual((await colorsOf('completed'))[0], warning);
+  assert.deepEqual(await colorsOf('completed-with-errors'), [warning, warning, warning]);
+  assert.equal((await colorsOf('stalled'))[0], warning);
   await page.close();
 });
 

@@ -1,5 +1,5 @@
-// Draws all states. Query parameters: `theme`, `lang`, `dir`, `skin`, `only`, a framework's
-// `sheet`, and `as=element` to show them in the shadow roots of elements.
+// Draws all states. Query parameters: `theme`, `lang`, `dir`, `skin`, `only`, `wide` (in pixels), a
+// framework's `sheet`, and `as=element` to show them in the shadow roots of elements.
 import { ProgressPolling } from '/progress/progress-polling.mjs';
 import { states } from '/gallery/states.js';
 
@@ -8,6 +8,7 @@ const { documentElement: root } = document;
 if (wanted.has('theme')) root.dataset.theme = wanted.get('theme');
 if (wanted.has('lang')) root.lang = wanted.get('lang');
 if (wanted.has('dir')) root.dir = wanted.get('dir');
+if (wanted.has('wide')) document.querySelector('main').style.maxWidth = `${wanted.get('wide')}px`;
 if (wanted.has('sheet')) {
   const link = document.createElement('link');
   Object.assign(link, { rel: 'stylesheet', href: wanted.get('sheet') });

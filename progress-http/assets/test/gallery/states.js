@@ -110,6 +110,10 @@ export const states = {
   'completed-with-message': {
     fetch: json({ ...completed, completion_message: 'All invoices are on their way.' }),
   },
+  'completed-with-result': {
+    persist: true,
+    fetch: json({ ...completed, failed_items: 3, result: { href: '/reports/7' } }),
+  },
   failed: {
     fetch: json({
       ...running,
@@ -137,6 +141,26 @@ export const states = {
   'signed-out': { fetch: thenAlways(json(running), status(401)), pollInterval: 50 },
   lost: { fetch: thenAlways(json(running), status(403)), pollInterval: 50 },
   bare: { showDetails: false, showStats: false, title: 'Export', fetch: json(running) },
+  compact: { compact: true, icon: '📨', allowCancel: true, fetch: json(running) },
+  'compact-completed': {
+    compact: true,
+    persist: true,
+    fetch: json({
+      ...completed,
+      failed_items: 3,
+      result: { href: 'https://files.example/7', label: 'Download the report' },
+    }),
+  },
+  'compact-failed': {
+    compact: true,
+    fetch: json({ ...running, status: 'failed', error_message: 'The mail server is away.' }),
+  },
+  'compact-reconnecting': {
+    compact: true,
+    allowCancel: true,
+    fetch: thenAlways(json(running), status(503, { 'Retry-After': '8' })),
+    pollInterval: 50,
+  },
   'long-words': {
     title:
       'A title that goes on and on, because its author did not think of small screens at all, ' +

@@ -33,10 +33,10 @@ test('a failed job keeps its percentage and shows the reason', () => {
     error_message: 'No mail server.',
   });
   assert.deepEqual(
-    [state, percent, texts.percent, texts.reason],
+    [state, percent, texts.percent, texts.alert],
     ['failed', '42', '42%', 'No mail server.'],
   );
-  assert.equal(view({ status: 'failed' }).texts.reason, 'Failed');
+  assert.equal(view({ status: 'failed' }).texts.alert, 'Failed');
 });
 
 test('an unknown percentage stays unknown', () => {
@@ -48,7 +48,7 @@ test('an unknown percentage stays unknown', () => {
   });
   assert.deepEqual(
     [unknown.percent, unknown.indeterminate, unknown.valueText],
-    [null, true, '5 of 10'],
+    ['', true, '5 of 10'],
   );
 });
 
@@ -161,11 +161,11 @@ test('a cancellation never shows two statements', () => {
   const record = { status: 'running', processed_items: 52 };
   const shown = (cancellation, more) => {
     const { state, question, cancellable, texts } = view({ ...record, ...more }, { cancellation });
-    return [state, question, cancellable, texts.reason];
+    return [state, question, cancellable, texts.alert];
   };
   const failed = 'The job could not be cancelled.';
   assert.deepEqual(shown(undefined), ['running', '', true, '']);
-  const question = 'Cancel the job? 52 items are done.';
+  const question = 'Cancel the job? Done so far: 52.';
   assert.deepEqual(shown('asking'), ['running', question, false, '']);
   assert.deepEqual(shown('sent'), ['cancelling', '', false, '']);
   assert.deepEqual(shown('unsure'), ['cancelling', '', false, '']);
@@ -174,9 +174,17 @@ test('a cancellation never shows two statements', () => {
   assert.deepEqual(shown('asking', { status: 'completed' }), ['completed', '', false, '']);
 });
 
+test('French has a no-break space before a colon and a question mark', () => {
+  const fr = translator('fr', {});
+  const announced = fr.say('announcement', { title: 'factures', text: 'Annulé' });
+  assert.equal(announced, 'factures\u00a0: Annulé');
+  assert.match(fr.say('confirmCancel', { number: 52 }), /tâche\u00a0\? .*\u00a0: 52\.$/);
+  assert.match(fr.say('dropped', { number: 3 }), /\u00a0: 3$/);
+});
+
 test('the error message of a job is not a template', () => {
   const reason = 'unexpected {constructor} and {__proto__} in {number}';
-  assert.equal(view({ status: 'failed', error_message: reason }).texts.reason, reason);
+  assert.equal(view({ status: 'failed', error_message: reason }).texts.alert, reason);
 });
 
 test('a missing language means English', () => {
