@@ -15,8 +15,8 @@ impl Progress {
     ///
     /// # Errors
     ///
-    /// [`ProgressError::Refused`] if the job's status does not allow the transition, or if a
-    /// janitor's update is based on an outdated heartbeat.
+    /// [`ProgressError::Refused`] if the job's status does not allow the transition, if the update
+    /// belongs to another attempt, or if a janitor's update is based on an outdated heartbeat.
     ///
     /// # Examples
     ///
@@ -37,7 +37,8 @@ impl Progress {
         now: DateTime<Utc>,
     ) -> Result<(), ProgressError> {
         let transition = update.transition();
-        if !transition.accepted_in(self.status) {
+        let is_of_attempt = update.attempt().is_none_or(|attempt| attempt == self.attempt);
+        if !transition.accepted_in(self.status) || !is_of_attempt {
             return Err(ProgressError::Refused { id: self.id, status: self.status });
         }
         if let Transition::Probe { heartbeat_at } | Transition::Lose { heartbeat_at } = transition
@@ -52,13 +53,19 @@ impl Progress {
             // outlast its correction.
             self.heartbeat_at = Some(clock);
         }
+        if let Some(checkpoint) = update.delta().checkpoint()
+            && self.checkpoint.is_some()
+        {
+            self.checkpoint = Some(checkpoint.clone());
+        }
         if *transition == Transition::Join {
             self.workers = self.workers.saturating_add(1);
         }
         let is_invisible = match transition {
             Transition::Join | Transition::Probe { .. } => true,
             Transition::RequestCancel => self.cancel_requested,
-            _ => update.is_heartbeat(),
+            Transition::Advance => !update.delta().is_visible(),
+            _ => false,
         };
         if is_invisible {
             return Ok(());
@@ -67,11 +74,7 @@ impl Progress {
         self.version += 1;
         self.add(update.delta(), clock.max(self.updated_at));
         match transition {
-            Transition::Start => {
-                self.status = Status::Running;
-                self.started_at = Some(self.updated_at);
-                self.workers = 1;
-            }
+            Transition::Start => self.start_attempt(),
             Transition::Join | Transition::Probe { .. } | Transition::Advance => {}
             Transition::Complete(completion) => {
                 if let Some(message) = completion.message() {
@@ -85,6 +88,14 @@ impl Progress {
             Transition::Fail(error) => {
                 self.error = Some(error.clone());
                 self.leave(Status::Failed);
+            }
+            Transition::Release { error, delay } => {
+                if self.auto_complete {
+                    self.error = Some(error.clone());
+                    self.leave_shared();
+                } else {
+                    self.end_attempt(error.clone(), *delay);
+                }
             }
             Transition::Cancel => self.leave(Status::Cancelled),
             Transition::Abandon => self.abandon(),
@@ -134,8 +145,7 @@ impl Progress {
         if self.auto_complete {
             return self.leave_shared();
         }
-        self.error = Some(WORKER_STOPPED.to_owned());
-        self.finish(Status::Failed);
+        self.end_attempt(WORKER_STOPPED.to_owned(), None);
     }
 
     /// Removes a worker from a shared job. The last one ends it, unless items are missing: another
@@ -160,8 +170,8 @@ impl Progress {
         }
         let has_no_worker = self.auto_complete && self.workers == 0;
         let error = if has_no_worker { ITEMS_MISSING } else { WORKER_LOST };
-        self.error.get_or_insert_with(|| error.to_owned());
-        self.finish(Status::Failed);
+        let error = self.error.take().unwrap_or_else(|| error.to_owned());
+        self.end_attempt(error, None);
     }
 
     /// Completes a shared job without items (total 0).
@@ -172,9 +182,15 @@ impl Progress {
         }
     }
 
-    fn finish(&mut self, status: Status) {
+    pub(crate) fn finish(&mut self, status: Status) {
         self.status = status;
         self.workers = 0;
+        self.retry_at = None;
+        self.checkpoint = None;
+        if status == Status::Cancelled {
+            // Of an earlier attempt.
+            self.error = None;
+        }
         self.finished_at = Some(self.updated_at);
     }
 }

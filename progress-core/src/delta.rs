@@ -1,4 +1,4 @@
-use crate::{NewEntry, limits};
+use crate::{Checkpoint, NewEntry, limits};
 
 /// The content of an update: counts, a message, a change of the total, log entries.
 ///
@@ -17,6 +17,7 @@ pub struct Delta {
     pub(crate) message: Option<String>,
     pub(crate) entries: Vec<NewEntry>,
     pub(crate) dropped_entries: u64,
+    pub(crate) checkpoint: Option<Checkpoint>,
 }
 
 /// A change of the total.
@@ -103,6 +104,13 @@ impl Delta {
         self
     }
 
+    /// Sets where the next attempt continues. Its counts are those of the record, not of this delta.
+    #[must_use]
+    pub fn with_checkpoint(mut self, checkpoint: Checkpoint) -> Self {
+        self.checkpoint = Some(checkpoint);
+        self
+    }
+
     /// Returns the number of items that succeeded.
     #[must_use]
     pub const fn succeeded(&self) -> u64 {
@@ -143,6 +151,22 @@ impl Delta {
     #[must_use]
     pub fn entry_count(&self) -> u64 {
         self.dropped_entries.saturating_add(self.entries.len() as u64)
+    }
+
+    /// Returns where the next attempt continues, if the worker has saved that.
+    #[must_use]
+    pub const fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_ref()
+    }
+
+    /// Whether viewers see a change. They do not see the checkpoint.
+    pub(crate) fn is_visible(&self) -> bool {
+        let Self { succeeded, failed, total, message, entries, dropped_entries, checkpoint: _ } =
+            self;
+        (succeeded, failed, dropped_entries) != (&0, &0, &0)
+            || *total != TotalChange::Keep
+            || message.is_some()
+            || !entries.is_empty()
     }
 
     /// Whether the delta is empty.

@@ -38,7 +38,7 @@ const LONGEST_SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 /// let jobs = Jobs::new(MemoryStore::new());
 /// let janitor = jobs.janitor().with_retention(Duration::from_secs(7 * 86_400));
 /// let sweep = janitor.sweep().await?;
-/// assert_eq!((sweep.failed, sweep.deleted), (0, 0));
+/// assert_eq!((sweep.lost, sweep.deleted), (0, 0));
 /// let task = tokio::spawn(janitor.run());
 /// task.abort();
 /// # Ok::<(), progress_core::ProgressError>(())
@@ -56,8 +56,8 @@ pub struct Janitor {
 /// The result of one sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sweep {
-    /// Number of jobs failed because their worker was lost.
-    pub failed: u64,
+    /// Number of jobs whose worker was lost. They have failed, or wait for their next attempt.
+    pub lost: u64,
     /// Number of records deleted because their job ended longer ago than the retention.
     pub deleted: u64,
 }
@@ -106,18 +106,18 @@ impl Janitor {
     }
 
     async fn sweep_once(&self) -> Result<Sweep, ProgressError> {
-        let failed = self.fail_lost().await?;
+        let lost = self.end_lost().await?;
         let mut deleted = 0;
         loop {
             let chunk = within(self.store.delete_finished(self.retention, CHUNK)).await?;
             deleted += chunk;
             if chunk < u64::from(CHUNK) {
-                return Ok(Sweep { failed, deleted });
+                return Ok(Sweep { lost, deleted });
             }
         }
     }
 
-    async fn fail_lost(&self) -> Result<u64, ProgressError> {
+    async fn end_lost(&self) -> Result<u64, ProgressError> {
         // Taken before the read, because the silence that is counted must have passed.
         let now = Instant::now().into_std();
         let heartbeats = within(self.store.heartbeats()).await?;
@@ -127,18 +127,18 @@ impl Janitor {
                 self.watch().confirm(&heartbeat);
             }
         }
-        let mut failed = 0;
+        let mut lost = 0;
         for (heartbeat, outcome) in self.write(&silent.lost, ProgressUpdate::lose).await {
             if let Ok(progress) = outcome {
-                failed += 1;
+                lost += 1;
                 tracing::warn!(
                     progress = %heartbeat.id,
                     status = %progress.status,
-                    "ended a job whose worker was lost"
+                    "a worker was lost"
                 );
             }
         }
-        Ok(failed)
+        Ok(lost)
     }
 
     /// Updates the records of silent jobs. A failed write is left to the next sweep, because a

@@ -3,15 +3,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
 use crate::flush::{FlushLoop, RunsOn, TrackedJob};
 use crate::tracker::Reports;
 use crate::{
     CachedStore, Completion, Delta, Failure, Janitor, NewProgress, Progress, ProgressError,
-    ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Stopped, Tracker,
-    TrackerHandle, TrackerOptions,
+    ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Status, Stopped,
+    Tracker, TrackerHandle, TrackerOptions,
 };
+
+/// How often a start looks whether the attempt of a dead worker has ended.
+const TAKEOVER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long after its lease a janitor has ended the attempt of a dead worker.
+const JANITOR_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The application's handle on its jobs.
 ///
@@ -213,20 +220,26 @@ impl Jobs {
     /// | returns another error | failed, with the public text of the [`Failure`] |
     /// | panics, or the returned future is dropped | failed, "the worker stopped before finishing" |
     ///
+    /// If the job has [attempts](NewProgress::with_attempts) left, it is pending instead of failed,
+    /// and another call of `run` continues it. Only a [permanent](Failure::permanent) failure fails
+    /// it at once. If an earlier attempt is still running when this is called, and its worker is
+    /// dead, the start waits until a janitor has ended that attempt.
+    ///
     /// A job shared by several workers ([`with_auto_complete`](NewProgress::with_auto_complete))
     /// ends when the last of them has left.
     ///
     /// `work` runs in a span named `job`, with the id in its field `progress`, so that the log
     /// lines of the application tell jobs apart. Start and end are logged at level `info`.
     ///
-    /// Returns the final record. Errors of the start and of the final update are also logged by
+    /// Returns the record at the end of this run. Errors of the start and of the final update are also logged by
     /// `tracing`. If the future is dropped before `work` has begun, the job stays pending, or is
     /// lost if it had just been started.
     ///
     /// # Errors
     ///
     /// If the job cannot be started, `work` does not begin: [`NotFound`](ProgressError::NotFound);
-    /// [`Refused`](ProgressError::Refused) unless the job is pending;
+    /// [`Refused`](ProgressError::Refused) unless the job is pending (for a queue that delivers a
+    /// job twice, the first worker counts);
     /// [`Unavailable`](ProgressError::Unavailable) if the store was unavailable for 30 s (if the
     /// start was stored nevertheless, a janitor fails the job).
     ///
@@ -297,8 +310,14 @@ impl Jobs {
                     // How the job ends is already decided; this worker only leaves.
                     Some(_) => tracker.complete(Completion::new()).await,
                     None => {
-                        tracing::error!(progress = %id, error = %failure.chain(), "the job failed");
-                        tracker.fail(failure.public()).await
+                        let ended = tracker.release(&failure).await;
+                        let error = failure.chain();
+                        if ended.as_ref().is_ok_and(Progress::is_retrying) {
+                            tracing::warn!(progress = %id, %error, "the attempt failed");
+                        } else {
+                            tracing::error!(progress = %id, %error, "the job failed");
+                        }
+                        ended
                     }
                 },
             };
@@ -336,15 +355,57 @@ impl Jobs {
         options: TrackerOptions,
         id: ProgressId,
     ) -> impl Future<Output = Result<Tracker, ProgressError>> + Send + use<> {
-        let flush = Arc::clone(&self.flush);
+        let jobs = self.clone();
         async move {
-            let reports = Arc::new(Reports::new(id, Arc::clone(&flush)));
-            let (reply, started) = oneshot::channel();
-            flush.add_job(TrackedJob::new(reports, options, reply));
-            drop(flush);
-            started.await.unwrap_or_else(|_| {
-                Err(ProgressError::store("the thread that writes progress has ended"))
-            })
+            loop {
+                let started = jobs.start(options, id).await;
+                let is_running =
+                    matches!(&started, Err(ProgressError::Refused { status: Status::Running, .. }));
+                if !is_running || !jobs.attempt_ends(id).await {
+                    return started;
+                }
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        options: TrackerOptions,
+        id: ProgressId,
+    ) -> Result<Tracker, ProgressError> {
+        let reports = Arc::new(Reports::new(id, Arc::clone(&self.flush)));
+        let (reply, started) = oneshot::channel();
+        self.flush.add_job(TrackedJob::new(reports, options, reply));
+        started.await.unwrap_or_else(|_| {
+            Err(ProgressError::store("the thread that writes progress has ended"))
+        })
+    }
+
+    /// Waits for the end of a running attempt whose worker sends no heartbeat: a queue may deliver
+    /// a job again before a janitor has noticed that the worker is dead. Returns false if the
+    /// worker is alive, if the job runs only once, or if no janitor ends the attempt.
+    async fn attempt_ends(&self, id: ProgressId) -> bool {
+        let begun = Instant::now();
+        let mut first_heartbeat = None;
+        loop {
+            match self.store.get(id).await {
+                Ok(Some(progress)) if progress.status != Status::Running => {
+                    return progress.max_attempts.is_some();
+                }
+                Ok(Some(progress)) => {
+                    let heartbeat = *first_heartbeat.get_or_insert(progress.heartbeat_at);
+                    let is_alive = heartbeat != progress.heartbeat_at;
+                    let is_too_long = begun.elapsed() > progress.lease + JANITOR_TIMEOUT;
+                    if progress.max_attempts.is_none() || is_alive || is_too_long {
+                        return false;
+                    }
+                }
+                Ok(None) => return false,
+                // The start has just reached the store, so this passes.
+                Err(_) if begun.elapsed() < JANITOR_TIMEOUT => {}
+                Err(_) => return false,
+            }
+            sleep(TAKEOVER_INTERVAL).await;
         }
     }
 }

@@ -56,14 +56,16 @@
 //!
 //! # Scope
 //!
-//! The crate does not queue, schedule or retry jobs. It shows how far a job has come, whatever runs
-//! the job.
+//! The crate does not queue or schedule jobs. It shows how far a job has come, whatever runs the
+//! job. If a queue runs a job [more than once](NewProgress::with_attempts), each attempt continues
+//! where the last one [saved](TrackerHandle::save).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::time::Duration;
 
 mod apply;
+mod attempts;
 mod cached;
 mod delta;
 mod entry;
@@ -87,6 +89,7 @@ pub mod testing;
 mod tracker;
 mod update;
 
+pub use crate::attempts::Checkpoint;
 pub use crate::cached::{CachedStore, Watch};
 pub use crate::delta::{Delta, TotalChange};
 pub use crate::entry::{Entry, EntryLevel, EntryPage, NewEntry};
@@ -118,6 +121,10 @@ pub const WORKER_LOST: &str = "worker lost";
 /// The error that viewers see on a job whose tracker was dropped before the end: a panic, an
 /// aborted task.
 pub const WORKER_STOPPED: &str = "the worker stopped before finishing";
+
+/// The error that viewers see on a job that waits for its next attempt because its worker was shut
+/// down, as in a deploy.
+pub const WORKER_RESTARTED: &str = "the worker was restarted";
 
 /// The error that viewers see on a shared job whose workers left before all items were processed.
 pub const ITEMS_MISSING: &str = "the workers left before all items were processed";

@@ -37,6 +37,8 @@ pub struct NewProgress {
     pub(crate) auto_complete: bool,
     pub(crate) lease: Duration,
     pub(crate) stall_after: Option<Duration>,
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) done: u64,
 }
 
 impl NewProgress {
@@ -54,6 +56,8 @@ impl NewProgress {
             auto_complete: false,
             lease: crate::DEFAULT_LEASE,
             stall_after: None,
+            max_attempts: None,
+            done: 0,
         }
     }
 
@@ -149,6 +153,53 @@ impl NewProgress {
         self
     }
 
+    /// Allows up to `attempts` starts, at least 1, for a job that a queue delivers again after an
+    /// error, a crash or a deploy. An attempt that ends early then leaves the job pending, and the
+    /// next start continues from the last [`save`](crate::TrackerHandle::save). After the last
+    /// attempt the job fails. Without this setting the first start is the only one.
+    ///
+    /// Something must run the job again, such as the queue; the library does not. The setting does
+    /// not fit a job that [several workers share](Self::with_auto_complete).
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore, NewProgress, Status};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// let jobs = Jobs::new(MemoryStore::new());
+    /// let job = jobs.create(NewProgress::new("import").with_total(4).with_attempts(3)).await?;
+    /// // A queue would run this for each delivery.
+    /// let deliver = || jobs.run(job.id, async |tracker| {
+    ///     let done = tracker.cursor::<u64>()?.unwrap_or(0);
+    ///     for line in done..4 {
+    ///         if line == 2 && tracker.attempt() == 1 {
+    ///             return Err(progress_core::Failure::new("the disk is full"));
+    ///         }
+    ///         tracker.inc(1);
+    ///         tracker.save(&(line + 1))?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// let first = deliver().await?;
+    /// assert_eq!((first.status, first.error.as_deref()), (Status::Pending, Some("the disk is full")));
+    /// let second = deliver().await?;
+    /// assert_eq!((second.status, second.succeeded, second.attempt), (Status::Completed, 4, 2));
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts.max(1));
+        self
+    }
+
+    /// Sets how many items were processed before this job, such as by an earlier one that it
+    /// continues. They count in the percentage, and not in the rate and the estimated time.
+    #[must_use]
+    pub fn with_done(mut self, items: u64) -> Self {
+        self.done = limits::count(items);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), ProgressError> {
         if let Some(owner) = &self.owner {
             if owner.is_empty() {
@@ -162,6 +213,12 @@ impl NewProgress {
                     "an owner may have at most 200 characters, none of them NUL",
                 ));
             }
+        }
+        if self.max_attempts.is_some() && self.auto_complete {
+            return Err(ProgressError::invalid(
+                "a job that several workers share cannot have attempts, because its parts have no \
+                 common checkpoint",
+            ));
         }
         match &self.metadata {
             Some(metadata) => limits::json("metadata", metadata),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{NewProgress, ProgressError, ProgressId, Status, limits, pace};
+use crate::{Checkpoint, NewProgress, ProgressError, ProgressId, Status, limits, pace};
 
 /// A snapshot of the progress of one job.
 ///
@@ -35,7 +35,7 @@ pub struct Progress {
     pub failed: u64,
     /// The latest message of the worker; at most 500 characters.
     pub message: Option<String>,
-    /// Why the job failed, as a text for viewers; at most 2,000 characters.
+    /// Why the job or its last attempt failed, as a text for viewers; at most 2,000 characters.
     pub error: Option<String>,
     /// The heading above the bar; at most 200 characters.
     pub title: Option<String>,
@@ -55,6 +55,25 @@ pub struct Progress {
     /// How long without a change until a running job is shown as stalled; `None` means never.
     #[serde(with = "optional_millis")]
     pub stall_after: Option<Duration>,
+    /// The number of the current or last attempt; 0 before the first start.
+    #[serde(default)]
+    pub attempt: u32,
+    /// How often the job may be started; `None` for a job that runs once.
+    #[serde(default)]
+    pub max_attempts: Option<u32>,
+    /// When the current or last attempt started.
+    #[serde(default)]
+    pub attempt_started_at: Option<DateTime<Utc>>,
+    /// When the next attempt is expected, while the job waits for one; `None` if the queue decides.
+    #[serde(default)]
+    pub retry_at: Option<DateTime<Utc>>,
+    /// The items that were processed before this attempt. They count in the percentage, and not in
+    /// the [rate](Self::rate).
+    #[serde(default)]
+    pub carried_over: u64,
+    /// Where the next attempt continues; `None` for a job that runs once.
+    #[serde(default)]
+    pub checkpoint: Option<Checkpoint>,
     /// The number of workers: 0 before the start and after the end, and while a
     /// [shared job](crate::NewProgress::with_auto_complete) waits for its next worker.
     pub workers: u32,
@@ -69,7 +88,7 @@ pub struct Progress {
     pub version: u64,
     /// When the record was created.
     pub created_at: DateTime<Utc>,
-    /// When a worker started.
+    /// When a worker first started.
     pub started_at: Option<DateTime<Utc>>,
     /// When `version` last grew. Never goes backwards, even if the store's clock does.
     pub updated_at: DateTime<Utc>,
@@ -98,7 +117,7 @@ impl Progress {
             task_type: job.task_type.clone(),
             status: Status::Pending,
             total: job.total,
-            succeeded: 0,
+            succeeded: job.done,
             failed: 0,
             message: None,
             error: None,
@@ -110,6 +129,17 @@ impl Progress {
             auto_complete: job.auto_complete,
             lease: job.lease,
             stall_after: job.stall_after,
+            attempt: 0,
+            max_attempts: job.max_attempts,
+            attempt_started_at: None,
+            retry_at: None,
+            carried_over: job.done,
+            checkpoint: job.max_attempts.map(|_| Checkpoint {
+                cursor: None,
+                succeeded: job.done,
+                failed: 0,
+                total: job.total,
+            }),
             workers: 0,
             pace: 0,
             last_entry: 0,
@@ -141,8 +171,8 @@ impl Progress {
     /// Returns how far the job has come, 0 to 100, rounded down. Only a completed job has 100: if
     /// all items are processed but the job has not completed, the value is 99.
     ///
-    /// It falls only if the total grows: 90 of 100 items are 90 %, and 9 % after 900 more are
-    /// found.
+    /// Within an attempt it falls only if the total grows: 90 of 100 items are 90 %, and 9 % after
+    /// 900 more are found. A new attempt starts from the last [`Checkpoint`].
     ///
     /// `None` if it cannot be known: the total is unknown, zero, or exceeded (more items processed
     /// than announced). A bar then shows activity, not a number.
@@ -188,22 +218,25 @@ impl Progress {
         (end - self.started_at?).to_std().ok()
     }
 
-    /// Returns the items processed per second: the recent rate while the job runs, the rate over
-    /// its whole [`duration`](Self::duration) once it has ended. `None` while the duration or the
-    /// number of processed items is zero.
+    /// Returns the items that the current or last attempt processed per second: the recent rate
+    /// while the job runs, the rate over the whole attempt afterwards. `None` while its duration or
+    /// number of items is zero.
     ///
     /// The recent rate is an exponentially weighted mean with a time constant of 20 s, up to the
     /// last change of the record.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "counts stay below 2^53, where f64 is exact")]
     pub fn rate(&self) -> Option<f64> {
-        let seconds = self.duration()?.as_secs_f64();
-        if seconds <= 0.0 || self.processed() == 0 {
+        let items = self.processed().saturating_sub(self.carried_over);
+        let end = self.finished_at.unwrap_or(self.updated_at);
+        let start = self.attempt_started_at.or(self.started_at)?;
+        let seconds = (end - start).to_std().ok()?.as_secs_f64();
+        if seconds <= 0.0 || items == 0 {
             return None;
         }
         Some(match self.status {
             Status::Running => pace::rate(self.pace, seconds),
-            _ => self.processed() as f64 / seconds,
+            _ => items as f64 / seconds,
         })
     }
 

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Entry, NewProgress, Progress, ProgressError, ProgressUpdate, Stamp};
+use crate::{
+    Entry, EntryLevel, NewProgress, Progress, ProgressError, ProgressUpdate, Stamp, Status, limits,
+};
 
 /// What a store keeps of one job besides its log: the progress, and the last stamp of each writer.
 ///
@@ -71,11 +73,16 @@ impl Record {
             self.progress.observed_at = crate::limits::time(now);
             return Ok(Applied { is_new: false, entries: Vec::new() });
         }
+        let was_running = self.progress.status == Status::Running;
         self.progress.apply(update, now)?;
         if let Some(stamp) = update.stamp() {
             self.stamps.insert(stamp.writer, stamp.seq);
         }
-        Ok(Applied { is_new: true, entries: self.number(update) })
+        let mut entries = self.number(update);
+        if was_running && self.progress.is_retrying() {
+            entries.push(self.end_of_attempt());
+        }
+        Ok(Applied { is_new: true, entries })
     }
 
     fn has_applied(&self, stamp: Stamp) -> bool {
@@ -86,7 +93,8 @@ impl Record {
     /// the log.
     fn number(&self, update: &ProgressUpdate) -> Vec<Entry> {
         let entries = update.delta().entries();
-        let last = self.progress.last_entry;
+        let own = u64::from(self.progress.is_retrying());
+        let last = self.progress.last_entry.saturating_sub(own);
         let first = (last + 1).saturating_sub(entries.len() as u64);
         let numbered = (first..).zip(entries).map(|(seq, entry)| Entry {
             seq,
@@ -96,6 +104,23 @@ impl Record {
             message: entry.message().to_owned(),
         });
         numbered.collect()
+    }
+
+    /// The entry that says why an attempt ended.
+    fn end_of_attempt(&self) -> Entry {
+        let Progress { attempt, max_attempts, error, .. } = &self.progress;
+        let most = max_attempts.unwrap_or(*attempt);
+        let error = error.as_deref().unwrap_or_default();
+        Entry {
+            seq: self.progress.last_entry,
+            at: self.progress.updated_at,
+            level: EntryLevel::Error,
+            item: None,
+            message: limits::text(
+                format!("attempt {attempt} of {most} ended: {error}"),
+                limits::MAX_MESSAGE,
+            ),
+        }
     }
 
     /// Returns a copy of the progress, read at the store's time `now`.

@@ -15,13 +15,14 @@ use crate::ProgressError;
 /// | `Running` | `Completed` | the worker reached the end; single items may have failed |
 /// | `Running` | `Failed` | the worker gave up, or died and was declared lost |
 /// | `Running` | `Cancelled` | the worker obeyed a cancel request |
+/// | `Running` | `Pending` | the attempt ended, and [another](crate::NewProgress::with_attempts) may follow |
 ///
 /// There is no other edge: a finished job never changes. The state machine is complete, so this
 /// enum is exhaustive on purpose, and a `match` needs no wildcard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Created; no worker has taken it yet.
+    /// Created, or between two attempts; no worker has it.
     Pending,
     /// A worker has started it.
     Running,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -85,8 +87,15 @@ pub enum Transition {
     Advance,
     /// The worker reached the end.
     Complete(Completion),
-    /// The worker gave up; the text is for viewers.
+    /// The worker gave up for good; the text is for viewers.
     Fail(String),
+    /// The worker gave up this attempt. The job waits for the next one, or fails after the last.
+    Release {
+        /// Why, as a text for viewers.
+        error: String,
+        /// How long the next attempt should wait; `None` leaves that to the queue.
+        delay: Option<Duration>,
+    },
     /// The worker obeyed a cancel request.
     Cancel,
     /// The worker stopped without ending the job: a panic, an aborted task.
@@ -118,6 +127,7 @@ impl Transition {
             Self::Join
             | Self::Advance
             | Self::Complete(_)
+            | Self::Release { .. }
             | Self::Cancel
             | Self::Abandon
             | Self::Probe { .. }
@@ -136,11 +146,12 @@ pub struct ProgressUpdate {
     transition: Transition,
     delta: Delta,
     stamp: Option<Stamp>,
+    attempt: Option<u32>,
 }
 
 impl ProgressUpdate {
     fn of(transition: Transition, delta: Delta) -> Self {
-        Self { transition, delta, stamp: None }
+        Self { transition, delta, stamp: None, attempt: None }
     }
 
     /// Starts the pending job.
@@ -181,6 +192,15 @@ impl ProgressUpdate {
         Self::of(Transition::Fail(limits::text(error, limits::MAX_ERROR)), delta)
     }
 
+    /// Ends the attempt: the job waits for the next one for at least `delay`, or fails if there is
+    /// none left. `delta` holds the last counts. `error` is the text for viewers, of which at most
+    /// 2,000 characters are kept.
+    #[must_use]
+    pub fn release(delta: Delta, error: impl Into<String>, delay: Option<Duration>) -> Self {
+        let error = limits::text(error, limits::MAX_ERROR);
+        Self::of(Transition::Release { error, delay: delay.map(limits::span) }, delta)
+    }
+
     /// Cancels the job, because the worker obeyed a cancel request; `delta` holds the last counts.
     #[must_use]
     pub fn cancel(delta: Delta) -> Self {
@@ -218,6 +238,14 @@ impl ProgressUpdate {
         self
     }
 
+    /// Sets the attempt to which the update belongs. It is refused in any other, so a worker whose
+    /// job was given to another one changes nothing.
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = Some(attempt);
+        self
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) fn without_stamp(mut self) -> Self {
         self.stamp = None;
@@ -242,6 +270,12 @@ impl ProgressUpdate {
         self.stamp
     }
 
+    /// Returns the attempt to which the update belongs; `None` if it belongs to any.
+    #[must_use]
+    pub const fn attempt(&self) -> Option<u32> {
+        self.attempt
+    }
+
     /// Whether a worker leaves the job with this update; no later update of that worker follows.
     #[must_use]
     pub const fn is_ending(&self) -> bool {
@@ -249,6 +283,7 @@ impl ProgressUpdate {
             self.transition,
             Transition::Complete(_)
                 | Transition::Fail(_)
+                | Transition::Release { .. }
                 | Transition::Cancel
                 | Transition::Abandon
                 | Transition::Lose { .. }

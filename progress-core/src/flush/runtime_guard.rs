@@ -147,7 +147,7 @@ impl Drop for OnShutdown {
             jobs.reports.values().map(Arc::clone).collect()
         };
         let Some(flush) = self.0.flush.upgrade() else { return };
-        open.iter().for_each(|reports| reports.abandon());
+        open.iter().for_each(|reports| reports.shut_down());
         drop(open);
         flush.waiting_shutdowns.fetch_add(1, Ordering::Relaxed);
         flush.wake.notify_one();

@@ -44,6 +44,8 @@ pub(crate) struct TrackedJob {
     writer: Uuid,
     seq: u64,
     start: Option<Start>,
+    /// The attempt that the start began.
+    attempt: u32,
     /// Sent and not acknowledged. Repeated unchanged, with its stamp and counts, until the store
     /// returns its outcome.
     in_flight: Option<ProgressUpdate>,
@@ -63,7 +65,7 @@ pub(crate) struct TrackedJob {
 #[derive(Debug)]
 struct Start {
     reply: oneshot::Sender<Result<Tracker, ProgressError>>,
-    give_up_at: Instant,
+    begun: Instant,
 }
 
 /// What the loop does with a job.
@@ -99,7 +101,8 @@ impl TrackedJob {
             options,
             writer,
             seq: 1,
-            start: Some(Start { reply, give_up_at: now + START_TIMEOUT }),
+            start: Some(Start { reply, begun: now }),
+            attempt: 0,
             in_flight: Some(ProgressUpdate::start().with_stamp(Stamp { writer, seq: 1 })),
             due: now,
             next_flush: now,
@@ -139,7 +142,7 @@ impl TrackedJob {
     fn next_update(&mut self, now: Instant) -> Option<ProgressUpdate> {
         let update = if let Some(ending) = self.reports.take_ending() {
             ending
-        } else if now >= self.next_flush {
+        } else if now >= self.next_flush || self.reports.take_urgent_save() {
             let delta = self.reports.take();
             self.next_flush = now + self.options.flush_interval;
             if delta.is_empty() && now < self.next_heartbeat {
@@ -154,7 +157,8 @@ impl TrackedJob {
             return None;
         };
         self.seq += 1;
-        Some(update.with_stamp(Stamp { writer: self.writer, seq: self.seq }))
+        let stamp = Stamp { writer: self.writer, seq: self.seq };
+        Some(update.with_stamp(stamp).with_attempt(self.attempt))
     }
 
     fn schedule(&mut self) {
@@ -181,6 +185,7 @@ impl TrackedJob {
 
     fn accepted(&mut self, progress: Progress) -> FollowUp {
         let sent = self.in_flight.take();
+        self.reports.note_stored();
         let was_ending = sent.as_ref().is_some_and(ProgressUpdate::is_ending);
         let now = Instant::now();
         if sent.is_some_and(|update| !update.is_heartbeat()) {
@@ -193,13 +198,27 @@ impl TrackedJob {
         self.failures = 0;
         self.permanent_error_since = None;
         let status = progress.status;
+        if self.start.is_none() && progress.attempt != self.attempt && !was_ending {
+            // These counts arrived before. Since then a janitor ended the attempt.
+            return FollowUp::Close(Outcome::Refused(status));
+        }
         if let Some(start) = self.start.take() {
+            // A start that took longer than the lease may have been stored, ended by a janitor, and
+            // followed by the start of another worker. This worker cannot tell, so it must not run.
+            let may_be_of_another =
+                progress.max_attempts.is_some() && start.begun.elapsed() >= progress.lease;
+            if may_be_of_another {
+                let error = ProgressError::unavailable("the start took longer than the lease");
+                return self.not_started(start, error);
+            }
             if status.is_finished() {
                 // The job ended while the acknowledgement was under way or lost.
                 let id = progress.id;
                 return self.not_started(start, ProgressError::Refused { id, status });
             }
             self.reports.update_stop_reason(&progress);
+            self.attempt = progress.attempt;
+            self.reports.started(progress);
             // If the caller is gone, the tracker is dropped here, which ends the job.
             drop(start.reply.send(Ok(Tracker::new(Arc::clone(&self.reports)))));
         } else if was_ending {
@@ -217,7 +236,7 @@ impl TrackedJob {
 
     fn retry(&mut self, error: ProgressError) -> FollowUp {
         let now = Instant::now();
-        if let Some(start) = self.start.take_if(|start| now >= start.give_up_at) {
+        if let Some(start) = self.start.take_if(|start| now - start.begun >= START_TIMEOUT) {
             return self.not_started(start, error);
         }
         self.failures = self.failures.saturating_add(1);

@@ -85,6 +85,8 @@ pub fn timeless(progress: &Progress) -> Progress {
         created_at: NEVER,
         started_at: progress.started_at.map(|_| NEVER),
         updated_at: NEVER,
+        attempt_started_at: progress.attempt_started_at.map(|_| NEVER),
+        retry_at: progress.retry_at.map(|_| NEVER),
         heartbeat_at: progress.heartbeat_at.map(|_| NEVER),
         finished_at: progress.finished_at.map(|_| NEVER),
         observed_at: NEVER,

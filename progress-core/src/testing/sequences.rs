@@ -1,6 +1,7 @@
 //! Random sequences of updates: the store must produce the same records as `Progress::apply`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 use uuid::Uuid;
@@ -10,8 +11,8 @@ use super::rules::must;
 use super::timeless;
 use crate::limits::MAX_COUNT;
 use crate::{
-    Completion, Delta, EntryLevel, NewEntry, NewProgress, Progress, ProgressError, ProgressStore,
-    ProgressUpdate, Record, Stamp, TotalChange,
+    Checkpoint, Completion, Delta, EntryLevel, NewEntry, NewProgress, Progress, ProgressError,
+    ProgressStore, ProgressUpdate, Record, Stamp, TotalChange,
 };
 
 const TEXTS: [&str; 12] = [
@@ -62,8 +63,13 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
     if !random.once_in(8) {
         before = step(store, &mut model, &before, &ProgressUpdate::start(), seed).await;
     }
-    for _ in 0..(4 + random.next() % 12) {
+    for _ in 0..(4 + random.next() % 16) {
         let mut update = update(&mut random);
+        if random.once_in(2) {
+            // Sometimes of an attempt before or after the current one.
+            let attempt = model.record.progress.attempt + u32::from(random.once_in(8));
+            update = update.with_attempt(attempt.saturating_sub(u32::from(random.once_in(8))));
+        }
         if !random.once_in(4) {
             let writer = *random.pick(&writers);
             let last = model.record.stamps.get(&writer).copied().unwrap_or(0);
@@ -164,11 +170,16 @@ fn assert_times(before: &Progress, after: &Progress, seed: u64) {
 
 fn job(random: &mut Random) -> NewProgress {
     let mut job = NewProgress::new(*random.pick(&TEXTS)).with_title(*random.pick(&TEXTS));
-    if random.once_in(2) {
-        job = job.with_total(*random.pick(&TOTALS));
+    if random.once_in(3) {
+        job = job.with_attempts(1 + u32::from(random.once_in(2)) * 2);
+    } else if random.once_in(4) {
+        job = job.with_auto_complete();
     }
     if random.once_in(4) {
-        job = job.with_auto_complete();
+        job = job.with_done(*random.pick(&COUNTS));
+    }
+    if random.once_in(2) {
+        job = job.with_total(*random.pick(&TOTALS));
     }
     if random.once_in(4) {
         job = job.with_owner("owner ü").with_completion_message(*random.pick(&TEXTS));
@@ -201,6 +212,14 @@ fn delta(random: &mut Random) -> Delta {
             delta.with_entry(NewEntry::error(*random.pick(&TEXTS)).with_item(*random.pick(&TEXTS)));
         delta = delta.with_entry(NewEntry::info(*random.pick(&TEXTS)));
     }
+    if random.once_in(6) {
+        delta = delta.with_checkpoint(Checkpoint {
+            cursor: Some(json!({"line": random.next() % 100, "text": *random.pick(&TEXTS)})),
+            succeeded: random.next() % 1_000,
+            failed: random.next() % 1_000,
+            total: random.once_in(2).then(|| random.next() % 1_000),
+        });
+    }
     if random.once_in(8) {
         delta = delta.with_dropped_entries(random.next() % 5);
     }
@@ -208,9 +227,15 @@ fn delta(random: &mut Random) -> Delta {
 }
 
 fn update(random: &mut Random) -> ProgressUpdate {
-    match random.next() % 26 {
+    match random.next() % 30 {
         0 => ProgressUpdate::start(),
         8 => ProgressUpdate::join(),
+        10 | 11 => ProgressUpdate::start(),
+        12 => ProgressUpdate::release(delta(random), *random.pick(&TEXTS), None),
+        13 => {
+            let delay = Duration::from_millis(random.next() % 100_000);
+            ProgressUpdate::release(delta(random), *random.pick(&TEXTS), Some(delay))
+        }
         9 => ProgressUpdate::abandon(delta(random)),
         1 | 2 => ProgressUpdate::heartbeat(),
         3 => ProgressUpdate::request_cancel(),

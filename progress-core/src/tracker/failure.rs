@@ -1,6 +1,8 @@
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
+use super::EndingKind;
 use crate::{BoxError, Status};
 
 /// The text that viewers read if the worker gave no public one.
@@ -21,6 +23,10 @@ pub enum Stopped {
     /// worker sent no heartbeat in time. Further reports of this worker are discarded.
     #[error("the job has already ended: {0}")]
     Ended(Status),
+    /// The job's attempt is over for this worker, because it sent no heartbeat in time. Another
+    /// attempt may be running. Further reports of this worker are discarded.
+    #[error("another attempt has taken the place of this one")]
+    Superseded,
     /// Another worker of this shared job has failed. Stop at the next safe point; finished items
     /// stay counted.
     #[error("another worker of the job has failed")]
@@ -49,16 +55,21 @@ pub enum Stopped {
 /// let failure = connect().unwrap_err();
 /// assert_eq!(failure.public(), "the mail server cannot be reached");
 /// ```
+///
+/// If the job [may run again](crate::NewProgress::with_attempts), a failure ends only this attempt,
+/// unless it is [`permanent`](Self::permanent).
 pub struct Failure {
     public: String,
     source: Option<BoxError>,
+    retry_after: Option<Duration>,
+    is_permanent: bool,
 }
 
 impl Failure {
     /// Creates a failure with a text for viewers, who read at most 2,000 characters of it.
     #[must_use]
     pub fn new(public: impl Into<String>) -> Self {
-        Self { public: public.into(), source: None }
+        Self { public: public.into(), source: None, retry_after: None, is_permanent: false }
     }
 
     /// Adds the cause for the log.
@@ -66,6 +77,30 @@ impl Failure {
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Sets how long the next attempt should wait, from 1 ms to 365 days. It is shown to viewers;
+    /// the queue that delivers the job should be told as well.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// Fails the job even if it has attempts left, because another attempt would fail as well.
+    #[must_use]
+    pub fn permanent(mut self) -> Self {
+        self.is_permanent = true;
+        self
+    }
+
+    /// Returns how the worker leaves the job.
+    pub(crate) fn ending(&self) -> EndingKind {
+        if self.is_permanent {
+            EndingKind::Fail(self.public.clone())
+        } else {
+            EndingKind::Release(self.public.clone(), self.retry_after)
+        }
     }
 
     /// Returns the text for viewers.

@@ -1,8 +1,11 @@
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::Stopped;
 use super::reports::Reports;
-use crate::{NewEntry, ProgressId, TotalChange};
+use crate::{NewEntry, Progress, ProgressError, ProgressId, TotalChange, limits};
 
 /// A worker's handle for reports on one job. Clones report on the same job.
 ///
@@ -62,6 +65,80 @@ impl TrackerHandle {
     /// Adds to the total number of items, if there are more than announced.
     pub fn add_total(&self, items: u64) {
         self.reports.change_total(TotalChange::Add(items));
+    }
+
+    /// Returns the record with which this worker started: the counts and the total that it continues
+    /// from.
+    #[must_use]
+    pub fn record(&self) -> Option<&Progress> {
+        self.reports.record()
+    }
+
+    /// Returns the number of this attempt, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.record().map_or(0, |record| record.attempt)
+    }
+
+    /// Returns what the last attempt saved, or `None` if nothing was saved.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgressError::Invalid`] if it is not a `T`, such as after a change of the type.
+    pub fn cursor<T: DeserializeOwned>(&self) -> Result<Option<T>, ProgressError> {
+        let checkpoint = self.record().and_then(|record| record.checkpoint.as_ref());
+        let Some(cursor) = checkpoint.and_then(|checkpoint| checkpoint.cursor.as_ref()) else {
+            return Ok(None);
+        };
+        T::deserialize(cursor).map(Some).map_err(|error| {
+            ProgressError::invalid(format!("the saved cursor has another type: {error}"))
+        })
+    }
+
+    /// Saves where the next attempt continues, with everything reported so far. The store gets
+    /// cursor and counts in one write, with the next flush, so the two always agree. Items that are
+    /// reported later may be processed again by the next attempt; they are not counted twice.
+    ///
+    /// Call it after each item, or less often if repeating items is cheap. Report the item first.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgressError::Invalid`] if the job has no
+    /// [attempts](crate::NewProgress::with_attempts), or if the cursor takes more than 16 KiB as
+    /// JSON.
+    pub fn save<T: Serialize + ?Sized>(&self, cursor: &T) -> Result<(), ProgressError> {
+        self.save_cursor(cursor).map(drop)
+    }
+
+    /// Like [`save`](Self::save), and waits until the store has it. Use it before a step that must
+    /// not be repeated.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save); also [`ProgressError::Unavailable`] if the job has ended meanwhile.
+    pub async fn save_now<T: Serialize + ?Sized + Sync>(
+        &self,
+        cursor: &T,
+    ) -> Result<(), ProgressError> {
+        let save = self.save_cursor(cursor)?;
+        if self.reports.stored(save).await {
+            Ok(())
+        } else {
+            Err(ProgressError::unavailable("the job has ended, so the cursor was not saved"))
+        }
+    }
+
+    fn save_cursor<T: Serialize + ?Sized>(&self, cursor: &T) -> Result<u64, ProgressError> {
+        if self.record().is_none_or(|record| record.max_attempts.is_none()) {
+            return Err(ProgressError::invalid(
+                "the job runs once, so there is nothing to continue: create it with \
+                 `NewProgress::with_attempts`",
+            ));
+        }
+        let cursor = serde_json::to_value(cursor)
+            .map_err(|error| ProgressError::invalid(format!("the cursor is no JSON: {error}")))?;
+        limits::json("cursor", &cursor)?;
+        Ok(self.reports.save(cursor))
     }
 
     /// Checks whether the job should stop; call it between items. Also yields to the runtime at

@@ -1,5 +1,7 @@
 //! The worker's side: reports progress and ends the job.
 
+#[cfg(test)]
+mod attempts_tests;
 mod failure;
 mod handle;
 mod options;
@@ -40,7 +42,8 @@ pub(crate) enum Outcome {
 /// the tracker by value, so a job cannot end twice.
 ///
 /// A tracker that is dropped without an ending, in a panic or an aborted task, writes its counts
-/// and fails the job ("the worker stopped before finishing"). A shared job only loses this worker.
+/// and fails the job ("the worker stopped before finishing"). A shared job only loses this worker,
+/// and a job with [attempts](crate::NewProgress::with_attempts) left waits for the next one.
 ///
 /// An ending is recorded when the method is called, and retried until the store has it, even if the
 /// returned future is dropped. An outage of the store delays an ending but never changes it.
@@ -110,6 +113,20 @@ impl Tracker {
         self.end(EndingKind::Cancel)
     }
 
+    /// Ends this attempt, as [`Jobs::run`](crate::Jobs::run) does after an error: the returned
+    /// record is pending if the job has [attempts](crate::NewProgress::with_attempts) left and the
+    /// failure is not permanent, otherwise failed.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete`](Self::complete).
+    pub fn release(
+        self,
+        failure: &Failure,
+    ) -> impl Future<Output = Result<Progress, ProgressError>> + Send + use<> {
+        self.end(failure.ending())
+    }
+
     /// Not an `async fn`: the ending must be recorded now, not when the future is first polled.
     fn end(
         mut self,
@@ -135,7 +152,12 @@ impl Tracker {
 impl Drop for Tracker {
     fn drop(&mut self) {
         if !self.is_ended {
-            self.handle.reports.abandon();
+            if std::thread::panicking() {
+                self.handle.reports.abandon();
+            } else {
+                // An aborted task, or a runtime that shuts down.
+                self.handle.reports.shut_down();
+            }
         }
     }
 }

@@ -1,15 +1,18 @@
 //! The state of one job that its worker and the flush loop share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::{Outcome, Stopped};
 use crate::flush::FlushLoop;
 use crate::{
-    Completion, Delta, NewEntry, Progress, ProgressId, ProgressUpdate, TotalChange, limits,
+    Checkpoint, Completion, Delta, NewEntry, Progress, ProgressId, ProgressUpdate, TotalChange,
+    WORKER_RESTARTED, limits,
 };
 
 /// How many entries are buffered until the next flush. Beyond that the oldest are dropped, and the
@@ -31,6 +34,10 @@ pub(crate) struct Reports {
     failed: AtomicU64,
     pending: Mutex<Pending>,
     stopped: watch::Sender<Option<Stopped>>,
+    /// The record with which this worker started.
+    record: OnceLock<Progress>,
+    /// The number of the last checkpoint that the store has; `u64::MAX` after the end.
+    stored_save: watch::Sender<u64>,
     /// Whether the worker has read a reason to stop.
     has_read_stop: AtomicBool,
     begun: Instant,
@@ -42,8 +49,24 @@ pub(crate) struct Reports {
 #[derive(Debug, Default)]
 struct Pending {
     delta: Delta,
+    /// What earlier calls of `take` returned.
+    taken: Counts,
+    /// The number of the last checkpoint, from 1.
+    save: u64,
+    /// The number of the last checkpoint that the flush loop has taken.
+    taken_save: u64,
+    /// Whether the worker waits until the store has the last checkpoint.
+    is_save_urgent: bool,
     ending: Ending,
     outcome: Option<Outcome>,
+}
+
+/// Everything that this worker has reported, in one moment.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    succeeded: u64,
+    failed: u64,
+    total: TotalChange,
 }
 
 /// How the worker left the job; kept until the store has it.
@@ -62,6 +85,7 @@ enum Ending {
 pub(crate) enum EndingKind {
     Complete(Completion),
     Fail(String),
+    Release(String, Option<Duration>),
     Cancel,
     Abandon,
 }
@@ -71,8 +95,19 @@ impl EndingKind {
         match self {
             Self::Complete(completion) => ProgressUpdate::complete(delta, completion),
             Self::Fail(error) => ProgressUpdate::fail(delta, error),
+            Self::Release(error, delay) => ProgressUpdate::release(delta, error, delay),
             Self::Cancel => ProgressUpdate::cancel(delta),
             Self::Abandon => ProgressUpdate::abandon(delta),
+        }
+    }
+}
+
+impl Counts {
+    fn and(self, more: Self) -> Self {
+        Self {
+            succeeded: limits::sum(self.succeeded, more.succeeded),
+            failed: limits::sum(self.failed, more.failed),
+            total: self.total.then(more.total),
         }
     }
 }
@@ -86,6 +121,8 @@ impl Reports {
             failed: AtomicU64::new(0),
             pending: Mutex::default(),
             stopped: watch::Sender::new(None),
+            record: OnceLock::new(),
+            stored_save: watch::Sender::new(0),
             has_read_stop: AtomicBool::new(false),
             begun: Instant::now(),
             last_yield: AtomicU64::new(0),
@@ -129,16 +166,86 @@ impl Reports {
         delta.entries.push(entry);
     }
 
-    /// Takes everything that was reported since the last call.
-    ///
-    /// Reads the counters first. A total that was announced before items were counted is then in
-    /// the same delta as those counts, or in an earlier one. The worker sets the total under the
-    /// lock and counts after that. So an addition that this swap sees happened before the lock
-    /// below is taken.
+    /// Records the start, and the record that it returned.
+    pub(crate) fn started(&self, record: Progress) {
+        // There is one start.
+        let _ = self.record.set(record);
+    }
+
+    /// Returns the record with which this worker started. A tracker exists only after the start.
+    pub(crate) fn record(&self) -> Option<&Progress> {
+        self.record.get()
+    }
+
+    /// Whether the job may run more than once.
+    fn has_attempts(&self) -> bool {
+        self.record().is_some_and(|record| record.max_attempts.is_some())
+    }
+
+    /// Saves a checkpoint with everything that was reported before this call, and returns its
+    /// number.
+    pub(super) fn save(&self, cursor: Value) -> u64 {
+        let mut pending = self.pending();
+        let counts = Counts {
+            succeeded: self.succeeded.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            total: pending.delta.total,
+        };
+        let counts = pending.taken.and(counts);
+        let before = self.record();
+        let (succeeded, failed, total) =
+            before.map_or((0, 0, None), |before| (before.succeeded, before.failed, before.total));
+        pending.delta.checkpoint = Some(Checkpoint {
+            cursor: Some(cursor),
+            succeeded: limits::sum(succeeded, counts.succeeded),
+            failed: limits::sum(failed, counts.failed),
+            total: counts.total.applied_to(total),
+        });
+        pending.save += 1;
+        pending.save
+    }
+
+    /// Waits until the store has the checkpoint `save`. Returns false if the job ended before.
+    pub(super) async fn stored(&self, save: u64) -> bool {
+        self.pending().is_save_urgent = true;
+        self.flush.prioritize(self.key);
+        let mut stored = self.stored_save.subscribe();
+        match stored.wait_for(|stored| *stored >= save).await {
+            Ok(stored) => *stored != u64::MAX,
+            // Unreachable: the sender is in `self`.
+            Err(_) => false,
+        }
+    }
+
+    /// Whether the next flush must not wait for its interval. Resets the request.
+    pub(crate) fn take_urgent_save(&self) -> bool {
+        std::mem::take(&mut self.pending().is_save_urgent)
+    }
+
+    /// Records that the store has everything that the flush loop has taken.
+    pub(crate) fn note_stored(&self) {
+        self.set_stored_save(self.pending().taken_save);
+    }
+
+    fn set_stored_save(&self, save: u64) {
+        self.stored_save.send_if_modified(|stored| {
+            let is_newer = save > *stored;
+            *stored = save.max(*stored);
+            is_newer
+        });
+    }
+
+    /// Takes everything that was reported since the last call, in one moment: a total that was
+    /// announced before items were counted is in the same delta as those counts, or in an earlier
+    /// one; and the counts of a checkpoint are never ahead of those of its delta.
     pub(crate) fn take(&self) -> Delta {
+        let mut pending = self.pending();
         let succeeded = limits::count(self.succeeded.swap(0, Ordering::Relaxed));
         let failed = limits::count(self.failed.swap(0, Ordering::Relaxed));
-        let delta = std::mem::take(&mut self.pending().delta);
+        let delta = std::mem::take(&mut pending.delta);
+        let counts = Counts { succeeded, failed, total: delta.total };
+        pending.taken = pending.taken.and(counts);
+        pending.taken_save = pending.save;
         Delta { succeeded, failed, ..delta }
     }
 
@@ -183,6 +290,15 @@ impl Reports {
         self.end(EndingKind::Abandon, None);
     }
 
+    /// Records the ending of a worker that was dropped, as by a runtime that shuts down.
+    pub(crate) fn shut_down(&self) {
+        if self.has_attempts() {
+            self.end(EndingKind::Release(WORKER_RESTARTED.to_owned(), None), None);
+        } else {
+            self.abandon();
+        }
+    }
+
     /// Whether the worker has kept its thread for `YIELD_INTERVAL`. If so, restarts the time,
     /// because the caller then yields.
     pub(super) fn is_time_to_yield(&self) -> bool {
@@ -199,6 +315,7 @@ impl Reports {
         let stopped = match &outcome {
             Outcome::Ended(progress) if progress.status.is_active() => None,
             Outcome::Ended(progress) => Some(Stopped::Ended(progress.status)),
+            Outcome::Refused(status) if status.is_active() => Some(Stopped::Superseded),
             Outcome::Refused(status) => Some(Stopped::Ended(*status)),
             Outcome::Deleted => Some(Stopped::Deleted),
             // The store failed permanently. The job itself did not, and may go on without reports.
@@ -207,6 +324,7 @@ impl Reports {
         if stopped.is_some() {
             self.stopped.send_replace(stopped);
         }
+        self.set_stored_save(u64::MAX);
         let mut pending = self.pending();
         let ending = std::mem::take(&mut pending.ending);
         pending.outcome = Some(outcome.clone());

@@ -9,14 +9,14 @@ use crate::{
     WORKER_STOPPED,
 };
 
-struct Fixture {
-    memory: Arc<MemoryStore>,
-    faulty: Arc<FaultyStore>,
-    jobs: Jobs,
-    id: ProgressId,
+pub(super) struct Fixture {
+    pub(super) memory: Arc<MemoryStore>,
+    pub(super) faulty: Arc<FaultyStore>,
+    pub(super) jobs: Jobs,
+    pub(super) id: ProgressId,
 }
 
-async fn fixture(job: NewProgress) -> Fixture {
+pub(super) async fn fixture(job: NewProgress) -> Fixture {
     let memory = Arc::new(MemoryStore::new());
     let id = memory.create(&job).await.unwrap().id;
     let faulty = Arc::new(FaultyStore::new(memory.clone()));
@@ -24,11 +24,11 @@ async fn fixture(job: NewProgress) -> Fixture {
 }
 
 impl Fixture {
-    async fn start(&self) -> Tracker {
+    pub(super) async fn start(&self) -> Tracker {
         self.jobs.tracker(self.id).await.unwrap()
     }
 
-    async fn read(&self) -> Progress {
+    pub(super) async fn read(&self) -> Progress {
         self.memory.get(self.id).await.unwrap().unwrap()
     }
 }
@@ -39,7 +39,7 @@ fn job() -> NewProgress {
 
 const FLUSH: Duration = Duration::from_millis(250);
 /// A flush interval, and time for the loop to run.
-const AFTER_FLUSH: Duration = Duration::from_millis(260);
+pub(super) const AFTER_FLUSH: Duration = Duration::from_millis(260);
 
 #[tokio::test(start_paused = true)]
 async fn a_job_is_written_once_per_interval() {
