@@ -104,7 +104,8 @@ impl Delta {
         self
     }
 
-    /// Sets where the next attempt continues. Its counts are those of the record, not of this delta.
+    /// Sets where the next attempt continues. Its counts are those of the record, not of this
+    /// delta.
     #[must_use]
     pub fn with_checkpoint(mut self, checkpoint: Checkpoint) -> Self {
         self.checkpoint = Some(checkpoint);

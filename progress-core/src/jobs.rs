@@ -231,7 +231,8 @@ impl Jobs {
     /// `work` runs in a span named `job`, with the id in its field `progress`, so that the log
     /// lines of the application tell jobs apart. Start and end are logged at level `info`.
     ///
-    /// Returns the record at the end of this run. Errors of the start and of the final update are also logged by
+    /// Returns the record at the end of this run. Errors of the start and of the final update are
+    /// also logged by
     /// `tracing`. If the future is dropped before `work` has begun, the job stays pending, or is
     /// lost if it had just been started.
     ///

@@ -9,6 +9,7 @@ use progress_core::limits::MAX_COUNT;
 use progress_core::{
     Entry, EntryLevel, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, Record, Stamp,
 };
+use serde::de::DeserializeOwned;
 
 use crate::dialect::Dialect;
 use crate::error::classify;
@@ -48,7 +49,7 @@ pub(crate) fn record<D: Dialect>(row: &D::Cells) -> Result<Stored, ProgressError
     progress.auto_complete = row.flag()?;
     progress.lease = Duration::from_millis(row.count()?);
     progress.stall_after = row.optional_count()?.map(Duration::from_millis);
-    progress.workers = u32::try_from(row.count()?).map_err(|_| row.unreadable())?;
+    progress.workers = row.small_count()?.unwrap_or_default();
     progress.pace = row.count()?;
     progress.last_entry = row.count()?;
     progress.version = row.count()?;
@@ -57,6 +58,12 @@ pub(crate) fn record<D: Dialect>(row: &D::Cells) -> Result<Stored, ProgressError
     progress.updated_at = row.time()?;
     progress.heartbeat_at = row.optional_time()?;
     progress.finished_at = row.optional_time()?;
+    progress.attempt = row.small_count()?.unwrap_or_default();
+    progress.max_attempts = row.small_count()?;
+    progress.attempt_started_at = row.optional_time()?;
+    progress.retry_at = row.optional_time()?;
+    progress.carried_over = row.count()?;
+    progress.checkpoint = row.json()?;
     let stamp = row.optional_stamp()?;
     record.progress.observed_at = row.time()?;
     record.stamps.extend(stamp.map(|stamp| (stamp.writer, stamp.seq)));
@@ -119,7 +126,7 @@ pub(crate) fn log<D: Dialect>(row: &D::Cells) -> Result<(u64, u64, Option<Entry>
     Ok((last, kept, Some(Entry { seq, at, level, item, message: row.text()?.to_owned() })))
 }
 
-/// Reads the columns of a row one after the other, by position, because looking up 29 names takes
+/// Reads the columns of a row one after the other, by position, because looking up 35 names takes
 /// longer than reading the values.
 struct Columns<'a, D: Dialect> {
     row: &'a D::Cells,
@@ -162,6 +169,11 @@ impl<'a, D: Dialect> Columns<'a, D> {
         }
     }
 
+    fn small_count(&mut self) -> Result<Option<u32>, ProgressError> {
+        let count = self.optional_count()?.map(u32::try_from).transpose();
+        count.map_err(|_| self.unreadable())
+    }
+
     fn count(&mut self) -> Result<u64, ProgressError> {
         self.optional_count()?.ok_or_else(|| self.unreadable())
     }
@@ -183,7 +195,7 @@ impl<'a, D: Dialect> Columns<'a, D> {
         self.optional_time()?.ok_or_else(|| self.unreadable())
     }
 
-    fn json(&mut self) -> Result<Option<serde_json::Value>, ProgressError> {
+    fn json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ProgressError> {
         let Some(text) = self.optional_text()? else { return Ok(None) };
         serde_json::from_str(text).map(Some).map_err(|_| self.unreadable())
     }

@@ -47,6 +47,10 @@ changes! {
     cancel_requested: u32 = |of: &Progress, _| u32::from(of.cancel_requested),
     started_at: Option<i64> = |of: &Progress, _| millis(of.started_at),
     finished_at: Option<i64> = |of: &Progress, _| millis(of.finished_at),
+    attempt: u32 = |of: &Progress, _| of.attempt,
+    attempt_started_at: Option<i64> = |of: &Progress, _| millis(of.attempt_started_at),
+    retry_at: Option<i64> = |of: &Progress, _| millis(of.retry_at),
+    carried_over: u64 = |of: &Progress, _| of.carried_over,
     ;
     total: Option<u64> = |of: &Progress, _| of.total,
     succeeded: u64 = |of: &Progress, _| of.succeeded,
@@ -58,6 +62,7 @@ changes! {
     version: u64 = |of: &Progress, _| of.version,
     updated_at: i64 = |of: &Progress, _| of.updated_at.timestamp_millis(),
     heartbeat_at: Option<i64> = |of: &Progress, _| millis(of.heartbeat_at),
+    checkpoint: Option<String> = |of: &Progress, _| checkpoint(of),
     writer: Option<String> = |_, stamp: Option<Stamp>| stamp.map(|by| by.writer.to_string()),
     seq: Option<i64> = |_, stamp: Option<Stamp>| stamp.map(|by| to_ordered(by.seq)),
 }
@@ -73,6 +78,10 @@ pub(crate) struct RareColumns {
     cancel_requested: bool,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
+    attempt: u32,
+    attempt_started_at: Option<DateTime<Utc>>,
+    retry_at: Option<DateTime<Utc>>,
+    carried_over: u64,
 }
 
 impl RareColumns {
@@ -85,6 +94,10 @@ impl RareColumns {
             cancel_requested: progress.cancel_requested,
             started_at: progress.started_at,
             finished_at: progress.finished_at,
+            attempt: progress.attempt,
+            attempt_started_at: progress.attempt_started_at,
+            retry_at: progress.retry_at,
+            carried_over: progress.carried_over,
         }
     }
 }
@@ -108,6 +121,10 @@ pub(crate) fn create(progress: &Progress) -> Vec<Value> {
         millis(progress.started_at),
         progress.updated_at.timestamp_millis(),
         millis(progress.finished_at),
+        progress.succeeded,
+        progress.max_attempts.map(u64::from),
+        progress.carried_over,
+        checkpoint(progress),
     ]
 }
 
@@ -154,6 +171,12 @@ impl<'a> LogEntry<'a> {
             message: &entry.message,
         }
     }
+}
+
+/// Returns the checkpoint as JSON.
+fn checkpoint(progress: &Progress) -> Option<String> {
+    // A value of numbers, text and JSON can always be written as JSON.
+    progress.checkpoint.as_ref().and_then(|checkpoint| serde_json::to_string(checkpoint).ok())
 }
 
 fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {

@@ -13,7 +13,8 @@ pub(crate) struct Statements {
     /// Reads the database's clock.
     pub(crate) clock: &'static str,
     /// Inserts a record: id, owner, task type, status, total, title, completion message, metadata,
-    /// auto complete, lease, stall after, version, created at, started at, updated at, finished at.
+    /// auto complete, lease, stall after, version, created at, started at, updated at, finished at,
+    /// succeeded, max attempts, carried over, checkpoint.
     pub(crate) create: &'static str,
     /// Reads a record: id.
     pub(crate) get: &'static str,
@@ -84,7 +85,8 @@ macro_rules! columns {
         "id, owner, task_type, status, total, succeeded, failed, message, error, title, \
          completion_message, metadata, result, cancel_requested, auto_complete, lease, \
          stall_after, workers, pace, last_entry, version, created_at, started_at, updated_at, \
-         heartbeat_at, finished_at, writer, seq"
+         heartbeat_at, finished_at, attempt, max_attempts, attempt_started_at, retry_at, \
+         carried_over, checkpoint, writer, seq"
     };
 }
 pub(crate) use columns;

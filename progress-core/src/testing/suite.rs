@@ -267,6 +267,8 @@ macro_rules! conformance_tests {
             a_repeated_stamp_changes_nothing_even_after_the_end,
             a_refused_update_leaves_no_stamp,
             a_late_lower_stamp_changes_nothing,
+            an_attempt_starts_from_the_last_checkpoint,
+            an_update_of_another_attempt_is_refused,
             two_handles_are_one_store,
             deletion_waits_for_the_end_and_leaves_nothing,
             silence_grows_until_a_heartbeat,

@@ -67,8 +67,8 @@ impl TrackerHandle {
         self.reports.change_total(TotalChange::Add(items));
     }
 
-    /// Returns the record with which this worker started: the counts and the total that it continues
-    /// from.
+    /// Returns the record with which this worker started: the counts and the total that it
+    /// continues from.
     #[must_use]
     pub fn record(&self) -> Option<&Progress> {
         self.reports.record()

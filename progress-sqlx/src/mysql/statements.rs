@@ -35,9 +35,9 @@ pub(super) const STATEMENTS: Statements = Statements {
     clock: "SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000",
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
          completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
-         started_at, updated_at, finished_at, succeeded, failed, cancel_requested, workers, pace, \
-         last_entry) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0)",
+         started_at, updated_at, finished_at, succeeded, max_attempts, carried_over, checkpoint, \
+         failed, cancel_requested, workers, pace, last_entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, \
+         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " FROM progress_records WHERE id = ?"),
     get_many: concat!(
         select!(),
@@ -65,9 +65,10 @@ pub(super) const STATEMENTS: Statements = Statements {
          ON writers.progress_id = given.progress_id AND writers.writer = given.writer",
     save: "UPDATE progress_records FORCE INDEX (PRIMARY) SET status = ?, error = ?, \
          completion_message = ?, result = ?, cancel_requested = ?, started_at = ?, \
-         finished_at = ?, total = ?, succeeded = ?, failed = ?, message = ?, workers = ?, \
-         pace = ?, last_entry = ?, version = ?, updated_at = ?, heartbeat_at = ?, writer = ?, \
-         seq = ? WHERE id = ?",
+         finished_at = ?, attempt = ?, attempt_started_at = ?, retry_at = ?, carried_over = ?, \
+         total = ?, succeeded = ?, failed = ?, message = ?, workers = ?, pace = ?, last_entry = ?, \
+         version = ?, updated_at = ?, heartbeat_at = ?, checkpoint = ?, writer = ?, seq = ? WHERE \
+         id = ?",
     save_many: "UPDATE json_table(?, '$[*]' COLUMNS (\
          id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.id', \
          status VARCHAR(16) CHARACTER SET utf8mb4 PATH '$.status', \
@@ -77,6 +78,10 @@ pub(super) const STATEMENTS: Statements = Statements {
          cancel_requested BIGINT PATH '$.cancel_requested', \
          started_at BIGINT PATH '$.started_at', \
          finished_at BIGINT PATH '$.finished_at', \
+         attempt BIGINT PATH '$.attempt', \
+         attempt_started_at BIGINT PATH '$.attempt_started_at', \
+         retry_at BIGINT PATH '$.retry_at', \
+         carried_over BIGINT PATH '$.carried_over', \
          total BIGINT PATH '$.total', \
          succeeded BIGINT PATH '$.succeeded', \
          failed BIGINT PATH '$.failed', \
@@ -87,22 +92,25 @@ pub(super) const STATEMENTS: Statements = Statements {
          version BIGINT PATH '$.version', \
          updated_at BIGINT PATH '$.updated_at', \
          heartbeat_at BIGINT PATH '$.heartbeat_at', \
+         checkpoint TEXT CHARACTER SET utf8mb4 PATH '$.checkpoint', \
          writer VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.writer', \
          seq BIGINT PATH '$.seq')) AS given \
          STRAIGHT_JOIN progress_records AS records FORCE INDEX (PRIMARY) ON records.id = given.id \
          SET records.status = given.status, records.error = given.error, \
          records.completion_message = given.completion_message, records.result = given.result, \
-         records.cancel_requested = given.cancel_requested, \
-         records.started_at = given.started_at, records.finished_at = given.finished_at, \
-         records.total = given.total, records.succeeded = given.succeeded, \
-         records.failed = given.failed, records.message = given.message, \
-         records.workers = given.workers, records.pace = given.pace, \
-         records.last_entry = given.last_entry, records.version = given.version, \
-         records.updated_at = given.updated_at, records.heartbeat_at = given.heartbeat_at, \
+         records.cancel_requested = given.cancel_requested, records.started_at = given.started_at, \
+         records.finished_at = given.finished_at, records.attempt = given.attempt, \
+         records.attempt_started_at = given.attempt_started_at, records.retry_at = given.retry_at, \
+         records.carried_over = given.carried_over, records.total = given.total, \
+         records.succeeded = given.succeeded, records.failed = given.failed, \
+         records.message = given.message, records.workers = given.workers, \
+         records.pace = given.pace, records.last_entry = given.last_entry, \
+         records.version = given.version, records.updated_at = given.updated_at, \
+         records.heartbeat_at = given.heartbeat_at, records.checkpoint = given.checkpoint, \
          records.writer = given.writer, records.seq = given.seq",
     advance: "UPDATE progress_records FORCE INDEX (PRIMARY) SET total = ?, succeeded = ?, \
          failed = ?, message = ?, workers = ?, pace = ?, last_entry = ?, version = ?, \
-         updated_at = ?, heartbeat_at = ?, writer = ?, seq = ? WHERE id = ?",
+         updated_at = ?, heartbeat_at = ?, checkpoint = ?, writer = ?, seq = ? WHERE id = ?",
     advance_many: "UPDATE json_table(?, '$[*]' COLUMNS (\
          id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.id', \
          total BIGINT PATH '$.total', \
@@ -115,6 +123,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          version BIGINT PATH '$.version', \
          updated_at BIGINT PATH '$.updated_at', \
          heartbeat_at BIGINT PATH '$.heartbeat_at', \
+         checkpoint TEXT CHARACTER SET utf8mb4 PATH '$.checkpoint', \
          writer VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.writer', \
          seq BIGINT PATH '$.seq')) AS given \
          STRAIGHT_JOIN progress_records AS records FORCE INDEX (PRIMARY) ON records.id = given.id \
@@ -123,7 +132,8 @@ pub(super) const STATEMENTS: Statements = Statements {
          records.workers = given.workers, records.pace = given.pace, \
          records.last_entry = given.last_entry, records.version = given.version, \
          records.updated_at = given.updated_at, records.heartbeat_at = given.heartbeat_at, \
-         records.writer = given.writer, records.seq = given.seq",
+         records.checkpoint = given.checkpoint, records.writer = given.writer, \
+         records.seq = given.seq",
     save_stamps: "INSERT INTO progress_writers (progress_id, writer, seq) \
          SELECT given.progress_id, given.writer, given.seq FROM json_table(?, '$[*]' COLUMNS \
          (progress_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.progress_id', \
@@ -202,7 +212,7 @@ pub(super) const STATEMENTS: Statements = Statements {
     has_schema: "SELECT table_name FROM information_schema.tables \
          WHERE table_schema = database() AND table_name = 'progress_schema'",
     schema_version: "SELECT max(version), max(serves) FROM progress_schema",
-    migrations: &[include_str!("schema/1.sql")],
+    migrations: &[include_str!("schema/1.sql"), include_str!("schema/2.sql")],
 };
 
 /// Sets what a read outside a transaction relies on.

@@ -32,10 +32,9 @@ pub(super) const STATEMENTS: Statements = Statements {
     clock: "SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
          completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
-         started_at, updated_at, finished_at, succeeded, failed, cancel_requested, workers, pace, \
-         last_entry) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-         0, 0, 0, 0, 0, 0)",
+         started_at, updated_at, finished_at, succeeded, max_attempts, carried_over, checkpoint, \
+         failed, cancel_requested, workers, pace, last_entry) VALUES ($1, $2, $3, $4, $5, $6, $7, \
+         $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: concat!(select!(), " WHERE id IN (SELECT json_array_elements_text($1::json))"),
     lock: concat!(select!(), " WHERE id = $1 FOR UPDATE SKIP LOCKED"),
@@ -50,35 +49,39 @@ pub(super) const STATEMENTS: Statements = Statements {
          (SELECT given.progress_id, given.writer \
          FROM json_to_recordset($1::json) AS given (progress_id text, writer text))",
     save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
-         result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, total = $8, \
-         succeeded = $9, failed = $10, message = $11, workers = $12, pace = $13, \
-         last_entry = $14, version = $15, updated_at = $16, heartbeat_at = $17, writer = $18, \
-         seq = $19 WHERE id = $20",
-    save_many: "UPDATE progress_records AS records SET status = given.status, \
-         error = given.error, completion_message = given.completion_message, \
-         result = given.result, cancel_requested = given.cancel_requested, \
-         started_at = given.started_at, finished_at = given.finished_at, total = given.total, \
-         succeeded = given.succeeded, failed = given.failed, message = given.message, \
-         workers = given.workers, pace = given.pace, last_entry = given.last_entry, \
-         version = given.version, updated_at = given.updated_at, \
-         heartbeat_at = given.heartbeat_at, writer = given.writer, seq = given.seq FROM \
+         result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, attempt = $8, \
+         attempt_started_at = $9, retry_at = $10, carried_over = $11, total = $12, \
+         succeeded = $13, failed = $14, message = $15, workers = $16, pace = $17, \
+         last_entry = $18, version = $19, updated_at = $20, heartbeat_at = $21, checkpoint = $22, \
+         writer = $23, seq = $24 WHERE id = $25",
+    save_many: "UPDATE progress_records AS records SET status = given.status, error = given.error, \
+         completion_message = given.completion_message, result = given.result, \
+         cancel_requested = given.cancel_requested, started_at = given.started_at, \
+         finished_at = given.finished_at, attempt = given.attempt, \
+         attempt_started_at = given.attempt_started_at, retry_at = given.retry_at, \
+         carried_over = given.carried_over, total = given.total, succeeded = given.succeeded, \
+         failed = given.failed, message = given.message, workers = given.workers, \
+         pace = given.pace, last_entry = given.last_entry, version = given.version, \
+         updated_at = given.updated_at, heartbeat_at = given.heartbeat_at, \
+         checkpoint = given.checkpoint, writer = given.writer, seq = given.seq FROM \
          json_to_recordset($1::json) AS given (id text, status text, error text, \
          completion_message text, result text, cancel_requested bigint, started_at bigint, \
-         finished_at bigint, total bigint, succeeded bigint, failed bigint, message text, \
-         workers bigint, pace bigint, last_entry bigint, version bigint, updated_at bigint, \
-         heartbeat_at bigint, writer text, seq bigint) WHERE records.id = given.id",
+         finished_at bigint, attempt bigint, attempt_started_at bigint, retry_at bigint, \
+         carried_over bigint, total bigint, succeeded bigint, failed bigint, message text, workers \
+         bigint, pace bigint, last_entry bigint, version bigint, updated_at bigint, heartbeat_at \
+         bigint, checkpoint text, writer text, seq bigint) WHERE records.id = given.id",
     advance: "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
          workers = $5, pace = $6, last_entry = $7, version = $8, updated_at = $9, \
-         heartbeat_at = $10, writer = $11, seq = $12 WHERE id = $13",
+         heartbeat_at = $10, checkpoint = $11, writer = $12, seq = $13 WHERE id = $14",
     advance_many: "UPDATE progress_records AS records SET total = given.total, \
          succeeded = given.succeeded, failed = given.failed, message = given.message, \
          workers = given.workers, pace = given.pace, last_entry = given.last_entry, \
          version = given.version, updated_at = given.updated_at, \
-         heartbeat_at = given.heartbeat_at, writer = given.writer, seq = given.seq FROM \
-         json_to_recordset($1::json) AS given (id text, total bigint, succeeded bigint, \
-         failed bigint, message text, workers bigint, pace bigint, last_entry bigint, \
-         version bigint, updated_at bigint, heartbeat_at bigint, writer text, seq bigint) WHERE \
-         records.id = given.id",
+         heartbeat_at = given.heartbeat_at, checkpoint = given.checkpoint, writer = given.writer, \
+         seq = given.seq FROM json_to_recordset($1::json) AS given (id text, total bigint, \
+         succeeded bigint, failed bigint, message text, workers bigint, pace bigint, last_entry \
+         bigint, version bigint, updated_at bigint, heartbeat_at bigint, checkpoint text, writer \
+         text, seq bigint) WHERE records.id = given.id",
     save_stamps: "INSERT INTO progress_writers (progress_id, writer, seq) \
          SELECT progress_id, writer, seq \
          FROM json_to_recordset($1::json) AS given (progress_id text, writer text, seq bigint) \
@@ -139,7 +142,7 @@ pub(super) const STATEMENTS: Statements = Statements {
     has_schema: "SELECT found::text FROM to_regclass('progress_schema') AS found \
          WHERE found IS NOT NULL",
     schema_version: "SELECT max(version), max(serves) FROM progress_schema",
-    migrations: &[include_str!("schema/1.sql")],
+    migrations: &[include_str!("schema/1.sql"), include_str!("schema/2.sql")],
 };
 
 /// Lets one session at a time migrate a database. The lock's number is "progress" in ASCII, which

@@ -46,10 +46,9 @@ pub(super) const STATEMENTS: Statements = Statements {
     clock: "SELECT json_array(CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER))",
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
          completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
-         started_at, updated_at, finished_at, succeeded, failed, cancel_requested, workers, pace, \
-         last_entry) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-         0, 0, 0, 0, 0, 0)",
+         started_at, updated_at, finished_at, succeeded, max_attempts, carried_over, checkpoint, \
+         failed, cancel_requested, workers, pace, last_entry) VALUES ($1, $2, $3, $4, $5, $6, $7, \
+         $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: select_many!(),
     // No row locks: the only writer has locked the whole file.
@@ -62,10 +61,11 @@ pub(super) const STATEMENTS: Statements = Statements {
          WHERE (progress_id, writer) IN (SELECT value ->> 'progress_id', \
          value ->> 'writer' FROM json_each($1))",
     save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
-         result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, total = $8, \
-         succeeded = $9, failed = $10, message = $11, workers = $12, pace = $13, \
-         last_entry = $14, version = $15, updated_at = $16, heartbeat_at = $17, writer = $18, \
-         seq = $19 WHERE id = $20",
+         result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, attempt = $8, \
+         attempt_started_at = $9, retry_at = $10, carried_over = $11, total = $12, \
+         succeeded = $13, failed = $14, message = $15, workers = $16, pace = $17, \
+         last_entry = $18, version = $19, updated_at = $20, heartbeat_at = $21, checkpoint = $22, \
+         writer = $23, seq = $24 WHERE id = $25",
     // Materialized, because otherwise each use of json_each's value would write the row as text
     // again.
     save_many: "WITH given (row) AS MATERIALIZED (SELECT value FROM json_each($1)) \
@@ -77,6 +77,10 @@ pub(super) const STATEMENTS: Statements = Statements {
          cancel_requested = given.row ->> 'cancel_requested', \
          started_at = given.row ->> 'started_at', \
          finished_at = given.row ->> 'finished_at', \
+         attempt = given.row ->> 'attempt', \
+         attempt_started_at = given.row ->> 'attempt_started_at', \
+         retry_at = given.row ->> 'retry_at', \
+         carried_over = given.row ->> 'carried_over', \
          total = given.row ->> 'total', \
          succeeded = given.row ->> 'succeeded', \
          failed = given.row ->> 'failed', \
@@ -87,6 +91,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          version = given.row ->> 'version', \
          updated_at = given.row ->> 'updated_at', \
          heartbeat_at = given.row ->> 'heartbeat_at', \
+         checkpoint = given.row ->> 'checkpoint', \
          writer = given.row ->> 'writer', \
          seq = given.row ->> 'seq' \
          FROM given WHERE progress_records.id = given.row ->> 'id'",
@@ -94,7 +99,7 @@ pub(super) const STATEMENTS: Statements = Statements {
     // statements set none.
     advance: "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
          workers = $5, pace = $6, last_entry = $7, version = $8, updated_at = $9, \
-         heartbeat_at = $10, writer = $11, seq = $12 WHERE id = $13",
+         heartbeat_at = $10, checkpoint = $11, writer = $12, seq = $13 WHERE id = $14",
     advance_many: "WITH given (row) AS MATERIALIZED (SELECT value FROM json_each($1)) \
          UPDATE progress_records SET \
          total = given.row ->> 'total', \
@@ -107,6 +112,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          version = given.row ->> 'version', \
          updated_at = given.row ->> 'updated_at', \
          heartbeat_at = given.row ->> 'heartbeat_at', \
+         checkpoint = given.row ->> 'checkpoint', \
          writer = given.row ->> 'writer', \
          seq = given.row ->> 'seq' \
          FROM given WHERE progress_records.id = given.row ->> 'id'",
@@ -168,7 +174,7 @@ pub(super) const STATEMENTS: Statements = Statements {
     has_schema: "SELECT json_array(name) FROM sqlite_schema \
          WHERE type = 'table' AND name = 'progress_schema'",
     schema_version: "SELECT json_array(max(version), max(serves)) FROM progress_schema",
-    migrations: &[include_str!("schema/1.sql")],
+    migrations: &[include_str!("schema/1.sql"), include_str!("schema/2.sql")],
 };
 
 pub(super) const WRITE_AHEAD_LOG: &str = "PRAGMA journal_mode = WAL";

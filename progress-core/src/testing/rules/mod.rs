@@ -45,6 +45,8 @@ rules! {
     updates::a_repeated_stamp_changes_nothing_even_after_the_end,
     updates::a_refused_update_leaves_no_stamp,
     updates::a_late_lower_stamp_changes_nothing,
+    updates::an_attempt_starts_from_the_last_checkpoint,
+    updates::an_update_of_another_attempt_is_refused,
     races::two_handles_are_one_store,
     time::deletion_waits_for_the_end_and_leaves_nothing,
     time::silence_grows_until_a_heartbeat,

@@ -1,7 +1,7 @@
 //! Stamps, with one update at a time.
 
 use super::{Suite, assert_refused, must, one, stamp};
-use crate::{Completion, Delta, ProgressUpdate, Status};
+use crate::{Checkpoint, Completion, Delta, NewProgress, ProgressId, ProgressUpdate, Status};
 
 pub(super) async fn a_repeated_stamp_changes_nothing_even_after_the_end(suite: &Suite) {
     let id = suite.running().await.id;
@@ -59,4 +59,71 @@ pub(super) async fn a_late_lower_stamp_changes_nothing(suite: &Suite) {
         6,
         "update_many: a stamp must count unless its writer has sent this number or a higher one"
     );
+}
+
+async fn with_attempts(suite: &Suite) -> ProgressId {
+    let job = NewProgress::new("conformance").with_total(10).with_attempts(3);
+    let id = suite.store.create(&job).await.expect(must::CREATE).id;
+    suite.store.update(id, &ProgressUpdate::start()).await.expect(must::START);
+    id
+}
+
+pub(super) async fn an_attempt_starts_from_the_last_checkpoint(suite: &Suite) {
+    let (id, other) = (with_attempts(suite).await, with_attempts(suite).await);
+    let checkpoint = Checkpoint {
+        cursor: Some(serde_json::json!({"line": 3, "text": "ü \u{1F4A1}", "none": null})),
+        succeeded: 2,
+        failed: 1,
+        total: Some(12),
+    };
+    let delta = || Delta::new().with_succeeded(4).with_failed(2);
+    let saved = ProgressUpdate::advance(delta().with_checkpoint(checkpoint.clone()));
+    let released =
+        ProgressUpdate::release(delta(), "full", Some(std::time::Duration::from_secs(9)));
+    // Alone, and together with another record.
+    suite.store.update(id, &saved.clone().with_stamp(stamp(20, 1))).await.expect(must::COUNT);
+    let outcomes = suite.store.update_many(&[(id, released), (other, saved)]).await;
+    for outcome in outcomes {
+        outcome.expect("update_many: a running job must accept counts and the end of its attempt");
+    }
+    let waiting = suite.read(id).await;
+    assert_eq!(
+        (waiting.status, waiting.attempt, waiting.succeeded, waiting.checkpoint.as_ref()),
+        (Status::Pending, 1, 8, Some(&checkpoint)),
+        "update: after an attempt the job must be pending with its counts and its checkpoint \
+         (status, attempt, succeeded and checkpoint compared)"
+    );
+    assert_eq!(
+        waiting.retry_at,
+        Some(waiting.updated_at + std::time::Duration::from_secs(9)),
+        "update: the time of the next attempt must be stored"
+    );
+    let log = suite.store.entries(id, 0, 10).await.expect(must::READ_LOG);
+    assert_eq!(
+        log.entries.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(),
+        ["attempt 1 of 3 ended: full"],
+        "entries: the log must say why an attempt ended"
+    );
+    let again = suite.store.update(id, &ProgressUpdate::start()).await.expect(must::START);
+    assert_eq!(
+        (again.attempt, again.succeeded, again.failed, again.total, again.carried_over),
+        (2, 2, 1, Some(12), 3),
+        "update: an attempt must start from the counts of the checkpoint (attempt, succeeded, \
+         failed, total and carried_over compared)"
+    );
+    suite.remove(&[id, other]).await;
+}
+
+pub(super) async fn an_update_of_another_attempt_is_refused(suite: &Suite) {
+    let id = with_attempts(suite).await;
+    let released = ProgressUpdate::release(Delta::new(), "full", None);
+    suite.store.update(id, &released).await.expect("update: an attempt must be able to end");
+    suite.store.update(id, &ProgressUpdate::start()).await.expect(must::START);
+    let late = one().with_attempt(1).with_stamp(stamp(21, 1));
+    let refusal = suite.store.update(id, &late).await;
+    let rule = "update: counts of an earlier attempt must be refused";
+    assert_refused(&refusal, id, Status::Running, rule);
+    let counted = suite.store.update(id, &one().with_attempt(2)).await.expect(must::COUNT);
+    assert_eq!(counted.succeeded, 1, "update: counts of the current attempt must be added");
+    suite.remove(&[id]).await;
 }

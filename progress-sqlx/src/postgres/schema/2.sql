@@ -1,0 +1,13 @@
+-- Jobs that run more than once. Programs of version 1 go on working: they create jobs without
+-- attempts, and their workers leave the new columns alone.
+ALTER TABLE progress_records
+    ADD COLUMN attempt bigint NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
+    ADD COLUMN max_attempts bigint CHECK (max_attempts BETWEEN 1 AND 4294967295),
+    ADD COLUMN attempt_started_at bigint,
+    ADD COLUMN retry_at bigint,
+    ADD COLUMN carried_over bigint NOT NULL DEFAULT 0
+        CHECK (carried_over BETWEEN 0 AND 9007199254740991),
+    -- JSON: the cursor that the worker saved, and the counts that belong to it.
+    ADD COLUMN checkpoint text;
+
+INSERT INTO progress_schema (version, serves) VALUES (2, 1);
