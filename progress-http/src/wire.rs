@@ -94,6 +94,21 @@ pub(crate) struct RecordJson<'a> {
     /// worker is alive.
     stalled: bool,
     cancel_requested: bool,
+    /// The number of the current or last attempt, 0 before the first. This field and the next three
+    /// are only there for a job that may run more than once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    /// How often the job may be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+    /// Whether the job is pending because an attempt has ended and another may follow.
+    /// `error_message` says why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retrying: Option<bool>,
+    /// When the next attempt is expected, if the job is retrying and the worker has said so.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_time")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    retry_at: Option<DateTime<Utc>>,
     /// The owner of the job; only for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
@@ -148,6 +163,10 @@ impl<'a> RecordJson<'a> {
             stale: progress.is_stale(stale_after),
             stalled: progress.is_stalled(),
             cancel_requested: progress.cancel_requested,
+            attempt: progress.max_attempts.map(|_| progress.attempt),
+            max_attempts: progress.max_attempts,
+            retrying: progress.max_attempts.map(|_| progress.is_retrying()),
+            retry_at: progress.retry_at,
             owner: match viewer {
                 Viewer::Admin => progress.owner.as_deref(),
                 Viewer::Owner(_) | Viewer::Anyone => None,

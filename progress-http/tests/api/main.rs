@@ -156,6 +156,29 @@ async fn a_record_reads_as_documented() {
 }
 
 #[tokio::test]
+async fn a_job_that_may_run_again_says_which_attempt_it_is() {
+    let server = Server::new();
+    let job = NewProgress::new("import").with_owner("ann").with_total(10).with_attempts(3);
+    let id = server.create(job).await;
+    let seen = async || {
+        let body = document(&server.ask(&ann(), &format!("GET /{id}")).await);
+        assert!(body.get("checkpoint").is_none() && body.get("cursor").is_none(), "{body}");
+        let names = ["status", "attempt", "max_attempts", "retrying", "retry_at", "error_message"];
+        json!(names.map(|name| body.get(name).cloned().unwrap_or_default()))
+    };
+    assert_eq!(seen().await, json!(["pending", 0, 3, false, null, null]));
+    server.update(id, ProgressUpdate::start()).await;
+    assert_eq!(seen().await, json!(["running", 1, 3, false, null, null]));
+    let delay = std::time::Duration::from_secs(12);
+    server.update(id, ProgressUpdate::release(Delta::new(), "the disk is full", Some(delay))).await;
+    let mut waiting = seen().await;
+    assert!(waiting[4].take().as_str().is_some_and(|time| time.ends_with('Z')));
+    assert_eq!(waiting, json!(["pending", 1, 3, true, null, "the disk is full"]));
+    server.update(id, ProgressUpdate::start()).await;
+    assert_eq!(seen().await, json!(["running", 2, 3, false, null, null]));
+}
+
+#[tokio::test]
 async fn an_unchanged_record_is_not_sent_again() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t")).await;
