@@ -76,6 +76,7 @@ pub(crate) fn run() -> ExitCode {
             "progress-tests",
             "quickstart-actix",
             "quickstart-axum",
+            "resumable",
             "xtask",
         ];
         let unpublished = unpublished.map(|package| format!("--exclude={package}"));
