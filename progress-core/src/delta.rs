@@ -17,7 +17,8 @@ pub struct Delta {
     pub(crate) message: Option<String>,
     pub(crate) entries: Vec<NewEntry>,
     pub(crate) dropped_entries: u64,
-    pub(crate) checkpoint: Option<Checkpoint>,
+    /// Boxed, because most deltas have none.
+    pub(crate) checkpoint: Option<Box<Checkpoint>>,
 }
 
 /// A change of the total.
@@ -108,7 +109,7 @@ impl Delta {
     /// delta.
     #[must_use]
     pub fn with_checkpoint(mut self, checkpoint: Checkpoint) -> Self {
-        self.checkpoint = Some(checkpoint);
+        self.checkpoint = Some(Box::new(checkpoint));
         self
     }
 
@@ -156,8 +157,8 @@ impl Delta {
 
     /// Returns where the next attempt continues, if the worker has saved that.
     #[must_use]
-    pub const fn checkpoint(&self) -> Option<&Checkpoint> {
-        self.checkpoint.as_ref()
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_deref()
     }
 
     /// Whether viewers see a change. They do not see the checkpoint.

@@ -1,5 +1,7 @@
 //! The import is killed in the middle of its work, and started again.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

@@ -195,12 +195,13 @@ impl Reports {
         let before = self.record();
         let (succeeded, failed, total) =
             before.map_or((0, 0, None), |before| (before.succeeded, before.failed, before.total));
-        pending.delta.checkpoint = Some(Checkpoint {
+        let checkpoint = Checkpoint {
             cursor: Some(cursor),
             succeeded: limits::sum(succeeded, counts.succeeded),
             failed: limits::sum(failed, counts.failed),
             total: counts.total.applied_to(total),
-        });
+        };
+        pending.delta.checkpoint = Some(Box::new(checkpoint));
         pending.save += 1;
         pending.save
     }
