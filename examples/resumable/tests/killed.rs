@@ -1,6 +1,5 @@
 //! The import is killed in the middle of its work, and started again.
-
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test reports a failure by panicking")]
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
