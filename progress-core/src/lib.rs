@@ -108,7 +108,8 @@ pub use crate::status::Status;
 pub use crate::store::MockProgressStore;
 pub use crate::store::ProgressStore;
 pub use crate::tracker::{
-    Failure, Stopped, TrackIterator, TrackStream, Tracked, Tracker, TrackerHandle, TrackerOptions,
+    Failure, OpenItem, Resumable, SaveInOrder, Stopped, TrackIterator, TrackStream, Tracked,
+    Tracker, TrackerHandle, TrackerOptions,
 };
 pub use crate::update::{Completion, ProgressUpdate, Stamp, Transition};
 

@@ -285,3 +285,72 @@ fn a_shutdown_ends_the_attempt_and_a_panic_does_as_well() {
         assert_eq!(record.error.as_deref(), Some(error));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resumable_iterator_or_stream_saves_each_item_that_it_counts() {
+    use futures_util::StreamExt as _;
+
+    use crate::{TrackIterator as _, TrackStream};
+
+    for is_stream in [false, true] {
+        let fixture = fixture(job()).await;
+        let tracker = fixture.start().await;
+        let handle = tracker.handle();
+        if is_stream {
+            let items = TrackStream::track(futures_util::stream::iter(0..10_u64), handle);
+            let mut items = items.resumable(|item| item + 1).unwrap();
+            while items.next().await != Some(6) {}
+        } else {
+            for item in (0..10_u64).track(handle).resumable(|item| item + 1).unwrap() {
+                if item == 6 {
+                    break;
+                }
+            }
+        }
+        drop(tracker);
+        sleep(AFTER_FLUSH).await;
+        let tracker = fixture.start().await;
+        assert_eq!(tracker.handle().cursor::<u64>().unwrap(), Some(6));
+        assert_eq!(tracker.handle().record().unwrap().succeeded, 6);
+    }
+    let once = fixture(NewProgress::new("test")).await;
+    let tracker = once.start().await;
+    let refusal = (0..3_u64).track(tracker.handle()).resumable(|item: &u64| *item).err();
+    assert!(matches!(refusal, Some(ProgressError::Invalid(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_that_finish_out_of_order_are_saved_in_order() {
+    let fixture = fixture(job()).await;
+    let tracker = fixture.start().await;
+    let in_order = tracker.handle().save_in_order();
+    let mut items: Vec<_> = (1..=8).map(|item| Some(in_order.begin(&item).unwrap())).collect();
+    let mut take = |item: usize| items[item - 1].take().unwrap();
+    let saved = async || {
+        sleep(AFTER_FLUSH).await;
+        let progress = fixture.read().await;
+        let checkpoint = progress.checkpoint.clone().unwrap();
+        let counts = (checkpoint.succeeded, checkpoint.failed, progress.processed());
+        (checkpoint.cursor, counts)
+    };
+    (3..=8).for_each(|item| take(item).succeed());
+    assert_eq!(saved().await, (None, (0, 0, 6)), "items 1 and 2 are missing");
+    take(1).fail();
+    assert_eq!(saved().await, (Some(json!(1)), (0, 1, 7)));
+    drop(take(2));
+    drop(tracker);
+    sleep(AFTER_FLUSH).await;
+
+    let tracker = fixture.start().await;
+    let handle = tracker.handle();
+    assert_eq!(
+        (handle.cursor::<u64>().unwrap(), handle.record().unwrap().processed()),
+        (Some(1), 1)
+    );
+    let in_order = handle.save_in_order();
+    let mut items: Vec<_> = (2..=10).map(|item| in_order.begin(&item).unwrap()).collect();
+    items.reverse();
+    items.into_iter().for_each(OpenItem::succeed);
+    let ended = tracker.complete(()).await.unwrap();
+    assert_eq!((ended.succeeded, ended.failed), (9, 1));
+}

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::Stopped;
 use super::reports::Reports;
+use super::{SaveInOrder, Stopped};
 use crate::{NewEntry, Progress, ProgressError, ProgressId, TotalChange, limits};
 
 /// A worker's handle for reports on one job. Clones report on the same job.
@@ -128,7 +129,22 @@ impl TrackerHandle {
         }
     }
 
+    /// Returns a helper that saves cursors for items of which several are in progress at the same
+    /// time.
+    #[must_use]
+    pub fn save_in_order(&self) -> SaveInOrder {
+        SaveInOrder::new(self.clone())
+    }
+
     fn save_cursor<T: Serialize + ?Sized>(&self, cursor: &T) -> Result<u64, ProgressError> {
+        Ok(self.reports.save(self.to_cursor(cursor)?, None))
+    }
+
+    /// Checks that the job can keep this cursor.
+    pub(super) fn to_cursor<T: Serialize + ?Sized>(
+        &self,
+        cursor: &T,
+    ) -> Result<Value, ProgressError> {
         if self.record().is_none_or(|record| record.max_attempts.is_none()) {
             return Err(ProgressError::invalid(
                 "the job runs once, so there is nothing to continue: create it with \
@@ -138,7 +154,7 @@ impl TrackerHandle {
         let cursor = serde_json::to_value(cursor)
             .map_err(|error| ProgressError::invalid(format!("the cursor is no JSON: {error}")))?;
         limits::json("cursor", &cursor)?;
-        Ok(self.reports.save(cursor))
+        Ok(cursor)
     }
 
     /// Checks whether the job should stop; call it between items. Also yields to the runtime at

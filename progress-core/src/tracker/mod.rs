@@ -4,6 +4,7 @@
 mod attempts_tests;
 mod failure;
 mod handle;
+mod in_order;
 mod options;
 mod reports;
 #[cfg(test)]
@@ -19,9 +20,10 @@ use crate::{Completion, Progress, ProgressError, ProgressId, Status};
 
 pub use self::failure::{Failure, Stopped};
 pub use self::handle::TrackerHandle;
+pub use self::in_order::{OpenItem, SaveInOrder};
 pub use self::options::TrackerOptions;
 pub(crate) use self::reports::{EndingKind, Reports};
-pub use self::track::{TrackIterator, TrackStream, Tracked};
+pub use self::track::{Resumable, TrackIterator, TrackStream, Tracked};
 
 /// How the job of a tracker left the flush loop.
 #[derive(Debug, Clone)]

@@ -182,16 +182,19 @@ impl Reports {
         self.record().is_some_and(|record| record.max_attempts.is_some())
     }
 
-    /// Saves a checkpoint with everything that was reported before this call, and returns its
-    /// number.
-    pub(super) fn save(&self, cursor: Value) -> u64 {
+    /// Saves a checkpoint and returns its number. Its counts are those of this attempt that are
+    /// given, or everything that was reported before this call.
+    pub(super) fn save(&self, cursor: Value, given: Option<(u64, u64)>) -> u64 {
         let mut pending = self.pending();
         let counts = Counts {
             succeeded: self.succeeded.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             total: pending.delta.total,
         };
-        let counts = pending.taken.and(counts);
+        let mut counts = pending.taken.and(counts);
+        if let Some(given) = given {
+            (counts.succeeded, counts.failed) = given;
+        }
         let before = self.record();
         let (succeeded, failed, total) =
             before.map_or((0, 0, None), |before| (before.succeeded, before.failed, before.total));
