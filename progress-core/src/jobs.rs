@@ -158,6 +158,8 @@ impl Jobs {
     /// # Errors
     ///
     /// As [`create`](Self::create); `work` is dropped then.
+    /// [`Invalid`](ProgressError::Invalid) also for a job with
+    /// [attempts](NewProgress::with_attempts), because nothing would start the next one.
     ///
     /// # Panics
     ///
@@ -192,6 +194,12 @@ impl Jobs {
         Fut: Future<Output = Result<C, Failure>> + Send + 'static,
         C: Into<Completion> + Send + 'static,
     {
+        if job.max_attempts.is_some() {
+            return Err(ProgressError::invalid(
+                "`spawn` runs a job once, and nothing would start its next attempt: create the job, \
+                 and call `run` for each delivery of your queue",
+            ));
+        }
         let jobs = self.clone();
         let (created, answer) = oneshot::channel();
         tokio::spawn(async move {

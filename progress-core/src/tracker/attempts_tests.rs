@@ -172,6 +172,13 @@ async fn a_failure_says_when_to_try_again_or_that_it_is_permanent() {
     assert_eq!(failed.error.as_deref(), Some("no such file"));
 }
 
+#[tokio::test]
+async fn a_job_with_attempts_is_not_spawned_because_nothing_would_run_it_again() {
+    let jobs = Jobs::new(MemoryStore::new());
+    let refusal = jobs.spawn(job(), async |_| Ok(())).await.unwrap_err();
+    assert!(matches!(refusal, ProgressError::Invalid(_)), "{refusal:?}");
+}
+
 async fn lose(fixture: &Fixture) {
     let heartbeat = fixture.read().await.heartbeat_at.unwrap();
     fixture.memory.update(fixture.id, &ProgressUpdate::lose(heartbeat)).await.unwrap();

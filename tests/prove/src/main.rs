@@ -8,6 +8,7 @@
     reason = "a check that panics is reported as FAIL"
 )]
 
+mod attempts;
 mod bad_endings;
 mod batches;
 mod black_hole;
@@ -58,12 +59,13 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 31] = [
+const CHECKS: [(&str, Check); 33] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
     ("one-ending", one_ending::run),
     ("sigkill", sigkill::run),
+    ("attempts", attempts::run),
     ("sigterm", sigterm::run),
     ("restart", restart::run),
     ("shutdown", shutdown::run),
@@ -78,6 +80,7 @@ const CHECKS: [(&str, Check); 31] = [
     ("dead-worker", dead_worker::run),
     ("clock", clock::run),
     ("zombie", zombie::run),
+    ("superseded", zombie::run_superseded),
     ("storage", storage::run),
     ("bad-endings", bad_endings::run),
     ("inputs", inputs::run),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use progress_core::{
-    Delta, Jobs, NewProgress, Progress, ProgressId, ProgressStore, ProgressUpdate, Stamp, Tracker,
-    TrackerHandle, TrackerOptions,
+    Delta, Jobs, NewProgress, Progress, ProgressId, ProgressStore, ProgressUpdate, Stamp, Status,
+    Tracker, TrackerHandle, TrackerOptions,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::careless::{Bug, Careless};
 use crate::place::{open, runtime};
-use crate::{clock, increments, migrate, outage, sigkill, sigterm, storage, zombie};
+use crate::{attempts, clock, increments, migrate, outage, sigkill, sigterm, storage, zombie};
 
 /// How long a janitor sweeps for a job whose lease is much shorter.
 const SWEEPING: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ pub(crate) fn run(arguments: &[String]) {
             }
             "lock" => storage::lock(url).await,
             "outlast" => outage::work(url, rest).await,
+            "attempt" => attempts::work(url, rest).await,
+            "attempt-apart" => attempts::work_apart(url, rest).await,
             "abort" => abort(url, job()).await,
             _ => panic!("unknown role {role}"),
         }
@@ -186,7 +188,7 @@ pub(crate) async fn sweep_until_ended(
     loop {
         janitor.sweep().await.unwrap();
         let progress = store.get(job).await.unwrap().unwrap();
-        if progress.status.is_finished() || begun.elapsed() > SWEEPING {
+        if progress.status != Status::Running || begun.elapsed() > SWEEPING {
             return progress;
         }
         tokio::time::sleep(interval).await;
