@@ -196,7 +196,7 @@ impl Jobs {
     {
         if job.max_attempts.is_some() {
             return Err(ProgressError::invalid(
-                "`spawn` runs a job once, and nothing would start its next attempt: create the job, \
+                "`spawn` runs a job once, and nothing would start its next attempt: create the job \
                  and call `run` for each delivery of your queue",
             ));
         }

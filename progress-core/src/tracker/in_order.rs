@@ -13,8 +13,8 @@ use crate::ProgressError;
 /// [`TrackerHandle::save_in_order`].
 ///
 /// The saved cursor is that of the last item before which all have finished, with their counts and
-/// not with those of later items. So the bar shows every item when it finishes, and the next attempt
-/// processes, and counts, every item that may be missing.
+/// not with those of later items. So the bar shows every item when it finishes, and the next
+/// attempt processes, and counts, every item that may be missing.
 ///
 /// ```
 /// # use progress_core::{Jobs, MemoryStore, NewProgress};

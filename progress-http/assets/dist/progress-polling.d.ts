@@ -25,6 +25,14 @@ export interface ProgressData {
   /** Running, but unchanged for longer than the job allows. The widget shows "Stalled". */
   stalled?: boolean;
   cancel_requested?: boolean;
+  /** The attempt, 0 before the first; only for a job that may run more than once. */
+  attempt?: number;
+  /** How often such a job may be started. */
+  max_attempts?: number;
+  /** Whether it waits for its next attempt. `error_message` says why the last one ended. */
+  retrying?: boolean;
+  /** When the next attempt is expected, as RFC 3339. */
+  retry_at?: string;
   version?: number;
   poll_after_ms?: number | null;
   /** What the job has produced. A `ResultLink` becomes a link in the widget. */
