@@ -16,6 +16,7 @@ export const MESSAGES = {
   title: ['Progress', 'Progression'],
   connecting: ['Connecting', 'Connexion'],
   waiting: ['Waiting', 'En attente'],
+  retrying: ['Retrying: {number} of {total}', 'Nouvel essai\u00a0: {number} sur {total}'],
   running: ['Running', 'En cours'],
   completed: ['Completed', 'Terminé'],
   failed: ['Failed', 'Échec'],
@@ -32,7 +33,7 @@ export const MESSAGES = {
   processed: ['Processed', 'Traités'],
   remaining: ['Remaining', 'Restants'],
   errors: ['Errors', 'Erreurs'],
-  countOfTotal: ['{processed} of {total}', '{processed} sur {total}'],
+  countOfTotal: ['{number} of {total}', '{number} sur {total}'],
   'time-left': ['about {duration} left', 'encore {duration} environ'],
 
   errorCount: [
@@ -48,15 +49,15 @@ export const MESSAGES = {
   refused: ['Access denied.', 'Accès refusé.'],
   gone: ['Job deleted.', 'Tâche supprimée.'],
   unreadable: ['Unreadable response.', 'Réponse illisible.'],
-  signInAgain: ['Sign in again to follow the job.', 'Reconnectez-vous pour suivre la tâche.'],
+  signInAgain: ['Sign in again.', 'Reconnectez-vous.'],
   reload: ['Reload page', 'Recharger la page'],
   retryIn: ['Retrying in {duration}.', 'Nouvel essai dans {duration}.'],
   tryAgain: ['Retry', 'Réessayer'],
 
   cancel: ['Cancel', 'Annuler'],
   confirmCancel: [
-    'Cancel the job? Done so far: {number}.',
-    'Annuler la tâche\u00a0? Déjà traités\u00a0: {number}.',
+    'Cancel the job? Processed: {number}.',
+    'Annuler la tâche\u00a0? Traités\u00a0: {number}.',
   ],
   keep: ['Keep', 'Garder'],
   cancelFailed: ['The job could not be cancelled.', 'L’annulation a échoué.'],
@@ -65,7 +66,8 @@ export const MESSAGES = {
   // The error messages that the library itself writes into a record.
   'the job failed': [, 'La tâche a échoué.'],
   'worker lost': [, 'Le processus a disparu.'],
-  'the worker stopped before finishing': [, 'Le processus s’est arrêté avant la fin.'],
+  'the worker stopped before finishing': [, 'Le processus s’est arrêté.'],
+  'the worker was restarted': [, 'Le processus a redémarré.'],
 
   announcement: ['{title}: {text}', '{title}\u00a0: {text}'],
   log: ['Log', 'Journal'],

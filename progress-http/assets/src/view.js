@@ -4,7 +4,8 @@ import { count, text, toState } from './record.js';
 
 /**
  * @typedef {'connecting' | 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled'
- *   | 'cancelling' | 'stale' | 'stalled' | 'reconnecting' | 'offline' | 'signed-out' | 'lost'} State
+ *   | 'cancelling' | 'stale' | 'stalled' | 'retrying' | 'reconnecting' | 'offline' | 'signed-out'
+ *   | 'lost'} State
  */
 
 /**
@@ -19,6 +20,7 @@ const TONES = {
   lost: 'error',
   stale: 'warning',
   stalled: 'warning',
+  retrying: 'warning',
   reconnecting: 'warning',
   offline: 'warning',
   'signed-out': 'warning',
@@ -112,7 +114,10 @@ export function viewOf(
       line = say('silent', { duration: silence });
     } else if (cancelling) state = 'cancelling';
     else if (status === 'running') state = data.stalled === true ? 'stalled' : status;
-    else if (snapshot) state = 'waiting';
+    else if (data.retrying === true) {
+      state = 'retrying';
+      line = say(text(data.error_message));
+    } else if (snapshot) state = 'waiting';
   }
 
   // Rounded down, so that 100 % is never shown too early.
@@ -121,7 +126,10 @@ export function viewOf(
   const percentText =
     percent && (Number(percent) / 100).toLocaleString(language, { style: 'percent' });
   const countText =
-    total !== null && processed !== null && say('countOfTotal', { processed, total });
+    total !== null && processed !== null && say('countOfTotal', { number: processed, total });
+  // Only a job that may run more than once has these.
+  const attempts = /** @type {any} */ (data);
+  const badge = say(state, { number: attempts.attempt + 1, total: attempts.max_attempts });
   const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
   // In steps, because the estimate is not exact and would flicker.
   const step = /** @type {number} */ (secondsLeft) < 60 ? 5 : 60;
@@ -130,7 +138,7 @@ export function viewOf(
     tone: state === 'completed' && failed ? 'warning' : (TONES[state] ?? ''),
     /** Whole digits; empty if it is unknown. */
     percent,
-    valueText: [percentText, countText].filter(Boolean).join(', ') || say(state),
+    valueText: [percentText, countText].filter(Boolean).join(', ') || badge,
     /** The job is running, but its percentage is unknown. */
     indeterminate: !percent && state === 'running',
     line,
@@ -138,7 +146,7 @@ export function viewOf(
     /** The text of each part. */
     texts: {
       title: text(data.custom_title) || say('title'),
-      badge: say(state),
+      badge,
       percent: percentText,
       message: line || text(data.current_message),
       'time-left':

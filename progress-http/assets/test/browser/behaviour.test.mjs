@@ -170,7 +170,7 @@ test('the cancel button asks once, sends one request and shows the result', { sk
   await page.keyboard.press('Enter');
   assert.equal(
     await page.locator('#place .progress-polling-question').textContent(),
-    'Cancel the job? Done so far: 42.',
+    'Cancel the job? Processed: 42.',
   );
   const focused = () => page.evaluate(() => document.activeElement.textContent);
   assert.equal(await focused(), 'Keep');

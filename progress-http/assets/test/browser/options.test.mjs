@@ -168,7 +168,7 @@ test('the error of a lost worker is translated', { skip }, async () => {
   assert.equal(await reason('worker lost'), 'Le processus a disparu.');
   assert.equal(
     await reason('the worker stopped before finishing'),
-    'Le processus s’est arrêté avant la fin.',
+    'Le processus s’est arrêté.',
   );
   // The application's own messages stay unchanged, even if they equal a key of the widget's texts.
   for (const words of ['No mail server for {number}', 'timeout', 'toString', 'has own property']) {

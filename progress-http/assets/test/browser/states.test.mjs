@@ -73,6 +73,7 @@ const EXPECTED = {
   cancelling: ['cancelling', 'Cancelling…', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   stale: ['stale', 'Not responding', 'warning', '42', /^No heartbeat for [1-5]\d s$/, ''],
   stalled: ['stalled', 'Stalled', 'warning', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
+  retrying: ['retrying', 'Retrying: 2 of 5', 'warning', '42', 'The disk is full.', ''],
   'stale-from-the-beginning': [
     'stale',
     'Not responding',
@@ -95,7 +96,7 @@ const EXPECTED = {
     'Signed out',
     'warning',
     '42',
-    'Sign in again to follow the job.',
+    'Sign in again.',
     '',
   ],
   lost: ['lost', 'Unavailable', 'error', '42', 'Sending CCT2113 - INVOICE.pdf', 'Access denied.'],

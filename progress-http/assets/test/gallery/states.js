@@ -133,6 +133,16 @@ export const states = {
     pollInterval: 50,
   },
   stalled: { fetch: json({ ...running, stalled: true }) },
+  retrying: {
+    fetch: json({
+      ...running,
+      status: 'pending',
+      retrying: true,
+      attempt: 1,
+      max_attempts: 5,
+      error_message: 'The disk is full.',
+    }),
+  },
   'stale-from-the-beginning': { fetch: json({ ...running, stale: true, stale_after_ms: 40_000 }) },
   reconnecting: {
     fetch: thenAlways(json(running), status(503, { 'Retry-After': '8' })),

@@ -102,6 +102,13 @@ test('the most important problem is shown', () => {
   assert.equal(state({ silence: false }), 'cancelling');
   assert.equal(view({ status: 'running', stalled: true }).state, 'stalled');
   assert.equal(view({ status: 'completed', stalled: true }).state, 'completed');
+  const retrying = { status: 'pending', retrying: true, attempt: 1, max_attempts: 3 };
+  const waiting = view({ ...retrying, error_message: 'The disk is full.' });
+  assert.deepEqual(
+    [waiting.state, waiting.tone, waiting.texts.badge, waiting.line],
+    ['retrying', 'warning', 'Retrying: 2 of 3', 'The disk is full.'],
+  );
+  assert.equal(view({ ...retrying, status: 'running' }).state, 'running');
   assert.equal(state({ error }), 'reconnecting');
   // The browser's word counts only if the server cannot be reached either.
   assert.equal(state({ offline: true, silence: false }), 'cancelling');
@@ -165,7 +172,7 @@ test('a cancellation never shows two statements', () => {
   };
   const failed = 'The job could not be cancelled.';
   assert.deepEqual(shown(undefined), ['running', '', true, '']);
-  const question = 'Cancel the job? Done so far: 52.';
+  const question = 'Cancel the job? Processed: 52.';
   assert.deepEqual(shown('asking'), ['running', question, false, '']);
   assert.deepEqual(shown('sent'), ['cancelling', '', false, '']);
   assert.deepEqual(shown('unsure'), ['cancelling', '', false, '']);
