@@ -20,6 +20,7 @@ mod clock;
 mod conformance;
 mod cut_ack;
 mod dead_worker;
+mod deploy;
 mod herd;
 mod increments;
 mod inputs;
@@ -59,7 +60,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 33] = [
+const CHECKS: [(&str, Check); 34] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -67,6 +68,7 @@ const CHECKS: [(&str, Check); 33] = [
     ("sigkill", sigkill::run),
     ("attempts", attempts::run),
     ("sigterm", sigterm::run),
+    ("deploy", deploy::run),
     ("restart", restart::run),
     ("shutdown", shutdown::run),
     ("outage", outage::run),

@@ -15,7 +15,9 @@ use uuid::Uuid;
 
 use crate::careless::{Bug, Careless};
 use crate::place::{open, runtime};
-use crate::{attempts, clock, increments, migrate, outage, sigkill, sigterm, storage, zombie};
+use crate::{
+    attempts, clock, deploy, increments, migrate, outage, sigkill, sigterm, storage, zombie,
+};
 
 /// How long a janitor sweeps for a job whose lease is much shorter.
 const SWEEPING: Duration = Duration::from_secs(10);
@@ -47,6 +49,7 @@ pub(crate) fn run(arguments: &[String]) {
             }
             "lock" => storage::lock(url).await,
             "outlast" => outage::work(url, rest).await,
+            "serve-queue" => deploy::serve_queue(url, &rest[0]).await,
             "attempt" => attempts::work(url, rest).await,
             "attempt-apart" => attempts::work_apart(url, rest).await,
             "abort" => abort(url, job()).await,
