@@ -97,17 +97,23 @@ pub(crate) struct RecordJson<'a> {
     /// The number of the current or last attempt, 0 before the first. This field and the next three
     /// are only there for a job that may run more than once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     attempt: Option<u32>,
     /// How often the job may be started.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     max_attempts: Option<u32>,
     /// Whether the job is pending because an attempt has ended and another may follow.
     /// `error_message` says why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     retrying: Option<bool>,
     /// When the next attempt is expected, if the job is retrying and the worker has said so.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_time")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(nullable = false, value_type = Option<String>, format = DateTime)
+    )]
     retry_at: Option<DateTime<Utc>>,
     /// The owner of the job; only for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
