@@ -57,7 +57,8 @@ async fn a_million_items_make_a_handful_of_writes_and_an_exact_count() {
     let writes = u128::from(counting.writes());
     println!("{writes} writes for {} items in {intervals} intervals, at most {most}", JOBS * ITEMS);
     assert!(writes <= most, "{writes} writes in {intervals} intervals");
-    assert!(writes > u128::from(JOBS) * 4, "{writes} writes: too few to show progress");
+    // A busy machine may delay flushes, but not all of them.
+    assert!(writes > u128::from(JOBS) * 3, "{writes} writes: too few to show progress");
 }
 
 #[tokio::test]
