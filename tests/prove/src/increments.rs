@@ -16,7 +16,7 @@ use crate::worker::{join_all, running};
 const TASKS: u64 = 64;
 
 pub(crate) fn run(report: &mut Report) {
-    let each = u64::from(report.rounds(1_000, 200));
+    let each = u64::from(report.rounds(1_000, 80));
     for place in Place::all() {
         report.check(place.name, || {
             let (expected, counted) = runtime().block_on(async {
