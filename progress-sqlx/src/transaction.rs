@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use progress_core::{Entry, Progress, ProgressError, ProgressId, ProgressUpdate, Stamp};
+use progress_core::{
+    Entry, Progress, ProgressError, ProgressId, ProgressUpdate, Stamp, Transition,
+};
 use serde::Serialize;
 
 use crate::dialect::Dialect;
@@ -212,6 +214,8 @@ struct LockedRecord {
     entries: BTreeMap<u64, Entry>,
     last_entry: u64,
     is_changed: bool,
+    /// Whether an update tests that the record can be written.
+    is_probed: bool,
 }
 
 impl LockedRecord {
@@ -224,6 +228,7 @@ impl LockedRecord {
             earlier: Vec::new(),
             entries: BTreeMap::new(),
             is_changed: false,
+            is_probed: false,
         }
     }
 
@@ -233,6 +238,7 @@ impl LockedRecord {
         let applied = self.record.update(update, now)?;
         if applied.is_new {
             self.is_changed = true;
+            self.is_probed |= matches!(update.transition(), Transition::Probe { .. });
             self.entries.extend(applied.entries.into_iter().map(|entry| (entry.seq, entry)));
             if let Some(stamp) = update.stamp()
                 && let Some(before) = self.stamp.replace(stamp)
@@ -245,9 +251,11 @@ impl LockedRecord {
         Ok(self.record.progress.clone())
     }
 
-    /// Whether only columns of [`Advance`] have changed.
+    /// Whether it is enough to write the columns of [`Advance`]. A probe changes nothing, and SQLite
+    /// writes nothing if a statement sets a row to the values that it has, unless one of them is in
+    /// an index.
     fn is_advance(&self) -> bool {
-        self.before == RareColumns::of(&self.record.progress)
+        !self.is_probed && self.before == RareColumns::of(&self.record.progress)
     }
 
     fn change(&self) -> Change<'_> {

@@ -127,3 +127,21 @@ async fn what_is_no_database_is_an_error() {
     let outcome = SqliteStore::connect(&folder).await;
     assert!(matches!(outcome, Err(ProgressError::Unavailable(_))), "{outcome:?}");
 }
+
+/// A janitor probes a record before it declares a worker lost. A probe that wrote nothing would
+/// succeed on a full or read-only disk, where the worker's heartbeats fail.
+#[tokio::test]
+async fn a_probe_writes_to_the_file() {
+    let database = Database::new();
+    let store = database.store().await;
+    let job = running(&store).await;
+    let mut connection = database.pool().await.acquire().await.unwrap();
+    let mut version = async || -> i64 {
+        sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await.unwrap()
+    };
+    let before = version().await;
+    store.get(job.id).await.unwrap();
+    assert_eq!(version().await, before, "a read changes no data");
+    store.update(job.id, &ProgressUpdate::probe(job.heartbeat_at.unwrap())).await.unwrap();
+    assert_ne!(version().await, before);
+}
