@@ -410,8 +410,9 @@ impl Jobs {
                     }
                 }
                 Ok(None) => return false,
-                // The start has just reached the store, so this passes.
-                Err(_) if begun.elapsed() < JANITOR_TIMEOUT => {}
+                // A job that runs once is refused at once, so a failed read waits only if an earlier
+                // one has shown attempts.
+                Err(_) if first_heartbeat.is_some() && begun.elapsed() < JANITOR_TIMEOUT => {}
                 Err(_) => return false,
             }
             sleep(TAKEOVER_INTERVAL).await;
