@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Delta, ITEMS_MISSING, Progress, ProgressError, ProgressUpdate, Status, Transition, WORKER_LOST,
-    WORKER_STOPPED, limits, pace,
+    Delta, ITEMS_MISSING, Progress, ProgressError, ProgressUpdate, Status, TotalChange, Transition,
+    WORKER_LOST, WORKER_STOPPED, limits, pace,
 };
 
 impl Progress {
@@ -38,7 +38,10 @@ impl Progress {
     ) -> Result<(), ProgressError> {
         let transition = update.transition();
         let is_of_attempt = update.attempt().is_none_or(|attempt| attempt == self.attempt);
-        if !transition.accepted_in(self.status) || !is_of_attempt {
+        // Several workers have no common checkpoint and no common stage.
+        let is_second_worker = *transition == Transition::Join
+            && (self.max_attempts.is_some() || self.stages.is_some());
+        if !transition.accepted_in(self.status) || !is_of_attempt || is_second_worker {
             return Err(ProgressError::Refused { id: self.id, status: self.status });
         }
         if let Transition::Probe { heartbeat_at } | Transition::Lose { heartbeat_at } = transition
@@ -53,11 +56,6 @@ impl Progress {
             // outlast its correction.
             self.heartbeat_at = Some(clock);
         }
-        if let Some(checkpoint) = update.delta().checkpoint()
-            && self.checkpoint.is_some()
-        {
-            self.checkpoint = Some(checkpoint.clone());
-        }
         if *transition == Transition::Join {
             self.workers = self.workers.saturating_add(1);
         }
@@ -68,11 +66,13 @@ impl Progress {
             _ => false,
         };
         if is_invisible {
+            self.keep_checkpoint(update.delta());
             return Ok(());
         }
 
         self.version += 1;
         self.add(update.delta(), clock.max(self.updated_at));
+        self.keep_checkpoint(update.delta());
         match transition {
             Transition::Start => self.start_attempt(),
             Transition::Join | Transition::Probe { .. } | Transition::Advance => {}
@@ -115,12 +115,30 @@ impl Progress {
         let elapsed = (now - self.updated_at).to_std().unwrap_or_default();
         self.pace = pace::after(self.pace, delta.succeeded.saturating_add(delta.failed), elapsed);
         self.updated_at = now;
-        self.succeeded = limits::sum(self.succeeded, delta.succeeded);
-        self.failed = limits::sum(self.failed, delta.failed);
-        self.total = delta.total.applied_to(self.total);
+        for change in &delta.stage_changes {
+            self.count(change.succeeded, change.failed, change.total);
+            self.begin_stage(change.begins);
+        }
+        self.count(delta.succeeded, delta.failed, delta.total);
         self.last_entry = limits::sum(self.last_entry, delta.entry_count());
         if let Some(message) = &delta.message {
             self.message = Some(message.clone());
+        }
+    }
+
+    fn count(&mut self, succeeded: u64, failed: u64, total: TotalChange) {
+        self.succeeded = limits::sum(self.succeeded, succeeded);
+        self.failed = limits::sum(self.failed, failed);
+        self.total = total.applied_to(self.total);
+    }
+
+    /// Keeps a worker's checkpoint, if the job may run again. One of an earlier stage is outdated.
+    fn keep_checkpoint(&mut self, delta: &Delta) {
+        if let Some(checkpoint) = delta.checkpoint()
+            && self.checkpoint.is_some()
+            && checkpoint.stage == self.current_stage()
+        {
+            self.checkpoint = Some(checkpoint.clone());
         }
     }
 

@@ -15,6 +15,9 @@ use crate::{Progress, Status};
 /// these counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
+    /// The index of the stage; 0 for a job without stages.
+    #[serde(default)]
+    pub stage: usize,
     /// The worker's own data, such as the number of the last line; `None` before the first save. At
     /// most 16 KiB as JSON. It never leaves the server.
     pub cursor: Option<Value>,
@@ -53,6 +56,7 @@ impl Progress {
             self.succeeded = checkpoint.succeeded;
             self.failed = checkpoint.failed;
             self.total = checkpoint.total;
+            self.continue_stage(checkpoint.stage);
         }
         self.carried_over = self.processed();
     }
@@ -104,7 +108,7 @@ mod tests {
     }
 
     fn checkpoint(line: u64, succeeded: u64) -> Checkpoint {
-        Checkpoint { cursor: Some(json!(line)), succeeded, failed: 0, total: Some(10) }
+        Checkpoint { stage: 0, cursor: Some(json!(line)), succeeded, failed: 0, total: Some(10) }
     }
 
     #[test]

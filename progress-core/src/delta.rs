@@ -17,8 +17,20 @@ pub struct Delta {
     pub(crate) message: Option<String>,
     pub(crate) entries: Vec<NewEntry>,
     pub(crate) dropped_entries: u64,
+    /// What was reported before each change of the stage, oldest first.
+    pub(crate) stage_changes: Vec<StageChange>,
     /// Boxed, because most deltas have none.
     pub(crate) checkpoint: Option<Box<Checkpoint>>,
+}
+
+/// A change of the stage, with the reports of the stage that it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StageChange {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) total: TotalChange,
+    /// The index of the stage that begins.
+    pub(crate) begins: usize,
 }
 
 /// A change of the total.
@@ -113,13 +125,40 @@ impl Delta {
         self
     }
 
-    /// Returns the number of items that succeeded.
+    /// Begins the stage with this index. Counts and totals that were added before belong to the
+    /// stage before, and a message or a checkpoint that was set before is removed.
+    ///
+    /// ```
+    /// use progress_core::Delta;
+    ///
+    /// let delta = Delta::new().with_succeeded(3).with_stage(1).with_succeeded(2);
+    /// assert_eq!(delta.succeeded(), 2);
+    /// ```
+    #[must_use]
+    pub fn with_stage(mut self, stage: usize) -> Self {
+        self.begin_stage(stage);
+        self
+    }
+
+    pub(crate) fn begin_stage(&mut self, stage: usize) {
+        self.stage_changes.push(StageChange {
+            succeeded: std::mem::take(&mut self.succeeded),
+            failed: std::mem::take(&mut self.failed),
+            total: std::mem::take(&mut self.total),
+            begins: stage,
+        });
+        self.message = None;
+        self.checkpoint = None;
+    }
+
+    /// Returns the number of items that succeeded, in the stage that is the current one at the end
+    /// of this delta.
     #[must_use]
     pub const fn succeeded(&self) -> u64 {
         self.succeeded
     }
 
-    /// Returns the number of items that failed.
+    /// Returns the number of items that failed, in the same stage.
     #[must_use]
     pub const fn failed(&self) -> u64 {
         self.failed
@@ -163,12 +202,21 @@ impl Delta {
 
     /// Whether viewers see a change. They do not see the checkpoint.
     pub(crate) fn is_visible(&self) -> bool {
-        let Self { succeeded, failed, total, message, entries, dropped_entries, checkpoint: _ } =
-            self;
+        let Self {
+            succeeded,
+            failed,
+            total,
+            message,
+            entries,
+            dropped_entries,
+            stage_changes,
+            checkpoint: _,
+        } = self;
         (succeeded, failed, dropped_entries) != (&0, &0, &0)
             || *total != TotalChange::Keep
             || message.is_some()
             || !entries.is_empty()
+            || !stage_changes.is_empty()
     }
 
     /// Whether the delta is empty.

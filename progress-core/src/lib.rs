@@ -82,6 +82,7 @@ mod pace;
 mod progress;
 mod query;
 mod record;
+mod stages;
 mod status;
 mod store;
 #[cfg(feature = "testing")]
@@ -103,6 +104,7 @@ pub use crate::new_progress::NewProgress;
 pub use crate::progress::Progress;
 pub use crate::query::{Cursor, MAX_PAGE, ProgressPage, ProgressQuery};
 pub use crate::record::{Applied, Record};
+pub use crate::stages::{Stage, Stages};
 pub use crate::status::Status;
 #[cfg(feature = "mock")]
 pub use crate::store::MockProgressStore;

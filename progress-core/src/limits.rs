@@ -21,6 +21,11 @@ pub const MAX_OWNER: usize = 200;
 /// The maximum size of the metadata and of the result, each, in bytes of compact JSON.
 pub const MAX_JSON: usize = 16 * 1024;
 
+/// The maximum number of stages of a job.
+pub const MAX_STAGES: usize = 20;
+/// The maximum weight of a stage. The minimum is 1.
+pub const MAX_STAGE_WEIGHT: u32 = 1_000;
+
 /// The maximum nesting depth of arrays and objects in the metadata and in the result. Deeper JSON
 /// could be written but not read back, because serde_json stops at 128.
 pub const MAX_JSON_DEPTH: usize = 100;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{ProgressError, ProgressId, limits};
+use crate::{ProgressError, ProgressId, limits, stages};
 
 /// A new job, before a store has its record.
 ///
@@ -39,6 +39,7 @@ pub struct NewProgress {
     pub(crate) stall_after: Option<Duration>,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) done: u64,
+    pub(crate) stages: Option<Vec<(String, u32)>>,
 }
 
 impl NewProgress {
@@ -58,6 +59,7 @@ impl NewProgress {
             stall_after: None,
             max_attempts: None,
             done: 0,
+            stages: None,
         }
     }
 
@@ -201,6 +203,49 @@ impl NewProgress {
         self
     }
 
+    /// Divides the job into stages: parts that follow each other, each with its own total and
+    /// counts. A worker begins each with [`begin_stage`](crate::TrackerHandle::begin_stage). Viewers
+    /// see its name, its number, and one bar over all stages. The weight of a stage is its share in
+    /// that bar, from 1 to 1,000: about the time that it takes, compared with the others.
+    ///
+    /// The job is in its first stage from the start, so [`with_total`](Self::with_total) and
+    /// [`with_done`](Self::with_done) are those of the first stage. A job may have up to 20 stages,
+    /// with different names of at most 200 characters. Stages do not fit a job that
+    /// [several workers share](Self::with_auto_complete).
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore, NewProgress};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// let jobs = Jobs::new(MemoryStore::new());
+    /// let job = NewProgress::new("import").with_stages([("Check", 1), ("Import", 3)]);
+    /// let id = jobs.create(job).await?.id;
+    /// let ended = jobs.run(id, async |tracker| {
+    ///     for stage in ["Check", "Import"] {
+    ///         if tracker.begin_stage(stage)? {
+    ///             tracker.set_total(2);
+    ///             tracker.inc(2);
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }).await?;
+    /// let stages = ended.stages.as_ref().unwrap();
+    /// assert_eq!((stages.all[0].succeeded, ended.succeeded), (2, 2));
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn with_stages<N: Into<String>>(
+        mut self,
+        stages: impl IntoIterator<Item = (N, u32)>,
+    ) -> Self {
+        let checked = |(name, weight): (N, u32)| {
+            (limits::text(name, limits::MAX_TITLE), weight.clamp(1, limits::MAX_STAGE_WEIGHT))
+        };
+        self.stages = Some(stages.into_iter().map(checked).collect());
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), ProgressError> {
         if let Some(owner) = &self.owner {
             if owner.is_empty() {
@@ -220,6 +265,15 @@ impl NewProgress {
                 "a job that several workers share cannot have attempts, because its parts have no \
                  common checkpoint",
             ));
+        }
+        if let Some(stages) = &self.stages {
+            if self.auto_complete {
+                return Err(ProgressError::invalid(
+                    "a job that several workers share cannot have stages, because a worker cannot \
+                     know when the others have finished one",
+                ));
+            }
+            stages::check(stages)?;
         }
         match &self.metadata {
             Some(metadata) => limits::json("metadata", metadata),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Checkpoint, NewProgress, ProgressError, ProgressId, Status, limits, pace};
+use crate::{Checkpoint, NewProgress, ProgressError, ProgressId, Stages, Status, limits, pace};
 
 /// A snapshot of the progress of one job.
 ///
@@ -74,6 +74,9 @@ pub struct Progress {
     /// Where the next attempt continues; `None` for a job that runs once.
     #[serde(default)]
     pub checkpoint: Option<Checkpoint>,
+    /// The stages of the work; `None` for a job without stages.
+    #[serde(default)]
+    pub stages: Option<Stages>,
     /// The number of workers: 0 before the start and after the end, and while a
     /// [shared job](crate::NewProgress::with_auto_complete) waits for its next worker.
     pub workers: u32,
@@ -139,7 +142,9 @@ impl Progress {
                 succeeded: job.done,
                 failed: 0,
                 total: job.total,
+                stage: 0,
             }),
+            stages: job.stages.as_deref().map(Stages::new),
             workers: 0,
             pace: 0,
             last_entry: 0,
@@ -174,7 +179,10 @@ impl Progress {
     /// Within an attempt it falls only if the total grows: 90 of 100 items are 90 %, and 9 % after
     /// 900 more are found. A new attempt starts from the last [`Checkpoint`].
     ///
-    /// `None` if it cannot be known: the total is unknown, zero, or exceeded (more items processed
+    /// With [stages](crate::NewProgress::with_stages) it is their weighted sum. A stage whose total is
+    /// unknown counts as nothing done.
+    ///
+    /// Without stages it is `None` if it cannot be known: the total is unknown, zero, or exceeded (more items processed
     /// than announced). A bar then shows activity, not a number.
     ///
     /// ```
@@ -193,12 +201,10 @@ impl Progress {
         if self.status == Status::Completed {
             return Some(100);
         }
-        let total = self.total.filter(|&total| total > 0)?;
-        if self.processed() > total {
-            return None;
+        match &self.stages {
+            Some(stages) => Some(self.weighted_percentage(stages)),
+            None => self.stage_percentage(),
         }
-        // No overflow: counts stay below 2^53, times 100 below 2^60.
-        u8::try_from(self.processed() * 100 / total).ok().map(|percent| percent.min(99))
     }
 
     /// Returns the share of processed items that succeeded, in whole per cent, rounded down; `None`
@@ -218,7 +224,7 @@ impl Progress {
         (end - self.started_at?).to_std().ok()
     }
 
-    /// Returns the items that the current or last attempt processed per second: the recent rate
+    /// Returns the items that the current or last attempt processed per second, in its current stage: the recent rate
     /// while the job runs, the rate over the whole attempt afterwards. `None` while its duration or
     /// number of items is zero.
     ///
@@ -229,7 +235,8 @@ impl Progress {
     pub fn rate(&self) -> Option<f64> {
         let items = self.processed().saturating_sub(self.carried_over);
         let end = self.finished_at.unwrap_or(self.updated_at);
-        let start = self.attempt_started_at.or(self.started_at)?;
+        let stage = self.stages.as_ref().and_then(|stages| stages.began_at);
+        let start = stage.or(self.attempt_started_at).or(self.started_at)?;
         let seconds = (end - start).to_std().ok()?.as_secs_f64();
         if seconds <= 0.0 || items == 0 {
             return None;
@@ -243,11 +250,14 @@ impl Progress {
     /// Returns how long the remaining items will take at the current [`rate`](Self::rate). `None`
     /// unless the job runs and both the rate and the remaining items are known. Also `None` if
     /// nothing has changed for so long that a number would be a guess (see
-    /// [`is_quiet`](Self::is_quiet)).
+    /// [`is_quiet`](Self::is_quiet)), and before the last stage.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "counts stay below 2^53, where f64 is exact")]
     pub fn estimated_remaining(&self) -> Option<Duration> {
         if self.status != Status::Running || self.is_quiet() {
+            return None;
+        }
+        if self.stages.as_ref().is_some_and(|stages| !stages.is_last()) {
             return None;
         }
         let rate = self.rate().filter(|rate| *rate > 0.0)?;

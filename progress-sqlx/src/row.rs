@@ -64,6 +64,7 @@ pub(crate) fn record<D: Dialect>(row: &D::Cells) -> Result<Stored, ProgressError
     progress.retry_at = row.optional_time()?;
     progress.carried_over = row.count()?;
     progress.checkpoint = row.json()?;
+    progress.stages = row.json()?;
     let stamp = row.optional_stamp()?;
     record.progress.observed_at = row.time()?;
     record.stamps.extend(stamp.map(|stamp| (stamp.writer, stamp.seq)));

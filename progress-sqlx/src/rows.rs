@@ -1,7 +1,7 @@
 //! Rows to be written to the database.
 
 use chrono::{DateTime, Utc};
-use progress_core::{Entry, Progress, ProgressError, ProgressId, Stamp, Status};
+use progress_core::{Entry, Progress, ProgressError, ProgressId, Stages, Stamp, Status};
 use serde::Serialize;
 
 use crate::value::{Value, to_i64, to_ordered, values};
@@ -51,6 +51,7 @@ changes! {
     attempt_started_at: Option<i64> = |of: &Progress, _| millis(of.attempt_started_at),
     retry_at: Option<i64> = |of: &Progress, _| millis(of.retry_at),
     carried_over: u64 = |of: &Progress, _| of.carried_over,
+    stages: Option<String> = |of: &Progress, _| json(of.stages.as_ref()),
     ;
     total: Option<u64> = |of: &Progress, _| of.total,
     succeeded: u64 = |of: &Progress, _| of.succeeded,
@@ -62,7 +63,7 @@ changes! {
     version: u64 = |of: &Progress, _| of.version,
     updated_at: i64 = |of: &Progress, _| of.updated_at.timestamp_millis(),
     heartbeat_at: Option<i64> = |of: &Progress, _| millis(of.heartbeat_at),
-    checkpoint: Option<String> = |of: &Progress, _| checkpoint(of),
+    checkpoint: Option<String> = |of: &Progress, _| json(of.checkpoint.as_ref()),
     writer: Option<String> = |_, stamp: Option<Stamp>| stamp.map(|by| by.writer.to_string()),
     seq: Option<i64> = |_, stamp: Option<Stamp>| stamp.map(|by| to_ordered(by.seq)),
 }
@@ -82,6 +83,7 @@ pub(crate) struct RareColumns {
     attempt_started_at: Option<DateTime<Utc>>,
     retry_at: Option<DateTime<Utc>>,
     carried_over: u64,
+    stages: Option<Stages>,
 }
 
 impl RareColumns {
@@ -98,6 +100,7 @@ impl RareColumns {
             attempt_started_at: progress.attempt_started_at,
             retry_at: progress.retry_at,
             carried_over: progress.carried_over,
+            stages: progress.stages.clone(),
         }
     }
 }
@@ -124,7 +127,8 @@ pub(crate) fn create(progress: &Progress) -> Vec<Value> {
         progress.succeeded,
         progress.max_attempts.map(u64::from),
         progress.carried_over,
-        checkpoint(progress),
+        json(progress.checkpoint.as_ref()),
+        json(progress.stages.as_ref()),
     ]
 }
 
@@ -173,10 +177,10 @@ impl<'a> LogEntry<'a> {
     }
 }
 
-/// Returns the checkpoint as JSON.
-fn checkpoint(progress: &Progress) -> Option<String> {
+/// Returns a checkpoint or stages as JSON.
+fn json(value: Option<&impl Serialize>) -> Option<String> {
     // A value of numbers, text and JSON can always be written as JSON.
-    progress.checkpoint.as_ref().and_then(|checkpoint| serde_json::to_string(checkpoint).ok())
+    value.and_then(|value| serde_json::to_string(value).ok())
 }
 
 fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {

@@ -14,7 +14,7 @@ pub(crate) struct Statements {
     pub(crate) clock: &'static str,
     /// Inserts a record: id, owner, task type, status, total, title, completion message, metadata,
     /// auto complete, lease, stall after, version, created at, started at, updated at, finished at,
-    /// succeeded, max attempts, carried over, checkpoint.
+    /// succeeded, max attempts, carried over, checkpoint, stages.
     pub(crate) create: &'static str,
     /// Reads a record: id.
     pub(crate) get: &'static str,
@@ -86,7 +86,7 @@ macro_rules! columns {
          completion_message, metadata, result, cancel_requested, auto_complete, lease, \
          stall_after, workers, pace, last_entry, version, created_at, started_at, updated_at, \
          heartbeat_at, finished_at, attempt, max_attempts, attempt_started_at, retry_at, \
-         carried_over, checkpoint, writer, seq"
+         carried_over, checkpoint, stages, writer, seq"
     };
 }
 pub(crate) use columns;

@@ -22,7 +22,7 @@
 )]
 
 mod faulty;
-mod random;
+pub(crate) mod random;
 mod rules;
 mod sequences;
 mod suite;
@@ -91,6 +91,10 @@ pub fn timeless(progress: &Progress) -> Progress {
         finished_at: progress.finished_at.map(|_| NEVER),
         observed_at: NEVER,
         pace: 0,
+        stages: progress.stages.clone().map(|mut stages| {
+            stages.began_at = stages.began_at.map(|_| NEVER);
+            stages
+        }),
         ..progress.clone()
     }
 }

@@ -172,6 +172,9 @@ fn job(random: &mut Random) -> NewProgress {
     let mut job = NewProgress::new(*random.pick(&TEXTS)).with_title(*random.pick(&TEXTS));
     if random.once_in(3) {
         job = job.with_attempts(1 + u32::from(random.once_in(2)) * 2);
+        if random.once_in(2) {
+            job = job.with_stages([("Ünï 💡", 1), ("two \r\n", 2), ("'; --", 7)]);
+        }
     } else if random.once_in(4) {
         job = job.with_auto_complete();
     }
@@ -191,9 +194,12 @@ fn job(random: &mut Random) -> NewProgress {
     job
 }
 
+fn counts(delta: Delta, random: &mut Random) -> Delta {
+    delta.with_succeeded(*random.pick(&COUNTS)).with_failed(*random.pick(&COUNTS))
+}
+
 fn delta(random: &mut Random) -> Delta {
-    let mut delta =
-        Delta::new().with_succeeded(*random.pick(&COUNTS)).with_failed(*random.pick(&COUNTS));
+    let mut delta = counts(Delta::new(), random);
     if random.once_in(3) {
         delta = delta.with_message(random.pick(&TEXTS).repeat(if random.once_in(8) {
             1_000
@@ -213,7 +219,12 @@ fn delta(random: &mut Random) -> Delta {
         delta = delta.with_entry(NewEntry::info(*random.pick(&TEXTS)));
     }
     if random.once_in(6) {
+        // Sometimes of a stage that does not exist.
+        delta = counts(delta.with_stage(*random.pick(&[1, 1, 2, 3])), random);
+    }
+    if random.once_in(6) {
         delta = delta.with_checkpoint(Checkpoint {
+            stage: *random.pick(&[0, 0, 1, 2]),
             cursor: Some(json!({"line": random.next() % 100, "text": *random.pick(&TEXTS)})),
             succeeded: random.next() % 1_000,
             failed: random.next() % 1_000,

@@ -68,6 +68,65 @@ impl TrackerHandle {
         self.reports.change_total(TotalChange::Add(items));
     }
 
+    /// Begins a stage of a job that has [stages](crate::NewProgress::with_stages), and ends the one
+    /// before. Returns whether there is work to do: false if an earlier attempt has finished this
+    /// stage, so that a worker is written as one `if` per stage.
+    ///
+    /// A stage starts with an unknown total and without counts, message and cursor. Finish all
+    /// items of a stage before you begin the next one, because items that are reported later count
+    /// in that one. Beginning the current stage again changes nothing. Stages may be left out.
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore, NewProgress};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// # let jobs = Jobs::new(MemoryStore::new());
+    /// let job = NewProgress::new("import").with_stages([("Check", 1), ("Import", 3)]);
+    /// # let job = job.with_attempts(2);
+    /// # let id = jobs.create(job).await?.id;
+    /// let ended = jobs.run(id, async |tracker| {
+    ///     let lines = ["a", "b", "c"];
+    ///     if tracker.begin_stage("Check")? {
+    ///         tracker.set_total(3);
+    ///         tracker.inc(3);
+    ///     }
+    ///     if tracker.begin_stage("Import")? {
+    ///         tracker.set_total(3);
+    ///         for line in tracker.cursor()?.unwrap_or(0)..lines.len() {
+    ///             tracker.inc(1);
+    ///             tracker.save(&(line + 1))?;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }).await?;
+    /// assert_eq!(ended.succeeded, 3);
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ProgressError::Invalid`] if the job has no stage with this name, or if this attempt has
+    /// already begun a later one.
+    pub fn begin_stage(&self, name: &str) -> Result<bool, ProgressError> {
+        let stages = self.record().and_then(|record| record.stages.as_ref());
+        let Some((stages, stage)) = stages.and_then(|all| Some((all, all.position(name)?))) else {
+            return Err(ProgressError::invalid(format!(
+                "the job has no stage {name:?}: name it in `NewProgress::with_stages`"
+            )));
+        };
+        if stage < stages.current {
+            return Ok(false);
+        }
+        if stage < self.reports.stage() {
+            return Err(ProgressError::invalid(format!(
+                "the stage {name:?} has ended, and a job does not go back"
+            )));
+        }
+        self.reports.begin_stage(stage);
+        Ok(true)
+    }
+
     /// Returns the record with which this worker started: the counts and the total that it
     /// continues from.
     #[must_use]
@@ -81,13 +140,15 @@ impl TrackerHandle {
         self.record().map_or(0, |record| record.attempt)
     }
 
-    /// Returns what the last attempt saved, or `None` if nothing was saved.
+    /// Returns what the last attempt saved, or `None` if nothing was saved. In a job with stages,
+    /// that is what it saved in the current stage.
     ///
     /// # Errors
     ///
     /// [`ProgressError::Invalid`] if it is not a `T`, such as after a change of the type.
     pub fn cursor<T: DeserializeOwned>(&self) -> Result<Option<T>, ProgressError> {
         let checkpoint = self.record().and_then(|record| record.checkpoint.as_ref());
+        let checkpoint = checkpoint.filter(|saved| saved.stage == self.reports.stage());
         let Some(cursor) = checkpoint.and_then(|checkpoint| checkpoint.cursor.as_ref()) else {
             return Ok(None);
         };

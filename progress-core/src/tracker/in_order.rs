@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::TrackerHandle;
+use super::reports::Finished;
 use crate::ProgressError;
 
 /// Saves a cursor for items of which several are in progress at the same time. Made by
@@ -47,6 +48,8 @@ use crate::ProgressError;
 #[derive(Debug, Clone)]
 pub struct SaveInOrder {
     tracker: TrackerHandle,
+    /// The index of the stage to which the items belong.
+    stage: usize,
     window: Arc<Mutex<Window>>,
 }
 
@@ -84,7 +87,7 @@ pub struct OpenItem {
 
 impl SaveInOrder {
     pub(super) fn new(tracker: TrackerHandle) -> Self {
-        Self { tracker, window: Arc::default() }
+        Self { stage: tracker.reports.stage(), tracker, window: Arc::default() }
     }
 
     /// Begins an item. `cursor` is where the next attempt continues if this item and all before it
@@ -118,8 +121,9 @@ impl SaveInOrder {
         }
         if let Some(cursor) = cursor {
             // Under the lock, so that an earlier cursor never replaces a later one.
-            let counts = (window.succeeded, window.failed);
-            self.tracker.reports.save(cursor, Some(counts));
+            let finished =
+                Finished { stage: self.stage, succeeded: window.succeeded, failed: window.failed };
+            self.tracker.reports.save(cursor, Some(finished));
         }
     }
 }

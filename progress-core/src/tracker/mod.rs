@@ -8,6 +8,8 @@ mod in_order;
 mod options;
 mod reports;
 #[cfg(test)]
+mod stages_tests;
+#[cfg(test)]
 mod tests;
 mod track;
 

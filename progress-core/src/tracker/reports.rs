@@ -49,7 +49,11 @@ pub(crate) struct Reports {
 #[derive(Debug, Default)]
 struct Pending {
     delta: Delta,
-    /// What earlier calls of `take` returned.
+    /// The index of the current stage; 0 for a job without stages.
+    stage: usize,
+    /// The counts and the total with which this worker began the current stage.
+    base: Base,
+    /// What earlier calls of `take` returned of the current stage.
     taken: Counts,
     /// The number of the last checkpoint, from 1.
     save: u64,
@@ -61,7 +65,23 @@ struct Pending {
     outcome: Option<Outcome>,
 }
 
-/// Everything that this worker has reported, in one moment.
+/// The counts of the items before which all have finished.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Finished {
+    pub(super) stage: usize,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+}
+
+/// The counts and the total of the record when this worker began the current stage.
+#[derive(Debug, Default, Clone, Copy)]
+struct Base {
+    succeeded: u64,
+    failed: u64,
+    total: Option<u64>,
+}
+
+/// Everything that this worker has reported of a stage, in one moment.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     succeeded: u64,
@@ -168,6 +188,11 @@ impl Reports {
 
     /// Records the start, and the record that it returned.
     pub(crate) fn started(&self, record: Progress) {
+        let mut pending = self.pending();
+        pending.stage = record.current_stage();
+        let Progress { succeeded, failed, total, .. } = record;
+        pending.base = Base { succeeded, failed, total };
+        drop(pending);
         // There is one start.
         let _ = self.record.set(record);
     }
@@ -182,10 +207,37 @@ impl Reports {
         self.record().is_some_and(|record| record.max_attempts.is_some())
     }
 
-    /// Saves a checkpoint and returns its number. Its counts are those of this attempt that are
-    /// given, or everything that was reported before this call.
-    pub(super) fn save(&self, cursor: Value, given: Option<(u64, u64)>) -> u64 {
+    /// Returns the index of the current stage; 0 for a job without stages.
+    pub(super) fn stage(&self) -> usize {
+        self.pending().stage
+    }
+
+    /// Begins a stage. Everything that was reported before belongs to the stages before.
+    pub(super) fn begin_stage(&self, stage: usize) {
         let mut pending = self.pending();
+        if stage <= pending.stage {
+            // Another clone of the handle was first.
+            return;
+        }
+        let succeeded = limits::count(self.succeeded.swap(0, Ordering::Relaxed));
+        let failed = limits::count(self.failed.swap(0, Ordering::Relaxed));
+        let delta = &mut pending.delta;
+        delta.succeeded = limits::sum(delta.succeeded, succeeded);
+        delta.failed = limits::sum(delta.failed, failed);
+        delta.begin_stage(stage);
+        pending.stage = stage;
+        pending.base = Base::default();
+        pending.taken = Counts::default();
+    }
+
+    /// Saves a checkpoint and returns its number. Its counts are those of this attempt and stage
+    /// that are given, or everything that was reported before this call.
+    pub(super) fn save(&self, cursor: Value, given: Option<Finished>) -> u64 {
+        let mut pending = self.pending();
+        if given.is_some_and(|given| given.stage != pending.stage) {
+            // The next stage has begun, which says more than this cursor.
+            return pending.save;
+        }
         let counts = Counts {
             succeeded: self.succeeded.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
@@ -193,16 +245,15 @@ impl Reports {
         };
         let mut counts = pending.taken.and(counts);
         if let Some(given) = given {
-            (counts.succeeded, counts.failed) = given;
+            (counts.succeeded, counts.failed) = (given.succeeded, given.failed);
         }
-        let before = self.record();
-        let (succeeded, failed, total) =
-            before.map_or((0, 0, None), |before| (before.succeeded, before.failed, before.total));
+        let base = pending.base;
         let checkpoint = Checkpoint {
+            stage: pending.stage,
             cursor: Some(cursor),
-            succeeded: limits::sum(succeeded, counts.succeeded),
-            failed: limits::sum(failed, counts.failed),
-            total: counts.total.applied_to(total),
+            succeeded: limits::sum(base.succeeded, counts.succeeded),
+            failed: limits::sum(base.failed, counts.failed),
+            total: counts.total.applied_to(base.total),
         };
         pending.delta.checkpoint = Some(Box::new(checkpoint));
         pending.save += 1;

@@ -36,8 +36,9 @@ pub(super) const STATEMENTS: Statements = Statements {
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
          completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
          started_at, updated_at, finished_at, succeeded, max_attempts, carried_over, checkpoint, \
-         failed, cancel_requested, workers, pace, last_entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, \
-         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)",
+         stages, failed, cancel_requested, workers, pace, last_entry) VALUES (?, ?, ?, ?, ?, ?, \
+         ?, ?, ?, \
+         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " FROM progress_records WHERE id = ?"),
     get_many: concat!(
         select!(),
@@ -66,6 +67,7 @@ pub(super) const STATEMENTS: Statements = Statements {
     save: "UPDATE progress_records FORCE INDEX (PRIMARY) SET status = ?, error = ?, \
          completion_message = ?, result = ?, cancel_requested = ?, started_at = ?, \
          finished_at = ?, attempt = ?, attempt_started_at = ?, retry_at = ?, carried_over = ?, \
+         stages = ?, \
          total = ?, succeeded = ?, failed = ?, message = ?, workers = ?, pace = ?, last_entry = ?, \
          version = ?, updated_at = ?, heartbeat_at = ?, checkpoint = ?, writer = ?, seq = ? WHERE \
          id = ?",
@@ -82,6 +84,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          attempt_started_at BIGINT PATH '$.attempt_started_at', \
          retry_at BIGINT PATH '$.retry_at', \
          carried_over BIGINT PATH '$.carried_over', \
+         stages TEXT CHARACTER SET utf8mb4 PATH '$.stages', \
          total BIGINT PATH '$.total', \
          succeeded BIGINT PATH '$.succeeded', \
          failed BIGINT PATH '$.failed', \
@@ -101,7 +104,8 @@ pub(super) const STATEMENTS: Statements = Statements {
          records.cancel_requested = given.cancel_requested, records.started_at = given.started_at, \
          records.finished_at = given.finished_at, records.attempt = given.attempt, \
          records.attempt_started_at = given.attempt_started_at, records.retry_at = given.retry_at, \
-         records.carried_over = given.carried_over, records.total = given.total, \
+         records.carried_over = given.carried_over, records.stages = given.stages, records.total \
+         = given.total, \
          records.succeeded = given.succeeded, records.failed = given.failed, \
          records.message = given.message, records.workers = given.workers, \
          records.pace = given.pace, records.last_entry = given.last_entry, \

@@ -47,8 +47,9 @@ pub(super) const STATEMENTS: Statements = Statements {
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
          completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
          started_at, updated_at, finished_at, succeeded, max_attempts, carried_over, checkpoint, \
-         failed, cancel_requested, workers, pace, last_entry) VALUES ($1, $2, $3, $4, $5, $6, $7, \
-         $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 0, 0, 0, 0, 0)",
+         stages, failed, cancel_requested, workers, pace, last_entry) VALUES ($1, $2, $3, $4, $5, \
+         $6, $7, \
+         $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: select_many!(),
     // No row locks: the only writer has locked the whole file.
@@ -62,10 +63,10 @@ pub(super) const STATEMENTS: Statements = Statements {
          value ->> 'writer' FROM json_each($1))",
     save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
          result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, attempt = $8, \
-         attempt_started_at = $9, retry_at = $10, carried_over = $11, total = $12, \
-         succeeded = $13, failed = $14, message = $15, workers = $16, pace = $17, \
-         last_entry = $18, version = $19, updated_at = $20, heartbeat_at = $21, checkpoint = $22, \
-         writer = $23, seq = $24 WHERE id = $25",
+         attempt_started_at = $9, retry_at = $10, carried_over = $11, stages = $12, total = $13, \
+         succeeded = $14, failed = $15, message = $16, workers = $17, pace = $18, \
+         last_entry = $19, version = $20, updated_at = $21, heartbeat_at = $22, checkpoint = $23, \
+         writer = $24, seq = $25 WHERE id = $26",
     // Materialized, because otherwise each use of json_each's value would write the row as text
     // again.
     save_many: "WITH given (row) AS MATERIALIZED (SELECT value FROM json_each($1)) \
@@ -81,6 +82,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          attempt_started_at = given.row ->> 'attempt_started_at', \
          retry_at = given.row ->> 'retry_at', \
          carried_over = given.row ->> 'carried_over', \
+         stages = given.row ->> 'stages', \
          total = given.row ->> 'total', \
          succeeded = given.row ->> 'succeeded', \
          failed = given.row ->> 'failed', \

@@ -47,6 +47,7 @@ rules! {
     updates::a_late_lower_stamp_changes_nothing,
     updates::an_attempt_starts_from_the_last_checkpoint,
     updates::an_update_of_another_attempt_is_refused,
+    updates::a_stage_has_its_own_counts_and_the_next_attempt_returns_to_it,
     races::two_handles_are_one_store,
     time::deletion_waits_for_the_end_and_leaves_nothing,
     time::silence_grows_until_a_heartbeat,

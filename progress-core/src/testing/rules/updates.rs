@@ -1,7 +1,9 @@
 //! Stamps, with one update at a time.
 
 use super::{Suite, assert_refused, must, one, stamp};
-use crate::{Checkpoint, Completion, Delta, NewProgress, ProgressId, ProgressUpdate, Status};
+use crate::{
+    Checkpoint, Completion, Delta, NewProgress, ProgressId, ProgressUpdate, Status, TotalChange,
+};
 
 pub(super) async fn a_repeated_stamp_changes_nothing_even_after_the_end(suite: &Suite) {
     let id = suite.running().await.id;
@@ -71,6 +73,7 @@ async fn with_attempts(suite: &Suite) -> ProgressId {
 pub(super) async fn an_attempt_starts_from_the_last_checkpoint(suite: &Suite) {
     let (id, other) = (with_attempts(suite).await, with_attempts(suite).await);
     let checkpoint = Checkpoint {
+        stage: 0,
         cursor: Some(serde_json::json!({"line": 3, "text": "ü \u{1F4A1}", "none": null})),
         succeeded: 2,
         failed: 1,
@@ -110,6 +113,44 @@ pub(super) async fn an_attempt_starts_from_the_last_checkpoint(suite: &Suite) {
         (2, 2, 1, Some(12), 3),
         "update: an attempt must start from the counts of the checkpoint (attempt, succeeded, \
          failed, total and carried_over compared)"
+    );
+    suite.remove(&[id, other]).await;
+}
+
+pub(super) async fn a_stage_has_its_own_counts_and_the_next_attempt_returns_to_it(suite: &Suite) {
+    let job = NewProgress::new("conformance").with_total(3).with_attempts(2);
+    let job = job.with_stages([("Check", 1), ("Im\"port ü \u{1F4A1}", 3), ("Clean up", 1)]);
+    let id = suite.store.create(&job).await.expect(must::CREATE).id;
+    suite.store.update(id, &ProgressUpdate::start()).await.expect(must::START);
+    let checked = Delta::new().with_succeeded(2).with_failed(1);
+    let imported = checked.with_stage(1).with_total(TotalChange::Set(9)).with_failed(4);
+    // Alone, and together with another record.
+    suite.store.update(id, &ProgressUpdate::advance(imported)).await.expect(must::COUNT);
+    let other = suite.running().await.id;
+    let last = Delta::new().with_succeeded(1).with_stage(2).with_succeeded(7);
+    let batch = [(id, ProgressUpdate::advance(last)), (other, one())];
+    for outcome in suite.store.update_many(&batch).await {
+        outcome.expect("update_many: a running job must accept counts and a change of the stage");
+    }
+    let released = ProgressUpdate::release(Delta::new(), "full", None);
+    suite.store.update(id, &released).await.expect("update: an attempt must be able to end");
+    let again = suite.store.update(id, &ProgressUpdate::start()).await.expect(must::START);
+    let stages = again.stages.as_ref().expect("get: the stages must be stored");
+    let ended = |stage: usize| {
+        let stage = &stages.all[stage];
+        (stage.name.as_str(), stage.weight, stage.total, stage.succeeded, stage.failed)
+    };
+    assert_eq!(
+        (stages.current, ended(0), ended(1)),
+        (2, ("Check", 1, Some(3), 2, 1), ("Im\"port ü \u{1F4A1}", 3, Some(9), 1, 4)),
+        "update: a stage must end with its counts, and stay ended in the next attempt (current \
+         stage; name, weight, total, succeeded and failed of the first two compared)"
+    );
+    assert_eq!(
+        (again.succeeded, again.failed, again.total),
+        (0, 0, None),
+        "update: what was not saved of the last stage must not count in the next attempt \
+         (succeeded, failed and total compared)"
     );
     suite.remove(&[id, other]).await;
 }

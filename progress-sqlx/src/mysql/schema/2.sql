@@ -1,10 +1,10 @@
--- Jobs that run more than once. Programs of version 1 go on working: they create jobs without
--- attempts, and their workers leave the new columns alone.
+-- Jobs that run more than once, and jobs with stages. Programs of version 1 go on working: they create jobs without
+-- both, and their workers leave the new columns alone.
 -- MySQL has no "ADD COLUMN IF NOT EXISTS", and an interrupted step is run again.
 SET @progress_step = IF(
     (SELECT count(*) FROM information_schema.columns
         WHERE table_schema = database() AND table_name = 'progress_records'
-        AND column_name = 'checkpoint') > 0,
+        AND column_name = 'stages') > 0,
     'DO 0',
     'ALTER TABLE progress_records
         ADD COLUMN attempt BIGINT NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
@@ -13,7 +13,8 @@ SET @progress_step = IF(
         ADD COLUMN retry_at BIGINT,
         ADD COLUMN carried_over BIGINT NOT NULL DEFAULT 0
             CHECK (carried_over BETWEEN 0 AND 9007199254740991),
-        ADD COLUMN checkpoint TEXT'
+        ADD COLUMN checkpoint TEXT,
+        ADD COLUMN stages TEXT'
 );
 PREPARE progress_step FROM @progress_step;
 EXECUTE progress_step;

@@ -1,5 +1,5 @@
--- Jobs that run more than once. Programs of version 1 go on working: they create jobs without
--- attempts, and their workers leave the new columns alone.
+-- Jobs that run more than once, and jobs with stages. Programs of version 1 go on working: they create jobs without
+-- both, and their workers leave the new columns alone.
 ALTER TABLE progress_records
     ADD COLUMN attempt bigint NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
     ADD COLUMN max_attempts bigint CHECK (max_attempts BETWEEN 1 AND 4294967295),
@@ -8,6 +8,8 @@ ALTER TABLE progress_records
     ADD COLUMN carried_over bigint NOT NULL DEFAULT 0
         CHECK (carried_over BETWEEN 0 AND 9007199254740991),
     -- JSON: the cursor that the worker saved, and the counts that belong to it.
-    ADD COLUMN checkpoint text;
+    ADD COLUMN checkpoint text,
+    -- JSON: the stages with the counts of those that have ended, and which is the current one.
+    ADD COLUMN stages text;
 
 INSERT INTO progress_schema (version, serves) VALUES (2, 1);
