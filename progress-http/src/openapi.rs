@@ -315,7 +315,16 @@ mod tests {
     }
 
     /// The fields of a record that may be left out.
-    const OPTIONAL: [&str; 5] = ["owner", "attempt", "max_attempts", "retrying", "retry_at"];
+    const OPTIONAL: [&str; 8] = [
+        "owner",
+        "attempt",
+        "max_attempts",
+        "retrying",
+        "retry_at",
+        "stages",
+        "stage",
+        "stage_percentage",
+    ];
 
     #[test]
     fn the_schema_names_every_field() {

@@ -2,10 +2,11 @@
 //! that pages written for it keep working. They are a contract with pages that are unknown to us.
 //! Clients also know the schemas of the OpenAPI document by name, so `schema(as = …)` keeps them.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use progress_core::{EntryLevel, EntryPage, Progress, ProgressId, Status};
+use progress_core::{EntryLevel, EntryPage, Progress, ProgressId, Stage, Stages, Status};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -24,17 +25,19 @@ pub(crate) struct RecordJson<'a> {
     task_type: &'a str,
     #[cfg_attr(feature = "openapi", schema(value_type = openapi::Status))]
     status: Status,
-    /// The number of items; null when unknown.
+    /// The number of items, or of those of the current stage; null when unknown.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     total_items: Option<u64>,
-    /// How many items have been processed, including failed ones.
+    /// How many items have been processed, or how many of the current stage, including failed ones.
     processed_items: u64,
+    /// How many items have failed, in all stages.
     failed_items: u64,
+    /// How many items have succeeded, or how many of the current stage.
     success_count: u64,
     #[cfg_attr(feature = "openapi", schema(required = true))]
     remaining_items: Option<u64>,
     /// Whole per cent; 100 if and only if the job has completed, else null when the total is
-    /// unknown or has been exceeded.
+    /// unknown or has been exceeded. With stages it is their weighted sum, and never null.
     #[cfg_attr(feature = "openapi", schema(required = true, maximum = 100))]
     progress_percentage: Option<u8>,
     /// The share of processed items that did not fail, in whole per cent; null before the first.
@@ -115,6 +118,19 @@ pub(crate) struct RecordJson<'a> {
         schema(nullable = false, value_type = Option<String>, format = DateTime)
     )]
     retry_at: Option<DateTime<Utc>>,
+    /// The parts of the work, in their order. This field and the next two are only there for a job
+    /// that has stages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    stages: Option<Vec<StageJson<'a>>>,
+    /// The number of the current stage, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, minimum = 1))]
+    stage: Option<usize>,
+    /// How far the current stage has come, in whole per cent; left out while that is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, maximum = 100))]
+    stage_percentage: Option<u8>,
     /// The owner of the job; only for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
@@ -144,7 +160,7 @@ impl<'a> RecordJson<'a> {
             status: progress.status,
             total_items: progress.total,
             processed_items: progress.processed(),
-            failed_items: progress.failed,
+            failed_items: progress.failed_in_all_stages(),
             success_count: progress.succeeded,
             remaining_items: progress.remaining(),
             progress_percentage: progress.percentage(),
@@ -173,6 +189,9 @@ impl<'a> RecordJson<'a> {
             max_attempts: progress.max_attempts,
             retrying: progress.max_attempts.map(|_| progress.is_retrying()),
             retry_at: progress.retry_at,
+            stages: progress.stages.as_ref().map(|stages| StageJson::all(stages, progress.status)),
+            stage: progress.stages.as_ref().map(|stages| stages.current + 1),
+            stage_percentage: progress.stages.as_ref().and_then(|_| progress.stage_percentage()),
             owner: match viewer {
                 Viewer::Admin => progress.owner.as_deref(),
                 Viewer::Owner(_) | Viewer::Anyone => None,
@@ -181,6 +200,35 @@ impl<'a> RecordJson<'a> {
             poll_after_ms: is_active.then(|| milliseconds(poll_after)),
             stale_after_ms: is_active.then(|| milliseconds(stale_after)),
         }
+    }
+}
+
+/// A stage of a job.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Stage))]
+struct StageJson<'a> {
+    name: &'a str,
+    /// The share of the stage in the percentage, relative to the weights of the other stages.
+    weight: u32,
+    /// `completed` before the current stage, the status of the job in the current one, `pending`
+    /// after it. All are `completed` if the job is.
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::Status))]
+    state: Status,
+}
+
+impl<'a> StageJson<'a> {
+    fn all(stages: &'a Stages, status: Status) -> Vec<Self> {
+        let stage = |(index, stage): (usize, &'a Stage)| Self {
+            name: &stage.name,
+            weight: stage.weight,
+            state: match index.cmp(&stages.current) {
+                _ if status == Status::Completed => status,
+                Ordering::Less => Status::Completed,
+                Ordering::Equal => status,
+                Ordering::Greater => Status::Pending,
+            },
+        };
+        stages.all.iter().enumerate().map(stage).collect()
     }
 }
 

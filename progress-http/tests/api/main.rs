@@ -179,6 +179,48 @@ async fn a_job_that_may_run_again_says_which_attempt_it_is() {
 }
 
 #[tokio::test]
+async fn a_job_with_stages_says_in_which_it_is() {
+    let server = Server::new();
+    let job = NewProgress::new("import").with_owner("ann").with_total(4);
+    let id = server.create(job.with_stages([("Read", 1), ("Check", 2), ("Import", 7)])).await;
+    let seen = async |names: [&'static str; 4]| {
+        let body = document(&server.ask(&ann(), &format!("GET /{id}")).await);
+        let states = body["stages"].as_array().unwrap().iter().map(|stage| stage["state"].clone());
+        let states = states.collect::<Vec<_>>();
+        (json!(names.map(|name| body.get(name).cloned().unwrap_or_default())), json!(states))
+    };
+    let names = ["stage", "stage_percentage", "progress_percentage", "failed_items"];
+    let (fields, states) = seen(names).await;
+    assert_eq!((fields, states), (json!([1, 0, 0, 0]), json!(["pending", "pending", "pending"])));
+    server.update(id, ProgressUpdate::start()).await;
+    let checking = Delta::new().with_succeeded(3).with_failed(1).with_stage(1);
+    server.update(id, ProgressUpdate::advance(checking.with_failed(2))).await;
+    let (fields, states) = seen(names).await;
+    assert_eq!(fields, json!([2, null, 10, 3]));
+    assert_eq!(states, json!(["completed", "running", "pending"]));
+    let total = Delta::new().with_total(progress_core::TotalChange::Set(4));
+    server.update(id, ProgressUpdate::advance(total)).await;
+    assert_eq!(seen(names).await.0, json!([2, 50, 20, 3]));
+    let names = ["processed_items", "total_items", "success_count", "remaining_items"];
+    assert_eq!(seen(names).await.0, json!([2, 4, 0, 2]));
+    server.update(id, ProgressUpdate::fail(Delta::new(), "full")).await;
+    assert_eq!(seen(names).await.1, json!(["completed", "failed", "pending"]));
+
+    let job = NewProgress::new("import").with_owner("ann").with_stages([("Read", 1), ("Check", 2)]);
+    let id = server.create(job).await;
+    server.update(id, ProgressUpdate::start()).await;
+    server.update(id, ProgressUpdate::complete(Delta::new(), Completion::new())).await;
+    let body = document(&server.ask(&ann(), &format!("GET /{id}")).await);
+    assert_eq!(
+        body["stages"],
+        json!([
+            {"name": "Read", "weight": 1, "state": "completed"},
+            {"name": "Check", "weight": 2, "state": "completed"},
+        ])
+    );
+}
+
+#[tokio::test]
 async fn an_unchanged_record_is_not_sent_again() {
     let server = Server::new();
     let id = server.create(NewProgress::new("t")).await;
