@@ -269,6 +269,7 @@ macro_rules! conformance_tests {
             a_late_lower_stamp_changes_nothing,
             an_attempt_starts_from_the_last_checkpoint,
             an_update_of_another_attempt_is_refused,
+            a_stage_has_its_own_counts_and_the_next_attempt_returns_to_it,
             two_handles_are_one_store,
             deletion_waits_for_the_end_and_leaves_nothing,
             silence_grows_until_a_heartbeat,
