@@ -58,7 +58,8 @@
 //!
 //! The crate does not queue or schedule jobs. It shows how far a job has come, whatever runs the
 //! job. If a queue runs a job [more than once](NewProgress::with_attempts), each attempt continues
-//! where the last one [saved](TrackerHandle::save).
+//! where the last one [saved](TrackerHandle::save). Work with several parts has
+//! [stages](NewProgress::with_stages).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
