@@ -1,10 +1,10 @@
-//! A progress bar for actix-web that never lies: ready-made routes over `progress-core`, and the
-//! widget that polls them.
+//! A progress bar for actix-web that never lies: routes that serve the progress of jobs, and the
+//! browser widget that polls them.
 //!
 //! ```
 //! use std::future::{Ready, ready};
 //! use actix_web::{App, Error, FromRequest, HttpRequest, HttpServer, dev::Payload, error, web};
-//! use progress_actix::{Jobs, MemoryStore, NewProgress, Viewer};
+//! use progress_actix::{Jobs, MemoryStore, NewProgress, SameOrigin, Viewer};
 //!
 //! /// The user who sent the request; a real application reads it from the session.
 //! struct CurrentUser(String);
@@ -25,17 +25,20 @@
 //!     }
 //! }
 //!
-//! async fn export(jobs: web::Data<Jobs>, user: CurrentUser) -> Result<web::Json<String>, Error> {
+//! async fn export(
+//!     _: SameOrigin, // refuses requests that pages of other sites make
+//!     jobs: web::Data<Jobs>,
+//!     user: CurrentUser,
+//! ) -> Result<web::Json<String>, Error> {
 //!     let job = NewProgress::new("export").with_owner(user.0);
-//!     let job = job.with_total(100).with_title("Exporting");
-//!     let job = jobs.create(job).await.map_err(error::ErrorServiceUnavailable)?;
-//!     actix_web::rt::spawn(jobs.run(job.id, async |tracker| {
+//!     let job = jobs.spawn(job.with_total(100).with_title("Exporting"), async |tracker| {
 //!         for line in 1..=100 {
 //!             tracker.checkpoint().await?;
 //!             tracker.item_done(format!("line {line}"));
 //!         }
 //!         Ok(())
-//!     }));
+//!     });
+//!     let job = job.await.map_err(|_| error::ErrorServiceUnavailable("try again later"))?;
 //!     Ok(web::Json(job.id.to_string()))
 //! }
 //!
@@ -57,16 +60,16 @@
 //! <script>new ProgressPolling('bar', jobId)</script>
 //! ```
 //!
-//! [`progress_http`] documents the routes, and [`progress_core`] what a store and a tracker
-//! guarantee. Both are re-exported, so that an application depends on two crates: this one and a
-//! store.
+//! [`progress_http`] documents the routes, and [`progress_core`] documents the guarantees. Both
+//! crates are re-exported, so an application depends on two crates: this one and a store.
 //!
 //! # What this is not
 //!
-//! A server: `HttpServer` has its own setting for how long it waits for a slow client
-//! (`client_request_timeout`, 5 s by default). It applies to the first request of a connection; put
-//! a proxy in front of the server for the others. Also set `h1_allow_half_closed(false)`. Otherwise
-//! the server notices a page that was closed during a long poll only when the poll ends.
+//! A server. `HttpServer` limits how long it waits for a slow client (`client_request_timeout`, 5 s
+//! by default), but only for the first request of a connection. Put a proxy in front of the server
+//! to limit the others. Also set `h1_allow_half_closed(false)`. Otherwise the server notices only
+//! at the end of a waiting poll that its page was closed. A graceful shutdown waits for event
+//! streams and waiting polls, so call [`ProgressApi::close`] when it begins.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,11 +1,11 @@
-//! A progress bar for axum that never lies: ready-made routes over `progress-core`, and the widget
-//! that polls them.
+//! A progress bar for axum that never lies: routes that serve the progress of jobs, and the browser
+//! widget that polls them.
 //!
 //! ```
 //! use axum::{Json, Router, routing::post};
 //! use axum::extract::{FromRequestParts, State};
 //! use axum::http::{StatusCode, request::Parts};
-//! use progress_axum::{Jobs, MemoryStore, NewProgress, Viewer};
+//! use progress_axum::{Jobs, MemoryStore, NewProgress, SameOrigin, Viewer};
 //!
 //! /// The user who sent the request; a real application reads it from the session.
 //! struct CurrentUser(String);
@@ -25,19 +25,19 @@
 //! }
 //!
 //! async fn export(
+//!     _: SameOrigin, // refuses requests that pages of other sites make
 //!     State(jobs): State<Jobs>,
 //!     user: CurrentUser,
 //! ) -> Result<Json<String>, StatusCode> {
 //!     let job = NewProgress::new("export").with_owner(user.0);
-//!     let job = job.with_total(100).with_title("Exporting");
-//!     let job = jobs.create(job).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-//!     tokio::spawn(jobs.run(job.id, async |tracker| {
+//!     let job = jobs.spawn(job.with_total(100).with_title("Exporting"), async |tracker| {
 //!         for line in 1..=100 {
 //!             tracker.checkpoint().await?;
 //!             tracker.item_done(format!("line {line}"));
 //!         }
 //!         Ok(())
-//!     }));
+//!     });
+//!     let job = job.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
 //!     Ok(Json(job.id.to_string()))
 //! }
 //!
@@ -56,16 +56,15 @@
 //! <script>new ProgressPolling('bar', jobId)</script>
 //! ```
 //!
-//! [`progress_http`] documents the routes, and [`progress_core`] what a store and a tracker
-//! guarantee. Both are re-exported, so that an application depends on two crates: this one and a
-//! store.
+//! [`progress_http`] documents the routes, and [`progress_core`] documents the guarantees. Both
+//! crates are re-exported, so an application depends on two crates: this one and a store.
 //!
 //! # What this is not
 //!
-//! A server: `axum::serve` waits for ever for the headers of a slow client. Put a proxy in front of
-//! it, or serve with hyper and its `header_read_timeout`, as `serve.rs` of the example
-//! `invoice-mailer` does. Its graceful shutdown waits for event streams, which end with their job,
-//! so give it a deadline.
+//! A server. `axum::serve` waits for ever for the headers of a slow client. Put a proxy in front of
+//! it, or serve with hyper and its `header_read_timeout`, as in `serve.rs` of the example
+//! `invoice-mailer`. A graceful shutdown waits for event streams and waiting polls, so call
+//! [`ProgressApi::close`] when it begins.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,9 +1,9 @@
 //! The progress of a long job: its record, its state machine, the contract of a store, and the
 //! worker's tracker.
 //!
-//! A web application starts a job and responds immediately with its id. A worker reports progress,
-//! and a page polls. This crate defines the state of the job and how it may change. It knows no web
-//! framework and no database.
+//! A web application starts a job and responds immediately with the job's id. A worker reports
+//! progress, and a page polls for it. This crate defines the state of a job and how it may change.
+//! It depends on no web framework and no database.
 //!
 //! ```
 //! use progress_core::{Jobs, MemoryStore, NewProgress, Status};
@@ -35,14 +35,17 @@
 //! [`Jobs`] is the application's handle on its jobs. A *progress* is the record of one job
 //! ([`Progress`]). An *update* ([`ProgressUpdate`]) changes it by one *transition*, such as
 //! *start*, *complete*, *fail* or *cancel*. An *entry* ([`Entry`]) is a line of its log. A *store*
-//! ([`ProgressStore`]) keeps records. A *tracker* ([`Tracker`]) is the worker's side. A running job
-//! is *stale* when its worker has sent no heartbeat for longer than allowed.
+//! ([`ProgressStore`]) keeps records. A *tracker* ([`Tracker`]) is the worker's handle on its
+//! running job. A *janitor* ([`Janitor`]) fails the jobs of dead workers. A running job is *stale*
+//! when its worker has sent no heartbeat for longer than allowed.
 //!
 //! # Guarantees
 //!
-//! - A reported count is stored exactly once: flushes are retried with the same [`Stamp`] until the
-//!   store has them.
-//! - A job ends exactly once. Counters only grow. Every state that was shown was reached.
+//! - A reported count is stored exactly once: a failed write is retried with the same [`Stamp`]
+//!   until the store has it.
+//! - A job ends exactly once. Counters only grow, except when a new
+//!   [attempt](NewProgress::with_attempts) starts from the last saved cursor. Viewers see no state
+//!   that was not reached.
 //! - Reporting never fails, slows or blocks the job: [`TrackerHandle::inc`] is one atomic addition.
 //!   A job is written at most once per flush interval (250 ms), whatever the number of items.
 //! - A killed process loses only what it reported in its last flush interval.
@@ -56,10 +59,10 @@
 //!
 //! # Scope
 //!
-//! The crate does not queue or schedule jobs. It shows how far a job has come, whatever runs the
-//! job. If a queue runs a job [more than once](NewProgress::with_attempts), each attempt continues
-//! where the last one [saved](TrackerHandle::save). Work with several parts has
-//! [stages](NewProgress::with_stages).
+//! The crate does not queue or schedule jobs. It shows how far a job has come, and the application
+//! decides what runs the job. If a queue runs a job [more than once](NewProgress::with_attempts),
+//! each attempt continues where the last one [saved](TrackerHandle::save). Work with several parts
+//! has [stages](NewProgress::with_stages).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,10 +1,10 @@
 //! The polling API of `progress-core`, without a web framework: routing, access control, caching
 //! rules, and the files of the browser widget.
 //!
-//! An adapter (`progress-axum`, `progress-actix`, or your own in about a hundred lines) turns its
-//! framework's request into a [`Request`] and calls [`ProgressApi::route`]. It identifies the
-//! [`Viewer`] if the reply depends on it, and copies the [`Reply`]. It decides nothing, so every
-//! framework sends the same bytes.
+//! An adapter (`progress-axum`, `progress-actix`, or your own in about 150 lines) turns its
+//! framework's request into a [`Request`] and calls [`ProgressApi::route`]. If the reply depends on
+//! the viewer, the adapter finds out the [`Viewer`]. Then it copies the [`Reply`] into its
+//! framework's response. It decides nothing itself, so every framework sends the same bytes.
 //!
 //! ```
 //! use progress_core::{Jobs, MemoryStore, NewProgress};
@@ -33,9 +33,9 @@
 //! # What this is not
 //!
 //! - Authentication: the application identifies the viewer.
-//! - A rate limiter: that belongs in front of all routes, not only these.
-//! - A server: an event stream lasts up to five minutes and a waiting poll up to 25 s. Call
-//!   [`ProgressApi::close`] at a graceful shutdown.
+//! - A rate limiter: put one in front of all routes of the application.
+//! - A server. Event streams last up to five minutes and waiting polls up to 25 s, so a server must
+//!   call [`ProgressApi::close`] at a graceful shutdown.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

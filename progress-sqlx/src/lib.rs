@@ -21,28 +21,28 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Applications use `progress_core::Jobs`, which writes to the store at most once per flush
-//! interval.
+//! Applications do not call a store: they pass it to `progress_core::Jobs`, which writes each job
+//! at most once per flush interval (250 ms).
 //!
 //! # What a store does
 //!
-//! - An update is one short transaction: it locks the record, lets `progress_core::Record` decide,
-//!   and writes back what changed. The SQL does not repeat the state machine. A batch of any size
-//!   takes five or six round trips.
+//! - An update is one short transaction: it locks the record, applies the update with
+//!   `progress_core::Record`, and writes back what has changed. The SQL does not repeat the state
+//!   machine. A batch of any size takes five or six round trips.
 //! - The stamp of an update is saved in the same transaction, so a repeated update changes nothing.
-//! - A record that another session has locked is reported as unavailable after at most half a
-//!   second (one second on MySQL). The other records of its batch are written first.
-//! - Every call has a deadline. Broken connections are replaced, and a call that met one is
-//!   repeated unless it may already have taken effect.
-//! - On PostgreSQL and MySQL all calls run on the store's own thread, with its own connections.
-//!   They work from any runtime, while other threads are blocked, and after the application's
+//! - If another session has locked a record, its update fails as `Unavailable` after at most half a
+//!   second (one second on MySQL). The other records of the batch are written first.
+//! - Every call has a deadline. The store replaces broken connections, and repeats a call that
+//!   failed because of one, unless the call may already have taken effect.
+//! - On PostgreSQL and MySQL, all calls run on the store's own thread, with its own connections. So
+//!   they work from any runtime, while other threads are blocked, and after the application's
 //!   runtime has ended.
 //! - Times come from the database, in whole milliseconds UTC. Ids and JSON are text, so the crate
 //!   enables no feature of sqlx that would change the types of an application's own queries.
 //! - The tables are `progress_records`, `progress_entries`, `progress_writers` and
-//!   `progress_schema`. They may be in the application's own database; its `_sqlx_migrations` is
-//!   never changed. Tables of version N serve programs of version N - 1, so a deployment can be
-//!   rolled back by one version.
+//!   `progress_schema`. They may be in the application's own database, whose table
+//!   `_sqlx_migrations` is never changed. Programs of version N - 1 can use tables of version N, so
+//!   a deployment can be rolled back by one version.
 //!
 //! # Features
 //!
@@ -55,16 +55,16 @@
 //! | `postgres` | `PostgresStore`: PostgreSQL 12 or later |
 //! | `mysql` | `MySqlStore`: MySQL 8.0 or MariaDB 10.6, or later |
 //!
-//! With `sqlite-unbundled` the application also enables `sqlx/sqlite-unbundled`, whose build needs
-//! the library's headers and libclang. [`connect_any`] chooses among the enabled stores by the
-//! scheme of an address. For encrypted connections, the application enables a TLS feature of sqlx
-//! (`tls-…`).
+//! With `sqlite-unbundled`, the application must also enable `sqlx/sqlite-unbundled`, whose build
+//! needs libclang and the headers of SQLite. [`connect_any`] chooses the store by the scheme of an
+//! address; its feature must be enabled. For encrypted connections, the application enables a TLS
+//! feature of sqlx (`tls-…`).
 //!
 //! # Supported databases
 //!
-//! The SQL is written for each of these databases. Other databases of sqlx and its `Any` driver are
-//! not supported. The crate is tested on SQLite, PostgreSQL 15 and MariaDB 10.11; **the tests have
-//! not run on a MySQL server yet**.
+//! SQLite, PostgreSQL, MySQL and MariaDB, each with its own SQL. The `Any` driver of sqlx is not
+//! supported. The crate is tested on SQLite, PostgreSQL 15 and MariaDB 10.11; **the tests have not
+//! run on a MySQL server yet**.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
