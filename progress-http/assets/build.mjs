@@ -70,6 +70,8 @@ async function script(entry, format) {
     format,
     // The names that esbuild gives compress better than those of terser.
     minifyIdentifiers: true,
+    // Members that only the modules of the widget use.
+    mangleProps: /^_/,
     minifySyntax: true,
     charset: 'utf8',
     target: BASELINE,

@@ -89,7 +89,7 @@ function createChannel(options) {
   /** When the pause after an outage ends; 0 without an outage. */
   let pausedUntil = 0;
 
-  /** @param {ProgressPoller} poller whose `due` has changed */
+  /** @param {ProgressPoller} poller whose `_due` has changed */
   const enlist = (poller) => {
     members.add(poller);
     // A request that waits is for all members: they share the request that replaces it.
@@ -99,7 +99,7 @@ function createChannel(options) {
 
   /** @param {ProgressPoller} poller */
   const leave = (poller) => {
-    poller.channel = null;
+    poller._channel = null;
     members.delete(poller);
     if (asked.delete(poller) && !asked.size) drop();
     if (!members.size) channels.delete(channel);
@@ -113,13 +113,13 @@ function createChannel(options) {
     controller?.abort();
   };
 
-  const inOrder = () => [...members].sort((one, other) => one.due - other.due);
+  const inOrder = () => [...members].sort((one, other) => one._due - other._due);
 
   const schedule = () => {
     clock.clearTimeout(timer);
     const [next] = inOrder();
     if (!next || asked.size) return;
-    timer = clock.setTimeout(ask, Math.max(next.due - clock.now(), 0));
+    timer = clock.setTimeout(ask, Math.max(next._due - clock.now(), 0));
   };
 
   /** Returns the pollers of the next request. */
@@ -130,13 +130,13 @@ function createChannel(options) {
     if (now < listsSuspendedUntil) return [first];
     // Pollers due within half an interval join the request, so that bars that were created at
     // different times share one.
-    const turn = Math.max(first.due, now);
-    const together = inTurn.filter(({ due, slack }) => due <= turn + Math.min(slack, first.slack));
+    const turn = Math.max(first._due, now);
+    const together = inTurn.filter((one) => one._due <= turn + Math.min(one._slack, first._slack));
     return together.slice(0, MOST_IDS);
   };
 
   const ask = async () => {
-    for (const poller of members) poller.onTurn();
+    for (const poller of members) poller._onEvent('turn');
     if (!members.size) return;
     const started = clock.now();
     const pollers = (asked = new Set(chooseTurn()));
@@ -153,7 +153,7 @@ function createChannel(options) {
         deliver(outcome, asksToWait ? 0 : now - started);
       } else if (asksToWait && !outcome.retryAfter) {
         // Perhaps a proxy does not let requests wait. A poll will tell whether the server works.
-        for (const poller of pollers) poller.rest(0);
+        for (const poller of pollers) poller._rest(0);
       } else if (pollers.size > 1 && !knowsLists && isFromEndpoint(outcome)) {
         // Perhaps the endpoint does not support lists. One that has returned a list does.
         listsSuspendedUntil = now + SUSPENSION;
@@ -174,14 +174,14 @@ function createChannel(options) {
     const isList = pollers.size > 1;
     const url = isList ? listUrl(options, pollers) : first.url;
     // Only if each poller has seen the response with this ETag.
-    const { answer } = first;
-    const isCurrent = answer?.url === url && [...pollers].every((one) => one.answer === answer);
+    const { _answer: answer } = first;
+    const isCurrent = answer?.url === url && [...pollers].every((one) => one._answer === answer);
     const etag = isCurrent && answer.headers.get('ETag');
     // While no job of the channel moves, the request waits for a change: in a visible page, because
     // browsers open only six connections to a server of HTTP/1.1.
     const mayWait =
       etag &&
-      [...members].every((one) => one.answer === answer && one.slack === Infinity) &&
+      [...members].every((one) => one._answer === answer && one._slack === Infinity) &&
       clock.now() >= waitingSuspendedUntil &&
       waiting.size < MOST_WAITING &&
       !globalThis.document?.hidden;
@@ -204,11 +204,11 @@ function createChannel(options) {
   const deliver = (answer, spent) => {
     const now = clock.now();
     // The server is back: pollers that wait for the end of the outage poll at once.
-    for (const poller of members) if (poller.due === pausedUntil) poller.due = now;
+    for (const poller of members) if (poller._due === pausedUntil) poller._due = now;
     pausedUntil = 0;
     for (const poller of asked) {
       const data = answer.dataFor(poller);
-      if (data !== undefined) poller.accept(answer, data, spent);
+      if (data !== undefined) poller._accept(answer, data, spent);
       else refuse([poller], new PollError('not-found', { status: 404 }));
     }
   };
@@ -221,14 +221,14 @@ function createChannel(options) {
     // Other failures concern all jobs, or are final for this one.
     const isShared = !['not-found', 'unreadable'].includes(error.kind);
     for (const poller of pollers) {
-      poller.backOff(error);
+      poller._backOff(error);
       // The longest pause applies to all, so that they retry together; a new poller does not
       // shorten it.
-      if (isShared && poller.due < Infinity) pausedUntil = Math.max(pausedUntil, poller.due);
+      if (isShared && poller._due < Infinity) pausedUntil = Math.max(pausedUntil, poller._due);
     }
     if (isShared)
-      for (const poller of members) poller.due = Math.max(poller.due, pausedUntil);
-    for (const poller of pollers) poller.fail(error);
+      for (const poller of members) poller._due = Math.max(poller._due, pausedUntil);
+    for (const poller of pollers) poller._fail(error);
   };
 
   const channel = { options, enlist, leave };

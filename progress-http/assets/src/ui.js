@@ -35,7 +35,7 @@ export function createUi(translator, options, actions) {
   const { icon, showStats, announceStep } = options;
   const skin = SKINS[options.skin] ?? {};
   // At random, because a page may load two copies of the script.
-  const id = `progress-polling-${Math.random().toString(36).slice(2)}`;
+  const id = `progress-polling-${Math.random()}`;
   /** @type {Record<string, HTMLElement>} */
   const parts = {};
 
@@ -72,7 +72,7 @@ export function createUi(translator, options, actions) {
    * Shows or hides an element. If a focused button is hidden, the widget takes over the focus.
    *
    * @param {HTMLElement} node
-   * @param {boolean} shown
+   * @param {unknown} shown
    */
   const show = (node, shown) => {
     if (!shown && node.matches(':focus')) root.focus();
@@ -104,8 +104,8 @@ export function createUi(translator, options, actions) {
   const confirm = part(
     'div',
     'confirm',
-    { role: 'group', hidden: '', 'aria-labelledby': `${id}-question` },
-    part('span', 'question', { id: `${id}-question` }),
+    { role: 'group', hidden: '', 'aria-labelledby': `${id}q` },
+    part('span', 'question', { id: `${id}q` }),
     keep,
     button('cancel', 'button', actions.confirmCancel),
   );
@@ -195,7 +195,7 @@ export function createUi(translator, options, actions) {
 
   /** @param {View} view */
   const render = (view) => {
-    const { state, tone, percent, valueText, line, texts, over } = view;
+    const { state, tone, percent, line, texts } = view;
     const href = safeHref(view.href);
     texts.title = options.title ?? texts.title;
     if (options.compact) texts.badge = [texts.badge, view.errorCount].filter(Boolean).join(' - ');
@@ -211,17 +211,17 @@ export function createUi(translator, options, actions) {
     // As attributes, because Firefox 113 does not reflect the ARIA properties.
     if (percent) bar.setAttribute('aria-valuenow', percent);
     else bar.removeAttribute('aria-valuenow');
-    bar.setAttribute('aria-valuetext', valueText);
+    bar.setAttribute('aria-valuetext', view.valueText);
     fill.style.setProperty('--progress-polling-done', `${percent || 0}%`);
     // Without `showStats` the caption still shows errors and how the job ended.
     caption.hidden = !showStats && !line && state !== 'lost';
     rows[3].hidden = !texts.errors;
     show(cancel, view.cancellable);
-    show(dismiss, over);
+    show(dismiss, view.over);
     ask(view.question);
     result.href = href;
-    show(result, !!href);
-    show(alert, texts.alert !== '');
+    show(result, href);
+    show(alert, texts.alert);
     show(retry, ['reconnecting', 'offline', 'lost'].includes(state));
     show(reload, state === 'signed-out');
     announcer.announce(view);
@@ -249,7 +249,8 @@ export function createUi(translator, options, actions) {
    */
   const append = (entries, lost) => {
     list.append(...entries.map(createItem));
-    while (list.childElementCount > LONGEST_LOG) list.children[0].remove();
+    const { children } = list;
+    while (children.length > LONGEST_LOG) children[0].remove();
     if (lost > 0) dropped.textContent = say('dropped', { number: lost });
   };
 

@@ -39,12 +39,12 @@ export function listUrl({ endpoint }, jobs) {
  *
  * @param {string} record
  * @param {string} name
- * @param {Record<string, string | number>} [parameters]
+ * @param {Record<string, any>} [parameters]
  */
 export function belongingUrl(record, name, parameters = {}) {
   const url = new URL(record, document.baseURI);
   url.pathname = below(url.pathname, name);
-  for (const parameter in parameters) url.searchParams.set(parameter, `${parameters[parameter]}`);
+  for (const parameter in parameters) url.searchParams.set(parameter, parameters[parameter]);
   return url.href;
 }
 

@@ -9,27 +9,25 @@ import { count, text, toState } from './record.js';
  */
 
 /**
- * How good a state is: the word of Semantic UI, which colors its bar by it. The others are neutral.
+ * How good a state is: the word of Semantic UI, which colors its bar by it. The others are warnings.
  *
- * @type {Partial<Record<State, 'active' | 'success' | 'warning' | 'error'>>}
+ * @type {Partial<Record<State, '' | 'active' | 'success' | 'error'>>}
  */
 const TONES = {
+  connecting: '',
+  waiting: '',
   running: 'active',
   completed: 'success',
   failed: 'error',
+  cancelled: '',
+  cancelling: '',
   lost: 'error',
-  stale: 'warning',
-  stalled: 'warning',
-  retrying: 'warning',
-  reconnecting: 'warning',
-  offline: 'warning',
-  'signed-out': 'warning',
 };
 
 /**
  * The part of the poller's state that the view depends on.
  *
- * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | 'due' | 'offline'>} Connection
+ * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | '_due' | 'offline'>} Connection
  */
 
 /**
@@ -60,7 +58,7 @@ const TONES = {
  * @param {Translator} translator
  */
 export function viewOf(
-  { snapshot, phase, error, due, offline },
+  { snapshot, phase, error, _due: due, offline },
   { now, silence, cancellation },
   translator,
 ) {
@@ -130,12 +128,13 @@ export function viewOf(
   // Only a job that may run more than once has these.
   const attempts = /** @type {any} */ (data);
   const badge = say(state, { number: attempts.attempt + 1, total: attempts.max_attempts });
+  const over = ended || phase === 'lost';
   const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
   // In steps, because the estimate is not exact and would flicker.
   const step = /** @type {number} */ (secondsLeft) < 60 ? 5 : 60;
   return {
     state,
-    tone: state === 'completed' && failed ? 'warning' : (TONES[state] ?? ''),
+    tone: (state === 'completed' && failed ? null : TONES[state]) ?? 'warning',
     /** Whole digits; empty if it is unknown. */
     percent,
     valueText: [percentText, countText].filter(Boolean).join(', ') || badge,
@@ -163,8 +162,8 @@ export function viewOf(
     /** The address of the result, not checked. */
     href: state === 'completed' && href,
     /** Nothing more happens by itself. */
-    over: ended || phase === 'lost',
-    cancellable: !!snapshot && !ended && phase !== 'lost' && !cancelling && !asking,
+    over,
+    cancellable: !!snapshot && !over && !cancelling && !asking,
     /** The question before a job is cancelled; empty if it is not asked. */
     question:
       asking && !ended && !cancelling ? say('confirmCancel', { number: processed ?? 0 }) : '',

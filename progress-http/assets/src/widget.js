@@ -61,8 +61,7 @@ export class ProgressPolling extends ProgressPoller {
     this.#settings = settings;
     this.#root = /** @type {any} */ (given).root ?? container;
     this.#address = this.url;
-    this.onTurn = () => this.#leaveWithContainer();
-    this.onEvent = this.#handle;
+    this._onEvent = this.#handle;
 
     container.progressPolling?.destroy();
     container.progressPolling = this;
@@ -172,7 +171,7 @@ export class ProgressPolling extends ProgressPoller {
       // cancelled the job all the same. The record tells, unless the widget is stopped and does not
       // read it.
       const hasEnded = /** @type {any} */ (error).status === CONFLICT;
-      const otherwise = this.holds.size ? 'failed' : 'unsure';
+      const otherwise = this._holds.size ? 'failed' : 'unsure';
       this.#setCancellation(hasEnded ? undefined : otherwise);
     }
     this.#readAgain();
@@ -180,8 +179,8 @@ export class ProgressPolling extends ProgressPoller {
 
   /** Polls now, and drops the response to a request that is open: it may be older. */
   #readAgain() {
-    this.hold('reading-again');
-    this.hold('reading-again', false);
+    this._hold('again');
+    this._hold('again', false);
   }
 
   /**
@@ -193,7 +192,7 @@ export class ProgressPolling extends ProgressPoller {
    * @param {any} detail
    */
   #handle(type, detail) {
-    if (this.holds.has('destroyed')) this.#remove();
+    if (this._holds.has('destroyed')) this.#remove();
     this.#leaveWithContainer();
     if (this.#life.signal.aborted) return;
     this.#warn(detail?.data);

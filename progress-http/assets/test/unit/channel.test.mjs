@@ -376,9 +376,9 @@ test('a poller that leaves gets no more events; the last one aborts the request'
   one.start();
   await clock.advance(400);
   assert.equal(server.requests.at(-1).url, `${endpoint}/?ids=b,a`);
-  one.hold('left');
+  one._hold('left');
   assert.equal(server.requests.at(-1).signal.aborted, false);
-  other.hold('left');
+  other._hold('left');
   assert.equal(server.requests.at(-1).signal.aborted, true);
   assert.deepEqual(events, ['b start 1', 'b progress 1', 'a start 1', 'a progress 1']);
 });

@@ -54,10 +54,10 @@ const anyAction = fc.oneof(
       ['start'],
       ['stop'],
       ['refresh'],
-      ['hold', 'offline'],
-      ['hold', 'offline', false],
-      ['hold', 'left'],
-      ['hold', 'left', false],
+      ['_hold', 'offline'],
+      ['_hold', 'offline', false],
+      ['_hold', 'left'],
+      ['_hold', 'left', false],
     ),
     who: fc.nat(5),
   }),
@@ -272,8 +272,8 @@ test('bars of one endpoint never have two requests open, and all end', async () 
           assert.ok(server.mostOpen <= 1, 'never two requests open');
 
           for (const { poller } of listeners) {
-            poller.hold('offline', false);
-            poller.hold('left', false);
+            poller._hold('offline', false);
+            poller._hold('left', false);
             poller.start();
           }
           await clock.advance(4_000_000);

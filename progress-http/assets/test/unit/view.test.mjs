@@ -10,7 +10,7 @@ const view = (
   { phase = 'live', error = null, due = 0, offline = false, words = en, ...situation } = {},
 ) =>
   viewOf(
-    { snapshot, phase, error, due, offline },
+    { snapshot, phase, error, _due: due, offline },
     { now: 0, silence: false, cancellation: undefined, ...situation },
     words,
   );

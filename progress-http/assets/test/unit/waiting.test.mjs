@@ -167,7 +167,7 @@ for (const [name, act] of [
   ['refresh', (poller) => poller.refresh()],
   ['start', (poller) => poller.start()],
   ['stop', (poller) => poller.stop()],
-  ['pagehide', (poller) => poller.hold('left')],
+  ['pagehide', (poller) => poller._hold('left')],
   ['destroy', (poller) => poller.destroy()],
 ]) {
   test(`${name} ends the request that waits`, async () => {
@@ -180,7 +180,7 @@ for (const [name, act] of [
     await clock.advance(0);
     assert.equal(server.requests[length - 1].signal.aborted, true);
     assert.equal(server.open, 0);
-    const asks = poller.holds.size === 0;
+    const asks = poller._holds.size === 0;
     assert.deepEqual(
       server.requests.slice(length).map(({ at, wait }) => [at, wait]),
       asks ? [[10_000, 0]] : [],
