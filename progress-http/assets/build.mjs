@@ -46,8 +46,8 @@ async function minifiedStyleSheet() {
     minify: true,
     target: BASELINE,
   });
-  // esbuild keeps the spaces in the values of custom properties.
-  return code.replace(/([:,]) /g, '$1');
+  // Spaces that esbuild keeps, most of them in the values of custom properties.
+  return code.replace(/([:,]) | (\*) /g, '$1$2');
 }
 
 /** Replaces an import of the style sheet by its minified text. */
@@ -87,8 +87,7 @@ async function script(entry, format) {
     // No getter of the sources has a side effect, none replaces a built-in object, and no result
     // depends on the order of a multiplication. "unsafe_comps" would change comparisons with NaN.
     compress: {
-      passes: 3,
-      hoist_funs: true,
+      passes: 4,
       pure_getters: true,
       unsafe: true,
       unsafe_arrows: true,

@@ -7,10 +7,10 @@ import { request } from './request.js';
 import { listUrl } from './urls.js';
 
 /**
- * The server's response for one or several jobs. `dataFor` returns the record of a job: `null` for
+ * The server's response for one or several jobs. `_dataFor` returns the record of a job: `null` for
  * 304 (unchanged), `undefined` if it was not found.
  *
- * @typedef {Reply & { url: string, dataFor: (poller: ProgressPoller) => any }} Answer
+ * @typedef {Reply & { url: string, _dataFor: (poller: ProgressPoller) => any }} Answer
  */
 
 /** The most ids that the server accepts in one request. */
@@ -151,7 +151,7 @@ function createChannel(options) {
     try {
       if (!(outcome instanceof PollError)) {
         deliver(outcome, asksToWait ? 0 : now - started);
-      } else if (asksToWait && !outcome.retryAfter) {
+      } else if (asksToWait && !outcome._retryAfter) {
         // Perhaps a proxy does not let requests wait. A poll will tell whether the server works.
         for (const poller of pollers) poller._rest(0);
       } else if (pollers.size > 1 && !knowsLists && isFromEndpoint(outcome)) {
@@ -194,7 +194,7 @@ function createChannel(options) {
       data && isList
         ? data.jobs.find((/** @type {any} */ job) => job?.job_id === jobId && isRecord(job))
         : data;
-    return { ...reply, url, dataFor };
+    return { ...reply, url, _dataFor: dataFor };
   };
 
   /**
@@ -207,7 +207,7 @@ function createChannel(options) {
     for (const poller of members) if (poller._due === pausedUntil) poller._due = now;
     pausedUntil = 0;
     for (const poller of asked) {
-      const data = answer.dataFor(poller);
+      const data = answer._dataFor(poller);
       if (data !== undefined) poller._accept(answer, data, spent);
       else refuse([poller], new PollError('not-found', { status: 404 }));
     }
@@ -231,6 +231,6 @@ function createChannel(options) {
     for (const poller of pollers) poller._fail(error);
   };
 
-  const channel = { options, enlist, leave };
+  const channel = { options, _enlist: enlist, _leave: leave };
   return channel;
 }

@@ -34,7 +34,7 @@ export class ProgressPoller extends EventTarget {
   /** @type {ProgressData | null} the JSON of the latest accepted response */
   snapshot = null;
   /** @type {Phase} */
-  phase = 'idle';
+  _phase = 'idle';
   /** @type {PollError | null} why the phase is `retrying` or `lost` */
   error = null;
   /** The number of responses. */
@@ -71,7 +71,7 @@ export class ProgressPoller extends EventTarget {
   /** The highest version so far; a response without a version does not reset it. */
   #version = 0;
   /** When the record was created, in milliseconds; 0 if unknown. */
-  #created = 0;
+  _created = 0;
   /** The responses since the last change. */
   #unchanged = 0;
   /** @type {PollErrorKind[]} the kinds of the failures since the last response */
@@ -95,7 +95,7 @@ export class ProgressPoller extends EventTarget {
 
   /** Starts polling, at once and then regularly. After the poller gave up, starts over. */
   start() {
-    if (this._holds.delete('idle') || this.phase === 'lost') {
+    if (this._holds.delete('idle') || this._phase === 'lost') {
       this.#begin();
       this.#enter('live');
     }
@@ -104,7 +104,7 @@ export class ProgressPoller extends EventTarget {
 
   /** Stops polling until `start`, and drops the response to an open request. */
   stop() {
-    if (this.phase !== 'ended') this.#leave('idle');
+    if (this._phase !== 'ended') this.#leave('idle');
   }
 
   /** Polls now instead of at the next interval. */
@@ -129,7 +129,7 @@ export class ProgressPoller extends EventTarget {
   _hold(reason, holds = true) {
     if (holds) {
       this._holds.add(reason);
-      this._channel?.leave(this);
+      this._channel?._leave(this);
     } else if (!this._holds.delete(reason)) return;
     this.#emit('connection');
     this.refresh();
@@ -145,15 +145,15 @@ export class ProgressPoller extends EventTarget {
     this.#begin();
     const detail = this.#detail(data);
     const version = count(data?.version) ?? this.#version;
-    const created = Date.parse(data?.created_at) || this.#created;
+    const created = Date.parse(data?.created_at) || this._created;
     // A lagging replica or a cache may return an older state; progress never goes backwards. A
     // record that was created later replaces an earlier one with the same id.
     const isCurrent =
-      data && (created === this.#created ? version >= this.#version : created > this.#created);
+      data && (created === this._created ? version >= this.#version : created > this._created);
     const news = isCurrent && JSON.stringify(data) !== JSON.stringify(this.snapshot);
     if (isCurrent) {
       this.#version = version;
-      this.#created = created;
+      this._created = created;
       this.snapshot = data;
       this._answer = answer;
     }
@@ -181,7 +181,7 @@ export class ProgressPoller extends EventTarget {
    *
    * @param {PollError} error
    */
-  _backOff({ kind, retryAfter }) {
+  _backOff({ kind, _retryAfter: retryAfter }) {
     const { clock, random, maxRetries, notFoundRetries, backoffBase, backoffMax } = this.options;
     // Spreads the retries of many pages after an outage.
     const jitter = random();
@@ -206,7 +206,7 @@ export class ProgressPoller extends EventTarget {
   _fail(error) {
     this._slack = 0;
     if (this._due === Infinity) {
-      this._channel?.leave(this);
+      this._channel?._leave(this);
       this.#enter('lost', error);
       // A page that becomes visible polls once more; a second failure is not reported again.
       if (this.#settle) this.#end('error', this.#detail(error));
@@ -261,7 +261,7 @@ export class ProgressPoller extends EventTarget {
   #schedule(delay) {
     this._due = this.options.clock.now() + delay;
     this._channel ??= channelFor(this);
-    this._channel.enlist(this);
+    this._channel._enlist(this);
   }
 
   /**
@@ -269,8 +269,8 @@ export class ProgressPoller extends EventTarget {
    * @param {PollError | null} [error]
    */
   #enter(phase, error = null) {
-    if (this.phase === phase && this.error === error) return;
-    this.phase = phase;
+    if (this._phase === phase && this.error === error) return;
+    this._phase = phase;
     this.error = error;
     this.#emit('connection');
   }

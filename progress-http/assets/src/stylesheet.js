@@ -17,9 +17,12 @@ export function ensureStyles(node) {
   const { ownerDocument: page } = node;
   const root = /** @type {Document | ShadowRoot} */ (node.getRootNode());
   const isStyled = getComputedStyle(page.documentElement).getPropertyValue(MARK);
-  const sheet = sheets.get(page) ?? new /** @type {any} */ (page.defaultView).CSSStyleSheet();
-  if (!sheets.has(page)) sheet.replaceSync(css);
-  sheets.set(page, sheet);
+  let sheet = sheets.get(page);
+  if (!sheet) {
+    sheet = /** @type {CSSStyleSheet} */ (new /** @type {any} */ (page.defaultView).CSSStyleSheet());
+    sheet.replaceSync(css);
+    sheets.set(page, sheet);
+  }
   if (!isStyled) page.adoptedStyleSheets.push(sheet);
   if (root !== page && !root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
 }

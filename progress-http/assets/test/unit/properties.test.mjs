@@ -131,7 +131,7 @@ async function act({ pass, call, hidden, who }, listeners, clock) {
   if (pass !== undefined) return clock.advance(pass);
   const listener = listeners[who % listeners.length];
   const { poller } = listener;
-  if (call?.[0] === 'start' && ['lost', 'idle'].includes(poller.phase)) restart(listener);
+  if (call?.[0] === 'start' && ['lost', 'idle'].includes(poller._phase)) restart(listener);
   if (call) poller[call[0]](...call.slice(1));
   else poller.hidden = hidden;
   return clock.advance(0);
@@ -160,7 +160,7 @@ function assertToldTruthfully({ poller, events, restarts }) {
       [endings[0].type, 'settled'],
       'no event after the end',
     );
-    assert.equal(poller.phase, 'ended');
+    assert.equal(poller._phase, 'ended');
   }
   events.forEach(({ type, data }, index) => {
     const before = events.slice(0, index).findLast((event) => event.type === 'progress');
@@ -279,7 +279,7 @@ test('bars of one endpoint never have two requests open, and all end', async () 
           await clock.advance(4_000_000);
           for (const listener of listeners) {
             assertToldTruthfully(listener);
-            assert.equal(listener.poller.phase, 'ended');
+            assert.equal(listener.poller._phase, 'ended');
           }
           assert.equal(clock.pending, 0);
         },

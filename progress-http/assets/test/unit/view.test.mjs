@@ -7,12 +7,24 @@ import { viewOf } from '../../src/view.js';
 const en = translator('en', {});
 const view = (
   snapshot,
-  { phase = 'live', error = null, due = 0, offline = false, words = en, ...situation } = {},
+  {
+    phase = 'live',
+    error = null,
+    due = 0,
+    offline = false,
+    words = en,
+    silence = false,
+    cancellation = undefined,
+    highest = 0,
+  } = {},
 ) =>
   viewOf(
-    { snapshot, phase, error, _due: due, offline },
-    { now: 0, silence: false, cancellation: undefined, ...situation },
+    { snapshot, _phase: phase, error, _due: due, offline },
     words,
+    0,
+    silence,
+    cancellation,
+    highest,
   );
 
 test('a completed job shows its duration and errors', () => {
@@ -47,8 +59,8 @@ test('an unknown percentage stays unknown', () => {
     processed_items: 5,
   });
   assert.deepEqual(
-    [unknown.percent, unknown.indeterminate, unknown.valueText],
-    ['', true, '5 of 10'],
+    [unknown.percent, unknown.state, unknown.value],
+    ['', 'running', '5 of 10'],
   );
 });
 
@@ -167,8 +179,8 @@ test('texts can be replaced, languages added, and an invalid tag means English',
 test('a cancellation never shows two statements', () => {
   const record = { status: 'running', processed_items: 52 };
   const shown = (cancellation, more) => {
-    const { state, question, cancellable, texts } = view({ ...record, ...more }, { cancellation });
-    return [state, question, cancellable, texts.alert];
+    const { state, cancellable, texts } = view({ ...record, ...more }, { cancellation });
+    return [state, texts.question, cancellable, texts.alert];
   };
   const failed = 'The job could not be cancelled.';
   assert.deepEqual(shown(undefined), ['running', '', true, '']);
