@@ -8,8 +8,8 @@
 export const LANGUAGES = ['en', 'fr'];
 
 /**
- * The built-in texts by key. A missing translation falls back to English, and English to the key with
- * a capital.
+ * The built-in texts by key. A missing translation falls back to English, and a missing English text
+ * to the key with a capital.
  *
  * @satisfies {Record<string, (Message | undefined)[]>}
  */
@@ -19,6 +19,7 @@ export const MESSAGES = {
   waiting: [, 'En attente'],
   retrying: ['Retrying: {number} of {total}', 'Nouvel essai\u00a0: {number} sur {total}'],
   running: [, 'En cours'],
+  attempt: ['Attempt {number} of {total}', 'Essai {number} sur {total}'],
   completed: [, 'Terminé'],
   failed: [, 'Échec'],
   cancelled: [, 'Annulé'],
@@ -34,6 +35,8 @@ export const MESSAGES = {
   processed: [, 'Traités'],
   remaining: [, 'Restants'],
   errors: [, 'Erreurs'],
+  stage: ['Step {number} of {total}: {name}', 'Étape {number} sur {total}\u00a0: {name}'],
+  grown: ['total grew to {number}', 'total porté à {number}'],
   countOfTotal: ['{number} of {total}', '{number} sur {total}'],
   'time-left': ['about {duration} left', 'encore {duration} environ'],
 
@@ -53,6 +56,8 @@ export const MESSAGES = {
   signInAgain: ['Sign in again.', 'Reconnectez-vous.'],
   reload: ['Reload page', 'Recharger la page'],
   retryIn: ['Retrying in {duration}.', 'Nouvel essai dans {duration}.'],
+  retryAt: ['Retrying at {time}.', 'Nouvel essai à {time}.'],
+  attempts: ['after {number} attempts', 'après {number} essais'],
   tryAgain: ['Retry', 'Réessayer'],
 
   cancel: [, 'Annuler'],

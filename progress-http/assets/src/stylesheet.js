@@ -3,7 +3,7 @@ import css from './progress-polling.css';
 /** A property that the style sheet sets, which shows that the page has loaded it. */
 const MARK = '--progress-polling-styled';
 
-/** @type {WeakMap<Document, CSSStyleSheet>} a style sheet belongs to one document */
+/** @type {WeakMap<Document, any>} a style sheet belongs to one document */
 const sheets = new WeakMap();
 
 /**
@@ -19,10 +19,11 @@ export function ensureStyles(node) {
   const isStyled = getComputedStyle(page.documentElement).getPropertyValue(MARK);
   let sheet = sheets.get(page);
   if (!sheet) {
-    sheet = /** @type {CSSStyleSheet} */ (new /** @type {any} */ (page.defaultView).CSSStyleSheet());
+    sheet = new /** @type {any} */ (page.defaultView).CSSStyleSheet();
     sheet.replaceSync(css);
     sheets.set(page, sheet);
   }
   if (!isStyled) page.adoptedStyleSheets.push(sheet);
-  if (root !== page && !root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
+  if (root !== page && !root.adoptedStyleSheets.includes(sheet))
+    root.adoptedStyleSheets.push(sheet);
 }

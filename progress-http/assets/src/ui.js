@@ -202,6 +202,14 @@ export function createUi(translator, options, actions) {
     speech,
   );
 
+  /** @param {any} stage */
+  const createStage = (stage) => {
+    const node = part('div', 'stage');
+    // An invalid weight has no effect.
+    node.style.flex = stage?.weight;
+    return node;
+  };
+
   /** @param {View} view */
   const render = (view) => {
     const { state, tone, percent, line, texts } = view;
@@ -223,6 +231,8 @@ export function createUi(translator, options, actions) {
     else bar.removeAttribute('aria-valuenow');
     bar.setAttribute('aria-valuetext', view.value);
     fill.style.setProperty('--done', `${percent || 0}%`);
+    if (track.children.length !== view.stages.length + 1)
+      track.replaceChildren(fill, ...view.stages.map(createStage));
     // Without `showStats` the caption still shows errors and how the job ended.
     caption.hidden = !options.showStats && !line && state !== 'lost';
     rows[3].hidden = !texts.errors;

@@ -29,7 +29,7 @@ export function withOtherEnding(url) {
  * @returns {string} the URL of the records of several jobs
  */
 export function listUrl({ endpoint }, jobs) {
-  const ids = new Set([...jobs].map(({ jobId }) => encodeURIComponent(jobId)));
+  const ids = new Set(Array.from(jobs, ({ jobId }) => encodeURIComponent(jobId)));
   return below(endpoint, `?ids=${[...ids]}`);
 }
 

@@ -9,7 +9,7 @@ import { count, text, toState } from './record.js';
  */
 
 /**
- * How good a state is: the word of Semantic UI, which colors its bar by it. The others are warnings.
+ * How good a state is: the word of Semantic UI, which colors its bar by it. Others are warnings.
  *
  * @type {Partial<Record<State, '' | 'active' | 'success' | 'error'>>}
  */
@@ -49,6 +49,7 @@ const TONES = {
  * @param {number} now on the poller's clock
  * @param {string | false} silence how long the worker has not responded; false if it responds
  * @param {Cancellation} cancellation
+ * @param {number} highest the highest percentage that the page has shown in this attempt
  */
 export function viewOf(
   { snapshot, _phase: phase, error, _due: due, offline },
@@ -56,6 +57,7 @@ export function viewOf(
   now,
   silence,
   cancellation,
+  highest,
 ) {
   const { language, say, duration } = translator;
   const data = snapshot ?? {};
@@ -76,6 +78,11 @@ export function viewOf(
   const reason = told.includes(' ') ? say(told) : told;
   // Only a job that may run more than once has these.
   const { attempt, max_attempts: attempts } = /** @type {any} */ (data);
+  const retryAt = new Date(/** @type {any} */ (data).retry_at);
+  // Only a job with stages has these.
+  /** @type {any[]} */
+  const stages = Array.isArray(data.stages) ? data.stages : [];
+  const name = text(stages[/** @type {any} */ (data).stage - 1]?.name);
 
   // The most important problem determines the state.
   /** @type {State} */
@@ -86,6 +93,8 @@ export function viewOf(
     state = /** @type {State} */ (status);
     if (state === 'failed') {
       alert = reason || say(state);
+      if (attempts > 1 && attempt >= attempts)
+        alert += ` (${say('attempts', { number: attempt })})`;
     }
     if (state === 'completed') {
       line = taken === null ? say(state) : `${say(state)} (${duration(taken)})`;
@@ -113,6 +122,9 @@ export function viewOf(
     else if (data.retrying === true) {
       state = 'retrying';
       line = reason;
+      // By the viewer's clock, which may be wrong, so a time in the past is not shown.
+      if (Number(retryAt) > Date.now())
+        line += ` ${say('retryAt', { time: retryAt.toLocaleTimeString(language) })}`;
     } else if (snapshot) state = 'waiting';
   }
 
@@ -124,6 +136,17 @@ export function viewOf(
   const countText =
     total !== null && processed !== null && say('countOfTotal', { number: processed, total });
   const badge = say(state, { number: attempt + 1, total: attempts });
+  const stage =
+    status !== 'pending' &&
+    status !== 'completed' &&
+    [
+      attempt > 1 && say('attempt', { number: attempt, total: attempts }),
+      name && say('stage', { number: Number(data.stage), total: stages.length, name }),
+    ]
+      .filter(Boolean)
+      .join(', ');
+  const grown =
+    !ended && Number(percent) < highest && total !== null && say('grown', { number: total });
   const over = ended || phase === 'lost';
   const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
   // In steps, because the estimate is not exact and would flicker.
@@ -134,16 +157,20 @@ export function viewOf(
     /** Whole digits; empty if it is unknown. */
     percent,
     /** The text of the bar for screen readers. */
-    value: [percentText, countText].filter(Boolean).join(', ') || badge,
+    value: [percentText, countText, stage, grown].filter(Boolean).join(', ') || badge,
     line,
     /** The number of errors, as a text; 0 without one. */
     errors: errorCount,
+    /** The attempt, unless it is the first, and the stage. */
+    stage,
+    /** The stages, not checked. */
+    stages,
     /** The text of each part. */
     texts: {
       title: text(data.custom_title) || say('title'),
       badge,
       percent: percentText,
-      message: line || text(data.current_message),
+      message: [stage, grown, line || text(data.current_message)].filter(Boolean).join(' – '),
       'time-left':
         state === 'running' && secondsLeft
           ? say('time-left', { duration: duration(Math.ceil(secondsLeft / step) * step) })

@@ -86,6 +86,8 @@ function showIn(container, poller, settings) {
   /** @type {number | undefined} when the heartbeats stopped, on the page's clock */
   let silentSince;
   let seenAlive = false;
+  /** @type {Record<string, number>} the highest percentage shown, by the attempt */
+  let highest = {};
   /** Whether the widget was drawn inside the page, where its language and styles are known. */
   let settled = false;
   /** @type {ReturnType<typeof translator>} */
@@ -123,8 +125,11 @@ function showIn(container, poller, settings) {
     // The parser may have added content, or a library that morphs the page has removed the widget.
     const { childNodes } = root;
     if (childNodes.length !== 1 || childNodes[0] !== ui.node) root.replaceChildren(ui.node);
+    const attempt = `${poller._created} ${poller.snapshot?.attempt}`;
+    const before = highest[attempt] ?? 0;
     const now = clock.now();
-    const view = viewOf(poller, i18n, now, silence(now), cancellation);
+    const view = viewOf(poller, i18n, now, silence(now), cancellation, before);
+    highest = { [attempt]: Math.max(before, Number(view.percent)) };
     ui.render(view);
     // The text of a problem contains a duration, which changes every second.
     if (view.line && poller._phase !== 'ended') later(render, 1000);
