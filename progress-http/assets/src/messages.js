@@ -8,8 +8,8 @@
 export const LANGUAGES = ['en', 'fr'];
 
 /**
- * The built-in texts by key. A missing translation falls back to English, and a missing English text
- * to the key with a capital.
+ * The built-in texts by key. A missing translation falls back to English, and a missing English
+ * text to the key with a capital.
  *
  * @satisfies {Record<string, (Message | undefined)[]>}
  */
