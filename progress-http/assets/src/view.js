@@ -145,8 +145,8 @@ export function viewOf(
     ]
       .filter(Boolean)
       .join(', ');
-  const grown =
-    !ended && Number(percent) < highest && total !== null && say('grown', { number: total });
+  const isLower = !ended && percent && Number(percent) < highest;
+  const grown = isLower && total !== null && say('grown', { number: total });
   const over = ended || phase === 'lost';
   const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
   // In steps, because the estimate is not exact and would flicker.

@@ -10,6 +10,7 @@ const items = fc.integer({ min: 1, max: 60 });
 const anyStep = fc.oneof(
   { weight: 12, arbitrary: fc.record({ does: fc.constant('work'), items }) },
   { weight: 6, arbitrary: fc.record({ does: fc.constant('grow'), items: fc.nat(2000) }) },
+  { weight: 1, arbitrary: fc.record({ does: fc.constant('exceed'), items }) },
   { weight: 3, arbitrary: fc.record({ does: fc.constant('next') }) },
   { weight: 3, arbitrary: fc.record({ does: fc.constant('release'), kept: fc.nat(100) }) },
   { weight: 9, arbitrary: fc.record({ does: fc.constant('start') }) },
@@ -70,8 +71,12 @@ function advance(job, { does, items: number, kept }) {
   } else if (does === 'work') {
     current.processed += number;
     if (current.total !== null) current.total = Math.max(current.total, current.processed);
+  } else if (does === 'exceed') {
+    // A worker that said too small a total. The percentage is unknown until it says a larger one.
+    if (job.stages.length > 1 || current.total === null) return false;
+    current.processed = current.total + number;
   } else if (does === 'grow') {
-    current.total = (current.total ?? current.processed) + number;
+    current.total = Math.max(current.total ?? 0, current.processed) + number;
   } else if (does === 'next') {
     if (job.stage === job.stages.length - 1) return false;
     job.stage += 1;
@@ -91,6 +96,7 @@ function recordOf({ status, attempt, stage, stalled, most, stages }, version) {
     return index === stage && all ? (weight * done) / all : 0;
   });
   const sum = (numbers) => numbers.reduce((one, other) => one + other, 0);
+  const isUnknown = stages.length === 1 && (!total || processed > total);
   const percentage = (100 * sum(shares)) / sum(stages.map(({ weight }) => weight));
   const stateOf = (index) =>
     index < stage || status === 'completed' ? 'completed' : index > stage ? 'pending' : status;
@@ -101,8 +107,8 @@ function recordOf({ status, attempt, stage, stalled, most, stages }, version) {
     processed_items: processed,
     total_items: total,
     failed_items: 0,
-    remaining_items: total === null ? null : total - processed,
-    progress_percentage: stages.length === 1 && !total ? null : percentage,
+    remaining_items: total === null ? null : Math.max(total - processed, 0),
+    progress_percentage: isUnknown && status !== 'completed' ? null : percentage,
     stalled,
     ...(most > 1 && { attempt, max_attempts: most, retrying: status === 'pending' && attempt > 0 }),
     ...(stages.length > 1 && {
