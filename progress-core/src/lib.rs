@@ -44,8 +44,8 @@
 //! - A reported count is stored exactly once: a failed write is retried with the same [`Stamp`]
 //!   until the store has it.
 //! - A job ends exactly once. Counters only grow, except when a new
-//!   [attempt](NewProgress::with_attempts) starts from the last saved cursor. Viewers see no state
-//!   that was not reached.
+//!   [attempt](NewProgress::with_attempts) starts from the last saved cursor, or a new
+//!   [stage](NewProgress::with_stages) from zero. Viewers see no state that was not reached.
 //! - Reporting never fails, slows or blocks the job: [`TrackerHandle::inc`] is one atomic addition.
 //!   A job is written at most once per flush interval (250 ms), whatever the number of items.
 //! - A killed process loses only what it reported in its last flush interval.

@@ -20,9 +20,11 @@ export function createAnnouncer(node, { say }, step) {
   let spokenStep = 0;
   /** @type {State} */
   let spokenState = 'connecting';
+  /** @type {View['stage'] | undefined} */
+  let spokenStage;
 
   /** @param {View} view */
-  const announce = ({ state, line, percent, texts }) => {
+  const announce = ({ state, line, percent, stage, texts }) => {
     if (OUTAGES.includes(state)) {
       const isFirst = !affected.size;
       affected.add(node);
@@ -30,9 +32,11 @@ export function createAnnouncer(node, { say }, step) {
     } else leave();
     const reached = step > 0 ? Math.floor(Number(percent) / step) : 0;
     const isNew = state !== spokenState && state !== 'connecting' && (line || !texts.alert);
-    if (isNew || (state === 'running' && reached > spokenStep)) {
+    const newStage = stage !== spokenStage && stage;
+    if (isNew || (state === 'running' && (reached > spokenStep || newStage))) {
       spokenState = state;
-      const text = line || [texts.badge, texts.percent].filter(Boolean).join(', ');
+      spokenStage = stage;
+      const text = line || [texts.badge, newStage, texts.percent].filter(Boolean).join(', ');
       node.textContent = say('announcement', { title: texts.title, text });
     }
     spokenStep = Math.max(reached, spokenStep);

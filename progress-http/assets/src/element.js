@@ -22,7 +22,9 @@ export class ProgressPollerElement extends Base {
     if (this.progressPolling) return;
     const given = optionsFrom(this);
     /** @type {any} */
-    const options = given.skin ? given : { ...given, skin: 'plain', root: this.#shadow() };
+    const options = given.skin
+      ? given
+      : { ...given, skin: 'plain', root: this.shadowRoot ?? this.attachShadow({ mode: 'open' }) };
     const { jobId = '', url, persist } = given;
     if (jobId || url) new ProgressPolling(this, jobId, options);
     else if (persist) ProgressPolling.resume(this, options);
@@ -49,10 +51,6 @@ export class ProgressPollerElement extends Base {
     if (!this.isConnected || before === after) return;
     this.progressPolling?.destroy();
     this.connectedCallback();
-  }
-
-  #shadow() {
-    return this.shadowRoot ?? this.attachShadow({ mode: 'open' });
   }
 }
 

@@ -15,16 +15,16 @@ export class PollError extends Error {
 
   /**
    * @param {PollErrorKind} kind
-   * @param {{ status?: number, retryAfter?: number, cause?: unknown }} [context]
+   * @param {{ status?: number, _retryAfter?: number, cause?: unknown }} [context]
    */
   constructor(kind, context = {}) {
-    const { status = 0, retryAfter = 0 } = context;
+    const { status = 0, _retryAfter = 0 } = context;
     super(`${kind} ${status}`, context);
     this.kind = kind;
     /** The HTTP status, or 0 without a response. */
     this.status = status;
     /** `Retry-After` in milliseconds, or 0 without one. */
-    this.retryAfter = retryAfter;
+    this._retryAfter = _retryAfter;
   }
 }
 

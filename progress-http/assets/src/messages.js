@@ -8,31 +8,35 @@
 export const LANGUAGES = ['en', 'fr'];
 
 /**
- * The built-in texts by key. A missing translation falls back to English, and English to the key.
+ * The built-in texts by key. A missing translation falls back to English, and a missing English
+ * text to the key with a capital.
  *
  * @satisfies {Record<string, (Message | undefined)[]>}
  */
 export const MESSAGES = {
   title: ['Progress', 'Progression'],
-  connecting: ['Connecting', 'Connexion'],
-  waiting: ['Waiting', 'En attente'],
+  connecting: [, 'Connexion'],
+  waiting: [, 'En attente'],
   retrying: ['Retrying: {number} of {total}', 'Nouvel essai\u00a0: {number} sur {total}'],
-  running: ['Running', 'En cours'],
-  completed: ['Completed', 'Terminé'],
-  failed: ['Failed', 'Échec'],
-  cancelled: ['Cancelled', 'Annulé'],
+  running: [, 'En cours'],
+  attempt: ['Attempt {number} of {total}', 'Essai {number} sur {total}'],
+  completed: [, 'Terminé'],
+  failed: [, 'Échec'],
+  cancelled: [, 'Annulé'],
   cancelling: ['Cancelling…', 'Annulation…'],
   stale: ['Not responding', 'Ne répond plus'],
-  stalled: ['Stalled', 'Bloqué'],
-  reconnecting: ['Reconnecting', 'Reconnexion'],
-  offline: ['Offline', 'Hors ligne'],
+  stalled: [, 'Bloqué'],
+  reconnecting: [, 'Reconnexion'],
+  offline: [, 'Hors ligne'],
   lost: ['Unavailable', 'Indisponible'],
   'signed-out': ['Signed out', 'Déconnecté'],
 
-  total: ['Total'],
-  processed: ['Processed', 'Traités'],
-  remaining: ['Remaining', 'Restants'],
-  errors: ['Errors', 'Erreurs'],
+  total: [],
+  processed: [, 'Traités'],
+  remaining: [, 'Restants'],
+  errors: [, 'Erreurs'],
+  stage: ['Step {number} of {total}: {name}', 'Étape {number} sur {total}\u00a0: {name}'],
+  grown: ['total grew to {number}', 'total porté à {number}'],
   countOfTotal: ['{number} of {total}', '{number} sur {total}'],
   'time-left': ['about {duration} left', 'encore {duration} environ'],
 
@@ -52,17 +56,19 @@ export const MESSAGES = {
   signInAgain: ['Sign in again.', 'Reconnectez-vous.'],
   reload: ['Reload page', 'Recharger la page'],
   retryIn: ['Retrying in {duration}.', 'Nouvel essai dans {duration}.'],
+  retryAt: ['Retrying at {time}.', 'Nouvel essai à {time}.'],
+  attempts: ['after {number} attempts', 'après {number} essais'],
   tryAgain: ['Retry', 'Réessayer'],
 
-  cancel: ['Cancel', 'Annuler'],
+  cancel: [, 'Annuler'],
   confirmCancel: [
     'Cancel the job? Processed: {number}.',
     'Annuler la tâche\u00a0? Traités\u00a0: {number}.',
   ],
-  keep: ['Keep', 'Garder'],
+  keep: [, 'Garder'],
   cancelFailed: ['The job could not be cancelled.', 'L’annulation a échoué.'],
   result: ['View result', 'Voir le résultat'],
-  dismiss: ['Dismiss', 'Fermer'],
+  dismiss: [, 'Fermer'],
   // The error messages that the library itself writes into a record.
   'the job failed': [, 'La tâche a échoué.'],
   'worker lost': [, 'Le processus a disparu.'],
@@ -70,7 +76,7 @@ export const MESSAGES = {
   'the worker was restarted': [, 'Le processus a redémarré.'],
 
   announcement: ['{title}: {text}', '{title}\u00a0: {text}'],
-  log: ['Log', 'Journal'],
+  log: [, 'Journal'],
   dropped: ['Older entries deleted: {number}', 'Entrées supprimées\u00a0: {number}'],
 
   seconds: ['{number} s'],

@@ -13,9 +13,9 @@ export function followPage(poller, whenHidden, signal) {
     const { hidden } = document;
     poller.hidden = hidden && whenHidden === 'slow';
     // An open request would keep the page out of the back-forward cache.
-    if (type.startsWith('page')) poller.hold('left', type === 'pagehide');
+    if (type.startsWith('page')) poller._hold('left', type === 'pagehide');
     poller.offline = !navigator.onLine;
-    poller.hold('hidden', hidden && whenHidden === 'pause');
+    poller._hold('hidden', hidden && whenHidden === 'pause');
     // Also when the page becomes hidden: a poll replaces the request that waits, which would occupy
     // one of the six connections that a browser opens to a server of HTTP/1.1.
     poller.refresh();

@@ -23,17 +23,18 @@ const QUIET_AFTER = 3;
 const LONGEST_REST = 30_000;
 
 /**
- * Follows one job without a page. The widget calls `hold` and sets `hidden`.
+ * Follows one job without a page. The widget calls `_hold` and sets `hidden`.
+ * Members with an underscore are not part of the API, and the build shortens their names.
  *
  * Events, each with `detail: { data, meta }`: `start`, `progress`, `complete`, `error`,
  * `cancelled`, `settled`, `retry`, `signedout`. Internal events: `answer` (every response) and
- * `connection` (the phase or `holds` has changed).
+ * `connection` (the phase or `_holds` has changed).
  */
 export class ProgressPoller extends EventTarget {
   /** @type {ProgressData | null} the JSON of the latest accepted response */
   snapshot = null;
   /** @type {Phase} */
-  phase = 'idle';
+  _phase = 'idle';
   /** @type {PollError | null} why the phase is `retrying` or `lost` */
   error = null;
   /** The number of responses. */
@@ -43,32 +44,34 @@ export class ProgressPoller extends EventTarget {
   /** Whether the browser reports that it is offline. Only a hint: the server may be this machine. */
   offline = false;
   /** @type {Set<string>} reasons to pause polling */
-  holds = new Set(['idle']);
+  _holds = new Set(['idle']);
   /** @type {any} promise of the final record; rejects if the poller gives up or is destroyed */
   finished;
 
-  /** The widget's hook, called before each request. */
-  onTurn = () => {};
-  /** @type {(type: string, detail: any) => void} the widget's hook, called after each event */
-  onEvent = () => {};
+  /**
+   * The widget's hook, called after each event, and with the type `turn` before each request.
+   *
+   * @type {(type: string, detail?: any) => void}
+   */
+  _onEvent = () => {};
 
   // Used by the channel.
   /** When the next poll is due, on the poller's clock; `Infinity` to give up. */
-  due = 0;
+  _due = 0;
   /**
    * How much earlier the poll may happen in order to share a request, in milliseconds. `Infinity`
    * while nothing moves: then the request may wait for a change.
    */
-  slack = 0;
+  _slack = 0;
   /** @type {Answer | null} the latest accepted response */
-  answer = null;
+  _answer = null;
   /** @type {Channel | null} */
-  channel = null;
+  _channel = null;
 
   /** The highest version so far; a response without a version does not reset it. */
   #version = 0;
   /** When the record was created, in milliseconds; 0 if unknown. */
-  #created = 0;
+  _created = 0;
   /** The responses since the last change. */
   #unchanged = 0;
   /** @type {PollErrorKind[]} the kinds of the failures since the last response */
@@ -92,7 +95,7 @@ export class ProgressPoller extends EventTarget {
 
   /** Starts polling, at once and then regularly. After the poller gave up, starts over. */
   start() {
-    if (this.holds.delete('idle') || this.phase === 'lost') {
+    if (this._holds.delete('idle') || this._phase === 'lost') {
       this.#begin();
       this.#enter('live');
     }
@@ -101,19 +104,19 @@ export class ProgressPoller extends EventTarget {
 
   /** Stops polling until `start`, and drops the response to an open request. */
   stop() {
-    if (this.phase !== 'ended') this.#leave('idle');
+    if (this._phase !== 'ended') this.#leave('idle');
   }
 
   /** Polls now instead of at the next interval. */
   refresh() {
-    this.slack = 0;
-    if (!this.holds.size) this.#schedule(0);
+    this._slack = 0;
+    if (!this._holds.size) this.#schedule(0);
   }
 
   /** Stops for good. */
   destroy() {
     this.stop();
-    this.hold('destroyed');
+    this._hold('destroyed');
     this.#settle?.(new DOMException('destroyed', 'AbortError'));
   }
 
@@ -123,11 +126,11 @@ export class ProgressPoller extends EventTarget {
    * @param {string} reason
    * @param {boolean} [holds] false to remove the reason
    */
-  hold(reason, holds = true) {
+  _hold(reason, holds = true) {
     if (holds) {
-      this.holds.add(reason);
-      this.channel?.leave(this);
-    } else if (!this.holds.delete(reason)) return;
+      this._holds.add(reason);
+      this._channel?._leave(this);
+    } else if (!this._holds.delete(reason)) return;
     this.#emit('connection');
     this.refresh();
   }
@@ -137,22 +140,22 @@ export class ProgressPoller extends EventTarget {
    * @param {ProgressData | null} data the record; `null` if it is unchanged
    * @param {number} spent how long the server took, in milliseconds; 0 if it waited for a change
    */
-  accept(answer, data, spent) {
+  _accept(answer, data, spent) {
     this.polls += 1;
     this.#begin();
     const detail = this.#detail(data);
     const version = count(data?.version) ?? this.#version;
-    const created = Date.parse(data?.created_at) || this.#created;
+    const created = Date.parse(data?.created_at) || this._created;
     // A lagging replica or a cache may return an older state; progress never goes backwards. A
     // record that was created later replaces an earlier one with the same id.
     const isCurrent =
-      data && (created === this.#created ? version >= this.#version : created > this.#created);
+      data && (created === this._created ? version >= this.#version : created > this._created);
     const news = isCurrent && JSON.stringify(data) !== JSON.stringify(this.snapshot);
     if (isCurrent) {
       this.#version = version;
-      this.#created = created;
+      this._created = created;
       this.snapshot = data;
-      this.answer = answer;
+      this._answer = answer;
     }
     this.#unchanged = news ? 0 : this.#unchanged + 1;
     const { status, ended } = toState(news ? data : {});
@@ -160,7 +163,7 @@ export class ProgressPoller extends EventTarget {
     if (ended) {
       this.#leave('ended');
     } else {
-      this.rest(spent);
+      this._rest(spent);
       this.#enter('live');
     }
     this.#emit('answer', { status: answer.status, data });
@@ -178,7 +181,7 @@ export class ProgressPoller extends EventTarget {
    *
    * @param {PollError} error
    */
-  backOff({ kind, retryAfter }) {
+  _backOff({ kind, _retryAfter: retryAfter }) {
     const { clock, random, maxRetries, notFoundRetries, backoffBase, backoffMax } = this.options;
     // Spreads the retries of many pages after an outage.
     const jitter = random();
@@ -192,18 +195,18 @@ export class ProgressPoller extends EventTarget {
     // Pages that were told the same `Retry-After` must not return at the same moment either.
     const atLeast = retryAfter && retryAfter + jitter * backoffBase;
     const pause = Math.max(longest * (0.5 + jitter / 2), atLeast);
-    this.due = alike > limit ? Infinity : clock.now() + pause;
+    this._due = alike > limit ? Infinity : clock.now() + pause;
   }
 
   /**
-   * Reports a failure, after `backOff` has scheduled a retry or given up.
+   * Reports a failure, after `_backOff` has scheduled a retry or given up.
    *
    * @param {PollError} error
    */
-  fail(error) {
-    this.slack = 0;
-    if (this.due === Infinity) {
-      this.channel?.leave(this);
+  _fail(error) {
+    this._slack = 0;
+    if (this._due === Infinity) {
+      this._channel?._leave(this);
       this.#enter('lost', error);
       // A page that becomes visible polls once more; a second failure is not reported again.
       if (this.#settle) this.#end('error', this.#detail(error));
@@ -215,7 +218,7 @@ export class ProgressPoller extends EventTarget {
       this.#enter('retrying', error);
       if (error.kind === 'signed-out' && error.kind !== before)
         this.#emit('signedout', this.#detail(error));
-      this.#emit('retry', this.#detail(error, { delay: this.due - this.options.clock.now() }));
+      this.#emit('retry', this.#detail(error, { delay: this._due - this.options.clock.now() }));
     }
   }
 
@@ -244,21 +247,21 @@ export class ProgressPoller extends EventTarget {
    *
    * @param {number} spent
    */
-  rest(spent) {
+  _rest(spent) {
     const { pollInterval, hiddenPollInterval } = this.options;
     const whileHidden = this.hidden ? hiddenPollInterval : 0;
     // Only our server sends it; others may not know how to wait.
     const wished = count(this.snapshot?.poll_after_ms) ?? 0;
     const interval = Math.max(SHORTEST_INTERVAL, pollInterval, whileHidden, wished);
-    this.slack = wished && this.#unchanged >= QUIET_AFTER ? Infinity : interval / 2;
+    this._slack = wished && this.#unchanged >= QUIET_AFTER ? Infinity : interval / 2;
     this.#schedule(Math.max(interval - spent, Math.min(spent, LONGEST_REST)));
   }
 
   /** @param {number} delay */
   #schedule(delay) {
-    this.due = this.options.clock.now() + delay;
-    this.channel ??= channelFor(this);
-    this.channel.enlist(this);
+    this._due = this.options.clock.now() + delay;
+    this._channel ??= channelFor(this);
+    this._channel._enlist(this);
   }
 
   /**
@@ -266,15 +269,15 @@ export class ProgressPoller extends EventTarget {
    * @param {PollError | null} [error]
    */
   #enter(phase, error = null) {
-    if (this.phase === phase && this.error === error) return;
-    this.phase = phase;
+    if (this._phase === phase && this.error === error) return;
+    this._phase = phase;
     this.error = error;
     this.#emit('connection');
   }
 
   /** @param {'idle' | 'ended'} phase without polling */
   #leave(phase) {
-    this.hold(phase);
+    this._hold(phase);
     this.#enter(phase);
   }
 
@@ -295,6 +298,6 @@ export class ProgressPoller extends EventTarget {
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
-    this.onEvent(type, detail);
+    this._onEvent(type, detail);
   }
 }

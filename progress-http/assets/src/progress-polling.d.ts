@@ -13,6 +13,7 @@ export interface ProgressData {
   total_items?: number | null;
   processed_items?: number;
   failed_items?: number;
+  success_count?: number;
   remaining_items?: number | null;
   progress_percentage?: number | null;
   current_message?: string | null;
@@ -31,8 +32,18 @@ export interface ProgressData {
   max_attempts?: number;
   /** Whether it waits for its next attempt. `error_message` says why the last one ended. */
   retrying?: boolean;
-  /** When the next attempt is expected, as RFC 3339. */
+  /** When the next attempt is expected, as RFC 3339. The widget shows it as a time of day. */
   retry_at?: string;
+  /**
+   * Only for a job with stages. `processed_items`, `total_items`, `success_count` and
+   * `remaining_items` are then those of the current stage, `failed_items` is that of all stages, and
+   * `progress_percentage` is the weighted percentage of the whole job.
+   */
+  stages?: Stage[];
+  /** The number of the current stage, from 1. */
+  stage?: number;
+  /** Of the current stage alone. `null` if its total is unknown, 0 or exceeded. */
+  stage_percentage?: number | null;
   version?: number;
   poll_after_ms?: number | null;
   /** What the job has produced. A `ResultLink` becomes a link in the widget. */
@@ -42,6 +53,15 @@ export interface ProgressData {
   /** Milliseconds without a heartbeat until `stale` becomes true; 15,000 if absent. */
   stale_after_ms?: number | null;
   [field: string]: any;
+}
+
+/** A part of a job. The bar has a tick at each border of two stages. */
+export interface Stage {
+  name: string;
+  /** How much of the bar the stage takes, compared with the others. */
+  weight: number;
+  /** That of the current stage is the status of the job. */
+  state: 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
 }
 
 /** A result that the widget shows when the job has completed. */

@@ -45,7 +45,7 @@ export async function request(
     const text = await response.text();
     let kind = kindOfStatus(status);
     if (endsElsewhere(url, response) || (!kind && isPage(received, text))) kind = 'signed-out';
-    if (kind) throw new PollError(kind, { status, retryAfter: retryAfter(received) });
+    if (kind) throw new PollError(kind, { status, _retryAfter: retryAfter(received) });
     return { status, text, headers: received };
   };
   try {

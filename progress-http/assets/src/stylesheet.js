@@ -3,7 +3,7 @@ import css from './progress-polling.css';
 /** A property that the style sheet sets, which shows that the page has loaded it. */
 const MARK = '--progress-polling-styled';
 
-/** @type {WeakMap<Document, CSSStyleSheet>} a style sheet belongs to one document */
+/** @type {WeakMap<Document, any>} a style sheet belongs to one document */
 const sheets = new WeakMap();
 
 /**
@@ -17,9 +17,13 @@ export function ensureStyles(node) {
   const { ownerDocument: page } = node;
   const root = /** @type {Document | ShadowRoot} */ (node.getRootNode());
   const isStyled = getComputedStyle(page.documentElement).getPropertyValue(MARK);
-  const sheet = sheets.get(page) ?? new /** @type {any} */ (page.defaultView).CSSStyleSheet();
-  if (!sheets.has(page)) sheet.replaceSync(css);
-  sheets.set(page, sheet);
+  let sheet = sheets.get(page);
+  if (!sheet) {
+    sheet = new /** @type {any} */ (page.defaultView).CSSStyleSheet();
+    sheet.replaceSync(css);
+    sheets.set(page, sheet);
+  }
   if (!isStyled) page.adoptedStyleSheets.push(sheet);
-  if (root !== page && !root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
+  if (root !== page && !root.adoptedStyleSheets.includes(sheet))
+    root.adoptedStyleSheets.push(sheet);
 }

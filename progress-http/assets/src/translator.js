@@ -30,7 +30,8 @@ export function translator(wanted, own) {
   const say = (key, values) => {
     /** @type {(Message | undefined)[] | undefined} */
     const builtIn = MESSAGES[/** @type {MessageKey} */ (key)];
-    const message = texts[key] ?? builtIn?.[known] ?? builtIn?.[0] ?? key;
+    const message =
+      texts[key] ?? builtIn?.[known] ?? builtIn?.[0] ?? (builtIn ? withCapital(key) : key);
     const template = message[plural.select(Number(values?.number))] ?? message.other ?? message;
     // Unknown placeholders stay as they are, because a job's own messages are not templates.
     return template.replace(
@@ -61,6 +62,9 @@ export function translator(wanted, own) {
 
   return { language, say, duration };
 }
+
+/** @param {string} key */
+export const withCapital = (key) => key[0].toUpperCase() + key.slice(1);
 
 /**
  * Returns the canonical language tag. An invalid tag means English and does not break the page.

@@ -32,15 +32,14 @@ const LONGEST_LOG = 500;
  */
 export function createUi(translator, options, actions) {
   const { language, say } = translator;
-  const { icon, showStats, announceStep } = options;
-  const skin = SKINS[options.skin] ?? {};
+  const { icon } = options;
   // At random, because a page may load two copies of the script.
-  const id = `progress-polling-${Math.random().toString(36).slice(2)}`;
+  const id = `progress-polling-${Math.random()}`;
   /** @type {Record<string, HTMLElement>} */
   const parts = {};
 
   /** @param {string} name */
-  const classes = (name) => `progress-polling-${name} ${skin[name] ?? ''}`;
+  const classes = (name) => `progress-polling-${name} ${SKINS[options.skin]?.[name] ?? ''}`;
 
   /**
    * @template {keyof HTMLElementTagNameMap} Tag
@@ -51,8 +50,9 @@ export function createUi(translator, options, actions) {
    */
   const part = (tag, name, attributes, ...children) => {
     const node = document.createElement(tag);
+    /** @type {Record<string, string>} */
     const all = { class: classes(name), ...attributes };
-    for (const [attribute, value] of Object.entries(all)) node.setAttribute(attribute, value);
+    for (const attribute in all) node.setAttribute(attribute, all[attribute]);
     // Each text has its own writing direction.
     if (tag === 'span') node.dir = 'auto';
     node.append(.../** @type {Node[]} */ (children.filter(Boolean)));
@@ -65,14 +65,17 @@ export function createUi(translator, options, actions) {
    * @param {string} [name]
    * @param {() => void} [onclick]
    */
-  const button = (label, name = 'button', onclick = actions[label]) =>
-    Object.assign(part('button', name, { type: 'button' }, say(label)), { onclick });
+  const button = (label, name = 'button', onclick = actions[label]) => {
+    const node = part('button', name, { type: 'button' }, say(label));
+    node.onclick = onclick;
+    return node;
+  };
 
   /**
    * Shows or hides an element. If a focused button is hidden, the widget takes over the focus.
    *
    * @param {HTMLElement} node
-   * @param {boolean} shown
+   * @param {unknown} shown
    */
   const show = (node, shown) => {
     if (!shown && node.matches(':focus')) root.focus();
@@ -87,42 +90,48 @@ export function createUi(translator, options, actions) {
   const ask = (question) => {
     if (confirm.hidden === !question) return;
     const hadFocus = confirm.matches(':focus-within');
-    parts.question.textContent = question;
+    confirm.setAttribute('aria-label', question);
     confirm.hidden = !question;
     if (question) keep.focus();
     else if (hadFocus) (cancel.hidden ? root : cancel).focus();
   };
 
   // An emoji, or the classes of a Semantic icon.
-  const semantic = /^[a-z][a-z\d ]*$/.test(icon ?? '');
+  const semantic = /^[a-z][a-z\d ]*$/.test(/** @type {any} */ (icon));
   const cancel = button('cancel');
   const retry = button('tryAgain', 'link');
   const reload = button('reload', 'link');
   const dismiss = button('dismiss');
-  const result = part('a', 'result', { class: `${classes('link')} ${classes('result')}` });
+  const result = part('a', 'result');
+  result.className += ` ${classes('link')}`;
   const keep = button('keep');
   const confirm = part(
     'div',
     'confirm',
-    { role: 'group', hidden: '', 'aria-labelledby': `${id}-question` },
-    part('span', 'question', { id: `${id}-question` }),
+    { role: 'group', hidden: '' },
+    part('span', 'question'),
     keep,
     button('cancel', 'button', actions.confirmCancel),
   );
   confirm.onkeydown = ({ key }) => {
     if (key === 'Escape') actions.keep();
   };
-  const rows = COUNTS.map((key) => {
-    const value = part('dd', 'value');
-    parts[key] = value;
-    return part('div', 'statistic', { 'data-count': key }, part('dt', 'name', {}, say(key)), value);
-  });
+  const rows = COUNTS.map((key) =>
+    part(
+      'div',
+      'statistic',
+      { 'data-count': key },
+      part('dt', 'name', {}, say(key)),
+      part('dd', key, { class: classes('value') }),
+    ),
+  );
   const fill = part('div', 'fill');
+  const track = part('div', 'track', {}, fill);
   const bar = part(
     'div',
     'bar',
     { role: 'progressbar', 'aria-labelledby': id, 'aria-valuemin': '0', 'aria-valuemax': '100' },
-    part('div', 'track', {}, fill),
+    track,
     part('div', 'percent'),
   );
   const caption = part(
@@ -159,7 +168,7 @@ export function createUi(translator, options, actions) {
     dropped,
   );
   const speech = part('div', 'announcer', { role: 'status' });
-  const announcer = createAnnouncer(speech, translator, announceStep);
+  const announcer = createAnnouncer(speech, translator, options.announceStep);
   const root = part(
     'div',
     'root',
@@ -193,35 +202,46 @@ export function createUi(translator, options, actions) {
     speech,
   );
 
+  /** @param {any} stage */
+  const createStage = (stage) => {
+    const node = part('div', 'stage');
+    // An invalid weight has no effect.
+    node.style.flex = stage?.weight;
+    return node;
+  };
+
   /** @param {View} view */
   const render = (view) => {
-    const { state, tone, percent, valueText, line, texts, over } = view;
+    const { state, tone, percent, line, texts } = view;
     const href = safeHref(view.href);
     texts.title = options.title ?? texts.title;
-    if (options.compact) texts.badge = [texts.badge, view.errorCount].filter(Boolean).join(' - ');
-    for (const [name, value] of Object.entries(texts)) {
+    if (options.compact) texts.badge = [texts.badge, view.errors].filter(Boolean).join(' - ');
+    for (const name in texts) {
+      const value = /** @type {any} */ (texts)[name];
       // An unchanged text node needs no layout and keeps the selection.
       if (parts[name].textContent !== value) parts[name].textContent = value;
     }
-    Object.assign(root.dataset, { state, tone });
-    root.toggleAttribute('data-line', !!line);
-    const indeterminate = view.indeterminate ? 'indeterminate' : '';
+    Object.assign(root.dataset, { state, tone, line: !!line });
+    // The job is running, but its percentage is unknown.
+    const indeterminate = !percent && state === 'running' ? 'indeterminate' : '';
     progress.className = `${classes('progress')} ${tone} ${indeterminate}`;
     progress.dataset.percent = percent;
     // As attributes, because Firefox 113 does not reflect the ARIA properties.
     if (percent) bar.setAttribute('aria-valuenow', percent);
     else bar.removeAttribute('aria-valuenow');
-    bar.setAttribute('aria-valuetext', valueText);
-    fill.style.setProperty('--progress-polling-done', `${percent || 0}%`);
+    bar.setAttribute('aria-valuetext', view.value);
+    fill.style.setProperty('--done', `${percent || 0}%`);
+    if (track.children.length !== view.stages.length + 1)
+      track.replaceChildren(fill, ...view.stages.map(createStage));
     // Without `showStats` the caption still shows errors and how the job ended.
-    caption.hidden = !showStats && !line && state !== 'lost';
+    caption.hidden = !options.showStats && !line && state !== 'lost';
     rows[3].hidden = !texts.errors;
     show(cancel, view.cancellable);
-    show(dismiss, over);
-    ask(view.question);
+    show(dismiss, view.over);
+    ask(texts.question);
     result.href = href;
-    show(result, !!href);
-    show(alert, texts.alert !== '');
+    show(result, href);
+    show(alert, texts.alert);
     show(retry, ['reconnecting', 'offline', 'lost'].includes(state));
     show(reload, state === 'signed-out');
     announcer.announce(view);
@@ -249,7 +269,8 @@ export function createUi(translator, options, actions) {
    */
   const append = (entries, lost) => {
     list.append(...entries.map(createItem));
-    while (list.childElementCount > LONGEST_LOG) list.children[0].remove();
+    const { children } = list;
+    while (children.length > LONGEST_LOG) children[0].remove();
     if (lost > 0) dropped.textContent = say('dropped', { number: lost });
   };
 

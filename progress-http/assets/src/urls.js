@@ -29,7 +29,7 @@ export function withOtherEnding(url) {
  * @returns {string} the URL of the records of several jobs
  */
 export function listUrl({ endpoint }, jobs) {
-  const ids = new Set([...jobs].map(({ jobId }) => encodeURIComponent(jobId)));
+  const ids = new Set(Array.from(jobs, ({ jobId }) => encodeURIComponent(jobId)));
   return below(endpoint, `?ids=${[...ids]}`);
 }
 
@@ -39,12 +39,12 @@ export function listUrl({ endpoint }, jobs) {
  *
  * @param {string} record
  * @param {string} name
- * @param {Record<string, string | number>} [parameters]
+ * @param {Record<string, any>} [parameters]
  */
 export function belongingUrl(record, name, parameters = {}) {
   const url = new URL(record, document.baseURI);
   url.pathname = below(url.pathname, name);
-  for (const parameter in parameters) url.searchParams.set(parameter, `${parameters[parameter]}`);
+  for (const parameter in parameters) url.searchParams.set(parameter, parameters[parameter]);
   return url.href;
 }
 

@@ -9,36 +9,25 @@ import { count, text, toState } from './record.js';
  */
 
 /**
- * How good a state is: the word of Semantic UI, which colors its bar by it. The others are neutral.
+ * How good a state is: the word of Semantic UI, which colors its bar by it. Others are warnings.
  *
- * @type {Partial<Record<State, 'active' | 'success' | 'warning' | 'error'>>}
+ * @type {Partial<Record<State, '' | 'active' | 'success' | 'error'>>}
  */
 const TONES = {
+  connecting: '',
+  waiting: '',
   running: 'active',
   completed: 'success',
   failed: 'error',
+  cancelled: '',
+  cancelling: '',
   lost: 'error',
-  stale: 'warning',
-  stalled: 'warning',
-  retrying: 'warning',
-  reconnecting: 'warning',
-  offline: 'warning',
-  'signed-out': 'warning',
 };
 
 /**
  * The part of the poller's state that the view depends on.
  *
- * @typedef {Pick<ProgressPoller, 'snapshot' | 'phase' | 'error' | 'due' | 'offline'>} Connection
- */
-
-/**
- * The state of the widget that the poller does not know.
- *
- * @typedef {object} Situation
- * @property {number} now on the poller's clock
- * @property {string | false} silence how long the worker has not responded; false if it responds
- * @property {Cancellation} cancellation
+ * @typedef {Pick<ProgressPoller, 'snapshot' | '_phase' | 'error' | '_due' | 'offline'>} Connection
  */
 
 /**
@@ -56,13 +45,19 @@ const TONES = {
 
 /**
  * @param {Connection} poller
- * @param {Situation} situation
  * @param {Translator} translator
+ * @param {number} now on the poller's clock
+ * @param {string | false} silence how long the worker has not responded; false if it responds
+ * @param {Cancellation} cancellation
+ * @param {number} highest the highest percentage that the page has shown in this attempt
  */
 export function viewOf(
-  { snapshot, phase, error, due, offline },
-  { now, silence, cancellation },
+  { snapshot, _phase: phase, error, _due: due, offline },
   translator,
+  now,
+  silence,
+  cancellation,
+  highest,
 ) {
   const { language, say, duration } = translator;
   const data = snapshot ?? {};
@@ -70,7 +65,7 @@ export function viewOf(
   const total = count(data.total_items);
   const processed = count(data.processed_items);
   const failed = count(data.failed_items) ?? 0;
-  const errorCount = failed ? say('errorCount', { number: failed }) : '';
+  const errorCount = failed && say('errorCount', { number: failed });
   const taken = count(data.duration);
   const secondsLeft = count(data.estimated_remaining_time);
   const requested = cancellation === 'sent' || cancellation === 'unsure';
@@ -78,6 +73,16 @@ export function viewOf(
   const asking = cancellation === 'asking';
   const { href, label } = Object(data.result);
   const trouble = error?.kind ?? 'network';
+  const told = text(data.error_message);
+  // Translates known messages of the server. Not a single word, which could be another key.
+  const reason = told.includes(' ') ? say(told) : told;
+  // Only a job that may run more than once has these.
+  const { attempt, max_attempts: attempts } = /** @type {any} */ (data);
+  const retryAt = new Date(/** @type {any} */ (data).retry_at);
+  // Only a job with stages has these.
+  /** @type {any[]} */
+  const stages = Array.isArray(data.stages) ? data.stages : [];
+  const name = text(stages[/** @type {any} */ (data).stage - 1]?.name);
 
   // The most important problem determines the state.
   /** @type {State} */
@@ -87,9 +92,9 @@ export function viewOf(
   if (ended) {
     state = /** @type {State} */ (status);
     if (state === 'failed') {
-      alert = text(data.error_message);
-      // Translates known messages of the server. Not a single word, which could be another key.
-      alert = alert.includes(' ') ? say(alert) : alert || say(state);
+      alert = reason || say(state);
+      if (attempts > 1 && attempt >= attempts)
+        alert += ` (${say('attempts', { number: attempt })})`;
     }
     if (state === 'completed') {
       line = taken === null ? say(state) : `${say(state)} (${duration(taken)})`;
@@ -116,39 +121,56 @@ export function viewOf(
     else if (status === 'running') state = data.stalled === true ? 'stalled' : status;
     else if (data.retrying === true) {
       state = 'retrying';
-      line = say(text(data.error_message));
+      line = reason;
+      // By the viewer's clock, which may be wrong, so a time in the past is not shown.
+      if (Number(retryAt) > Date.now())
+        line += ` ${say('retryAt', { time: retryAt.toLocaleTimeString(language) })}`;
     } else if (snapshot) state = 'waiting';
   }
 
   // Rounded down, so that 100 % is never shown too early.
-  const told = status === 'completed' ? 100 : count(data.progress_percentage);
-  const percent = told === null ? '' : `${Math.min(Math.floor(told), 100)}`;
+  const share = status === 'completed' ? 100 : count(data.progress_percentage);
+  const percent = share === null ? '' : `${Math.min(Math.floor(share), 100)}`;
   const percentText =
     percent && (Number(percent) / 100).toLocaleString(language, { style: 'percent' });
   const countText =
     total !== null && processed !== null && say('countOfTotal', { number: processed, total });
-  // Only a job that may run more than once has these.
-  const attempts = /** @type {any} */ (data);
-  const badge = say(state, { number: attempts.attempt + 1, total: attempts.max_attempts });
+  const badge = say(state, { number: attempt + 1, total: attempts });
+  const stage =
+    status !== 'pending' &&
+    status !== 'completed' &&
+    [
+      attempt > 1 && say('attempt', { number: attempt, total: attempts }),
+      name && say('stage', { number: Number(data.stage), total: stages.length, name }),
+    ]
+      .filter(Boolean)
+      .join(', ');
+  const isLower = !ended && percent && Number(percent) < highest;
+  const grown = isLower && total !== null && say('grown', { number: total });
+  const over = ended || phase === 'lost';
   const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
   // In steps, because the estimate is not exact and would flicker.
   const step = /** @type {number} */ (secondsLeft) < 60 ? 5 : 60;
   return {
     state,
-    tone: state === 'completed' && failed ? 'warning' : (TONES[state] ?? ''),
+    tone: (state === 'completed' && failed ? null : TONES[state]) ?? 'warning',
     /** Whole digits; empty if it is unknown. */
     percent,
-    valueText: [percentText, countText].filter(Boolean).join(', ') || badge,
-    /** The job is running, but its percentage is unknown. */
-    indeterminate: !percent && state === 'running',
+    /** The text of the bar for screen readers. */
+    value: [percentText, countText, stage, grown].filter(Boolean).join(', ') || badge,
     line,
-    errorCount,
+    /** The number of errors, as a text; 0 without one. */
+    errors: errorCount,
+    /** The attempt, unless it is the first, and the stage. */
+    stage,
+    /** The stages, not checked. */
+    stages,
     /** The text of each part. */
     texts: {
       title: text(data.custom_title) || say('title'),
       badge,
       percent: percentText,
-      message: line || text(data.current_message),
+      message: [stage, grown, line || text(data.current_message)].filter(Boolean).join(' – '),
       'time-left':
         state === 'running' && secondsLeft
           ? say('time-left', { duration: duration(Math.ceil(secondsLeft / step) * step) })
@@ -159,14 +181,14 @@ export function viewOf(
       remaining: show(count(data.remaining_items)),
       errors: failed ? show(failed) : '',
       result: text(label) || say('result'),
+      /** Before a job is cancelled; empty if it is not asked. */
+      question:
+        asking && !ended && !cancelling ? say('confirmCancel', { number: processed ?? 0 }) : '',
     },
     /** The address of the result, not checked. */
     href: state === 'completed' && href,
     /** Nothing more happens by itself. */
-    over: ended || phase === 'lost',
-    cancellable: !!snapshot && !ended && phase !== 'lost' && !cancelling && !asking,
-    /** The question before a job is cancelled; empty if it is not asked. */
-    question:
-      asking && !ended && !cancelling ? say('confirmCancel', { number: processed ?? 0 }) : '',
+    over,
+    cancellable: !!snapshot && !over && !cancelling && !asking,
   };
 }

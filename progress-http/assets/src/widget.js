@@ -8,7 +8,7 @@ import { ProgressPoller } from './poller.js';
 import { count, toState } from './record.js';
 import { request } from './request.js';
 import { ensureStyles } from './stylesheet.js';
-import { translator } from './translator.js';
+import { translator, withCapital } from './translator.js';
 import { createUi } from './ui.js';
 import { belongingUrl } from './urls.js';
 import { viewOf } from './view.js';
@@ -24,28 +24,6 @@ const warned = new Set();
 
 /** A progress bar in a container: a poller with a user interface. */
 export class ProgressPolling extends ProgressPoller {
-  #container;
-  /** Where the user interface is: the container, or its shadow root. */
-  #root;
-  #settings;
-  /** The first address of the record. */
-  #address;
-  /** Ends the listeners of the widget. */
-  #life = new AbortController();
-  /** @type {any} */
-  #timer;
-  /** @type {Cancellation} */
-  #cancellation;
-  /** @type {number | undefined} when the heartbeats stopped, on the page's clock */
-  #silentSince;
-  #seenAlive = false;
-  /** Whether the widget was drawn inside the page, where its language and styles are known. */
-  #settled = false;
-  /** @type {ReturnType<typeof translator>} */
-  #i18n = /** @type {any} */ (null);
-  /** @type {ReturnType<typeof createUi>} */
-  #ui = /** @type {any} */ (null);
-
   /**
    * @param {string | Element} target an element, or its id
    * @param {string} jobId
@@ -54,23 +32,12 @@ export class ProgressPolling extends ProgressPoller {
   constructor(target, jobId, given = {}) {
     const container = containerOf(target);
     if (!jobId && !given.url) throw new TypeError('ProgressPolling: no job id.');
-    /** @type {ReturnType<typeof widgetOptions> & { resumed?: boolean }} */
     const settings = widgetOptions(given);
     super(jobId, settings);
-    this.#container = container;
-    this.#settings = settings;
-    this.#root = /** @type {any} */ (given).root ?? container;
-    this.#address = this.url;
-    this.onTurn = () => this.#leaveWithContainer();
-    this.onEvent = this.#handle;
-
     container.progressPolling?.destroy();
     container.progressPolling = this;
-    this.#draw();
-    // By the next frame the page has inserted a container that it has just created.
-    requestAnimationFrame(() => this.#render());
-    this.#store(jobId);
-    followPage(this, settings.whenHidden, this.#life.signal);
+    this._store = showIn(container, this, settings);
+    this._store(jobId);
     this.start();
   }
 
@@ -90,99 +57,123 @@ export class ProgressPolling extends ProgressPoller {
 
   /** Removes the bar, and forgets the job that `persist` has stored. */
   dismiss() {
-    this.#store('');
+    this._store('');
     this.destroy();
   }
+}
 
-  /** @param {string} jobId the job that `resume` follows; an empty one for none */
-  #store(jobId) {
-    if (this.#settings.persist) storedJob(this.#container.id, jobId);
-  }
+/**
+ * Shows a poller in a container.
+ *
+ * @param {Container} container
+ * @param {ProgressPolling} poller
+ * @param {ReturnType<typeof widgetOptions> & { root?: any, resumed?: boolean }} settings
+ * @returns {(jobId: string) => void} stores the job that `resume` follows; an empty one for none
+ */
+function showIn(container, poller, settings) {
+  const { clock } = poller.options;
+  /** Where the user interface is: the container, or its shadow root. */
+  const root = settings.root ?? container;
+  /** The first address of the record. */
+  const address = poller.url;
+  /** Ends the listeners of the widget. */
+  const life = new AbortController();
+  const { signal } = life;
+  /** @type {any} */
+  let timer;
+  /** @type {Cancellation} */
+  let cancellation;
+  /** @type {number | undefined} when the heartbeats stopped, on the page's clock */
+  let silentSince;
+  let seenAlive = false;
+  /** @type {Record<string, number>} the highest percentage shown, by the attempt */
+  let highest = {};
+  /** Whether the widget was drawn inside the page, where its language and styles are known. */
+  let settled = false;
+  /** @type {ReturnType<typeof translator>} */
+  let i18n;
+  /** @type {ReturnType<typeof createUi>} */
+  let ui;
+
+  /** @param {string} jobId */
+  const store = (jobId) => {
+    if (settings.persist) storedJob(container.id, jobId);
+  };
 
   /** Builds the user interface and puts it into the container. */
-  #draw() {
-    const container = this.#container;
-    const settings = this.#settings;
-    this.#settled = container.isConnected;
-    this.#i18n = translator(settings.lang ?? languageOf(container), settings.messages);
-    this.#ui = createUi(this.#i18n, settings, {
-      tryAgain: () => this.start(),
+  const draw = () => {
+    settled = container.isConnected;
+    i18n = translator(settings.lang ?? languageOf(container), settings.messages);
+    ui = createUi(i18n, settings, {
+      tryAgain: () => poller.start(),
       reload: () => location.reload(),
-      cancel: () => this.#setCancellation('asking'),
-      keep: () => this.#setCancellation(undefined),
-      confirmCancel: () => this.#cancel(),
-      dismiss: () => this.dismiss(),
+      cancel: () => setCancellation('asking'),
+      keep: () => setCancellation(undefined),
+      confirmCancel: cancel,
+      dismiss: () => poller.dismiss(),
     });
-    this.#root.replaceChildren(this.#ui.node);
-    if (!this.#settled) return;
-    ensureStyles(this.#ui.node);
-    if (settings.showLog) followLog(this, this.#ui.append, this.#life.signal);
-  }
+    root.replaceChildren(ui.node);
+    if (!settled) return;
+    ensureStyles(ui.node);
+    if (settings.showLog) followLog(poller, ui.append, signal);
+  };
 
   /** Shows the present state. */
-  #render() {
-    const container = this.#container;
-    if (this.#life.signal.aborted) return;
-    if (!this.#settled && container.isConnected) this.#draw();
+  const render = () => {
+    if (signal.aborted) return;
+    if (!settled && container.isConnected) draw();
     // The parser may have added content, or a library that morphs the page has removed the widget.
-    const { childNodes } = this.#root;
-    if (childNodes.length !== 1 || childNodes[0] !== this.#ui.node)
-      this.#root.replaceChildren(this.#ui.node);
-    const now = this.options.clock.now();
-    const view = viewOf(
-      this,
-      { now, silence: this.#silence(now), cancellation: this.#cancellation },
-      this.#i18n,
-    );
-    this.#ui.render(view);
+    const { childNodes } = root;
+    if (childNodes.length !== 1 || childNodes[0] !== ui.node) root.replaceChildren(ui.node);
+    const attempt = `${poller._created} ${poller.snapshot?.attempt}`;
+    const before = highest[attempt] ?? 0;
+    const now = clock.now();
+    const view = viewOf(poller, i18n, now, silence(now), cancellation, before);
+    highest = { [attempt]: Math.max(before, Number(view.percent)) };
+    ui.render(view);
     // The text of a problem contains a duration, which changes every second.
-    if (view.line && this.phase !== 'ended') this.#later(() => this.#render(), 1000);
-  }
+    if (view.line && poller._phase !== 'ended') later(render, 1000);
+  };
 
   /**
    * Returns how long the worker has sent no heartbeat, as a text; false if it is alive.
    *
    * @param {number} now
    */
-  #silence(now) {
-    const { snapshot } = this;
+  const silence = (now) => {
+    const { snapshot } = poller;
     if (snapshot?.stale !== true) {
-      this.#silentSince = undefined;
-      this.#seenAlive ||= !!snapshot;
+      silentSince = undefined;
+      seenAlive ||= !!snapshot;
       return false;
     }
-    this.#silentSince ??= now - (count(snapshot.stale_after_ms) ?? STALE_AFTER);
+    silentSince ??= now - (count(snapshot.stale_after_ms) ?? STALE_AFTER);
     // If the heartbeats stopped before the page was loaded, this is the least time.
-    const prefix = this.#seenAlive ? '' : '≥ ';
-    return prefix + this.#i18n.duration((now - this.#silentSince) / 1000);
-  }
+    return (seenAlive ? '' : '≥ ') + i18n.duration((now - silentSince) / 1000);
+  };
 
-  /** @param {Cancellation} cancellation */
-  #setCancellation(cancellation) {
-    this.#cancellation = cancellation;
-    this.#render();
-  }
+  /** @param {Cancellation} now */
+  const setCancellation = (now) => {
+    cancellation = now;
+    render();
+  };
 
-  async #cancel() {
-    this.#setCancellation('sent');
+  const cancel = async () => {
+    setCancellation('sent');
     try {
-      await request(this.options, belongingUrl(this.url, 'cancel'), { method: 'POST' });
+      await request(poller.options, belongingUrl(poller.url, 'cancel'), { method: 'POST' });
     } catch (error) {
       // A job that has already ended is not an error. After any other, the server may have
       // cancelled the job all the same. The record tells, unless the widget is stopped and does not
       // read it.
       const hasEnded = /** @type {any} */ (error).status === CONFLICT;
-      const otherwise = this.holds.size ? 'failed' : 'unsure';
-      this.#setCancellation(hasEnded ? undefined : otherwise);
+      const otherwise = poller._holds.size ? 'failed' : 'unsure';
+      setCancellation(hasEnded ? undefined : otherwise);
     }
-    this.#readAgain();
-  }
-
-  /** Polls now, and drops the response to a request that is open: it may be older. */
-  #readAgain() {
-    this.hold('reading-again');
-    this.hold('reading-again', false);
-  }
+    // Polls now, and drops the response to a request that is open: it may be older.
+    poller._hold('again');
+    poller._hold('again', false);
+  };
 
   /**
    * Handles each event of the poller. Every event redraws the widget. Events of the job, such as
@@ -190,47 +181,46 @@ export class ProgressPolling extends ProgressPoller {
    * (`progress-polling:start`).
    *
    * @param {string} type
-   * @param {any} detail
+   * @param {any} [detail]
    */
-  #handle(type, detail) {
-    if (this.holds.has('destroyed')) this.#remove();
-    this.#leaveWithContainer();
-    if (this.#life.signal.aborted) return;
-    this.#warn(detail?.data);
-    if (type === 'answer' && this.#cancellation === 'unsure') {
-      const { ended } = toState(this.snapshot ?? {});
-      this.#cancellation = ended || this.snapshot?.cancel_requested ? undefined : 'failed';
+  const handle = (type, detail) => {
+    if (poller._holds.has('destroyed')) remove();
+    leaveWithContainer();
+    if (signal.aborted) return;
+    warn(detail?.data);
+    if (type === 'answer' && cancellation === 'unsure') {
+      const { ended } = toState(poller.snapshot ?? {});
+      cancellation = ended || poller.snapshot?.cancel_requested ? undefined : 'failed';
     }
-    this.#render();
-    const settings = this.#settings;
+    render();
     // Logs only the response, because the request may contain a password.
     if (settings.debug && type === 'answer')
-      console.debug('progress-polling', this.jobId, detail.status, detail.data);
+      console.debug('progress-polling', poller.jobId, detail);
     if (!detail?.meta) return;
     // A deleted job does not come back. Before the callbacks, because one may start another job in
     // this container.
-    const isGone = this.phase === 'lost' && ['not-found', 'gone'].includes(detail.data.kind);
-    if (isGone) this.#store('');
-    this.#callBack(type, detail);
+    const isGone = poller._phase === 'lost' && ['not-found', 'gone'].includes(detail.data.kind);
+    if (isGone) store('');
+    callBack(type, detail);
     const name = `progress-polling:${type}`;
-    this.#container.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
-    if (isGone && settings.resumed && type === 'settled') this.destroy();
+    container.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
+    if (isGone && settings.resumed && type === 'settled') poller.destroy();
     if (type !== 'complete') return;
     const hide = () => {
-      this.#ui.node.hidden = true;
-      this.#store('');
+      ui.node.hidden = true;
+      store('');
     };
-    if (settings.autoHideOnComplete) this.#later(hide, settings.autoHideDelay);
+    if (settings.autoHideOnComplete) later(hide, settings.autoHideDelay);
     // Not for a job that was complete when the page was loaded, which would reload it for ever.
     if (!detail.meta.initial) leavePage(settings);
-  }
+  };
 
   /** Stops for good if the container was removed from the page. */
-  #leaveWithContainer() {
-    if (!this.#settled || this.#container.isConnected || this.#life.signal.aborted) return;
-    this.#remove();
-    this.destroy();
-  }
+  const leaveWithContainer = () => {
+    if (!settled || container.isConnected || signal.aborted) return;
+    remove();
+    poller.destroy();
+  };
 
   /**
    * Warns on the console, once per endpoint, if there was never a record: perhaps the address is
@@ -238,13 +228,13 @@ export class ProgressPolling extends ProgressPoller {
    *
    * @param {any} error
    */
-  #warn(error) {
-    const endpoint = this.options.url ?? this.options.endpoint;
-    if (this.snapshot || !['not-found', 'unreadable'].includes(error?.kind)) return;
+  const warn = (error) => {
+    const endpoint = settings.url ?? settings.endpoint;
+    if (poller.snapshot || !['not-found', 'unreadable'].includes(error?.kind)) return;
     if (warned.has(endpoint)) return;
     warned.add(endpoint);
-    console.warn(`progress-polling: no record at ${this.#address} (${error.message}).`);
-  }
+    console.warn(`progress-polling: no record at ${address} (${error.message}).`);
+  };
 
   /**
    * Calls the page's callback for an event, such as `onSignedOut` for `signedout`.
@@ -252,38 +242,45 @@ export class ProgressPolling extends ProgressPoller {
    * @param {string} type
    * @param {{ data: any, meta: any }} detail
    */
-  #callBack(type, { data, meta }) {
-    const settings = /** @type {any} */ (this.#settings);
-    const name = Object.keys(settings).find((key) => key.toLowerCase() === `on${type}`);
+  const callBack = (type, { data, meta }) => {
+    const name = `on${withCapital(type).replace('out', 'Out')}`;
     try {
-      if (name) settings[name]?.(data, meta);
+      /** @type {any} */ (settings)[name]?.(data, meta);
     } catch (error) {
       // Reports an error in the page's callback as an uncaught one, and continues.
       reportError(error);
     }
-  }
+  };
 
   /**
    * @param {() => void} action
    * @param {number} delay
    */
-  #later(action, delay) {
-    const { clock } = this.options;
-    clock.clearTimeout(this.#timer);
-    this.#timer = clock.setTimeout(action, delay);
-  }
+  const later = (action, delay) => {
+    clock.clearTimeout(timer);
+    timer = clock.setTimeout(action, delay);
+  };
 
-  #remove() {
-    this.#life.abort();
-    this.options.clock.clearTimeout(this.#timer);
-    this.#ui.remove();
-    if (this.#container.progressPolling === this) this.#container.progressPolling = null;
-  }
+  const remove = () => {
+    life.abort();
+    clock.clearTimeout(timer);
+    ui.remove();
+    if (container.progressPolling === poller) container.progressPolling = null;
+  };
+
+  poller._onEvent = handle;
+  draw();
+  // By the next frame the page has inserted a container that it has just created.
+  requestAnimationFrame(render);
+  followPage(poller, settings.whenHidden, signal);
+  return store;
 }
+
+/** @typedef {Element & { progressPolling?: ProgressPolling | null }} Container */
 
 /**
  * @param {string | Element} target
- * @returns {Element & { progressPolling?: ProgressPolling | null }}
+ * @returns {Container}
  */
 function containerOf(target) {
   const container = typeof target === 'string' ? document.getElementById(target) : target;
@@ -293,9 +290,5 @@ function containerOf(target) {
 }
 
 /** @param {Element} container */
-function languageOf(container) {
-  const { lang } = /** @type {HTMLElement} */ (
-    container.closest('[lang]') ?? document.documentElement
-  );
-  return lang;
-}
+const languageOf = (container) =>
+  /** @type {HTMLElement} */ (container.closest('[lang]') ?? document.documentElement).lang;

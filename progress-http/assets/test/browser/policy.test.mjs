@@ -65,6 +65,8 @@ const record = (text, version) =>
     task_type: text,
     version,
     failed_items: 1,
+    stages: [{ name: text, weight: text, state: text }],
+    stage: 1,
     metadata: { text },
     result: { href: text, label: text },
     poll_after_ms: null,
@@ -88,9 +90,9 @@ test('hostile texts are shown literally under a strict policy', { skip: missing 
         wanted.places.every((selector) => {
           const place = document.querySelector(selector);
           const message = '.progress-polling-message';
-          return (place.shadowRoot ?? place).querySelector(message).textContent === wanted.text;
+          return (place.shadowRoot ?? place).querySelector(message).textContent === wanted.message;
         }),
-      { text, places: PLACES },
+      { message: `Step 1 of 1: ${text} – ${text}`, places: PLACES },
       { polling: 20 },
     );
     assert.equal(await page.locator('#element .progress-polling-title').textContent(), text);

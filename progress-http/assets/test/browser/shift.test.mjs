@@ -20,6 +20,14 @@ function observe() {
   }).observe({ type: 'layout-shift', buffered: true });
 }
 
+const STAGES = {
+  stages: [
+    { name: 'Read', weight: 1, state: 'completed' },
+    { name: 'Check', weight: 2, state: 'running' },
+  ],
+  stage: 2,
+};
+
 /** The answers of the server from the start to the end: a record, or a status. */
 const JOB = {
   waiting: running(0, { status: 'pending', current_message: null, custom_title: null }),
@@ -27,6 +35,18 @@ const JOB = {
   'running, with a message': running(7, { current_message: 'Sending CCT2113 - INVOICE.pdf' }),
   'running, with an estimate': running(9, { estimated_remaining_time: 84 }),
   'running, with a long message': running(12, { current_message: 'word '.repeat(50) }),
+  'running, in a stage': running(20, STAGES),
+  'running, after its total grew': running(18, { ...STAGES, version: 22, total_items: 1200 }),
+  'retrying, with a reason': running(18, {
+    status: 'pending',
+    retrying: true,
+    attempt: 1,
+    max_attempts: 5,
+    error_message: 'The disk is full.',
+    retry_at: '2096-03-02T14:03:12Z',
+    version: 23,
+  }),
+  'running, in another attempt': running(30, { ...STAGES, attempt: 2, max_attempts: 5 }),
   'running, with errors': running(40, { failed_items: 1, estimated_remaining_time: 4 }),
   'running, with many errors': running(60, { failed_items: 13 }),
   stale: running(60, { failed_items: 13, stale: true, version: 70 }),

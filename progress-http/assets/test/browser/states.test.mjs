@@ -73,7 +73,70 @@ const EXPECTED = {
   cancelling: ['cancelling', 'Cancelling…', '', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
   stale: ['stale', 'Not responding', 'warning', '42', /^No heartbeat for [1-5]\d s$/, ''],
   stalled: ['stalled', 'Stalled', 'warning', '42', 'Sending CCT2113 - INVOICE.pdf', ''],
-  retrying: ['retrying', 'Retrying: 2 of 5', 'warning', '42', 'The disk is full.', ''],
+  retrying: [
+    'retrying',
+    'Retrying: 2 of 5',
+    'warning',
+    '42',
+    /^The disk is full\. Retrying at \d+:\d\d:12\s[AP]M\.$/,
+    '',
+  ],
+  'second-attempt': [
+    'running',
+    'Running',
+    'active',
+    '42',
+    'Attempt 2 of 5 – Sending CCT2113 - INVOICE.pdf',
+    '',
+  ],
+  exhausted: [
+    'failed',
+    'Failed',
+    'error',
+    '42',
+    'Attempt 5 of 5 – Sending CCT2113 - INVOICE.pdf',
+    'The disk is full. (after 5 attempts)',
+  ],
+  stages: [
+    'running',
+    'Running',
+    'active',
+    '22',
+    'Step 2 of 3: Check – Line 36,000 of customers.csv',
+    '',
+  ],
+  'stages-unknown-total': [
+    'running',
+    'Running',
+    'active',
+    '10',
+    'Attempt 2 of 5, Step 2 of 3: Check – Line 36,000 of customers.csv',
+    '',
+  ],
+  'stages-failed': [
+    'failed',
+    'Failed',
+    'error',
+    '22',
+    'Step 2 of 3: Check – Line 36,000 of customers.csv',
+    'The file ends in the middle of a line.',
+  ],
+  'compact-stages': [
+    'running',
+    'Running',
+    'active',
+    '22',
+    'Step 2 of 3: Check – Line 36,000 of customers.csv',
+    '',
+  ],
+  'total-grew': [
+    'running',
+    'Running',
+    'active',
+    '35',
+    'total grew to 6,000 – Sending CCT2113 - INVOICE.pdf',
+    '',
+  ],
   'stale-from-the-beginning': [
     'stale',
     'Not responding',
@@ -145,7 +208,7 @@ function appearance(place) {
     valueText: bar.getAttribute('aria-valuetext'),
     errors: part('[data-count=errors]:not([hidden]) .value')?.textContent ?? null,
     percent: part('.bar > .progress').textContent,
-    fill: part('.progress-polling-fill').style.getPropertyValue('--progress-polling-done'),
+    fill: part('.progress-polling-fill').style.getPropertyValue('--done'),
     buttons: [...place.querySelectorAll('button')]
       .filter((button) => button.checkVisibility({ visibilityProperty: true }))
       .map((button) => button.textContent),
@@ -179,6 +242,15 @@ test('every state shows the expected texts and values', { skip: missing }, async
     [running.name, running.valueText, running.errors],
     ['Sending invoices', '42%, 2,113 of 5,000', null],
   );
+  for (const [name, valueText] of Object.entries({
+    'second-attempt': '42%, 2,113 of 5,000, Attempt 2 of 5',
+    stages: '22%, 36,000 of 60,000, Step 2 of 3: Check',
+    'stages-unknown-total': '10%, Attempt 2 of 5, Step 2 of 3: Check',
+    'total-grew': '35%, 2,113 of 6,000, total grew to 6,000',
+  })) {
+    const seen = await page.locator(`[id="${name}"]`).evaluate(appearance);
+    assert.equal(seen.valueText, valueText);
+  }
   assert.equal((await page.locator('#failed').evaluate(appearance)).errors, '14');
   for (const [name, buttons] of Object.entries({
     lost: ['Retry'],
@@ -245,13 +317,61 @@ test('an element shows the same in its shadow root', { skip: missing }, async ()
     // Each widget has ids of its own, and some states count the seconds.
     return found.map(([name, html]) => [
       name,
-      html.replace(/progress-polling-[0-9a-z]{8,}/g, 'ID').replace(/\b\d+ s\b/g, 'SECONDS'),
+      html.replace(/progress-polling-[\d.e-]+/g, 'ID').replace(/\b\d+ s\b/g, 'SECONDS'),
     ]);
   };
   const light = await contents({ skin: 'plain' });
   assert.deepEqual(await contents({ as: 'element' }), light);
   assert.equal(light.length, Object.keys(states).length);
 });
+
+test('the bar has a tick at each border of two stages', { skip: missing }, async () => {
+  for (const query of [{}, { dir: 'rtl' }, { as: 'element' }, { skin: 'bootstrap' }]) {
+    const page = await open(query);
+    for (const name of ['stages', 'stages-failed', 'compact-stages']) {
+      const ticks = await page.locator(`[id="${name}"]`).evaluate((place) => {
+        const track = (place.shadowRoot ?? place).querySelector('.progress-polling-track');
+        const { left, right, width } = track.getBoundingClientRect();
+        const isLeftward = getComputedStyle(track).direction === 'rtl';
+        return [...track.querySelectorAll('.progress-polling-stage')].map((stage) => {
+          const bounds = stage.getBoundingClientRect();
+          const end = isLeftward ? right - bounds.left : bounds.right - left;
+          // The tick is two pixels wide, and begins at the border.
+          return Math.round((1000 * (end - 2)) / width) / 1000;
+        });
+      });
+      for (const [index, border] of [0.1, 0.3, 1].entries())
+        assert.ok(Math.abs(ticks[index] - border) < 0.005, `${name}: ${ticks}`);
+    }
+    assert.equal(await page.locator('#running .progress-polling-stage').count(), 0);
+    await page.close();
+  }
+});
+
+/** The contrast of a tick with the filled part and with the empty part of the bar. */
+async function contrastOfTicks(page, name) {
+  const track = page.locator(`[id="${name}"] .progress-polling-track`);
+  const picture = (await track.screenshot()).toString('base64');
+  return page.evaluate(async (image64) => {
+    const image = new Image();
+    image.src = `data:image/png;base64,${image64}`;
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext('2d');
+    canvas.drawImage(image, 0, 0);
+    const luminance = (x) => {
+      const { data } = canvas.getImageData(Math.round(x), Math.floor(image.height / 2), 1, 1);
+      const linear = [...data].map((value) =>
+        value / 255 <= 0.04 ? value / 3295 : ((value / 255 + 0.055) / 1.055) ** 2.4,
+      );
+      return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    };
+    const contrast = (one, other) => (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    // The first tick, at 10 %, is in the filled part, and the second one, at 30 %, is not.
+    return [0.1, 0.3].map((border) =>
+      contrast(luminance(image.width * border + 1), luminance(image.width * border - 6)),
+    );
+  }, picture);
+}
 
 test('a job that completed with errors has the color of a warning', { skip: missing }, async () => {
   const page = await open();
@@ -374,6 +494,9 @@ for (const [name, [query, media]] of Object.entries(SIGHTS)) {
       const contrast = await contrastOfBar(page, state);
       assert.ok(contrast >= 3, `${state}: ${contrast.toFixed(2)} to 1`);
     }
+    for (const state of ['stages', 'stages-failed'])
+      for (const contrast of await contrastOfTicks(page, state))
+        assert.ok(contrast >= 3, `a tick of ${state}: ${contrast.toFixed(2)} to 1`);
     await page.close();
   });
 }

@@ -34,6 +34,25 @@ Object.assign(completed, {
   current_message: '5,000 invoices sent',
 });
 
+/** The job in the second of three stages. */
+const inStages = {
+  ...running,
+  custom_title: 'Importing customers',
+  current_message: 'Line 36,000 of customers.csv',
+  total_items: 60_000,
+  processed_items: 36_000,
+  remaining_items: 24_000,
+  progress_percentage: 22,
+  estimated_remaining_time: null,
+  stages: [
+    { name: 'Read', weight: 1, state: 'completed' },
+    { name: 'Check', weight: 2, state: 'running' },
+    { name: 'Import', weight: 7, state: 'pending' },
+  ],
+  stage: 2,
+  stage_percentage: 60,
+};
+
 const entries = [
   { seq: 1, at: '2026-03-02T09:14:03.120Z', level: 'info', item: 'CCT2111', message: 'email sent' },
   {
@@ -141,7 +160,53 @@ export const states = {
       attempt: 1,
       max_attempts: 5,
       error_message: 'The disk is full.',
+      retry_at: '2096-03-02T14:03:12Z',
+      estimated_remaining_time: null,
     }),
+  },
+  'second-attempt': { fetch: json({ ...running, attempt: 2, max_attempts: 5 }) },
+  exhausted: {
+    fetch: json({
+      ...running,
+      status: 'failed',
+      attempt: 5,
+      max_attempts: 5,
+      error_message: 'The disk is full.',
+      estimated_remaining_time: null,
+    }),
+  },
+  stages: { fetch: json(inStages) },
+  'stages-unknown-total': {
+    fetch: json({
+      ...inStages,
+      total_items: null,
+      remaining_items: null,
+      progress_percentage: 10,
+      stage_percentage: null,
+      attempt: 2,
+      max_attempts: 5,
+    }),
+  },
+  'stages-failed': {
+    fetch: json({
+      ...inStages,
+      status: 'failed',
+      failed_items: 14,
+      error_message: 'The file ends in the middle of a line.',
+    }),
+  },
+  'total-grew': {
+    pollInterval: 50,
+    fetch: thenAlways(
+      json(running),
+      json({
+        ...running,
+        total_items: 6000,
+        remaining_items: 3887,
+        progress_percentage: 35,
+        version: 8,
+      }),
+    ),
   },
   'stale-from-the-beginning': { fetch: json({ ...running, stale: true, stale_after_ms: 40_000 }) },
   reconnecting: {
@@ -152,6 +217,7 @@ export const states = {
   lost: { fetch: thenAlways(json(running), status(403)), pollInterval: 50 },
   bare: { showDetails: false, showStats: false, title: 'Export', fetch: json(running) },
   compact: { compact: true, icon: '📨', allowCancel: true, fetch: json(running) },
+  'compact-stages': { compact: true, fetch: json(inStages) },
   'compact-completed': {
     compact: true,
     persist: true,

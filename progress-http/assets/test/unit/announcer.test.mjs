@@ -9,8 +9,8 @@ function createBars(number) {
   const bars = Array.from({ length: number }, (_, index) => {
     const node = { set textContent(text) { spoken.push(text); } };
     const { announce, leave } = createAnnouncer(node, { say }, 25);
-    const show = (state, line = '') =>
-      announce({ state, line, percent: '10', texts: { title: `${index}`, badge: state } });
+    const show = (state, line = '', more = {}) =>
+      announce({ state, line, percent: '10', texts: { title: `${index}`, badge: state }, ...more });
     return { show, leave };
   });
   return { bars, spoken };
@@ -39,4 +39,31 @@ test('a bar that is removed during an outage does not silence the next one', () 
   bars[1].show('offline', 'Offline');
   bars[1].show('running');
   assert.deepEqual(spoken, ['0: No response', '1: Offline', '1: running']);
+});
+
+test('a new stage is announced once', () => {
+  const { bars, spoken } = createBars(1);
+  const [{ show }] = bars;
+  const poll = (stage, percent = '10') => show('running', '', { stage, percent });
+  show('waiting', '', { stage: '' });
+  for (let polls = 0; polls < 3; polls += 1) poll('Step 1 of 3: Read');
+  for (let polls = 0; polls < 3; polls += 1) poll('Step 2 of 3: Check');
+  poll('Step 2 of 3: Check', '30');
+  show('completed', 'Completed', { stage: '' });
+  assert.deepEqual(spoken, [
+    '0: waiting',
+    '0: running, Step 1 of 3: Read',
+    '0: running, Step 2 of 3: Check',
+    '0: running',
+    '0: Completed',
+  ]);
+});
+
+test('a stage that began during an outage is announced after it', () => {
+  const { bars, spoken } = createBars(1);
+  const [{ show }] = bars;
+  show('running', '', { stage: 'Step 1 of 3: Read' });
+  show('reconnecting', 'No response', { stage: 'Step 1 of 3: Read' });
+  show('running', '', { stage: 'Step 2 of 3: Check' });
+  assert.equal(spoken.at(-1), '0: running, Step 2 of 3: Check');
 });

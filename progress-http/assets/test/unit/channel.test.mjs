@@ -135,7 +135,7 @@ test('a job missing in the list is not found, and the others continue', async ()
     events.filter((event) => event.startsWith('b')),
     ['b retry not-found', 'b retry not-found', 'b error not-found', 'b settled not-found'],
   );
-  assert.equal(missing.phase, 'lost');
+  assert.equal(missing._phase, 'lost');
   assert.equal(missing.error.status, 404);
   const quick = server.requests.filter(({ url }) => /\/a$|ids=.*a/.test(url)).map(({ at }) => at);
   assert.ok(quick.length >= 20 && quick.length <= 24, `${quick.length} requests for the other job`);
@@ -233,7 +233,7 @@ test('when one request succeeds, the other bars poll at once', async () => {
   follow('c');
   await clock.advance(10);
   assert.deepEqual(asked().slice(-2), ['8000 /c', '8000 /?ids=a,b']);
-  assert.ok(pollers.every(({ phase }) => phase === 'live'));
+  assert.ok(pollers.every(({ _phase: phase }) => phase === 'live'));
 });
 
 for (const status of [404, 403, 500, 503]) {
@@ -248,7 +248,7 @@ for (const status of [404, 403, 500, 503]) {
     server.trouble = null;
     for (const poller of pollers) poller.start();
     await clock.advance(3000);
-    assert.ok(pollers.every(({ phase }) => phase === 'live'));
+    assert.ok(pollers.every(({ _phase: phase }) => phase === 'live'));
     assert.deepEqual(new Set(asked().map((line) => line.split(' ')[1])), new Set(['/?ids=a,b']));
   });
 }
@@ -348,7 +348,7 @@ test('a record that was made anew with a lower version is shown', async () => {
   set('a', 2, { created_at: '2026-03-02T10:00:00Z', status: 'completed' });
   await clock.advance(500);
   assert.equal(poller.snapshot.version, 2);
-  assert.equal(poller.phase, 'ended');
+  assert.equal(poller._phase, 'ended');
 });
 
 test('a request has at most a hundred jobs, and only one is open', async () => {
@@ -376,9 +376,9 @@ test('a poller that leaves gets no more events; the last one aborts the request'
   one.start();
   await clock.advance(400);
   assert.equal(server.requests.at(-1).url, `${endpoint}/?ids=b,a`);
-  one.hold('left');
+  one._hold('left');
   assert.equal(server.requests.at(-1).signal.aborted, false);
-  other.hold('left');
+  other._hold('left');
   assert.equal(server.requests.at(-1).signal.aborted, true);
   assert.deepEqual(events, ['b start 1', 'b progress 1', 'a start 1', 'a progress 1']);
 });

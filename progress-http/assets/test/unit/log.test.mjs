@@ -65,7 +65,7 @@ test('after repeated failures the log is read only when the record changes', asy
   const { clock, poller, polls } = followWithLog({ grow: 2, fail: () => true });
   poller.start();
   await clock.advance(0);
-  poller.hold('quiet');
+  poller._hold('quiet');
   await clock.advance(60_000);
   assert.equal(polls.log.length, 3);
 });

@@ -271,14 +271,14 @@ test('a hold aborts the request and pauses polling until it is removed', async (
   const { clock, server, poller } = follow([{ body: running(1), wait: 50 }]);
   poller.start();
   await clock.advance(510);
-  poller.hold('offline');
-  poller.hold('left');
+  poller._hold('offline');
+  poller._hold('left');
   assert.equal(server.requests[1].signal.aborted, true);
   await clock.advance(60_000);
-  poller.hold('left', false);
+  poller._hold('left', false);
   await clock.advance(0);
   assert.equal(server.requests.length, 2);
-  poller.hold('offline', false);
+  poller._hold('offline', false);
   await clock.advance(0);
   assert.equal(server.requests.length, 3);
 });

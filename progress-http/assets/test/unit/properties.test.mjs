@@ -54,10 +54,10 @@ const anyAction = fc.oneof(
       ['start'],
       ['stop'],
       ['refresh'],
-      ['hold', 'offline'],
-      ['hold', 'offline', false],
-      ['hold', 'left'],
-      ['hold', 'left', false],
+      ['_hold', 'offline'],
+      ['_hold', 'offline', false],
+      ['_hold', 'left'],
+      ['_hold', 'left', false],
     ),
     who: fc.nat(5),
   }),
@@ -131,7 +131,7 @@ async function act({ pass, call, hidden, who }, listeners, clock) {
   if (pass !== undefined) return clock.advance(pass);
   const listener = listeners[who % listeners.length];
   const { poller } = listener;
-  if (call?.[0] === 'start' && ['lost', 'idle'].includes(poller.phase)) restart(listener);
+  if (call?.[0] === 'start' && ['lost', 'idle'].includes(poller._phase)) restart(listener);
   if (call) poller[call[0]](...call.slice(1));
   else poller.hidden = hidden;
   return clock.advance(0);
@@ -160,7 +160,7 @@ function assertToldTruthfully({ poller, events, restarts }) {
       [endings[0].type, 'settled'],
       'no event after the end',
     );
-    assert.equal(poller.phase, 'ended');
+    assert.equal(poller._phase, 'ended');
   }
   events.forEach(({ type, data }, index) => {
     const before = events.slice(0, index).findLast((event) => event.type === 'progress');
@@ -272,14 +272,14 @@ test('bars of one endpoint never have two requests open, and all end', async () 
           assert.ok(server.mostOpen <= 1, 'never two requests open');
 
           for (const { poller } of listeners) {
-            poller.hold('offline', false);
-            poller.hold('left', false);
+            poller._hold('offline', false);
+            poller._hold('left', false);
             poller.start();
           }
           await clock.advance(4_000_000);
           for (const listener of listeners) {
             assertToldTruthfully(listener);
-            assert.equal(listener.poller.phase, 'ended');
+            assert.equal(listener.poller._phase, 'ended');
           }
           assert.equal(clock.pending, 0);
         },

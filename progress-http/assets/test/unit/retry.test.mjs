@@ -12,7 +12,7 @@ test('pauses double up to the maximum, and the poller never gives up', async () 
   await clock.advance(3_600_000);
   assert.deepEqual(server.gaps.slice(0, 7), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
   assert.ok(server.requests.length <= 125, `${server.requests.length} requests in an hour`);
-  assert.equal(poller.phase, 'retrying');
+  assert.equal(poller._phase, 'retrying');
   assert.equal(told('error').length, 0);
 });
 
@@ -30,7 +30,7 @@ test('after an outage of ten minutes the poller is live within one pause', async
     await clock.advance(600_000);
     assert.ok(requests <= 45, `${requests} requests in ten minutes`);
     await clock.advance(30_000);
-    assert.equal(poller.phase, 'live');
+    assert.equal(poller._phase, 'live');
   }
 });
 
@@ -62,9 +62,9 @@ for (const [name, answer] of Object.entries({ 401: { status: 401 }, page, html }
     ]);
     poller.start();
     await clock.advance(600);
-    assert.deepEqual([poller.phase, poller.error.kind], ['retrying', 'signed-out']);
+    assert.deepEqual([poller._phase, poller.error.kind], ['retrying', 'signed-out']);
     await clock.advance(10_000);
-    assert.equal(poller.phase, 'live');
+    assert.equal(poller._phase, 'live');
     assert.equal(poller.snapshot.version, 2);
     assert.equal(told('signedout').length, 1, 'once per outage');
     assert.equal(told('error').length, 0);
@@ -88,7 +88,7 @@ test('a redirect means signed out, unless it only adds a slash to the path', asy
     });
     poller.start();
     await clock.advance(10);
-    assert.equal(poller.phase, phase, url);
+    assert.equal(poller._phase, phase, url);
     poller.destroy();
   }
 });
@@ -117,7 +117,7 @@ test('503 four times causes four pauses, each within its bounds', async () => {
     );
     poller.start();
     await clock.advance(15_100);
-    assert.equal(poller.phase, 'live');
+    assert.equal(poller._phase, 'live');
     server.gaps.slice(0, 4).forEach((gap, index) => {
       const ceiling = 1000 * 2 ** index;
       assert.ok(gap >= ceiling / 2 && gap <= ceiling, `${gap} ms`);
@@ -136,7 +136,7 @@ test('after a success, the next failure starts with the shortest pause', async (
   poller.start();
   await clock.advance(4600);
   assert.deepEqual(server.gaps, [1000, 2000, 500, 1000]);
-  assert.equal(poller.phase, 'live');
+  assert.equal(poller._phase, 'live');
   assert.equal(poller.error, null);
 });
 
@@ -150,7 +150,7 @@ for (const status of [408, 425, 429, 500, 502, 503, 504]) {
     await clock.advance(8000);
     // Not all pages at the same moment.
     assert.deepEqual(server.times, [0, 8000]);
-    assert.equal(poller.phase, 'live');
+    assert.equal(poller._phase, 'live');
   });
 }
 
@@ -164,7 +164,7 @@ test('a Retry-After of a day ends when the viewer tries again', async () => {
   assert.equal(server.requests.length, 1);
   poller.start();
   await clock.advance(0);
-  assert.equal(poller.phase, 'live');
+  assert.equal(poller._phase, 'live');
 });
 
 test('Retry-After never shortens a pause', async () => {
@@ -195,7 +195,7 @@ for (const [status, kind] of [
     poller.start();
     await clock.advance(600_000);
     assert.equal(server.requests.length, 1);
-    assert.equal(poller.phase, 'lost');
+    assert.equal(poller._phase, 'lost');
     assert.deepEqual(
       told('error').map(({ data }) => [data.kind, data.status]),
       [[kind, status]],
@@ -219,7 +219,7 @@ test('failures of one kind do not use up the retries of another', async () => {
   ]);
   poller.start();
   await clock.advance(600_000);
-  assert.equal(poller.phase, 'live');
+  assert.equal(poller._phase, 'live');
 });
 
 for (const text of ['', '[]', 'null', '"running"', '{"error":"no"}', '{"status":7}', 'Not JSON']) {
@@ -227,7 +227,7 @@ for (const text of ['', '[]', 'null', '"running"', '{"error":"no"}', '{"status":
     const { clock, poller, told } = follow([{ text }]);
     poller.start();
     await clock.advance(100_000);
-    assert.deepEqual([poller.phase, poller.error.kind], ['retrying', 'unreadable']);
+    assert.deepEqual([poller._phase, poller.error.kind], ['retrying', 'unreadable']);
     assert.equal(poller.snapshot, null);
     assert.equal(told('progress').length, 0);
   });
@@ -277,11 +277,11 @@ test('a new start clears the error, also after a stop', async () => {
   const { clock, poller, told } = follow([{ status: 403 }, { status: 403, wait: 1000 }]);
   poller.start();
   await clock.advance(100);
-  assert.equal(poller.phase, 'lost');
+  assert.equal(poller._phase, 'lost');
   poller.start();
-  assert.deepEqual([poller.phase, poller.error], ['live', null]);
+  assert.deepEqual([poller._phase, poller.error], ['live', null]);
   await clock.advance(2000);
-  assert.equal(poller.phase, 'lost');
+  assert.equal(poller._phase, 'lost');
   poller.stop();
   poller.start();
   const { finished } = poller;

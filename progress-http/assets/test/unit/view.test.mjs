@@ -7,12 +7,24 @@ import { viewOf } from '../../src/view.js';
 const en = translator('en', {});
 const view = (
   snapshot,
-  { phase = 'live', error = null, due = 0, offline = false, words = en, ...situation } = {},
+  {
+    phase = 'live',
+    error = null,
+    due = 0,
+    offline = false,
+    words = en,
+    silence = false,
+    cancellation = undefined,
+    highest = 0,
+  } = {},
 ) =>
   viewOf(
-    { snapshot, phase, error, due, offline },
-    { now: 0, silence: false, cancellation: undefined, ...situation },
+    { snapshot, _phase: phase, error, _due: due, offline },
     words,
+    0,
+    silence,
+    cancellation,
+    highest,
   );
 
 test('a completed job shows its duration and errors', () => {
@@ -47,8 +59,8 @@ test('an unknown percentage stays unknown', () => {
     processed_items: 5,
   });
   assert.deepEqual(
-    [unknown.percent, unknown.indeterminate, unknown.valueText],
-    ['', true, '5 of 10'],
+    [unknown.percent, unknown.state, unknown.value],
+    ['', 'running', '5 of 10'],
   );
 });
 
@@ -167,8 +179,8 @@ test('texts can be replaced, languages added, and an invalid tag means English',
 test('a cancellation never shows two statements', () => {
   const record = { status: 'running', processed_items: 52 };
   const shown = (cancellation, more) => {
-    const { state, question, cancellable, texts } = view({ ...record, ...more }, { cancellation });
-    return [state, question, cancellable, texts.alert];
+    const { state, cancellable, texts } = view({ ...record, ...more }, { cancellation });
+    return [state, texts.question, cancellable, texts.alert];
   };
   const failed = 'The job could not be cancelled.';
   assert.deepEqual(shown(undefined), ['running', '', true, '']);
@@ -196,4 +208,133 @@ test('the error message of a job is not a template', () => {
 
 test('a missing language means English', () => {
   assert.equal(translator(undefined, {}).say('cancel'), 'Cancel');
+});
+
+const STAGES = [
+  { name: 'Read', weight: 1, state: 'completed' },
+  { name: 'Check', weight: 2, state: 'running' },
+  { name: 'Import', weight: 7, state: 'pending' },
+];
+const staged = {
+  status: 'running',
+  stages: STAGES,
+  stage: 2,
+  stage_percentage: 40,
+  progress_percentage: 18,
+  processed_items: 400,
+  total_items: 1000,
+};
+
+test('the step is shown from the first start until the job has completed', () => {
+  const step = (more, situation) => view({ ...staged, ...more }, situation);
+  const { message } = step({ current_message: 'Line 400' }).texts;
+  assert.equal(message, 'Step 2 of 3: Check – Line 400');
+  assert.equal(step({}).texts.message, 'Step 2 of 3: Check');
+  assert.equal(step({}).value, '18%, 400 of 1,000, Step 2 of 3: Check');
+  for (const status of ['failed', 'cancelled'])
+    assert.equal(step({ status }).texts.message, 'Step 2 of 3: Check');
+  for (const status of ['pending', 'completed'])
+    assert.doesNotMatch(step({ status }).texts.message + step({ status }).value, /Step/);
+  assert.equal(
+    step({}, { silence: '40 s' }).texts.message,
+    'Step 2 of 3: Check – No heartbeat for 40 s',
+  );
+  assert.equal(step({}, { words: translator('fr', {}) }).stage, 'Étape 2 sur 3\u00a0: Check');
+  const own = translator('en', { stage: '{name} ({number}/{total})' });
+  assert.equal(step({}, { words: own }).stage, 'Check (2/3)');
+});
+
+test('a job with stages has a percentage even if the total is unknown', () => {
+  const { percent, value } = view({ ...staged, total_items: null, progress_percentage: 10 });
+  assert.deepEqual([percent, value], ['10', '10%, Step 2 of 3: Check']);
+});
+
+test('invalid stages count as missing', () => {
+  const without = view({ ...staged, stages: undefined, stage: undefined });
+  for (const stages of [null, 1, 'Read', {}, true, []])
+    assert.deepEqual(view({ ...staged, stages }), without);
+  for (const stage of [null, 0, -1, 4, 1.5, NaN, 'two', {}, []])
+    assert.ok(!view({ ...staged, stage }).stage, `${stage}`);
+  for (const name of [null, 7, '', ' ', {}])
+    assert.ok(!view({ ...staged, stages: [{}, { name }] }).stage);
+  assert.ok(!view({ ...staged, stages: [null, null] }).stage);
+});
+
+test('a percentage that fell is explained by the total, until it is back', () => {
+  const grown = (more, situation) =>
+    view({ ...staged, stages: null, total_items: 1200, ...more }, { highest: 20, ...situation });
+  assert.equal(grown({}).texts.message, 'total grew to 1,200');
+  assert.equal(grown({ current_message: 'Row 7' }).texts.message, 'total grew to 1,200 – Row 7');
+  assert.equal(grown({}).value, '18%, 400 of 1,200, total grew to 1,200');
+  assert.equal(grown({}).percent, '18');
+  assert.equal(
+    view({ ...staged, total_items: 1200 }, { highest: 20 }).texts.message,
+    'Step 2 of 3: Check – total grew to 1,200',
+  );
+  const french = grown({}, { words: translator('fr', {}) }).texts.message;
+  assert.match(french, /^total porté à 1\s200$/);
+  for (const progress_percentage of [20, 20.9, 21])
+    assert.equal(grown({ progress_percentage }).texts.message, '');
+  for (const status of ['failed', 'cancelled', 'completed'])
+    assert.doesNotMatch(grown({ status }).value, /grew/);
+  assert.equal(grown({ total_items: null }).texts.message, '');
+});
+
+test('an attempt after the first is shown from its start', () => {
+  const again = (more, situation) =>
+    view({ status: 'running', attempt: 2, max_attempts: 5, ...more }, situation);
+  assert.equal(again({ current_message: 'Row 7' }).texts.message, 'Attempt 2 of 5 – Row 7');
+  assert.equal(again({ progress_percentage: 3 }).value, '3%, Attempt 2 of 5');
+  assert.deepEqual([again({}).texts.badge, again({}).tone], ['Running', 'active']);
+  assert.equal(
+    again({}, { silence: '40 s' }).texts.message,
+    'Attempt 2 of 5 – No heartbeat for 40 s',
+  );
+  assert.equal(again({}, { words: translator('fr', {}) }).texts.message, 'Essai 2 sur 5');
+  assert.equal(
+    again({ ...staged, current_message: 'Row 7' }).texts.message,
+    'Attempt 2 of 5, Step 2 of 3: Check – Row 7',
+  );
+  assert.equal(again({ attempt: 1 }).texts.message, '');
+  assert.equal(again({ status: 'pending', retrying: true }).texts.message, '');
+  assert.equal(again({ status: 'completed' }).texts.message, 'Completed');
+});
+
+test('a retry shows its time of day, if that is in the future', () => {
+  const retrying = { status: 'pending', retrying: true, attempt: 1, max_attempts: 5 };
+  const soon = new Date(Date.now() + 60_000);
+  const line = (more) => view({ ...retrying, error_message: 'The disk is full.', ...more }).line;
+  assert.equal(
+    line({ retry_at: soon.toISOString() }),
+    `The disk is full. Retrying at ${soon.toLocaleTimeString('en')}.`,
+  );
+  for (const retry_at of [undefined, null, 'soon', {}, '2020-01-01T00:00:00Z'])
+    assert.equal(line({ retry_at }), 'The disk is full.');
+  assert.equal(line({ status: 'running', retry_at: soon.toISOString() }), '');
+  // The error of a retry is translated like that of a failed job, and a single word is not.
+  const fr = { words: translator('fr', {}) };
+  const reason = (error_message) => view({ ...retrying, error_message }, fr).line;
+  assert.equal(reason('the worker was restarted'), 'Le processus a redémarré.');
+  assert.equal(reason('timeout'), 'timeout');
+});
+
+test('a job without attempts left says how many there were', () => {
+  const error_message = 'The disk is full.';
+  const failed = { status: 'failed', attempt: 5, max_attempts: 5, error_message };
+  const alert = (more) => view({ ...failed, ...more }).texts.alert;
+  assert.equal(alert({}), 'The disk is full. (after 5 attempts)');
+  assert.equal(alert({ error_message: null }), 'Failed (after 5 attempts)');
+  // A permanent failure ends the job earlier.
+  assert.equal(alert({ attempt: 2 }), 'The disk is full.');
+  assert.equal(alert({ attempt: 1, max_attempts: 1 }), 'The disk is full.');
+  assert.equal(alert({ attempt: undefined, max_attempts: undefined }), 'The disk is full.');
+  assert.equal(view(failed).tone, 'error');
+});
+
+test('an English text that is its key is not repeated', () => {
+  assert.equal(en.say('running'), 'Running');
+  assert.equal(en.say('total'), 'Total');
+  assert.equal(translator('fr', {}).say('total'), 'Total');
+  assert.equal(en.say('worker lost'), 'Worker lost');
+  assert.equal(en.say('a text that is not built in'), 'a text that is not built in');
 });

@@ -167,7 +167,7 @@ for (const [name, act] of [
   ['refresh', (poller) => poller.refresh()],
   ['start', (poller) => poller.start()],
   ['stop', (poller) => poller.stop()],
-  ['pagehide', (poller) => poller.hold('left')],
+  ['pagehide', (poller) => poller._hold('left')],
   ['destroy', (poller) => poller.destroy()],
 ]) {
   test(`${name} ends the request that waits`, async () => {
@@ -180,7 +180,7 @@ for (const [name, act] of [
     await clock.advance(0);
     assert.equal(server.requests[length - 1].signal.aborted, true);
     assert.equal(server.open, 0);
-    const asks = poller.holds.size === 0;
+    const asks = poller._holds.size === 0;
     assert.deepEqual(
       server.requests.slice(length).map(({ at, wait }) => [at, wait]),
       asks ? [[10_000, 0]] : [],
@@ -276,7 +276,7 @@ for (const [name, after, cut] of [
     poller.addEventListener('connection', () => assert.equal(poller.error, null));
     for (let second = 0; second < 300; second += 1) {
       await clock.advance(1000);
-      assert.equal(poller.phase, 'live');
+      assert.equal(poller._phase, 'live');
     }
     assert.deepEqual([told('retry'), told('error')], [[], []]);
     assert.ok(waits().length >= 5 && waits().length <= 11, `${waits().length} waits`);
@@ -291,7 +291,7 @@ test('a wait that gets no response at all is no outage either', async () => {
   set('a', 1);
   const poller = follow('a', { fetch: through });
   await clock.advance(37_000);
-  assert.equal(poller.phase, 'live');
+  assert.equal(poller._phase, 'live');
   assert.equal(told('retry').length, 0);
   assert.equal(poller.polls, server.requests.length);
   hangs = false;
@@ -304,7 +304,7 @@ test('a server that says when to ask again is obeyed', async () => {
   const { length } = server.requests;
   server.trouble = () => new Response('', { status: 429, headers: { 'Retry-After': '60' } });
   await clock.advance(50_000);
-  assert.equal(poller.phase, 'retrying');
+  assert.equal(poller._phase, 'retrying');
   assert.equal(server.requests.length, length);
 });
 
@@ -317,14 +317,14 @@ test('an outage during a wait is shown; ten minutes later the page is live', asy
     throw new TypeError('fetch failed');
   };
   await clock.advance(700);
-  assert.equal(poller.phase, 'retrying');
+  assert.equal(poller._phase, 'retrying');
   await clock.advance(10 * MINUTE - 700);
   const requests = between(MINUTE, Infinity);
   context.diagnostic(`requests in an outage of ten minutes: ${requests}`);
   assert.ok(requests <= 25, `${requests} requests`);
   server.trouble = null;
   await clock.advance(30_000);
-  assert.equal(poller.phase, 'live');
+  assert.equal(poller._phase, 'live');
 });
 
 for (const [name, answer] of [
@@ -352,7 +352,7 @@ for (const [name, answer] of [
     server.trouble = null;
     set('a', 2);
     await clock.advance(30_000);
-    assert.deepEqual([poller.phase, poller.snapshot.version], ['live', 2]);
+    assert.deepEqual([poller._phase, poller.snapshot.version], ['live', 2]);
     assert.equal(told('error').length, 0);
   });
 }
