@@ -7,7 +7,7 @@ use std::time::Duration;
 use example_support::invoice::Invoice;
 use example_support::mailer::{Mailer, SendError};
 use futures_util::{StreamExt, stream};
-use progress_axum::{Completion, Failure, TrackerHandle};
+use progress_axum::{Completion, Failure, ProgressId, TrackerHandle};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -54,7 +54,7 @@ impl Sending {
         };
         let mails = stream::iter(1..=count)
             .take_while(may_begin)
-            .map(|number| self.send(Invoice::sample(number)))
+            .map(|number| self.send(order.job, Invoice::sample(number)))
             .buffer_unordered(self.in_flight);
         let mut mails = pin!(mails);
 
@@ -95,9 +95,9 @@ impl Sending {
         Ok(Completion::new().try_with_result(json!({"sent": sent, "errors": errors}))?)
     }
 
-    async fn send(&self, invoice: Invoice) -> (Invoice, Result<(), SendError>) {
+    async fn send(&self, job: ProgressId, invoice: Invoice) -> (Invoice, Result<(), SendError>) {
         sleep(self.pause).await;
-        let outcome = self.mailer.send(&invoice).await;
+        let outcome = self.mailer.send(&invoice, &format!("{job}.{}", invoice.number)).await;
         (invoice, outcome)
     }
 
