@@ -70,10 +70,11 @@ function stateOf({ status, stale }) {
   return [state, text(`job_${state}`)];
 }
 
-/** The two error messages of the library; all others are in the language of the job. */
+/** The error messages of the library; all others are in the language of the job. */
 const ERRORS = new Map([
   ['worker lost', 'worker_lost'],
   ['the worker stopped before finishing', 'worker_stopped'],
+  ['the worker was restarted', 'worker_restarted'],
 ]);
 
 function errorOf({ error_message: error }) {

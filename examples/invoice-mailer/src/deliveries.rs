@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use example_support::database::{Database, on_database};
 use progress_axum::ProgressId;
+use serde::Serialize;
 use sqlx::QueryBuilder;
 use sqlx::error::DatabaseError;
 
@@ -14,12 +15,18 @@ pub struct Deliveries {
 }
 
 /// The result of one mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+#[derive(Debug, Serialize)]
+pub(crate) struct Delivery {
     /// `sent`, `refused` by the mail server, or `failed` without a reply.
-    pub outcome: String,
+    pub(crate) outcome: String,
     /// The reply of the mail server, or another reason.
-    pub detail: String,
+    pub(crate) detail: String,
+}
+
+impl Delivery {
+    pub(crate) fn new(outcome: &str, detail: &str) -> Self {
+        Self { outcome: outcome.to_owned(), detail: detail.to_owned() }
+    }
 }
 
 impl Deliveries {
@@ -29,11 +36,7 @@ impl Deliveries {
     }
 
     /// Saves the result of a mail. May be repeated: a saved result does not change.
-    ///
-    /// # Errors
-    ///
-    /// If the database is unavailable.
-    pub async fn save(
+    pub(crate) async fn save(
         &self,
         job: ProgressId,
         number: u32,
@@ -57,16 +60,12 @@ impl Deliveries {
 
     /// Returns the results of the invoices `from` to `to` of a job by their numbers, without those
     /// that were not sent yet.
-    ///
-    /// # Errors
-    ///
-    /// If the database is unavailable.
-    pub async fn of(
+    pub(crate) async fn of(
         &self,
         job: ProgressId,
         from: u32,
         to: u32,
-    ) -> Result<HashMap<u32, Delivery>, sqlx::Error> {
+    ) -> Result<HashMap<i64, Delivery>, sqlx::Error> {
         let select = "SELECT number, outcome, detail FROM deliveries WHERE job_id = ";
         let rows: Vec<(i64, String, String)> = on_database!(self.database, pool => {
             let mut query = QueryBuilder::new(select);
@@ -75,9 +74,9 @@ impl Deliveries {
             query.push(" AND ").push_bind(i64::from(to));
             query.build_query_as().fetch_all(pool).await?
         });
-        let saved = rows.into_iter().filter_map(|(number, outcome, detail)| {
-            Some((u32::try_from(number).ok()?, Delivery { outcome, detail }))
-        });
-        Ok(saved.collect())
+        let deliveries = rows
+            .into_iter()
+            .map(|(number, outcome, detail)| (number, Delivery { outcome, detail }));
+        Ok(deliveries.collect())
     }
 }

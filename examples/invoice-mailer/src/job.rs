@@ -1,24 +1,30 @@
-//! The job: a mail for each invoice, several at once, each counted when it is sent or refused.
+//! The job: a mail for each invoice, several at once, each counted when it is sent or refused. It
+//! has several attempts, and each goes on behind the mails of the one before.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use example_support::invoice::Invoice;
 use example_support::mailer::{Mailer, SendError};
-use futures_util::{StreamExt, stream};
-use progress_axum::{Completion, Failure, TrackerHandle};
-use serde_json::json;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use progress_axum::progress_core::OpenItem;
+use progress_axum::{BoxError, Failure, NewEntry, TrackerHandle};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::deliveries::{Deliveries, Delivery};
 use crate::queue::Order;
 
-/// After so many mails in a row without a reply, the job gives up.
-const MOST_UNREACHABLE: u32 = 5;
+/// After so many mails in a row without a reply, the attempt ends.
+const MOST_UNANSWERED: usize = 5;
+/// How long the next attempt waits after an outage.
+const RETRY_DELAY: Duration = Duration::from_secs(30);
 /// How long a job tries to save the result of a mail: long enough for a restart of the database.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Mail = (Invoice, OpenItem);
+type Outcome = Result<Delivery, SendError>;
 
 /// What a job needs.
 #[derive(Debug, Clone)]
@@ -36,91 +42,108 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// Sends the invoices from 1 to the count of the order. A refused mail is an error of that item
-    /// and does not end the job.
+    /// Sends the invoices of the order that earlier attempts have not sent. A refused mail is an
+    /// error of that item and does not end the job. So is a mail without a reply, unless the server
+    /// does not reply to the next ones either.
     ///
     /// After a cancellation, or when the program stops, no further mail is begun. Mails that are
     /// being sent are completed and counted.
-    ///
-    /// # Errors
-    ///
-    /// If the job is cancelled, the program stops, the mail server is unreachable, or the database
-    /// does not store the result of a mail.
-    pub async fn run(&self, order: Order, tracker: &TrackerHandle) -> Result<Completion, Failure> {
-        let Order { count, language, .. } = order;
-        let may_begin = |_: &u32| {
-            let may_begin = tracker.stopped().is_none() && !*self.stopping.borrow();
-            async move { may_begin }
-        };
-        let mails = stream::iter(1..=count)
-            .take_while(may_begin)
-            .map(|number| self.send(Invoice::sample(number)))
-            .buffer_unordered(self.in_flight);
-        let mut mails = pin!(mails);
-
-        let (mut sent, mut errors, mut unreachable) = (0, 0, 0);
-        while let Some((invoice, outcome)) = mails.next().await {
-            let Invoice { reference, email, .. } = &invoice;
-            let turn = sent + errors + 1;
-            match &outcome {
-                Ok(()) => {
-                    sent += 1;
-                    unreachable = 0;
-                    let file = invoice.file_name();
-                    tracing::info!("[{turn}/{count}] email sent: {file}");
-                    tracker.item_done(language.sent(&file, email));
-                }
-                Err(error) => {
-                    errors += 1;
-                    unreachable = if error.is_unreachable() { unreachable + 1 } else { 0 };
-                    tracing::warn!("[{turn}/{count}] email error: {reference} - {email}: {error}");
-                    tracker.message(language.not_sent(reference, email));
-                    tracker.item_failed(reference, error.describe(language));
-                }
-            }
-            let saved = self.save(order, &invoice, &outcome).await;
-            saved.map_err(|error| Failure::new(language.not_noted()).with_source(error))?;
-            if let Err(error) = outcome
-                && unreachable == MOST_UNREACHABLE
+    pub(crate) async fn run(&self, order: Order, tracker: &TrackerHandle) -> Result<(), Failure> {
+        let Order { job, count, language } = order;
+        let first = tracker.cursor::<u32>()?.unwrap_or(0) + 1;
+        // A killed worker has saved these results, and not the cursor behind them.
+        let known = self.deliveries.of(job, first, count).await;
+        let mut known = known.map_err(|error| passing(language.not_readable(), error))?;
+        let saves = tracker.save_in_order();
+        let mut numbers = first..=count;
+        let mut mails = FuturesUnordered::new();
+        let (mut unanswered, mut denied) = (Vec::new(), None);
+        loop {
+            while mails.len() < self.in_flight
+                && unanswered.len() < MOST_UNANSWERED
+                && denied.is_none()
+                && tracker.stopped().is_none()
+                && !*self.stopping.borrow()
+                && let Some(number) = numbers.next()
             {
-                return Err(Failure::new(language.server_away()).with_source(error));
+                let mail = (Invoice::sample(number), saves.begin(&number)?);
+                mails.push(self.send(order, mail, known.remove(&i64::from(number))));
+            }
+            let Some((mail, outcome)) = mails.next().await else { break };
+            match outcome {
+                Ok(delivery) => {
+                    for (mail, error) in unanswered.drain(..) {
+                        let failed = Delivery::new("failed", SendError::describe(&error, language));
+                        self.finish(order, tracker, mail, failed).await?;
+                    }
+                    self.finish(order, tracker, mail, delivery).await?;
+                }
+                Err(error) if error.is_denied() => denied = Some(error),
+                // Not finished: unless the server replies again, the next attempt sends it.
+                Err(error) => unanswered.push((mail, error)),
             }
         }
         // An error if a viewer has cancelled the job.
         tracker.checkpoint().await?;
-        if *self.stopping.borrow() {
-            return Err(Failure::new(language.stopped()));
+        if let Some(error) = denied {
+            return Err(Failure::new(language.login_refused()).with_source(error).permanent());
         }
-        tracing::info!("done: {sent} sent, {errors} errors");
-        Ok(Completion::new().try_with_result(json!({"sent": sent, "errors": errors}))?)
+        if let Some((_, error)) = unanswered.pop() {
+            return Err(passing(language.server_away(), error));
+        }
+        if numbers.is_empty() { Ok(()) } else { Err(Failure::new(language.stopped())) }
     }
 
-    async fn send(&self, invoice: Invoice) -> (Invoice, Result<(), SendError>) {
+    /// Sends a mail, unless its result is known. An error is not about this mail alone.
+    async fn send(&self, order: Order, mail: Mail, known: Option<Delivery>) -> (Mail, Outcome) {
+        if let Some(delivery) = known {
+            return (mail, Ok(delivery));
+        }
         sleep(self.pause).await;
-        let outcome = self.mailer.send(&invoice).await;
-        (invoice, outcome)
+        // The same in each attempt, so that a mail that is sent twice is often shown once.
+        let id = format!("{}.{}", order.job, mail.0.number);
+        let outcome = match self.mailer.send(&mail.0, &id).await {
+            Ok(()) => Ok(Delivery::new("sent", "")),
+            Err(error) if error.is_unreachable() || error.is_denied() => Err(error),
+            Err(error) => Ok(Delivery::new("refused", error.describe(order.language))),
+        };
+        (mail, outcome)
     }
 
-    /// Saves the result of a mail. The mail has been sent, so a short outage of the database must
-    /// not end the job.
-    async fn save(
+    /// Saves the result of a mail, and then counts it. The mail has been sent, so a short outage of
+    /// the database must not end the attempt.
+    async fn finish(
         &self,
-        order: Order,
-        invoice: &Invoice,
-        outcome: &Result<(), SendError>,
-    ) -> Result<(), sqlx::Error> {
-        let (outcome, detail) = match outcome {
-            Ok(()) => ("sent", ""),
-            Err(error) if error.is_unreachable() => ("failed", error.describe(order.language)),
-            Err(error) => ("refused", error.describe(order.language)),
-        };
-        let delivery = Delivery { outcome: outcome.to_owned(), detail: detail.to_owned() };
+        Order { job, count, language }: Order,
+        tracker: &TrackerHandle,
+        (invoice, item): Mail,
+        delivery: Delivery,
+    ) -> Result<(), Failure> {
         let deadline = Instant::now() + SAVE_TIMEOUT;
-        loop {
-            match self.deliveries.save(order.job, invoice.number, &delivery).await {
-                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(500)).await,
-                saved => return saved,
+        while let Err(error) = self.deliveries.save(job, invoice.number, &delivery).await {
+            if Instant::now() > deadline {
+                return Err(passing(language.not_noted(), error));
             }
+            sleep(Duration::from_millis(500)).await;
         }
+        let Invoice { number, reference, email, .. } = &invoice;
+        if delivery.outcome == "sent" {
+            let file = invoice.file_name();
+            tracing::info!("[{number}/{count}] email sent: {file}");
+            tracker.message(language.sent(&file, email));
+            item.succeed();
+        } else {
+            let error = delivery.detail;
+            tracing::warn!("[{number}/{count}] email error: {reference} - {email}: {error}");
+            tracker.message(language.not_sent(reference, email));
+            tracker.entry(NewEntry::error(error).with_item(reference));
+            item.fail();
+        }
+        Ok(())
     }
+}
+
+/// An error that may pass until the next attempt.
+fn passing(public: &str, error: impl Into<BoxError>) -> Failure {
+    Failure::new(public).with_source(error).retry_after(RETRY_DELAY)
 }

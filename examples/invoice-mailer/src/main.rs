@@ -17,13 +17,13 @@ use example_support::startup::{self, ForSetting, SettingError};
 use invoice_mailer::deliveries::Deliveries;
 use invoice_mailer::job::Sending;
 use invoice_mailer::queue::Queue;
-use invoice_mailer::settings::Settings;
+use invoice_mailer::settings::{Role, Settings};
 use invoice_mailer::web::{self, App};
 use invoice_mailer::worker::Worker;
 use invoice_mailer::{TABLES, serve};
 use progress_axum::{Jobs, ProgressApi, ProgressStore};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// How long running jobs may take to stop. Supervisors usually kill a process after 5 or 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
@@ -36,22 +36,22 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings) -> Result<(), SettingError> {
-    let role = settings.role;
+    let (serves, works) = (settings.role != Role::Worker, settings.role != Role::Web);
     // The database comes last, so that a wrong setting does not leave a new file behind.
-    let listener = if role.serves() { Some(listen(&settings.listen).await?) } else { None };
+    let listener = if serves { Some(listen(&settings.listen).await?) } else { None };
     let catcher = match settings.smtp_url {
-        None if role.serves() => Some(Arc::new(catch(&settings.catcher).await?)),
+        None if serves => Some(Arc::new(catch(&settings.catcher).await?)),
         _ => None,
     };
-    let mailer =
-        if role.works() { Some(mailer(&settings, catcher.as_deref()).await?) } else { None };
+    let mailer = if works { Some(mailer(&settings, catcher.as_deref()).await?) } else { None };
     let (store, database) = open(&settings).await?;
 
-    // The library's handle, shared by pages and workers. Its janitor fails the jobs of dead
+    // The library's handle, shared by pages and workers. Its janitor ends the attempts of dead
     // workers.
     let jobs = Jobs::new(Arc::clone(&store));
-    tokio::spawn(jobs.janitor().run());
-    let queue = Queue::new(database.clone());
+    let lease = Duration::from_secs(settings.lease);
+    tokio::spawn(jobs.janitor().with_sweep_interval(lease / 9).run());
+    let queue = Queue::new(database.clone(), jobs.clone(), store);
     let deliveries = Deliveries::new(database);
 
     let (stop, stopping) = watch::channel(false);
@@ -63,10 +63,11 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
             in_flight: usize::from(settings.in_flight),
             stopping,
         };
-        let worker = Worker { jobs: jobs.clone(), queue: queue.clone(), sending };
+        let (jobs, queue) = (jobs.clone(), queue.clone());
+        let worker = Worker { jobs, queue, sending, taken: Mutex::default() };
         tokio::spawn(worker.run(settings.jobs))
     });
-    let api = ProgressApi::new(jobs.clone());
+    let api = ProgressApi::new(jobs);
     // The workers stop at once, and not only after the last response. Pages that wait for a change
     // get their response.
     let stopped = async {
@@ -76,8 +77,8 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
     };
     match listener {
         Some((listener, address)) => {
-            tokio::spawn(fail_unqueued_jobs(queue.clone(), jobs.clone(), store));
-            let pages = web::router(App { jobs, queue, deliveries }, api.clone(), catcher.clone());
+            tokio::spawn(fail_unqueued_jobs(queue.clone()));
+            let pages = web::router(App { queue, deliveries, lease }, api.clone(), catcher.clone());
             let pages = Hosts::new(&settings.listen, address, &settings.hosts).guard(pages);
             startup::announce(&format!("listening on http://{address}"));
             serve::serve(listener, pages, stopped).await;
@@ -90,7 +91,7 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
     if let Some(working) = working {
         tracing::info!("stopping after the mails that are being sent");
         if tokio::time::timeout(STOP_TIMEOUT, working).await.is_err() {
-            tracing::warn!("a job did not stop in time; it will be shown as lost");
+            tracing::warn!("a job did not stop in time; some mails may be sent twice");
         }
     }
     // Not earlier, because those mails need it.
@@ -137,15 +138,12 @@ async fn open(settings: &Settings) -> Result<(Arc<dyn ProgressStore>, Database),
 
 /// Fails jobs whose process died between creating and queueing them, which takes less than a
 /// minute.
-///
-/// Reads from the store itself, because another process may have changed what [`Jobs`] has cached.
-async fn fail_unqueued_jobs(queue: Queue, jobs: Jobs, store: Arc<dyn ProgressStore>) {
+async fn fail_unqueued_jobs(queue: Queue) {
     let mut turns = tokio::time::interval(Duration::from_secs(30));
     loop {
         turns.tick().await;
         // The janitor already logs that the database is down.
-        let grace = Duration::from_secs(60);
-        if let Ok(count @ 1..) = queue.fail_unqueued(&jobs, &*store, grace).await {
+        if let Ok(count @ 1..) = queue.fail_unqueued(Duration::from_secs(60)).await {
             tracing::warn!(count, "failed jobs that were never queued");
         }
     }

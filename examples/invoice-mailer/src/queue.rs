@@ -1,10 +1,11 @@
-//! The jobs that wait for a worker, which may run in another process.
+//! The jobs that have not ended, for workers in any process.
 //!
-//! The queue lists the jobs; a job's record decides which worker runs it. A worker first starts the
-//! record, which succeeds only once, and then removes the job from the queue. So no job runs twice
-//! and none is lost. If the worker dies in between, the janitor fails the running record, and the
-//! next worker removes the job from the queue because its record cannot start again.
+//! The queue lists the jobs; a job's record decides whether it runs. A worker runs the oldest job
+//! whose record is pending, and of several workers only one can start it. A job stays in the queue
+//! until its record has ended. So if its worker stops, or dies and a janitor notices, the record is
+//! pending again, and the next worker goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use example_support::database::{Database, on_database};
@@ -32,12 +33,15 @@ pub struct Order {
 #[derive(Debug, Clone)]
 pub struct Queue {
     database: Database,
+    jobs: Jobs,
+    /// Read without the cache of `jobs`, which shows later what other workers have started.
+    store: Arc<dyn ProgressStore>,
 }
 
 impl Queue {
-    /// The queue in this database.
-    pub fn new(database: Database) -> Self {
-        Self { database }
+    /// The queue in this database, of jobs whose records are in `store`.
+    pub fn new(database: Database, jobs: Jobs, store: Arc<dyn ProgressStore>) -> Self {
+        Self { database, jobs, store }
     }
 
     /// Creates the record of a job and then queues the job, so that a worker always finds a record.
@@ -46,18 +50,11 @@ impl Queue {
     ///
     /// If either fails. A job that could not be queued is cancelled. If that fails as well, or the
     /// process dies in between, [`fail_unqueued`](Self::fail_unqueued) ends it later.
-    pub async fn submit(
-        &self,
-        jobs: &Jobs,
-        job: NewProgress,
-        order: Order,
-    ) -> Result<(), ProgressError> {
-        jobs.create(job).await?;
-        let Err(error) = self.push(order).await else {
-            return Ok(());
-        };
+    pub async fn submit(&self, job: NewProgress, order: Order) -> Result<(), ProgressError> {
+        self.jobs.create(job).await?;
+        let Err(error) = self.push(order).await else { return Ok(()) };
         // It may be in the queue after all, and running. A cancellation is right in both cases.
-        jobs.cancel(order.job).await?;
+        self.jobs.cancel(order.job).await?;
         Err(ProgressError::unavailable(error))
     }
 
@@ -72,24 +69,50 @@ impl Queue {
         })
     }
 
-    /// Returns the job that has waited longest.
+    /// Returns the oldest jobs that a worker may start, and removes those that have ended.
     ///
     /// # Errors
     ///
-    /// If the database is unavailable.
-    pub async fn first(&self) -> Result<Option<Order>, sqlx::Error> {
-        let select = "SELECT job_id, count, language FROM queue ORDER BY place LIMIT 1";
-        let row: Option<(String, i64, String)> = on_database!(self.database, pool => {
-            sqlx::query_as(select).fetch_optional(pool).await?
+    /// If the store or the database is unavailable.
+    pub async fn due(&self) -> Result<Vec<Order>, ProgressError> {
+        let mut place = 0;
+        loop {
+            let page = self.after(place).await.map_err(ProgressError::unavailable)?;
+            let Some((last, _)) = page.last() else { return Ok(Vec::new()) };
+            place = *last;
+            let ids: Vec<_> = page.iter().map(|(_, order)| order.job).collect();
+            let mut due = Vec::new();
+            for ((_, order), record) in page.into_iter().zip(self.store.get_many(&ids).await?) {
+                let Some(record) = record.filter(|record| record.status.is_active()) else {
+                    self.remove(order.job).await.map_err(ProgressError::unavailable)?;
+                    continue;
+                };
+                let is_early = record.retry_at.is_some_and(|at| at > record.observed_at);
+                if record.status == Status::Pending && !is_early {
+                    due.push(order);
+                }
+            }
+            if !due.is_empty() {
+                return Ok(due);
+            }
+        }
+    }
+
+    /// Returns the next jobs behind a place, oldest first.
+    async fn after(&self, place: i64) -> Result<Vec<(i64, Order)>, sqlx::Error> {
+        let select = "SELECT place, job_id, count, language FROM queue WHERE place > ";
+        let rows: Vec<(i64, String, i64, String)> = on_database!(self.database, pool => {
+            let mut query = QueryBuilder::new(select);
+            query.push_bind(place).push(" ORDER BY place LIMIT 50");
+            query.build_query_as().fetch_all(pool).await?
         });
-        row.map(|(job, count, language)| {
-            Ok(Order {
-                job: job.parse().map_err(unreadable)?,
-                count: count.try_into().map_err(unreadable)?,
-                language: Language::from_tag(&language).unwrap_or_default(),
-            })
-        })
-        .transpose()
+        let orders = rows.into_iter().map(|(place, job, count, language)| {
+            let job = job.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let count = count.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let language = Language::from_tag(&language).unwrap_or_default();
+            Ok((place, Order { job, count, language }))
+        });
+        orders.collect()
     }
 
     async fn contains(&self, job: ProgressId) -> Result<bool, sqlx::Error> {
@@ -100,12 +123,7 @@ impl Queue {
         Ok(found.is_some())
     }
 
-    /// Removes a job from the queue.
-    ///
-    /// # Errors
-    ///
-    /// If the database is unavailable.
-    pub async fn remove(&self, job: ProgressId) -> Result<(), sqlx::Error> {
+    async fn remove(&self, job: ProgressId) -> Result<(), sqlx::Error> {
         on_database!(self.database, pool => {
             let mut query = QueryBuilder::new("DELETE FROM queue WHERE job_id = ");
             query.push_bind(job.to_string()).build().execute(pool).await.map(drop)
@@ -115,46 +133,28 @@ impl Queue {
     /// Fails the jobs that have been pending for `grace` and are not in the queue, because the
     /// process that created them died before it queued them. The janitor does not end pending jobs.
     ///
-    /// `store` is that of `jobs`. It is read without their cache, which may show a job as pending
-    /// that another process has started.
-    ///
     /// # Errors
     ///
     /// If the store or the database is unavailable.
-    pub async fn fail_unqueued(
-        &self,
-        jobs: &Jobs,
-        store: &dyn ProgressStore,
-        grace: Duration,
-    ) -> Result<u64, ProgressError> {
+    pub async fn fail_unqueued(&self, grace: Duration) -> Result<u64, ProgressError> {
         let mut query = ProgressQuery::new().with_task_type(TASK_TYPE).with_status(Status::Pending);
         let mut failed = 0;
         loop {
-            let page = store.list(&query).await?;
+            let page = self.jobs.list(&query).await?;
             for job in &page.items {
                 let age = (job.observed_at - job.created_at).to_std().unwrap_or_default();
                 if age < grace || self.contains(job.id).await.map_err(ProgressError::unavailable)? {
                     continue;
                 }
-                // It has left the queue since, if its record is no longer pending.
-                if store.get(job.id).await?.is_none_or(|job| job.status != Status::Pending) {
-                    continue;
-                }
-                match jobs.fail(job.id, Language::default().not_queued()).await {
+                match self.jobs.fail(job.id, Language::default().not_queued()).await {
                     Ok(_) => failed += 1,
-                    // A viewer has cancelled it.
+                    // It has ended, and has left the queue for that reason.
                     Err(ProgressError::Refused { .. } | ProgressError::NotFound(_)) => {}
                     Err(error) => return Err(error),
                 }
             }
-            let Some(next) = page.next else {
-                return Ok(failed);
-            };
+            let Some(next) = page.next else { return Ok(failed) };
             query = query.with_cursor(next);
         }
     }
-}
-
-fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(error))
 }

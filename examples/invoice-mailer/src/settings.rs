@@ -19,9 +19,9 @@ use example_support::startup::{ForSetting, SettingError};
 /// The catcher belongs to the web role. With the --smtp-url of a real server, given to both roles,
 /// there is none.
 ///
-/// The job of a killed worker is shown as not responding after 15 s and fails within a minute. It
-/// does not restart by itself, because it is unknown which mails were being sent; the page shows
-/// those that were sent. Queued jobs wait for the next worker.
+/// The job of a killed worker is shown as not responding after 15 s. Within a minute (see --lease)
+/// another worker continues it, and the job of a worker that was stopped at once. A mail that was
+/// being sent when its worker was killed may be sent twice.
 #[derive(Debug, Clone, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Settings {
@@ -73,6 +73,11 @@ pub struct Settings {
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
 
+    /// After how many seconds of silence a worker is lost and another one continues its jobs
+    #[arg(long, env = "INVOICE_MAILER_LEASE", default_value_t = 45, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(3..=3600))]
+    pub lease: u64,
+
     /// How long to wait before each mail, in milliseconds, so that the progress can be watched
     #[arg(long, env = "INVOICE_MAILER_DELAY_MS", default_value_t = 50, value_name = "MS")]
     pub delay_ms: u64,
@@ -112,16 +117,4 @@ pub enum Role {
     Web,
     /// The jobs only
     Worker,
-}
-
-impl Role {
-    /// Whether the process serves pages.
-    pub fn serves(self) -> bool {
-        self != Self::Worker
-    }
-
-    /// Whether the process runs jobs.
-    pub fn works(self) -> bool {
-        self != Self::Web
-    }
 }

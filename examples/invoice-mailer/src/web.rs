@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};
@@ -17,18 +18,21 @@ use example_support::language::Language;
 use example_support::problem::problem;
 use example_support::request::{DEFAULT_COUNT, MAX_COUNT, SendRequest};
 use example_support::{outbox, pages};
-use progress_axum::{Jobs, NewProgress, ProgressApi, SameOrigin, Viewer};
-use serde::Deserialize;
+use progress_axum::{NewProgress, ProgressApi, SameOrigin, Viewer};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Delivery};
 use crate::pages::{FILES, PAGES};
 use crate::queue::{Order, Queue, TASK_TYPE};
 
 /// The owner of all jobs. There is no login: every visitor is the billing office. A real
 /// application uses the id of the logged-in user.
 const OWNER: &str = "billing office";
+
+/// How often a job may be started. Each restart of a worker takes one start of its jobs.
+const ATTEMPTS: u32 = 5;
 
 /// Allows scripts, styles and requests of this origin only, and no frames.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -38,12 +42,12 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// The state of the handlers.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The jobs and their progress.
-    pub jobs: Jobs,
-    /// The jobs that wait for a worker.
+    /// The jobs that have not ended.
     pub queue: Queue,
     /// The result of each mail.
     pub deliveries: Deliveries,
+    /// How long a worker may be silent before another one continues its jobs.
+    pub lease: Duration,
 }
 
 /// Returns the routes of the application. The catcher is what the outbox shows, if there is one.
@@ -73,11 +77,12 @@ async fn send(_: SameOrigin, app: State<App>, headers: HeaderMap, body: Bytes) -
         Err(mistake) => return problem(StatusCode::BAD_REQUEST, &mistake.describe(language)),
     };
     let mut job = NewProgress::new(TASK_TYPE).with_owner(OWNER).with_total(u64::from(count));
+    job = job.with_attempts(ATTEMPTS).with_lease(app.lease);
     if let Some(title) = title {
         job = job.with_title(title);
     }
     let order = Order { job: job.id(), count, language };
-    match app.queue.submit(&app.jobs, job, order).await {
+    match app.queue.submit(job, order).await {
         Ok(()) => {
             let body = json!({"success": true, "job_id": order.job.to_string()});
             // Relative, so that it holds behind a proxy under any path.
@@ -96,6 +101,15 @@ struct Rows {
     job: Option<String>,
     from: Option<u32>,
     total: Option<u32>,
+}
+
+/// An invoice and its result.
+#[derive(Debug, Serialize)]
+struct Row {
+    #[serde(flatten)]
+    invoice: Invoice,
+    #[serde(flatten)]
+    delivery: Delivery,
 }
 
 /// Returns up to 200 invoices, with the result of each in a job.
@@ -117,17 +131,9 @@ async fn invoices(app: State<App>, headers: HeaderMap, Query(rows): Query<Rows>)
     };
     let invoices: Vec<_> = (from..=to)
         .map(|number| {
-            let invoice = Invoice::sample(number);
-            let delivery = known.remove(&number);
-            let (outcome, detail) = delivery
-                .map_or(("waiting".to_owned(), String::new()), |found| {
-                    (found.outcome, found.detail)
-                });
-            json!({
-                "number": number, "reference": invoice.reference, "customer": invoice.customer,
-                "email": invoice.email, "amount_cents": invoice.amount_cents,
-                "outcome": outcome, "detail": detail,
-            })
+            let delivery = known.remove(&i64::from(number));
+            let delivery = delivery.unwrap_or_else(|| Delivery::new("waiting", ""));
+            Row { invoice: Invoice::sample(number), delivery }
         })
         .collect();
     let next = (to < total).then_some(to + 1);

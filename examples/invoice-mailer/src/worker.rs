@@ -1,42 +1,42 @@
 //! Takes jobs from the queue and runs them.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
-use progress_axum::{Jobs, ProgressError, TrackerHandle};
-use tokio::task::JoinSet;
+use futures_util::future::join_all;
+use progress_axum::{Jobs, ProgressError, ProgressId};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::job::Sending;
-use crate::queue::{Order, Queue};
+use crate::queue::Queue;
 
 /// How long a worker waits before it looks into an empty queue again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A process that runs jobs, or the part of a process that does.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Worker {
     /// The jobs and their progress.
     pub jobs: Jobs,
-    /// The jobs that wait for a worker.
+    /// The jobs that have not ended.
     pub queue: Queue,
     /// What a job does.
     pub sending: Sending,
+    /// The jobs that this worker has taken.
+    pub taken: Mutex<HashSet<ProgressId>>,
 }
 
 impl Worker {
-    /// Runs up to `jobs` jobs at once. Returns when the program stops and all of them have ended.
+    /// Runs up to `jobs` jobs at once. Returns when the program stops and has left all of them.
     pub async fn run(self, jobs: u16) {
-        let mut tasks = JoinSet::new();
-        for _ in 0..jobs {
-            tasks.spawn(self.clone().work());
-        }
-        while tasks.join_next().await.is_some() {}
+        join_all((0..jobs).map(|_| self.work())).await;
     }
 
     /// Runs one job after the other. Retries if the database is down, and logs when that begins and
     /// ends.
-    async fn work(self) {
+    async fn work(&self) {
         let mut stopping = self.sending.stopping.clone();
         let mut is_failing = false;
         while !*stopping.borrow() {
@@ -44,7 +44,8 @@ impl Worker {
             match &outcome {
                 Ok(_) if is_failing => tracing::info!("the queue is available again"),
                 Err(error) if !is_failing => {
-                    tracing::warn!(error = &**error, "the queue is unavailable, will retry");
+                    let error = error as &dyn Error;
+                    tracing::warn!(error, "the queue is unavailable, will retry");
                 }
                 _ => {}
             }
@@ -55,38 +56,21 @@ impl Worker {
         }
     }
 
-    /// Runs the oldest job of the queue. Returns false if the queue is empty.
-    async fn next(&self) -> Result<bool, Box<dyn Error + Send + Sync>> {
-        let Some(order) = self.queue.first().await? else {
-            return Ok(false);
-        };
-        let mut has_begun = false;
-        let work = async |tracker: TrackerHandle| {
-            has_begun = true;
-            self.remove_from_queue(order).await;
-            self.sending.run(order, &tracker).await
-        };
-        match self.jobs.run(order.job, work).await {
-            Ok(_) => {}
-            Err(error) if has_begun => tracing::error!(
-                error = &error as &dyn Error,
-                job = %order.job,
-                "could not store how the job ended"
-            ),
-            // Another worker has started it, and may have died since; or a viewer has cancelled it.
-            Err(ProgressError::Refused { .. } | ProgressError::NotFound(_)) => {
-                self.queue.remove(order.job).await?;
+    /// Runs an attempt of the oldest job that is due. Returns false if there is none, or if another
+    /// worker was faster.
+    async fn next(&self) -> Result<bool, ProgressError> {
+        for order in self.queue.due().await? {
+            if !self.taken.lock().await.insert(order.job) {
+                continue;
             }
-            Err(error) => return Err(error.into()),
+            let sending = self.sending.clone();
+            let work = async move |tracker| sending.run(order, &tracker).await;
+            // In a task of its own, so that a panic ends the attempt and not the worker. The
+            // library logs errors.
+            let attempt = tokio::spawn(self.jobs.run(order.job, work)).await;
+            self.taken.lock().await.remove(&order.job);
+            return Ok(matches!(attempt, Ok(Ok(_))));
         }
-        Ok(true)
-    }
-
-    /// An error does not end the job: the next worker that takes it is refused by its record.
-    async fn remove_from_queue(&self, order: Order) {
-        if let Err(error) = self.queue.remove(order.job).await {
-            let error = &error as &dyn Error;
-            tracing::warn!(error, job = %order.job, "a running job is still queued");
-        }
+        Ok(false)
     }
 }

@@ -8,6 +8,7 @@ mod program;
 use std::future::pending;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use example_support::catcher::Catcher;
@@ -187,12 +188,14 @@ async fn the_pages_work_behind_a_proxy_under_a_path() {
     let Some(browser) = Browser::or_say_so().await else { return };
     let data = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", data.path().join("invoices.db").display());
-    let jobs = Jobs::new(progress_sqlx::connect_any(&url).await.unwrap());
+    let store = progress_sqlx::connect_any(&url).await.unwrap();
+    let jobs = Jobs::new(store.clone());
     let database = Database::open(&url, TABLES).await.unwrap();
-    let (queue, deliveries) = (Queue::new(database.clone()), Deliveries::new(database));
+    let queue = Queue::new(database.clone(), jobs.clone(), store);
+    let (deliveries, lease) = (Deliveries::new(database), Duration::from_secs(45));
     let catcher = Arc::new(Catcher::start().await.unwrap());
-    let api = progress_axum::ProgressApi::new(jobs.clone());
-    let app = web::router(App { jobs, queue, deliveries }, api, Some(catcher));
+    let api = progress_axum::ProgressApi::new(jobs);
+    let app = web::router(App { queue, deliveries, lease }, api, Some(catcher));
     let proxy = Router::new().nest_service("/office", app);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/office/", listener.local_addr().unwrap());

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use example_support::language::Language;
 use invoice_mailer::pages::{FILES, PAGES};
-use progress_axum::progress_core::{WORKER_LOST, WORKER_STOPPED};
+use progress_axum::progress_core::{WORKER_LOST, WORKER_RESTARTED, WORKER_STOPPED};
 
 fn file(name: &str) -> &'static str {
     FILES.iter().find(|(known, _)| *known == name).unwrap().1
@@ -31,7 +31,7 @@ fn values(text: &str) -> BTreeSet<&str> {
 /// The page translates the messages that the library writes into records.
 #[test]
 fn messages_of_the_library_are_translated() {
-    for message in [WORKER_LOST, WORKER_STOPPED] {
+    for message in [WORKER_LOST, WORKER_STOPPED, WORKER_RESTARTED] {
         assert!(file("history.js").contains(&format!("['{message}',")), "{message:?}");
     }
 }

@@ -100,6 +100,16 @@ impl Language {
         )
     }
 
+    /// The error of a job whose mail server refuses the login.
+    #[must_use]
+    pub fn login_refused(self) -> &'static str {
+        self.pick(
+            "The mail server refuses the login; the remaining invoices were not sent.",
+            "Le serveur de messagerie refuse l’identifiant ; les factures restantes n’ont pas été \
+             envoyées.",
+        )
+    }
+
     /// The error of a job whose program was asked to stop.
     #[must_use]
     pub fn stopped(self) -> &'static str {

@@ -5,12 +5,9 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use lettre::address::Envelope;
 use lettre::message::header::ContentType;
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
@@ -76,7 +73,9 @@ impl Mailer {
         self.converse(Dialogue::Check).await
     }
 
-    /// Sends the invoice with its PDF and returns when the server has accepted the mail.
+    /// Sends the invoice with its PDF and returns when the server has accepted the mail. `id`, of
+    /// letters, digits, dots and dashes, becomes its Message-ID. A mail that is sent again should
+    /// have the same one, because many mail programs then show it once.
     ///
     /// Dropping the future does not stop a mail that is being sent, because the next mail on that
     /// connection would then receive its late replies.
@@ -85,8 +84,8 @@ impl Mailer {
     ///
     /// If the address is malformed, the server refuses the mail, or there is no reply. Without a
     /// reply, the server may have accepted the mail.
-    pub async fn send(&self, invoice: &Invoice) -> Result<(), SendError> {
-        let message = compose(invoice)?;
+    pub async fn send(&self, invoice: &Invoice, id: &str) -> Result<(), SendError> {
+        let message = compose(invoice, id)?;
         self.converse(Dialogue::Mail {
             envelope: message.envelope().clone(),
             raw: message.formatted(),
@@ -196,18 +195,14 @@ fn server(smtp_url: &str) -> Result<AsyncSmtpTransportBuilder, MailerError> {
     })
 }
 
-fn compose(invoice: &Invoice) -> Result<Message, SendError> {
-    static SENT: AtomicU64 = AtomicU64::new(0);
+fn compose(invoice: &Invoice, id: &str) -> Result<Message, SendError> {
     let address: Address =
         invoice.email.parse().map_err(|error| SendError::address(&invoice.email, error))?;
     // lettre panics on a line break in a name.
     let customer = one_line(&invoice.customer);
     let sender: Address = SENDER.parse().map_err(|error| SendError::address(SENDER, error))?;
-    // Unique without a random generator: mails of one process differ in their count, and processes
-    // in their number or the time. The name of the machine is left out for privacy.
-    let (now, process, count) = (Utc::now(), process::id(), SENT.fetch_add(1, Ordering::Relaxed));
-    let nanoseconds = now.timestamp_nanos_opt().unwrap_or_default();
-    let id = format!("<{}.{nanoseconds}.{process}.{count}@{}>", invoice.number, sender.domain());
+    // The name of the machine is left out for privacy.
+    let id = format!("<{id}@{}>", sender.domain());
     let text = format!(
         "Hello {},\n\nPlease find attached our invoice {} of {} for {}.\n\n\
          Thank you for your business.\n\nInvoices Example Ltd, Billing\n",

@@ -20,7 +20,7 @@ async fn send_all(
 ) -> Vec<(Invoice, Result<(), SendError>)> {
     futures_util::stream::iter((1..=count).map(Invoice::sample))
         .map(|invoice| async move {
-            let outcome = mailer.send(&invoice).await;
+            let outcome = mailer.send(&invoice, &invoice.number.to_string()).await;
             (invoice, outcome)
         })
         .buffer_unordered(in_flight)
@@ -65,7 +65,6 @@ async fn every_mail_arrives_once_or_is_refused_with_the_servers_reply() {
     );
 
     assert_eq!(catcher.total(), 37);
-    let mut message_ids = HashSet::new();
     for (invoice, _) in outcomes.iter().filter(|(_, outcome)| outcome.is_ok()) {
         let caught: Vec<_> = catcher
             .messages()
@@ -93,7 +92,8 @@ async fn every_mail_arrives_once_or_is_refused_with_the_servers_reply() {
             header(&message.raw, "To").contains(&invoice.customer)
                 || invoice.customer.contains('&')
         );
-        assert!(message_ids.insert(header(&message.raw, "Message-ID")));
+        let id = format!("<{}@invoices.example>", invoice.number);
+        assert_eq!(header(&message.raw, "Message-ID"), id);
         assert!(!header(&message.raw, "Date").is_empty());
     }
 }
@@ -106,7 +106,7 @@ async fn a_malformed_address_is_an_error_of_its_mail_only() {
         ["", "local", "a b@c.example", "a@b.example\r\nRCPT TO:<x@y.example>", "é@c.example"]
     {
         let error = mailer
-            .send(&Invoice { email: email.to_owned(), ..Invoice::sample(1) })
+            .send(&Invoice { email: email.to_owned(), ..Invoice::sample(1) }, "1")
             .await
             .unwrap_err();
         assert!(error.is_permanent() && !error.is_unreachable(), "{email}: {error}");
@@ -114,7 +114,7 @@ async fn a_malformed_address_is_an_error_of_its_mail_only() {
     }
     let odd =
         Invoice { customer: "A \"B\" <c>\r\nBcc: x@y.example".to_owned(), ..Invoice::sample(1) };
-    mailer.send(&odd).await.unwrap();
+    mailer.send(&odd, "1").await.unwrap();
     assert_eq!(catcher.total(), 1);
     assert_eq!(header(&catcher.message(1).unwrap().raw, "Bcc"), "");
 }
@@ -125,9 +125,10 @@ async fn a_server_that_is_down_is_unreachable() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let mailer = Mailer::new(&format!("smtp://someone:open-sesame@{address}"), 2).unwrap();
-    for error in
-        [mailer.send(&Invoice::sample(1)).await.unwrap_err(), mailer.check().await.unwrap_err()]
-    {
+    for error in [
+        mailer.send(&Invoice::sample(1), "1").await.unwrap_err(),
+        mailer.check().await.unwrap_err(),
+    ] {
         assert_eq!(error.to_string(), "cannot reach the mail server");
         assert!(error.is_unreachable() && error.is_temporary() && !error.is_permanent());
         let cause = error.source().unwrap();
@@ -212,12 +213,12 @@ async fn a_late_reply_is_never_taken_for_that_of_the_next_mail() {
     let url = format!("smtp://{}", listener.local_addr().unwrap());
     tokio::spawn(sluggish_server(listener, Duration::from_secs(2)));
     let mailer = Mailer::new(&url, 2).unwrap().with_time_limit(Duration::from_secs(1));
-    let error = mailer.send(&Invoice::sample(1)).await.unwrap_err();
+    let error = mailer.send(&Invoice::sample(1), "1").await.unwrap_err();
     assert_eq!(error.to_string(), "the mail server did not answer within 1s");
     assert!(error.is_unreachable() && error.is_temporary());
     // This server refuses every message, so a success would be the reply to another mail.
     for number in 2..12 {
-        let error = mailer.send(&Invoice::sample(number)).await.unwrap_err();
+        let error = mailer.send(&Invoice::sample(number), "1").await.unwrap_err();
         let words = error.to_string();
         assert!(words.starts_with("554 5.0.0 connection ") && !words.ends_with(" 0"), "{words}");
     }
@@ -229,10 +230,10 @@ async fn a_mail_whose_sender_stops_waiting_is_still_sent_completely() {
     let mailer = Mailer::new(&format!("smtp://{}", catcher.address()), 1).unwrap();
     for number in 1..=5 {
         let invoice = Invoice::sample(number);
-        let waiting = tokio::time::timeout(Duration::ZERO, mailer.send(&invoice)).await;
+        let waiting = tokio::time::timeout(Duration::ZERO, mailer.send(&invoice, "1")).await;
         assert!(waiting.is_err());
     }
-    mailer.send(&Invoice::sample(6)).await.unwrap();
+    mailer.send(&Invoice::sample(6), "1").await.unwrap();
     while catcher.total() < 6 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -258,8 +259,41 @@ async fn a_lost_connection_or_another_protocol_is_described_in_one_line() {
             stream.shutdown().await.unwrap();
             let _ = stream.read_to_end(&mut Vec::new()).await;
         };
-        let (sent, ()) = tokio::join!(mailer.send(&invoice), server);
+        let (sent, ()) = tokio::join!(mailer.send(&invoice, "1"), server);
         assert_eq!(sent.unwrap_err().to_string(), text);
+    }
+}
+
+/// Until the login succeeds, no mail can.
+#[tokio::test]
+async fn a_refused_login_is_told_from_a_refused_mail() {
+    for (reply, is_denied) in [
+        ("535 5.7.8 wrong password", true),
+        ("534 5.7.9 too weak", true),
+        ("550 5.7.1 not you", false),
+        ("454 4.7.0 try later", false),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://someone:sesame@{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (reader, mut writer) = stream.into_split();
+            writer.write_all(b"220 ready\r\n").await.unwrap();
+            let mut lines = BufReader::new(reader).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let reply = match line.split(' ').next() {
+                    Some("EHLO") => "250-here\r\n250 AUTH PLAIN",
+                    Some("AUTH") => reply,
+                    _ => "250 fine",
+                };
+                let _ = writer.write_all(format!("{reply}\r\n").as_bytes()).await;
+            }
+        });
+        let mailer = Mailer::new(&url, 1).unwrap();
+        let error = mailer.send(&Invoice::sample(1), "1").await.unwrap_err();
+        assert_eq!(error.to_string(), reply);
+        assert_eq!(error.is_denied(), is_denied, "{reply}");
+        assert!(!error.is_unreachable() && (error.is_permanent() || !is_denied));
     }
 }
 

@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     PRIMARY KEY (job_id, number)
 ) ENGINE = InnoDB;
 
--- The jobs that wait for a worker.
+-- The jobs that have not ended.
 CREATE TABLE IF NOT EXISTS queue (
     place    BIGINT AUTO_INCREMENT PRIMARY KEY,
     job_id   VARCHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL UNIQUE,

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     PRIMARY KEY (job_id, number)
 );
 
--- The jobs that wait for a worker.
+-- The jobs that have not ended.
 CREATE TABLE IF NOT EXISTS queue (
     place    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job_id   TEXT   NOT NULL UNIQUE,

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     PRIMARY KEY (job_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- The jobs that wait for a worker.
+-- The jobs that have not ended.
 CREATE TABLE IF NOT EXISTS queue (
     place    INTEGER PRIMARY KEY AUTOINCREMENT,
     job_id   TEXT    NOT NULL UNIQUE,

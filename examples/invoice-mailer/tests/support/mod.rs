@@ -8,6 +8,9 @@ use progress_test_support::{Answer, Server};
 
 pub(crate) use self::program::{is_finished, number, program};
 
+/// How many of 180 mails are accepted; the mail catcher refuses the others. It keeps 200.
+pub(crate) const ACCEPTED_OF_180: u64 = 168;
+
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Creates a job and returns the path of its record.

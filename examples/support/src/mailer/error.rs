@@ -43,6 +43,8 @@ enum Kind {
     Temporary,
     /// The server has not replied to this mail.
     Unreachable,
+    /// The server refuses the login, so it will refuse every mail.
+    Denied,
 }
 
 impl SendError {
@@ -52,11 +54,18 @@ impl SendError {
         language.pick(&self.text, &self.french)
     }
 
-    /// Whether sending the same mail again cannot succeed: the server refused it permanently, or
-    /// the mail is malformed.
+    /// Whether sending the same mail again cannot succeed: the server refused it permanently, the
+    /// mail is malformed, or the login is [refused](SendError::is_denied).
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.kind == Kind::Permanent
+        matches!(self.kind, Kind::Permanent | Kind::Denied)
+    }
+
+    /// Whether the server refuses every mail and not only this one, because the login is wrong or
+    /// missing.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.kind == Kind::Denied
     }
 
     /// Whether sending the same mail later may succeed; the opposite of permanent.
@@ -113,8 +122,13 @@ impl From<smtp::Error> for SendError {
         if let Some(code) = error.status() {
             // The source of the error is the text of the reply, with all its lines in one.
             let words = error.source().map(ToString::to_string).unwrap_or_default();
-            let kind = if error.is_permanent() { Kind::Permanent } else { Kind::Temporary };
             let text = format!("{code} {words}");
+            let kind = match &*code.to_string() {
+                // RFC 4954, section 6.
+                "530" | "534" | "535" | "538" => Kind::Denied,
+                _ if error.is_permanent() => Kind::Permanent,
+                _ => Kind::Temporary,
+            };
             return SendError::new(&text, &text, kind);
         }
         let described = if error.is_client() {
