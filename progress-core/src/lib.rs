@@ -89,6 +89,7 @@ mod record;
 mod stages;
 mod status;
 mod store;
+mod store_thread;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tracker;
@@ -113,6 +114,7 @@ pub use crate::status::Status;
 #[cfg(feature = "mock")]
 pub use crate::store::MockProgressStore;
 pub use crate::store::ProgressStore;
+pub use crate::store_thread::StoreThread;
 pub use crate::tracker::{
     Failure, OpenItem, Resumable, SaveInOrder, Stopped, TrackIterator, TrackStream, Tracked,
     Tracker, TrackerHandle, TrackerOptions,

@@ -100,7 +100,6 @@ mod statements;
 #[cfg(feature = "_sql")]
 mod store;
 #[cfg(feature = "_sql")]
-mod store_thread;
 #[cfg(feature = "_sql")]
 mod transaction;
 #[cfg(feature = "_sql")]

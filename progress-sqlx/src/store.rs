@@ -1,19 +1,17 @@
 //! How the calls of all stores run: on which thread, with which deadline, and how often.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use progress_core::{DEFAULT_LOG_LIMIT, ProgressError};
+use progress_core::{DEFAULT_LOG_LIMIT, ProgressError, StoreThread};
 use sqlx::Pool;
 use sqlx::pool::PoolConnection;
 use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 
 use crate::dialect::{Deadlines, Dialect};
 use crate::error::{Attempts, classify, classify_commit, kind_of};
 use crate::pools::{ConnectionGuard, Pools};
-use crate::store_thread::StoreThread;
 use crate::update::BatchSize;
 use crate::value::Value;
 
@@ -33,7 +31,7 @@ pub(crate) struct StoreState<D: Dialect> {
     pub(crate) dialect_state: D::DialectState,
     pub(crate) batch_size: BatchSize,
     lock_waiters: Semaphore,
-    thread: Mutex<Option<StoreThread>>,
+    thread: StoreThread,
 }
 
 // Not derived, because a derived `Clone` would require `D: Clone`.
@@ -51,10 +49,7 @@ impl<D: Dialect> fmt::Debug for SqlStore<D> {
 
 impl<D: Dialect> Drop for StoreState<D> {
     fn drop(&mut self) {
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take() {
-            thread.stop(self.pools.close());
-        }
+        self.thread.stop(self.pools.close());
     }
 }
 
@@ -112,22 +107,17 @@ impl<D: Dialect> SqlStore<D> {
             dialect_state,
             batch_size: BatchSize::default(),
             lock_waiters: Semaphore::new(MAX_LOCK_WAITERS),
-            thread: Mutex::new(None),
+            thread: StoreThread::new(),
         };
         Self { log_limit: DEFAULT_LOG_LIMIT, deadlines: D::DEADLINES, state: Arc::new(state) }
     }
 
-    /// Runs a call on the store's own thread. The call continues there until its deadline, even if
-    /// the caller stops waiting, so no connection is left in the middle of a statement.
-    ///
-    /// This also avoids a deadlock when a runtime shuts down. The runtime drops its tasks one by
-    /// one, and one of them may wait for a write whose lock is held by the transaction of another.
+    /// Runs a call on the store's own thread.
     pub(crate) async fn on_store_thread<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
     ) -> Result<T, ProgressError> {
-        let task = self.runtime()?.spawn(call.in_current_span());
-        task.await.map_err(ProgressError::unavailable)?
+        self.state.thread.run(call).await
     }
 
     /// Runs a call that only reads, on the store's own thread if its connections need that.
@@ -136,15 +126,6 @@ impl<D: Dialect> SqlStore<D> {
         call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
     ) -> Result<T, ProgressError> {
         if D::NEEDS_RUNTIME { self.on_store_thread(call).await } else { call.await }
-    }
-
-    fn runtime(&self) -> Result<tokio::runtime::Handle, ProgressError> {
-        let mut thread = self.state.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let thread = match &mut *thread {
-            Some(thread) => thread,
-            none => none.insert(StoreThread::start().map_err(ProgressError::unavailable)?),
-        };
-        Ok(thread.runtime().clone())
     }
 
     /// Runs a call with the deadline of a read or of a write.
