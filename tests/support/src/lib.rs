@@ -8,6 +8,7 @@ mod database;
 mod network;
 mod not_run;
 mod quick_start;
+mod redis;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -20,6 +21,7 @@ pub use crate::browser::{Bar, Browser, Shown};
 pub use crate::database::{Database, Kind};
 pub use crate::network::Network;
 pub use crate::quick_start::try_quick_start;
+pub use crate::redis::RedisServer;
 
 /// A program that runs until it is stopped. Killed on drop.
 #[derive(Debug)]

@@ -1,0 +1,71 @@
+//! The keys. All have the same hash tag, the text in braces, so that one script may use them
+//! together on a Redis Cluster.
+
+use progress_core::{Cursor, Progress, ProgressId};
+
+/// The names of all keys of a store.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(crate) fn new(namespace: &str) -> Self {
+        Self { prefix: format!("{{{namespace}}}:") }
+    }
+
+    /// A hash: the revision and the document of a record.
+    pub(crate) fn record(&self, id: ProgressId) -> String {
+        format!("{}record:{id}", self.prefix)
+    }
+
+    /// A sorted set: the entries of a record's log, by their number.
+    pub(crate) fn log(&self, id: ProgressId) -> String {
+        format!("{}log:{id}", self.prefix)
+    }
+
+    /// A hash: the heartbeat and the lease of every running job, by its id.
+    pub(crate) fn running(&self) -> String {
+        format!("{}running", self.prefix)
+    }
+
+    /// A sorted set: the ids of the jobs that have ended, by the time of their end.
+    pub(crate) fn finished(&self) -> String {
+        format!("{}finished", self.prefix)
+    }
+
+    /// A sorted set: the [`place`]s of an owner's records, or of all; of the active ones, or of
+    /// all.
+    pub(crate) fn list(&self, owner: Option<&str>, is_active: bool) -> String {
+        let which = if is_active { "active" } else { "all" };
+        match owner {
+            Some(owner) => format!("{}{which}-of:{owner}", self.prefix),
+            None => format!("{}{which}", self.prefix),
+        }
+    }
+
+    /// Returns the keys of `write.lua` and `delete.lua`.
+    pub(crate) fn of(&self, progress: &Progress) -> [String; 8] {
+        let owner = progress.owner.as_deref();
+        [
+            self.record(progress.id),
+            self.log(progress.id),
+            self.running(),
+            self.finished(),
+            self.list(None, false),
+            self.list(owner, false),
+            self.list(None, true),
+            self.list(owner, true),
+        ]
+    }
+}
+
+/// Returns the place of a record in a list: text that sorts by time of creation, then by id.
+pub(crate) fn place(cursor: Cursor) -> String {
+    format!("{:016}{}", cursor.created_at().timestamp_millis().max(0), cursor.id())
+}
+
+/// Returns the id of the record at a place in a list.
+pub(crate) fn id_at(place: &str) -> Option<ProgressId> {
+    place.get(16..)?.parse().ok()
+}

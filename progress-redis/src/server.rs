@@ -1,0 +1,136 @@
+//! The connection to the server: opened when it is needed, replaced when it is broken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use progress_core::ProgressError;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
+use tokio::sync::Mutex;
+
+use crate::address::Address;
+use crate::scripts;
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A server, and the connection that all calls share. It takes further commands while it waits for
+/// answers.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: Address,
+    connection: Mutex<Option<Connection>>,
+}
+
+type Connection = Arc<MultiplexedConnection>;
+
+impl Server {
+    pub(crate) fn new(address: Address) -> Self {
+        Self { address, connection: Mutex::new(None) }
+    }
+
+    /// Sends commands together and returns their values, in order. They may be sent twice, so they
+    /// must be safe to repeat.
+    pub(crate) async fn send(
+        &self,
+        commands: impl IntoIterator<Item = Cmd>,
+        deadline: Duration,
+    ) -> Result<Vec<Value>, ProgressError> {
+        let mut pipeline = redis::pipe();
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let mut used = None;
+        let attempts = self.attempts(&pipeline, &mut used);
+        let outcome = tokio::time::timeout(deadline, attempts).await;
+        let outcome = outcome.map_err(ProgressError::unavailable);
+        if let (Err(_), Some(connection)) = (&outcome, used) {
+            // It may be one whose other end is gone without a trace.
+            self.discard(&connection).await;
+        }
+        outcome?.map_err(classify)
+    }
+
+    async fn attempts(
+        &self,
+        pipeline: &Pipeline,
+        used: &mut Option<Connection>,
+    ) -> Result<Vec<Value>, RedisError> {
+        loop {
+            let (connection, is_new) = self.connection().await?;
+            let mut answers = MultiplexedConnection::clone(used.insert(connection));
+            let outcome = pipeline.query_async(&mut answers).await;
+            match (&outcome, &*used) {
+                (Err(error), _) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    scripts::load().query_async::<()>(&mut answers).await?;
+                }
+                (Err(error), Some(connection)) if is_broken(error) => {
+                    self.discard(connection).await;
+                    // The server closes connections that are idle, so the next one may work.
+                    if is_new {
+                        return outcome;
+                    }
+                }
+                _ => return outcome,
+            }
+        }
+    }
+
+    /// Returns the connection, and whether it was opened just now.
+    async fn connection(&self) -> Result<(Connection, bool), RedisError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(open) = &*connection {
+            return Ok((Arc::clone(open), false));
+        }
+        // Calls have deadlines of their own.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None);
+        let client = self.address.client().await?;
+        let opened = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Ok((Arc::clone(connection.insert(Arc::new(opened))), true))
+    }
+
+    /// Makes later calls open another connection.
+    async fn discard(&self, broken: &Connection) {
+        let mut connection = self.connection.lock().await;
+        connection.take_if(|current| Arc::ptr_eq(current, broken));
+    }
+}
+
+/// Whether no answer can come over this connection any more, or only refusals: after a failover it
+/// leads to a replica.
+fn is_broken(error: &RedisError) -> bool {
+    error.is_unrecoverable_error()
+        || error.is_io_error()
+        || matches!(
+            error.kind(),
+            ErrorKind::Parse
+                | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+        )
+}
+
+/// The codes of refusals that end by themselves or by an operator's action, beside those that the
+/// client knows: full memory, a snapshot that failed, a long script, too few replicas.
+const TRANSIENT_CODES: [&str; 4] = ["OOM", "MISCONF", "BUSY", "NOREPLICAS"];
+
+pub(crate) fn classify(error: RedisError) -> ProgressError {
+    let is_transient = is_broken(&error)
+        || is_refused_login(&error)
+        || error.is_cluster_error()
+        || error.code().is_some_and(|code| TRANSIENT_CODES.contains(&code))
+        || matches!(
+            error.kind(),
+            ErrorKind::MasterNameNotFoundBySentinel
+                | ErrorKind::NoValidReplicasFoundBySentinel
+                | ErrorKind::Server(ServerErrorKind::BusyLoading)
+        );
+    if is_transient { ProgressError::unavailable(error) } else { ProgressError::store(error) }
+}
+
+/// Whether the server refuses the user or the password. While a password is rotated, this is
+/// transient.
+pub(crate) fn is_refused_login(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed
+        || error.code().is_some_and(|code| ["NOAUTH", "WRONGPASS"].contains(&code))
+}

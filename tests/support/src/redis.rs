@@ -1,0 +1,120 @@
+//! A Redis server of one test.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Time limit for the server to become ready: many times what it needs under load.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A private Redis server on a free local port. Killed on drop, with its files.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+    options: Vec<String>,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server with these options beside the usual ones, such as `["--appendonly", "yes"]`.
+    /// Returns `None` if there is no `redis-server`; the test is then reported as not run, which is
+    /// a failure in CI.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not start; in CI also if there is none.
+    #[must_use]
+    pub fn or_say_so(options: &[&str]) -> Option<Self> {
+        if Command::new("redis-server").arg("--version").output().is_err() {
+            crate::not_run::say("install redis-server");
+            return None;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let folder = tempfile::tempdir().expect("a folder");
+        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let child = start(port, &options, &folder);
+        let server = Self { child, port, options, folder };
+        server.wait_until_ready();
+        Some(server)
+    }
+
+    /// Returns the address of its first database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Returns its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills the server (SIGKILL).
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be killed.
+    pub fn kill(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().expect("the server should end");
+    }
+
+    /// Starts a killed server again, with its files.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        self.child = start(self.port, &self.options, &self.folder);
+        self.wait_until_ready();
+    }
+
+    /// Sends a command in one line and returns the first line of the answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub fn command(&self, line: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(format!("{line}\r\n").as_bytes())?;
+        let mut answer = [0; 4_096];
+        let length = stream.read(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        Ok(answer.lines().next().unwrap_or_default().to_owned())
+    }
+
+    fn wait_until_ready(&self) {
+        let begun = Instant::now();
+        while self.command("PING").ok().as_deref() != Some("+PONG") {
+            assert!(begun.elapsed() < PATIENCE, "redis-server is not ready");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        drop(self.child.wait());
+    }
+}
+
+/// Starts the server below a shell that kills it when its input ends. So the server ends with this
+/// process, whatever happens.
+fn start(port: u16, options: &[String], folder: &TempDir) -> Child {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg("\"$@\" & server=$!; cat; kill -9 $server").arg("sh");
+    command.arg("redis-server").arg("--port").arg(port.to_string());
+    command.arg("--dir").arg(folder.path()).args(["--bind", "127.0.0.1", "--save", ""]);
+    command.args(["--appendonly", "no"]).args(options);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("sh should start")
+}
