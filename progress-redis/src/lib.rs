@@ -106,6 +106,7 @@ impl RedisStore {
     fn of(address: Address) -> Self {
         let store = Store {
             server: Arc::new(Server::new(address)),
+            locks: Arc::default(),
             keys: Keys::new("progress"),
             log_limit: DEFAULT_LOG_LIMIT,
             read_deadline: Duration::from_secs(1),

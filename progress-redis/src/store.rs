@@ -1,5 +1,6 @@
 //! The store contract: load a record, update it, and write it back unless it has changed meanwhile.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use progress_core::{
     ProgressPage, ProgressQuery, ProgressUpdate, Record,
 };
 use redis::{Cmd, FromRedisValue, Value};
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::keys::{Keys, id_at, place};
@@ -22,10 +24,35 @@ const LIST_CHUNK: usize = 128;
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pub(crate) server: Arc<Server>,
+    pub(crate) locks: Arc<Locks>,
     pub(crate) keys: Keys,
     pub(crate) log_limit: u32,
     pub(crate) read_deadline: Duration,
     pub(crate) write_deadline: Duration,
+}
+
+/// Lets the calls of this process change a record one after the other. Without it, a hundred tasks
+/// that count on one record would mostly write what others have outdated. A record shares its lock
+/// with others, so that their number is fixed.
+#[derive(Debug)]
+pub(crate) struct Locks([Mutex<()>; 256]);
+
+impl Default for Locks {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(())))
+    }
+}
+
+impl Locks {
+    async fn lock(&self, ids: impl Iterator<Item = ProgressId>) -> Vec<MutexGuard<'_, ()>> {
+        // In order, so that two calls never wait for each other.
+        let places: BTreeSet<_> = ids.map(|id| id.as_uuid().as_bytes()[15]).collect();
+        let mut guards = Vec::with_capacity(places.len());
+        for place in places {
+            guards.push(self.0[usize::from(place)].lock().await);
+        }
+        guards
+    }
 }
 
 /// A record as it was read.
@@ -76,6 +103,7 @@ impl Store {
         updates: &[(ProgressId, ProgressUpdate)],
     ) -> Vec<Result<Progress>> {
         let begun = Instant::now();
+        let _guards = self.locks.lock(updates.iter().map(|(id, _)| *id)).await;
         let mut outcomes: Vec<Option<Result<Progress>>> = updates.iter().map(|_| None).collect();
         while outcomes.iter().any(Option::is_none) {
             if begun.elapsed() > self.write_deadline {

@@ -17,7 +17,7 @@ const PROCESSES: usize = 8;
 
 pub(crate) fn run(report: &mut Report) {
     let rounds = report.rounds(20, 5);
-    for kind in Place::shared() {
+    for kind in Place::databases() {
         report.check(kind.name, || starts(&kind, "start", rounds));
         report.check(&format!("{}-beside", kind.name), || {
             runtime().block_on(beside([kind.another(), kind.another()]))

@@ -3,31 +3,44 @@
 use std::sync::Arc;
 
 use progress_core::{MemoryStore, Progress, ProgressStore};
-use progress_test_support::{Database, Kind};
+use progress_test_support::{Database, Kind, RedisServer};
 use tokio::runtime::Runtime;
 
-/// A new, empty store. A file is deleted when this is dropped.
+/// A new, empty store. A file or a Redis server ends when this is dropped.
 pub(crate) struct Place {
     pub(crate) name: &'static str,
-    /// `None` for a store in memory.
-    database: Option<Database>,
+    keeper: Keeper,
+}
+
+/// What keeps the records.
+enum Keeper {
+    Memory,
+    Database(Database),
+    Redis { url: String, _server: RedisServer },
 }
 
 impl Place {
     pub(crate) fn memory() -> Self {
-        Self { name: "memory", database: None }
+        Self { name: "memory", keeper: Keeper::Memory }
     }
 
     pub(crate) fn sqlite() -> Self {
-        Self { name: "sqlite", database: Database::new(Kind::Sqlite) }
+        let database = Database::new(Kind::Sqlite).expect("a file");
+        Self { name: "sqlite", keeper: Keeper::Database(database) }
+    }
+
+    /// A store on a Redis server of its own; `None` if there is no `redis-server`.
+    pub(crate) fn redis() -> Option<Self> {
+        let server = RedisServer::or_say_so(&[])?;
+        Some(Self { name: "redis", keeper: Keeper::Redis { url: server.url(), _server: server } })
     }
 
     /// A store on a server; `None` if there is no such server, which xtask reports.
     fn on_server(name: &'static str, kind: Kind) -> Option<Self> {
-        Database::new(kind).map(|database| Self { name, database: Some(database) })
+        Database::new(kind).map(|database| Self { name, keeper: Keeper::Database(database) })
     }
 
-    /// A store on each server.
+    /// A store on each database server.
     pub(crate) fn servers() -> Vec<Self> {
         let servers = [("postgres", Kind::Postgres), ("mysql", Kind::MySql)];
         servers.into_iter().filter_map(|(name, kind)| Self::on_server(name, kind)).collect()
@@ -38,6 +51,7 @@ impl Place {
         match self.name {
             "memory" => Self::memory(),
             "sqlite" => Self::sqlite(),
+            "redis" => Self::redis().expect("the program that this one uses"),
             "postgres" => {
                 Self::on_server("postgres", Kind::Postgres).expect("the server that this one is on")
             }
@@ -45,10 +59,17 @@ impl Place {
         }
     }
 
-    /// A store of each kind that several processes can share.
-    pub(crate) fn shared() -> Vec<Self> {
+    /// A store on each kind of SQL database.
+    pub(crate) fn databases() -> Vec<Self> {
         let mut places = vec![Self::sqlite()];
         places.append(&mut Self::servers());
+        places
+    }
+
+    /// A store of each kind that several processes can share.
+    pub(crate) fn shared() -> Vec<Self> {
+        let mut places = Self::databases();
+        places.extend(Self::redis());
         places
     }
 
@@ -60,19 +81,23 @@ impl Place {
     }
 
     pub(crate) fn url(&self) -> &str {
-        self.database.as_ref().expect("a store that processes share").url()
+        match &self.keeper {
+            Keeper::Memory => panic!("other processes do not see this store"),
+            Keeper::Database(database) => database.url(),
+            Keeper::Redis { url, .. } => url,
+        }
     }
 
     pub(crate) async fn open(&self) -> Arc<dyn ProgressStore> {
-        match &self.database {
-            Some(database) => open(database.url()).await,
-            None => Arc::new(MemoryStore::new()),
+        match &self.keeper {
+            Keeper::Memory => Arc::new(MemoryStore::new()),
+            Keeper::Database(_) | Keeper::Redis { .. } => open(self.url()).await,
         }
     }
 }
 
 pub(crate) async fn open(url: &str) -> Arc<dyn ProgressStore> {
-    progress_sqlx::connect_any(url).await.unwrap()
+    progress_redis::connect_any(url).await.unwrap()
 }
 
 pub(crate) fn runtime() -> Runtime {
