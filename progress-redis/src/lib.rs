@@ -92,8 +92,13 @@ impl RedisStore {
     /// [`Unavailable`](ProgressError::Unavailable) if the server does not answer.
     pub async fn connect(url: &str) -> Result<Self, ProgressError> {
         let store = Self::of(Address::parse(url)?);
-        store.check().await?;
-        Ok(store)
+        match store.check().await {
+            // Later it is transient, because the password may be rotating.
+            Err(error) if server::is_refused_login(&error) => Err(ProgressError::setup(
+                "Redis refused the login: check user and password in the address",
+            )),
+            outcome => outcome.map(|()| store),
+        }
     }
 
     /// Creates a store with the settings of an application's client, such as its certificates. It

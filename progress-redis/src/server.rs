@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use progress_core::ProgressError;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
+    Value,
+};
 use tokio::sync::Mutex;
 
 use crate::address::Address;
@@ -37,6 +40,8 @@ impl Server {
         deadline: Duration,
     ) -> Result<Vec<Value>, ProgressError> {
         let mut pipeline = redis::pipe();
+        // The errors come one by one, each with its code.
+        pipeline.ignore_errors();
         for command in commands {
             pipeline.add_command(command);
         }
@@ -59,7 +64,8 @@ impl Server {
         loop {
             let (connection, is_new) = self.connection().await?;
             let mut answers = MultiplexedConnection::clone(used.insert(connection));
-            let outcome = pipeline.query_async(&mut answers).await;
+            let outcome = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut answers).await;
+            let outcome = outcome.and_then(|values| values.into_iter().collect());
             match (&outcome, &*used) {
                 (Err(error), _) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                     scripts::load().query_async::<()>(&mut answers).await?;
@@ -116,7 +122,7 @@ const TRANSIENT_CODES: [&str; 4] = ["OOM", "MISCONF", "BUSY", "NOREPLICAS"];
 
 pub(crate) fn classify(error: RedisError) -> ProgressError {
     let is_transient = is_broken(&error)
-        || is_refused_login(&error)
+        || is_login(&error)
         || error.is_cluster_error()
         || error.code().is_some_and(|code| TRANSIENT_CODES.contains(&code))
         || matches!(
@@ -128,9 +134,13 @@ pub(crate) fn classify(error: RedisError) -> ProgressError {
     if is_transient { ProgressError::unavailable(error) } else { ProgressError::store(error) }
 }
 
-/// Whether the server refuses the user or the password. While a password is rotated, this is
-/// transient.
-pub(crate) fn is_refused_login(error: &RedisError) -> bool {
+/// Whether the server refuses the user or the password.
+pub(crate) fn is_refused_login(error: &ProgressError) -> bool {
+    let source = std::error::Error::source(error);
+    source.and_then(|source| source.downcast_ref()).is_some_and(is_login)
+}
+
+fn is_login(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
         || error.code().is_some_and(|code| ["NOAUTH", "WRONGPASS"].contains(&code))
 }

@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests report failures by panicking")]
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use progress_core::testing::Suite;
-use progress_core::{Delta, NewProgress, ProgressError, ProgressId, ProgressStore, ProgressUpdate};
+use progress_core::{
+    Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressId, ProgressStore,
+    ProgressUpdate, Stamp,
+};
 use progress_redis::RedisStore;
 use progress_test_support::RedisServer;
+use uuid::Uuid;
 
 /// Returns a store that nothing else uses, and another handle on it.
 async fn stores() -> [RedisStore; 2] {
@@ -23,3 +27,176 @@ progress_core::conformance_tests!(conforms, 300, async || {
     let [store, other] = stores().await;
     Suite::new(Arc::new(store)).with_other_handle(Arc::new(other))
 });
+
+fn one() -> ProgressUpdate {
+    ProgressUpdate::advance(Delta::new().with_succeeded(1))
+}
+
+fn stamped(writer: Uuid, seq: u64) -> ProgressUpdate {
+    one().with_stamp(Stamp { writer, seq })
+}
+
+async fn running(store: &RedisStore) -> ProgressId {
+    let id = store.create(&NewProgress::new("test")).await.unwrap().id;
+    store.update(id, &ProgressUpdate::start()).await.unwrap();
+    id
+}
+
+fn cause(error: &ProgressError) -> String {
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    format!("{error}: {}", source.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_server_that_would_forget_jobs_is_refused() {
+    let Some(server) = RedisServer::or_say_so(&["--maxmemory-policy", "allkeys-lru"]) else {
+        return;
+    };
+    let refusal = RedisStore::connect(&server.url()).await.unwrap_err();
+    assert!(matches!(refusal, ProgressError::Setup(_)), "{refusal:?}");
+    assert!(refusal.to_string().contains("noeviction instead of allkeys-lru"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_wrong_address_or_login_is_an_error_without_the_password() {
+    let Some(server) = RedisServer::or_say_so(&["--requirepass", "canary"]) else { return };
+    let port = server.port();
+    for url in [
+        "http://canary@host/".to_owned(),
+        "redis://:canary@host:99999/".to_owned(),
+        "redis-sentinel://:canary@host".to_owned(),
+        "redis-sentinel://:canary@host/x#master".to_owned(),
+        format!("redis://127.0.0.1:{port}/"),
+        format!("redis://:wrong-canary@127.0.0.1:{port}/"),
+    ] {
+        let refusal = RedisStore::connect(&url).await.unwrap_err();
+        assert!(matches!(refusal, ProgressError::Setup(_)), "{url}: {refusal:?}");
+        assert!(!cause(&refusal).contains("canary"), "{url}: {refusal:?}");
+    }
+    let nowhere = RedisStore::connect("redis://:canary@127.0.0.1:1/").await.unwrap_err();
+    assert!(nowhere.is_transient() && !cause(&nowhere).contains("canary"), "{nowhere:?}");
+    let store = RedisStore::connect(&format!("redis://:canary@127.0.0.1:{port}/")).await.unwrap();
+    running(&store).await;
+}
+
+/// Counts, and kills the server again and again. With `always`, a count that was acknowledged is on
+/// disk. With `everysec`, the system has it, which outlives the server's process but not its power.
+#[tokio::test]
+async fn an_acknowledged_count_survives_a_killed_server() {
+    for when in ["always", "everysec"] {
+        let options = ["--appendonly", "yes", "--appendfsync", when];
+        let Some(mut server) = RedisServer::or_say_so(&options) else { return };
+        let store = RedisStore::connect(&server.url()).await.unwrap();
+        let id = running(&store).await;
+        let (writer, mut acknowledged) = (Uuid::new_v4(), 0);
+        for _ in 0..5 {
+            let counting = tokio::spawn({
+                let store = store.clone();
+                async move {
+                    let mut last = acknowledged;
+                    while store.update(id, &stamped(writer, last + 1)).await.is_ok() {
+                        last += 1;
+                    }
+                    last
+                }
+            });
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            server.kill();
+            acknowledged = counting.await.unwrap();
+            server.start_again();
+            let kept = store.get(id).await.unwrap().unwrap().succeeded;
+            // The last one may have been written without an acknowledgement.
+            assert!((acknowledged..=acknowledged + 1).contains(&kept), "{when}: {kept}");
+            acknowledged = kept;
+        }
+        assert!(acknowledged > 20, "only {acknowledged} counts");
+    }
+}
+
+/// The control of the test above: without a file, a killed server forgets.
+#[tokio::test]
+async fn a_killed_server_without_a_file_forgets() {
+    let Some(mut server) = RedisServer::or_say_so(&[]) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let id = running(&store).await;
+    server.kill();
+    server.start_again();
+    assert_eq!(store.get(id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_unavailable_and_then_available_again() {
+    let Some(server) = RedisServer::or_say_so(&[]) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let id = running(&store).await;
+    let (read, write) = (Duration::from_millis(200), Duration::from_millis(400));
+    let store = store.with_deadlines(read, write);
+    server.signal("STOP");
+    let begun = Instant::now();
+    assert!(store.get(id).await.unwrap_err().is_transient());
+    assert!(store.update(id, &one()).await.unwrap_err().is_transient());
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    server.signal("CONT");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    store.update(id, &one()).await.unwrap();
+}
+
+/// As after a failover to a server that has never seen the scripts.
+#[tokio::test]
+async fn lost_scripts_are_sent_again() {
+    let Some(server) = RedisServer::or_say_so(&[]) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let id = running(&store).await;
+    for _ in 0..3 {
+        assert_eq!(server.command("SCRIPT FLUSH").unwrap(), "+OK");
+        let batch = [(id, one()), (id, one())];
+        assert!(store.update_many(&batch).await.iter().all(Result::is_ok));
+    }
+    assert_eq!(store.get(id).await.unwrap().unwrap().succeeded, 6);
+}
+
+/// Full memory refuses writes, and not reads; the worker's counts wait.
+#[tokio::test]
+async fn full_memory_is_an_outage_and_not_an_end() {
+    let Some(server) = RedisServer::or_say_so(&[]) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let id = running(&store).await;
+    assert_eq!(server.command("CONFIG SET maxmemory 1").unwrap(), "+OK");
+    let refusal = store.update(id, &one()).await.unwrap_err();
+    assert!(refusal.is_transient(), "{refusal:?}");
+    assert!(store.get(id).await.unwrap().is_some());
+    assert_eq!(server.command("CONFIG SET maxmemory 0").unwrap(), "+OK");
+    store.update(id, &one()).await.unwrap();
+}
+
+#[test]
+fn a_store_outlives_the_runtimes_that_use_it() {
+    let Some(server) = RedisServer::or_say_so(&[]) else { return };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = runtime().block_on(RedisStore::connect(&server.url())).unwrap();
+    let id = runtime().block_on(running(&store));
+    for _ in 0..3 {
+        runtime().block_on(store.update(id, &one())).unwrap();
+    }
+    let clients = runtime().block_on(store.get(id)).unwrap().unwrap().succeeded;
+    assert_eq!(clients, 3);
+}
+
+#[tokio::test]
+async fn deleted_records_leave_no_key() {
+    let Some(server) = RedisServer::or_say_so(&[]) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let mut ids = Vec::new();
+    for owner in ["ann", "{ann}", "ünï\n💡"] {
+        let job = NewProgress::new("test").with_owner(owner).with_total(1);
+        let id = store.create(&job).await.unwrap().id;
+        store.update(id, &ProgressUpdate::start()).await.unwrap();
+        let delta = Delta::new().with_succeeded(1).with_entry(NewEntry::info("text"));
+        store.update(id, &ProgressUpdate::complete(delta, Completion::new())).await.unwrap();
+        ids.push(id);
+    }
+    store.delete(ids[0]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(store.delete_finished(Duration::ZERO, 100).await.unwrap(), 2);
+    assert_eq!(server.command("DBSIZE").unwrap(), ":0");
+}

@@ -66,6 +66,17 @@ impl RedisServer {
         self.child.wait().expect("the server should end");
     }
 
+    /// Sends the server a signal, such as `STOP` or `CONT`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub fn signal(&self, name: &str) {
+        let process = std::fs::read_to_string(self.folder.path().join("pid")).expect("its pid");
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(process.trim()).status();
+        assert!(sent.expect("kill should run").success(), "the server does not run");
+    }
+
     /// Starts a killed server again, with its files.
     ///
     /// # Panics
@@ -93,7 +104,9 @@ impl RedisServer {
 
     fn wait_until_ready(&self) {
         let begun = Instant::now();
-        while self.command("PING").ok().as_deref() != Some("+PONG") {
+        let is_ready =
+            |answer: String| ["+PONG", "-NOAUTH"].iter().any(|it| answer.starts_with(it));
+        while !self.command("PING").is_ok_and(is_ready) {
             assert!(begun.elapsed() < PATIENCE, "redis-server is not ready");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -114,6 +127,7 @@ fn start(port: u16, options: &[String], folder: &TempDir) -> Child {
     command.arg("-c").arg("\"$@\" & server=$!; cat; kill -9 $server").arg("sh");
     command.arg("redis-server").arg("--port").arg(port.to_string());
     command.arg("--dir").arg(folder.path()).args(["--bind", "127.0.0.1", "--save", ""]);
+    command.arg("--pidfile").arg(folder.path().join("pid"));
     command.args(["--appendonly", "no"]).args(options);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("sh should start")
