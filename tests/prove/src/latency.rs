@@ -25,7 +25,7 @@ pub(crate) fn run(report: &mut Report) {
     // Longer than a lease, in seconds at default settings.
     let work = pace.time(report.rounds(66, 48).into());
     let mut checks: Vec<(String, Waiting)> = Vec::new();
-    for place in Place::servers() {
+    for place in Place::remote() {
         for jobs in [60, 500] {
             let (name, place) = (format!("{}-{jobs}", place.name), place.another());
             checks.push((name, Box::new(move || far_away(&place, pace, work, jobs, None))));

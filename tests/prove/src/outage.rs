@@ -70,9 +70,10 @@ fn kinds(report: &Report) -> Vec<Kind> {
         ("sqlite-locked".to_owned(), || Ok(Away::locked())),
         ("sqlite-read-only".to_owned(), Away::read_only),
     ];
-    for place in Place::servers() {
+    for place in Place::remote() {
         let kind: fn() -> _ = match place.name {
             "postgres" => || Ok(Away::behind("postgres", Network::refuse)),
+            "redis" => || Ok(Away::behind("redis", Network::refuse)),
             _ => || Ok(Away::behind("mysql", Network::refuse)),
         };
         kinds.push((format!("{}-refuses", place.name), kind));
@@ -80,9 +81,10 @@ fn kinds(report: &Report) -> Vec<Kind> {
     // The stores' deadlines decide how fast they recover from silence. No pace changes these.
     if report.rounds(1, 0) == 1 {
         kinds.push(("memory-silent".to_owned(), || Ok(Away::Memory(Fault::Silent))));
-        for place in Place::servers() {
+        for place in Place::remote() {
             let kind: fn() -> _ = match place.name {
                 "postgres" => || Ok(Away::behind("postgres", Network::fall_silent)),
+                "redis" => || Ok(Away::behind("redis", Network::fall_silent)),
                 _ => || Ok(Away::behind("mysql", Network::fall_silent)),
             };
             kinds.push((format!("{}-swallows", place.name), kind));
@@ -105,11 +107,12 @@ impl Away {
     }
 
     fn behind(server: &'static str, begin: fn(&Network)) -> Self {
-        let place = Place::servers().into_iter().find(|place| place.name == server).unwrap();
+        let place = Place::remote().into_iter().find(|place| place.name == server).unwrap();
         let direct = place.url().to_owned();
         let runtime = runtime();
         let network = runtime.block_on(Network::before(&direct));
-        Self::Outside { obstacle: Box::new(Cut { network, begin, _runtime: runtime }), direct }
+        let cut = Cut { network, begin, _place: place, _runtime: runtime };
+        Self::Outside { obstacle: Box::new(cut), direct }
     }
 }
 
@@ -117,6 +120,7 @@ impl Away {
 struct Cut {
     network: Network,
     begin: fn(&Network),
+    _place: Place,
     /// Runs the tasks of the network.
     _runtime: Runtime,
 }

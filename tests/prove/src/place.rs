@@ -1,6 +1,6 @@
 //! Where a check keeps its records: a new, empty store of each kind that is available.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use progress_core::{MemoryStore, Progress, ProgressStore};
 use progress_test_support::{Database, Kind, RedisServer};
@@ -16,7 +16,7 @@ pub(crate) struct Place {
 enum Keeper {
     Memory,
     Database(Database),
-    Redis { url: String, _server: RedisServer },
+    Redis { url: String, server: Mutex<RedisServer> },
 }
 
 impl Place {
@@ -31,8 +31,9 @@ impl Place {
 
     /// A store on a Redis server of its own; `None` if there is no `redis-server`.
     pub(crate) fn redis() -> Option<Self> {
-        let server = RedisServer::or_say_so(&[])?;
-        Some(Self { name: "redis", keeper: Keeper::Redis { url: server.url(), _server: server } })
+        let server = RedisServer::or_say_so(&["--appendonly", "yes"])?;
+        let (url, server) = (server.url(), Mutex::new(server));
+        Some(Self { name: "redis", keeper: Keeper::Redis { url, server } })
     }
 
     /// A store on a server; `None` if there is no such server, which xtask reports.
@@ -57,6 +58,13 @@ impl Place {
             }
             _ => Self::on_server("mysql", Kind::MySql).expect("the server that this one is on"),
         }
+    }
+
+    /// A store of each kind that is reached over the network.
+    pub(crate) fn remote() -> Vec<Self> {
+        let mut places = Self::servers();
+        places.extend(Self::redis());
+        places
     }
 
     /// A store on each kind of SQL database.
@@ -86,6 +94,18 @@ impl Place {
             Keeper::Database(database) => database.url(),
             Keeper::Redis { url, .. } => url,
         }
+    }
+
+    /// Restarts the Redis server of this store. Without a warning, it is killed.
+    pub(crate) fn restart_redis(&self, without_warning: bool) {
+        let Keeper::Redis { server, .. } = &self.keeper else { panic!("not on Redis") };
+        let mut server = server.lock().unwrap();
+        if !without_warning {
+            // The connection ends without an answer.
+            drop(server.command("SHUTDOWN"));
+        }
+        server.kill();
+        server.start_again();
     }
 
     pub(crate) async fn open(&self) -> Arc<dyn ProgressStore> {

@@ -79,13 +79,16 @@ impl Network {
         F: Future<Output = ()> + Send + 'static,
     {
         let (scheme, rest) = url.split_once("://").expect("a scheme");
-        let (user, rest) = rest.split_once('@').expect("a user");
+        let (user, rest) = match rest.split_once('@') {
+            Some((user, rest)) => (format!("{user}@"), rest),
+            None => (String::new(), rest),
+        };
         let (server, name) = rest.split_once('/').expect("a database");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("its number").port();
         let state = watch::Sender::new(State::default());
         tokio::spawn(serve(listener, server.to_owned(), state.clone(), carry));
-        Self { url: format!("{scheme}://{user}@127.0.0.1:{port}/{name}"), state }
+        Self { url: format!("{scheme}://{user}127.0.0.1:{port}/{name}"), state }
     }
 
     /// Returns the address of the database behind this network.

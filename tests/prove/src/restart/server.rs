@@ -4,19 +4,25 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::place::Place;
+
 /// Ten times what it takes under load.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) enum Server {
+pub(super) enum Server<'p> {
     /// Restarted by `pg_ctl`, which waits until the server is ready: its command line.
     Postgres(Vec<String>),
     /// Restarted by xtask when it ends: the file with its process id.
     MariaDb(PathBuf),
+    /// The server of this store.
+    Redis(&'p Place),
 }
 
-impl Server {
-    pub(super) fn of(name: &str) -> Option<Self> {
-        if name == "postgres" {
+impl<'p> Server<'p> {
+    pub(super) fn of(place: &'p Place) -> Option<Self> {
+        if place.name == "redis" {
+            Some(Self::Redis(place))
+        } else if place.name == "postgres" {
             let words = std::env::var("PROGRESS_TEST_POSTGRES_CONTROL").ok()?;
             Some(Self::Postgres(words.lines().map(str::to_owned).collect()))
         } else {
@@ -29,6 +35,7 @@ impl Server {
     /// server stops at once and has to recover; otherwise it first ends its transactions.
     pub(super) fn restart(&self, without_warning: bool) {
         match self {
+            Self::Redis(place) => place.restart_redis(without_warning),
             Self::Postgres(control) => {
                 let how = if without_warning { "immediate" } else { "fast" };
                 // A second attempt starts a server that stopped and did not come back, because
