@@ -1,30 +1,61 @@
-//! Where the server is: an address, or several sentinels that know it.
+//! Where the server is: an address, or several sentinels or nodes that know it.
 
-#[cfg(feature = "sentinel")]
-use std::sync::Arc;
+use std::time::Duration;
 
 use progress_core::ProgressError;
-use redis::{Client, RedisError};
+#[cfg(feature = "cluster")]
+use redis::cluster::ClusterClient;
 #[cfg(feature = "sentinel")]
-use redis::{
-    ConnectionAddr, IntoConnectionInfo,
-    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
-};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{AsyncConnectionConfig, Client, Pipeline, RedisError, RedisResult, Value};
+#[cfg(feature = "sentinel")]
+use redis::{ConnectionAddr, IntoConnectionInfo};
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a node of a cluster may be silent before it is asked again.
+#[cfg(feature = "cluster")]
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) enum Address {
     Server(Client),
     #[cfg(feature = "sentinel")]
-    Sentinels(Arc<tokio::sync::Mutex<SentinelClient>>),
+    Sentinels(tokio::sync::Mutex<SentinelClient>),
+    #[cfg(feature = "cluster")]
+    Cluster(Box<ClusterClient>),
+}
+
+/// An open connection. It takes further commands while it waits for answers.
+pub(crate) enum Connection {
+    Server(redis::aio::MultiplexedConnection),
+    #[cfg(feature = "cluster")]
+    Cluster(redis::cluster_async::ClusterConnection),
+}
+
+impl Connection {
+    /// Sends commands together and returns their values or errors.
+    pub(crate) async fn query(&self, pipeline: &Pipeline) -> RedisResult<Vec<RedisResult<Value>>> {
+        match self {
+            Self::Server(connection) => pipeline.query_async(&mut connection.clone()).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => pipeline.query_async(&mut connection.clone()).await,
+        }
+    }
+
+    /// Sends a command, to all nodes of a cluster if it has no key.
+    pub(crate) async fn tell(&self, command: &redis::Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Server(connection) => command.query_async(&mut connection.clone()).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+        }
+    }
 }
 
 // Not derived, because an address may contain a password.
 impl std::fmt::Debug for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Server(_) => "Server",
-            #[cfg(feature = "sentinel")]
-            Self::Sentinels(_) => "Sentinels",
-        })
+        f.debug_struct("Address").finish_non_exhaustive()
     }
 }
 
@@ -35,19 +66,32 @@ impl Address {
             Some("redis-sentinel") => sentinels(url),
             #[cfg(not(feature = "sentinel"))]
             Some("redis-sentinel") => Err(missing("sentinel")),
+            #[cfg(feature = "cluster")]
+            Some("redis-cluster") => cluster(url),
+            #[cfg(not(feature = "cluster"))]
+            Some("redis-cluster") => Err(missing("cluster")),
             #[cfg(not(feature = "tls"))]
             Some("rediss" | "valkeys") => Err(missing("tls")),
             _ => Client::open(url).map(Self::Server).map_err(|_| malformed()),
         }
     }
 
-    /// Returns the client of the server; sentinels are asked which one that is now.
-    pub(crate) async fn client(&self) -> Result<Client, RedisError> {
-        match self {
-            Self::Server(client) => Ok(client.clone()),
+    /// Opens a connection; sentinels are asked which server that is now.
+    pub(crate) async fn connect(&self) -> Result<Connection, RedisError> {
+        let client = match self {
+            Self::Server(client) => client.clone(),
             #[cfg(feature = "sentinel")]
-            Self::Sentinels(sentinels) => sentinels.lock().await.async_get_client().await,
-        }
+            Self::Sentinels(sentinels) => sentinels.lock().await.async_get_client().await?,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(client) => {
+                return client.get_async_connection().await.map(Connection::Cluster);
+            }
+        };
+        // Calls have deadlines of their own.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None);
+        client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Server)
     }
 }
 
@@ -55,12 +99,12 @@ impl Address {
 fn malformed() -> ProgressError {
     ProgressError::setup(
         "a Redis address is redis://user:password@host:6379/0, the same with rediss: or valkey:, \
-         redis+unix:///path/to/socket, or \
+         redis+unix:///path/to/socket, redis-cluster://user:password@host1:6379,host2:6379, or \
          redis-sentinel://user:password@host1:26379,host2:26379/0#name-of-the-master",
     )
 }
 
-#[cfg(not(all(feature = "sentinel", feature = "tls")))]
+#[cfg(not(all(feature = "cluster", feature = "sentinel", feature = "tls")))]
 fn missing(feature: &str) -> ProgressError {
     ProgressError::setup(format!(
         "this program was built without support for that address: enable the feature {feature} of \
@@ -105,5 +149,22 @@ fn sentinels(url: &str) -> Result<Address, ProgressError> {
         builder = builder.set_client_to_redis_password(password);
     }
     let client = builder.build().map_err(|_| malformed())?;
-    Ok(Address::Sentinels(Arc::new(tokio::sync::Mutex::new(client))))
+    Ok(Address::Sentinels(tokio::sync::Mutex::new(client)))
+}
+
+/// Reads the addresses of some nodes, which know the others.
+#[cfg(feature = "cluster")]
+fn cluster(url: &str) -> Result<Address, ProgressError> {
+    let rest = url.strip_prefix("redis-cluster://").ok_or_else(malformed)?;
+    let (login, hosts) = rest.rsplit_once('@').map_or(("", rest), |(login, hosts)| (login, hosts));
+    let separator = if login.is_empty() { "" } else { "@" };
+    let hosts = hosts.trim_end_matches('/').split(',');
+    let nodes = hosts.map(|host| format!("redis://{login}{separator}{host}"));
+    let client = ClusterClient::builder(nodes)
+        .connection_timeout(CONNECT_TIMEOUT)
+        // Calls have deadlines of their own, but a silent node must not hold up its successor.
+        .response_timeout(RESPONSE_TIMEOUT)
+        .build()
+        .map_err(|_| malformed())?;
+    Ok(Address::Cluster(Box::new(client)))
 }

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, Pipeline, Script};
+use redis::{Cmd, Script};
 
 type Source = LazyLock<Script>;
 
@@ -22,15 +22,16 @@ pub(crate) fn run(script: &Script, keys: &[String]) -> Cmd {
 }
 
 /// Returns the commands that give the server all scripts.
-pub(crate) fn load() -> Pipeline {
-    let mut pipeline = redis::pipe();
-    for text in [
+pub(crate) fn load() -> impl Iterator<Item = Cmd> {
+    let texts = [
         include_str!("scripts/read.lua"),
         include_str!("scripts/write.lua"),
         include_str!("scripts/delete.lua"),
         include_str!("scripts/entries.lua"),
-    ] {
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(text).ignore();
-    }
-    pipeline
+    ];
+    texts.into_iter().map(|text| {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(text);
+        load
+    })
 }

@@ -4,28 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_core::ProgressError;
-use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
-    Value,
-};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
-use crate::address::Address;
+use crate::address::{Address, Connection};
 use crate::scripts;
 
-/// How long a connection may take to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A server, and the connection that all calls share. It takes further commands while it waits for
-/// answers.
-#[derive(Debug)]
+/// A server, and the connection that all calls share.
 pub(crate) struct Server {
     address: Address,
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<Option<Arc<Connection>>>,
 }
 
-type Connection = Arc<MultiplexedConnection>;
+// Not derived, because a connection is not `Debug`.
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
 
 impl Server {
     pub(crate) fn new(address: Address) -> Self {
@@ -59,18 +55,21 @@ impl Server {
     async fn attempts(
         &self,
         pipeline: &Pipeline,
-        used: &mut Option<Connection>,
+        used: &mut Option<Arc<Connection>>,
     ) -> Result<Vec<Value>, RedisError> {
         loop {
             let (connection, is_new) = self.connection().await?;
-            let mut answers = MultiplexedConnection::clone(used.insert(connection));
-            let outcome = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut answers).await;
-            let outcome = outcome.and_then(|values| values.into_iter().collect());
-            match (&outcome, &*used) {
-                (Err(error), _) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    scripts::load().query_async::<()>(&mut answers).await?;
+            let connection = used.insert(connection);
+            let outcome = connection.query(pipeline).await;
+            let outcome: RedisResult<Vec<Value>> =
+                outcome.and_then(|values| values.into_iter().collect());
+            match &outcome {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    for load in scripts::load() {
+                        connection.tell(&load).await?;
+                    }
                 }
-                (Err(error), Some(connection)) if is_broken(error) => {
+                Err(error) if is_broken(error) => {
                     self.discard(connection).await;
                     // The server closes connections that are idle, so the next one may work.
                     if is_new {
@@ -83,22 +82,17 @@ impl Server {
     }
 
     /// Returns the connection, and whether it was opened just now.
-    async fn connection(&self) -> Result<(Connection, bool), RedisError> {
+    async fn connection(&self) -> Result<(Arc<Connection>, bool), RedisError> {
         let mut connection = self.connection.lock().await;
         if let Some(open) = &*connection {
             return Ok((Arc::clone(open), false));
         }
-        // Calls have deadlines of their own.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(None);
-        let client = self.address.client().await?;
-        let opened = client.get_multiplexed_async_connection_with_config(&config).await?;
-        Ok((Arc::clone(connection.insert(Arc::new(opened))), true))
+        let opened = Arc::new(self.address.connect().await?);
+        Ok((Arc::clone(connection.insert(opened)), true))
     }
 
     /// Makes later calls open another connection.
-    async fn discard(&self, broken: &Connection) {
+    async fn discard(&self, broken: &Arc<Connection>) {
         let mut connection = self.connection.lock().await;
         connection.take_if(|current| Arc::ptr_eq(current, broken));
     }

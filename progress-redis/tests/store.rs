@@ -200,3 +200,67 @@ async fn deleted_records_leave_no_key() {
     assert_eq!(store.delete_finished(Duration::ZERO, 100).await.unwrap(), 2);
     assert_eq!(server.command("DBSIZE").unwrap(), ":0");
 }
+
+/// Three nodes share the slots, and all keys of a store have one hash tag. The control: without it,
+/// a script that uses two keys is refused.
+#[cfg(feature = "cluster")]
+#[tokio::test]
+async fn a_cluster_keeps_all_keys_of_a_store_on_one_node() {
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        let bus = progress_test_support::free_port().to_string();
+        let options = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+        let Some(node) = RedisServer::or_say_so(&options) else { return };
+        nodes.push(node);
+    }
+    RedisServer::join_into_cluster(&nodes);
+    let hosts: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let store = RedisStore::connect(&format!("redis-cluster://{}", hosts.join(","))).await.unwrap();
+    // Each namespace is on a node of its own.
+    for namespace in ["a", "b", "c", "d", "e", "f"] {
+        let store = Arc::new(store.clone().with_namespace(namespace));
+        let suite = Suite::new(store);
+        for rule in [
+            "several_at_once_are_as_one_by_one",
+            "pages_hold_every_record_once_and_only_the_owners",
+            "deletion_waits_for_the_end_and_leaves_nothing",
+            "concurrent_counts_are_neither_lost_nor_doubled",
+        ] {
+            suite.check(rule).await;
+        }
+    }
+    let used = nodes.iter().filter(|node| node.command("DBSIZE").unwrap() != ":0").count();
+    assert!(used >= 2, "only {used} of 3 nodes have keys");
+    let refusal = nodes[0].command("EVAL \"return 1\" 2 record:1 running").unwrap();
+    assert!(refusal.contains("CROSSSLOT"), "{refusal}");
+}
+
+#[cfg(feature = "sentinel")]
+#[tokio::test]
+async fn after_a_failover_the_store_finds_the_new_master() {
+    let Some(mut master) = RedisServer::or_say_so(&[]) else { return };
+    let port = master.port().to_string();
+    let Some(replica) = RedisServer::or_say_so(&["--replicaof", "127.0.0.1", &port]) else {
+        return;
+    };
+    let sentinel = master.sentinel();
+    let url = format!("redis-sentinel://127.0.0.1:{}/0#main", sentinel.port());
+    let store = RedisStore::connect(&url).await.unwrap();
+    let id = running(&store).await;
+    // The sentinel asks the master for its replicas every ten seconds.
+    let begun = Instant::now();
+    let knows_replica =
+        || sentinel.command("SENTINEL REPLICAS main").unwrap().contains("127.0.0.1");
+    while !knows_replica() || !master.command("WAIT 1 100").unwrap().contains(":1") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "no replica");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    master.kill();
+    let (writer, killed) = (Uuid::new_v4(), Instant::now());
+    while store.update(id, &stamped(writer, 1)).await.is_err() {
+        assert!(killed.elapsed() < Duration::from_secs(30), "no new master");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(store.get(id).await.unwrap().unwrap().succeeded, 1);
+    assert!(replica.command("ROLE").unwrap().contains("master"));
+}

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::setup::install;
+use crate::setup::{self, install};
 use crate::step::Report;
 
 /// Time limit for a server to become ready: ten times what it needs under load.
@@ -27,12 +27,14 @@ const AUTHORITY: &str = "authority.pem";
 pub(crate) struct Servers {
     postgres: Result<Postgres, String>,
     mariadb: Result<MariaDb, String>,
+    /// Each test that needs Redis starts a server of its own.
+    redis: Result<(), String>,
 }
 
 impl Servers {
     /// Starts one of each kind.
     pub(crate) fn start() -> Self {
-        Self { postgres: postgres(), mariadb: mariadb() }
+        Self { postgres: postgres(), mariadb: mariadb(), redis: setup::redis() }
     }
 
     /// Reports what is skipped because a server is missing.
@@ -42,6 +44,9 @@ impl Servers {
         }
         if let Err(reason) = &self.mariadb {
             report.not_run("stores, proofs and invoice-mailer on MariaDB", reason);
+        }
+        if let Err(reason) = &self.redis {
+            report.not_run("store and proofs on Redis", reason);
         }
     }
 

@@ -137,6 +137,11 @@ pub(crate) fn apache() -> Result<PathBuf, String> {
     program("APACHE", &["/usr/sbin/apache2"], "apache2")
 }
 
+/// Ensures that there is a Redis server, which tests start themselves.
+pub(crate) fn redis() -> Result<(), String> {
+    if answers("redis-server", "--version") { Ok(()) } else { install(&["redis-server"]) }
+}
+
 /// Ensures that there is a curl.
 pub(crate) fn curl() -> Result<(), String> {
     if answers("curl", "--version") { Ok(()) } else { install(&["curl"]) }

@@ -21,7 +21,7 @@ pub use crate::browser::{Bar, Browser, Shown};
 pub use crate::database::{Database, Kind};
 pub use crate::network::Network;
 pub use crate::quick_start::try_quick_start;
-pub use crate::redis::RedisServer;
+pub use crate::redis::{RedisServer, free_port};
 
 /// A program that runs until it is stopped. Killed on drop.
 #[derive(Debug)]

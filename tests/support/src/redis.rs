@@ -33,15 +33,70 @@ impl RedisServer {
             crate::not_run::say("install redis-server");
             return None;
         }
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let folder = tempfile::tempdir().expect("a folder");
-        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
-        let child = start(port, &options, &folder);
+        let (port, folder) = (free_port(), tempfile::tempdir().expect("a folder"));
+        let mut all = vec!["--port".to_owned(), port.to_string()];
+        all.extend(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(str::to_owned));
+        all.extend(options.iter().map(|&option| option.to_owned()));
+        Some(Self::start(port, all, folder))
+    }
+
+    /// Starts a sentinel that watches this master under the name `main`, and replaces it when it
+    /// has been silent for half a second.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    pub fn sentinel(&self) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().expect("a folder"));
+        let file = folder.path().join("sentinel.conf");
+        let settings = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n",
+            self.port
+        );
+        std::fs::write(&file, settings).expect("a file");
+        let file = file.to_str().expect("a name in UTF-8").to_owned();
+        Self::start(port, vec![file, "--sentinel".to_owned()], folder)
+    }
+
+    /// Makes these servers, started with `--cluster-enabled yes`, one cluster.
+    ///
+    /// # Panics
+    ///
+    /// If they do not become one.
+    pub fn join_into_cluster(servers: &[Self]) {
+        const SLOTS: usize = 16_384;
+        for (index, server) in servers.iter().enumerate() {
+            let first = index * SLOTS / servers.len();
+            let last = (index + 1) * SLOTS / servers.len() - 1;
+            let answer = server.command(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"));
+            assert_eq!(answer.expect("an answer"), "+OK");
+            for other in servers {
+                let info = other.command("CONFIG GET cluster-port").expect("an answer");
+                let bus = info.lines().last().expect("a port").to_owned();
+                let meet = format!("CLUSTER MEET 127.0.0.1 {} {bus}", other.port);
+                assert_eq!(server.command(&meet).expect("an answer"), "+OK");
+            }
+        }
+        let begun = Instant::now();
+        let is_ready = |server: &Self| {
+            server.command("CLUSTER INFO").is_ok_and(|info| {
+                let nodes = format!("cluster_known_nodes:{}", servers.len());
+                info.contains("cluster_state:ok") && info.contains(&nodes)
+            })
+        };
+        while !servers.iter().all(is_ready) {
+            assert!(begun.elapsed() < PATIENCE, "the servers are no cluster");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn start(port: u16, options: Vec<String>, folder: TempDir) -> Self {
+        let child = spawn(&options, &folder);
         let server = Self { child, port, options, folder };
         server.wait_until_ready();
-        Some(server)
+        server
     }
 
     /// Returns the address of its first database.
@@ -83,11 +138,11 @@ impl RedisServer {
     ///
     /// If it does not start.
     pub fn start_again(&mut self) {
-        self.child = start(self.port, &self.options, &self.folder);
+        self.child = spawn(&self.options, &self.folder);
         self.wait_until_ready();
     }
 
-    /// Sends a command in one line and returns the first line of the answer.
+    /// Sends a command in one line and returns the answer.
     ///
     /// # Errors
     ///
@@ -99,7 +154,7 @@ impl RedisServer {
         let mut answer = [0; 4_096];
         let length = stream.read(&mut answer)?;
         let answer = String::from_utf8_lossy(&answer[..length]);
-        Ok(answer.lines().next().unwrap_or_default().to_owned())
+        Ok(answer.trim().to_owned())
     }
 
     fn wait_until_ready(&self) {
@@ -120,15 +175,24 @@ impl Drop for RedisServer {
     }
 }
 
+/// Returns a port that is free now.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
 /// Starts the server below a shell that kills it when its input ends. So the server ends with this
 /// process, whatever happens.
-fn start(port: u16, options: &[String], folder: &TempDir) -> Child {
+fn spawn(options: &[String], folder: &TempDir) -> Child {
     let mut command = Command::new("sh");
     command.arg("-c").arg("\"$@\" & server=$!; cat; kill -9 $server").arg("sh");
-    command.arg("redis-server").arg("--port").arg(port.to_string());
-    command.arg("--dir").arg(folder.path()).args(["--bind", "127.0.0.1", "--save", ""]);
-    command.arg("--pidfile").arg(folder.path().join("pid"));
-    command.args(["--appendonly", "no"]).args(options);
+    command.arg("redis-server").args(options);
+    command.arg("--pidfile").arg(folder.path().join("pid")).arg("--dir").arg(folder.path());
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("sh should start")
 }
