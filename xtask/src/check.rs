@@ -21,6 +21,7 @@ pub(crate) fn run() -> ExitCode {
     report.run_with("documentation", &compiler, |()| {
         let features = "progress-core/testing,progress-core/mock,\
                         progress-sqlx/sqlite,progress-sqlx/postgres,progress-sqlx/mysql,\
+                        progress-redis/cluster,progress-redis/sentinel,progress-redis/sqlx,\
                         progress-http/openapi";
         let mut doc =
             cargo(&["doc", "--workspace", "--no-deps", "--locked", "--features", features]);
@@ -35,6 +36,8 @@ pub(crate) fn run() -> ExitCode {
         ("progress-sqlx", "sqlite"),
         ("progress-sqlx", "postgres"),
         ("progress-sqlx", "mysql"),
+        ("progress-redis", ""),
+        ("progress-redis", "cluster,sentinel,tls,sqlx"),
         ("progress-http", ""),
         ("progress-http", "openapi"),
         ("progress-axum", ""),
