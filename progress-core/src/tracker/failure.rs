@@ -94,6 +94,24 @@ impl Failure {
         self
     }
 
+    /// Restores a failure from a boxed error, in which queues and other libraries pass it on. Any
+    /// other error becomes the cause of "the job failed".
+    ///
+    /// ```
+    /// use progress_core::{BoxError, Failure};
+    ///
+    /// let boxed: BoxError = Failure::new("the disk is full").into();
+    /// assert_eq!(Failure::from_boxed(boxed).public(), "the disk is full");
+    /// assert_eq!(Failure::from_boxed("private".into()).public(), "the job failed");
+    /// ```
+    #[must_use]
+    pub fn from_boxed(error: BoxError) -> Self {
+        match error.downcast::<BoxedFailure>() {
+            Ok(failure) => failure.0,
+            Err(error) => Self::new(DEFAULT_ERROR).with_source(error),
+        }
+    }
+
     /// Returns how the worker leaves the job.
     pub(crate) fn ending(&self) -> EndingKind {
         if self.is_permanent {
@@ -137,6 +155,28 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(source: E) -> Self {
         Self::new(DEFAULT_ERROR).with_source(source)
+    }
+}
+
+/// A failure as an error.
+#[derive(Debug)]
+struct BoxedFailure(Failure);
+
+impl fmt::Display for BoxedFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.public)
+    }
+}
+
+impl Error for BoxedFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<Failure> for BoxError {
+    fn from(failure: Failure) -> Self {
+        Box::new(BoxedFailure(failure))
     }
 }
 
