@@ -71,7 +71,7 @@ mod submit;
 mod task;
 
 pub use crate::layer::{ProgressLayer, ProgressService};
-pub use crate::submit::{SubmitError, submit};
+pub use crate::submit::{SubmitError, submit, task};
 pub use crate::task::{NoProgress, TaskProgress};
 
 #[allow(unused_imports, reason = "for the links of the documentation")]
