@@ -21,6 +21,10 @@ mod workers {}
 mod stores {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/queues.md")]
+mod queues {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/page.md")]
 mod page {}
 

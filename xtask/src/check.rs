@@ -38,6 +38,7 @@ pub(crate) fn run() -> ExitCode {
         ("progress-sqlx", "mysql"),
         ("progress-redis", ""),
         ("progress-redis", "cluster,sentinel,tls,sqlx"),
+        ("progress-apalis", ""),
         ("progress-http", ""),
         ("progress-http", "openapi"),
         ("progress-axum", ""),

@@ -9,11 +9,12 @@ use serde_json::Value;
 use crate::step::{command, root};
 
 /// Crates whose types each of our crates may show, beside the standard library and our own crates.
-const ALLOWED: [(&str, &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("progress-core", &["chrono", "futures_core", "serde_core", "serde_json", "uuid"]),
     ("progress-http", &["futures_core"]),
     ("progress-axum", &["axum", "axum_core", "http"]),
     ("progress-actix", &["actix_http", "actix_web"]),
+    ("progress-apalis", &["apalis_core", "futures_core", "tower_layer", "tower_service"]),
     ("progress-redis", &["redis"]),
     ("progress-sqlx", &["sqlx_mysql", "sqlx_postgres", "sqlx_sqlite"]),
 ];
@@ -69,6 +70,7 @@ fn features(package: &str) -> &'static str {
         "progress-sqlx" => "sqlite,postgres,mysql",
         "progress-redis" => "cluster,sentinel,sqlx",
         "progress-core" => "testing",
+        "progress-apalis" => "",
         _ => "openapi",
     }
 }
