@@ -9,6 +9,8 @@
 //! - [`TaskProgress`] is an argument of the handler, with which it reports.
 //!
 //! ```no_run
+//! # #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+//! # struct Import { lines: u64 }
 //! # async fn example(
 //! #     jobs: progress_core::Jobs,
 //! #     mut queue: apalis_sqlite::SqliteStorage<Import>,
@@ -17,8 +19,6 @@
 //! use progress_apalis::{ProgressLayer, TaskProgress, submit};
 //! use progress_core::{Failure, NewProgress};
 //!
-//! # #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-//! # struct Import { lines: u64 }
 //! async fn import(task: Import, progress: TaskProgress) -> Result<(), BoxDynError> {
 //!     let tracker = progress.tracker();
 //!     for line in tracker.cursor::<u64>()?.unwrap_or(0)..task.lines {
