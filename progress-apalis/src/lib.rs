@@ -61,8 +61,8 @@
 //! and the handler does not run. A delivery while another worker runs the job is returned to the
 //! queue.
 //!
-//! A delay of [`Failure::retry_after`] or `RetryAfterError` is kept by the worker that gets the next
-//! delivery: the task waits there, because not every queue of apalis can wait.
+//! A delay of [`Failure::retry_after`] or `RetryAfterError` is kept by the worker that gets the
+//! next delivery: the task waits there, because not every queue of apalis can wait.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

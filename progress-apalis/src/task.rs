@@ -47,7 +47,7 @@ impl TaskProgress {
         &self.tracker
     }
 
-    /// Sets the message and the result of the record, for the case that the handler returns `Ok`.
+    /// Sets the message and the result of the record if the handler returns `Ok`.
     pub fn complete_with(&self, completion: Completion) {
         *self.completion.lock().unwrap_or_else(PoisonError::into_inner) = completion;
     }

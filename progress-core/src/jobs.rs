@@ -410,8 +410,8 @@ impl Jobs {
                     }
                 }
                 Ok(None) => return false,
-                // A job that runs once is refused at once, so a failed read waits only if an earlier
-                // one has shown attempts.
+                // A job that runs once is refused at once, so a failed read waits only if an
+                // earlier one has shown attempts.
                 Err(_) if first_heartbeat.is_some() && begun.elapsed() < JANITOR_TIMEOUT => {}
                 Err(_) => return false,
             }

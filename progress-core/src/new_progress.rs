@@ -155,7 +155,7 @@ impl NewProgress {
         self
     }
 
-    /// Allows up to `attempts` starts, at least 1, for a job that a queue delivers again after an
+    /// Allows up to `attempts` starts, at least 1, if a queue delivers the job again after an
     /// error, a crash or a deploy. An attempt that ends early then leaves the job pending, and the
     /// next start continues from the last [`save`](crate::TrackerHandle::save). After the last
     /// attempt the job fails. Without this setting the first start is the only one.
@@ -204,9 +204,9 @@ impl NewProgress {
     }
 
     /// Divides the job into stages: parts that follow each other, each with its own total and
-    /// counts. A worker begins each with [`begin_stage`](crate::TrackerHandle::begin_stage). Viewers
-    /// see its name, its number, and one bar over all stages. The weight of a stage is its share in
-    /// that bar, from 1 to 1,000: about the time that it takes, compared with the others.
+    /// counts. A worker begins each with [`begin_stage`](crate::TrackerHandle::begin_stage).
+    /// Viewers see its name, its number, and one bar over all stages. The weight of a stage is its
+    /// share in that bar, from 1 to 1,000: about the time that it takes, compared with the others.
     ///
     /// The job is in its first stage from the start, so [`with_total`](Self::with_total) and
     /// [`with_done`](Self::with_done) are those of the first stage. A job may have up to 20 stages,

@@ -179,11 +179,11 @@ impl Progress {
     /// Within an attempt it falls only if the total grows: 90 of 100 items are 90 %, and 9 % after
     /// 900 more are found. A new attempt starts from the last [`Checkpoint`].
     ///
-    /// With [stages](crate::NewProgress::with_stages) it is their weighted sum. A stage whose total is
-    /// unknown counts as nothing done.
+    /// With [stages](crate::NewProgress::with_stages) it is their weighted sum. A stage whose total
+    /// is unknown counts as nothing done.
     ///
-    /// Without stages it is `None` if it cannot be known: the total is unknown, zero, or exceeded (more items processed
-    /// than announced). A bar then shows activity, not a number.
+    /// Without stages it is `None` if it cannot be known: the total is unknown, zero, or exceeded
+    /// (more items processed than announced). A bar then shows activity, not a number.
     ///
     /// ```
     /// # use progress_core::{NewProgress, Progress, ProgressUpdate, Delta};
@@ -224,9 +224,9 @@ impl Progress {
         (end - self.started_at?).to_std().ok()
     }
 
-    /// Returns the items that the current or last attempt processed per second, in its current stage: the recent rate
-    /// while the job runs, the rate over the whole attempt afterwards. `None` while its duration or
-    /// number of items is zero.
+    /// Returns the items that the current or last attempt processed per second, in its current
+    /// stage: the recent rate while the job runs, the rate over the whole attempt afterwards.
+    /// `None` while its duration or number of items is zero.
     ///
     /// The recent rate is an exponentially weighted mean with a time constant of 20 s, up to the
     /// last change of the record.

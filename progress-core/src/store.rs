@@ -23,7 +23,8 @@ use crate::{
 /// - **Reading never writes.**
 /// - **Any runtime, any thread.** Calls come from the flush thread of [`Jobs`](crate::Jobs) as well
 ///   as from the application's runtimes, and a call may be dropped before it has ended. A store
-///   whose connections belong to one runtime runs its calls on a [`StoreThread`](crate::StoreThread).
+///   whose connections belong to one runtime runs its calls on a
+///   [`StoreThread`](crate::StoreThread).
 ///
 /// # Writing a store
 ///

@@ -96,8 +96,8 @@ impl Store {
         Ok(found.into_iter().map(|stored| stored.map(snapshot)).collect())
     }
 
-    /// Applies updates, each to another record or to the same. Those whose records others have
-    /// changed meanwhile are tried again.
+    /// Applies updates, each to another record or to the same. An update whose record
+    /// was changed meanwhile is tried again.
     pub(crate) async fn update_many(
         &self,
         updates: &[(ProgressId, ProgressUpdate)],

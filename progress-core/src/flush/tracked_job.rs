@@ -71,7 +71,7 @@ struct Start {
 /// What the loop does with a job.
 #[derive(Debug)]
 pub(super) enum Step {
-    Send(ProgressUpdate),
+    Send(Box<ProgressUpdate>),
     Wait,
     /// The caller has dropped the start, and no call is in progress.
     Discard,
@@ -134,7 +134,7 @@ impl TrackedJob {
             self.in_flight = self.next_update(now);
         }
         match &self.in_flight {
-            Some(update) => Step::Send(update.clone()),
+            Some(update) => Step::Send(Box::new(update.clone())),
             None => Step::Wait,
         }
     }
