@@ -166,7 +166,7 @@ export class ProgressPoller extends EventTarget {
       this._rest(spent);
       this.#enter('live');
     }
-    this.#emit('answer', { status: answer.status, data });
+    this.#emit('answer', { data });
     if (!news) return;
     if (status === 'running' && !this.#started) {
       this.#started = true;

@@ -93,7 +93,7 @@ export function viewOf(
     state = /** @type {State} */ (status);
     if (state === 'failed') {
       alert = reason || say(state);
-      if (attempts > 1 && attempt >= attempts)
+      if (attempt > 1 && attempt >= attempts)
         alert += ` (${say('attempts', { number: attempt })})`;
     }
     if (state === 'completed') {

@@ -278,6 +278,7 @@ test('a percentage that fell is explained by the total, until it is back', () =>
   for (const status of ['failed', 'cancelled', 'completed'])
     assert.doesNotMatch(grown({ status }).value, /grew/);
   assert.equal(grown({ total_items: null }).texts.message, '');
+  assert.equal(grown({ progress_percentage: null }).texts.message, '');
 });
 
 test('an attempt after the first is shown from its start', () => {
