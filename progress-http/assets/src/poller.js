@@ -71,7 +71,7 @@ export class ProgressPoller extends EventTarget {
   /** The highest version so far; a response without a version does not reset it. */
   #version = 0;
   /** When the record was created, in milliseconds; 0 if unknown. */
-  _created = 0;
+  #created = 0;
   /** The responses since the last change. */
   #unchanged = 0;
   /** @type {PollErrorKind[]} the kinds of the failures since the last response */
@@ -145,15 +145,15 @@ export class ProgressPoller extends EventTarget {
     this.#begin();
     const detail = this.#detail(data);
     const version = count(data?.version) ?? this.#version;
-    const created = Date.parse(data?.created_at) || this._created;
+    const created = Date.parse(data?.created_at) || this.#created;
     // A lagging replica or a cache may return an older state; progress never goes backwards. A
     // record that was created later replaces an earlier one with the same id.
     const isCurrent =
-      data && (created === this._created ? version >= this.#version : created > this._created);
+      data && (created === this.#created ? version >= this.#version : created > this.#created);
     const news = isCurrent && JSON.stringify(data) !== JSON.stringify(this.snapshot);
     if (isCurrent) {
       this.#version = version;
-      this._created = created;
+      this.#created = created;
       this.snapshot = data;
       this._answer = answer;
     }
@@ -166,7 +166,7 @@ export class ProgressPoller extends EventTarget {
       this._rest(spent);
       this.#enter('live');
     }
-    this.#emit('answer', { status: answer.status, data });
+    this.#emit('answer', { data });
     if (!news) return;
     if (status === 'running' && !this.#started) {
       this.#started = true;

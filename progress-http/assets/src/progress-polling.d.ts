@@ -36,8 +36,8 @@ export interface ProgressData {
   retry_at?: string;
   /**
    * Only for a job with stages. `processed_items`, `total_items`, `success_count` and
-   * `remaining_items` are then those of the current stage, `failed_items` is that of all stages, and
-   * `progress_percentage` is the weighted percentage of the whole job.
+   * `remaining_items` are then those of the current stage, `failed_items` is that of all stages,
+   * and `progress_percentage` is the weighted percentage of the whole job.
    */
   stages?: Stage[];
   /** The number of the current stage, from 1. */

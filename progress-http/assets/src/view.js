@@ -49,7 +49,7 @@ const TONES = {
  * @param {number} now on the poller's clock
  * @param {string | false} silence how long the worker has not responded; false if it responds
  * @param {Cancellation} cancellation
- * @param {number} highest the highest percentage that the page has shown in this attempt
+ * @param {any} [peak] the view with the highest percentage so far
  */
 export function viewOf(
   { snapshot, _phase: phase, error, _due: due, offline },
@@ -57,12 +57,12 @@ export function viewOf(
   now,
   silence,
   cancellation,
-  highest,
+  peak,
 ) {
   const { language, say, duration } = translator;
   const data = snapshot ?? {};
   const { status, ended } = toState(data);
-  const total = count(data.total_items);
+  const total = /** @type {any} */ (count(data.total_items));
   const processed = count(data.processed_items);
   const failed = count(data.failed_items) ?? 0;
   const errorCount = failed && say('errorCount', { number: failed });
@@ -93,7 +93,7 @@ export function viewOf(
     state = /** @type {State} */ (status);
     if (state === 'failed') {
       alert = reason || say(state);
-      if (attempts > 1 && attempt >= attempts)
+      if (attempt > 1 && attempt >= attempts)
         alert += ` (${say('attempts', { number: attempt })})`;
     }
     if (state === 'completed') {
@@ -145,8 +145,10 @@ export function viewOf(
     ]
       .filter(Boolean)
       .join(', ');
-  const isLower = !ended && percent && Number(percent) < highest;
-  const grown = isLower && total !== null && say('grown', { number: total });
+  const lower = attempt === peak?.attempt && Number(percent) < Number(peak?.percent);
+  // Only if the total is larger than it was, because else this would not be the reason.
+  const grown =
+    lower && percent && !ended && total > peak.total && say('grown', { number: total });
   const over = ended || phase === 'lost';
   const show = (/** @type {number | null} */ value) => value?.toLocaleString(language) ?? '–';
   // In steps, because the estimate is not exact and would flicker.
@@ -156,6 +158,10 @@ export function viewOf(
     tone: (state === 'completed' && failed ? null : TONES[state]) ?? 'warning',
     /** Whole digits; empty if it is unknown. */
     percent,
+    total,
+    attempt,
+    /** Whether the percentage is lower than before in this attempt. */
+    lower,
     /** The text of the bar for screen readers. */
     value: [percentText, countText, stage, grown].filter(Boolean).join(', ') || badge,
     line,

@@ -1,5 +1,5 @@
 /** @import { WidgetOptions } from './progress-polling.js' */
-/** @import { Cancellation } from './view.js' */
+/** @import { Cancellation, View } from './view.js' */
 import { followLog } from './log.js';
 import { widgetOptions } from './options.js';
 import { followPage, leavePage } from './page.js';
@@ -86,8 +86,8 @@ function showIn(container, poller, settings) {
   /** @type {number | undefined} when the heartbeats stopped, on the page's clock */
   let silentSince;
   let seenAlive = false;
-  /** @type {Record<string, number>} the highest percentage shown, by the attempt */
-  let highest = {};
+  /** @type {View | undefined} the view with the highest percentage in the present attempt */
+  let peak;
   /** Whether the widget was drawn inside the page, where its language and styles are known. */
   let settled = false;
   /** @type {ReturnType<typeof translator>} */
@@ -125,11 +125,9 @@ function showIn(container, poller, settings) {
     // The parser may have added content, or a library that morphs the page has removed the widget.
     const { childNodes } = root;
     if (childNodes.length !== 1 || childNodes[0] !== ui.node) root.replaceChildren(ui.node);
-    const attempt = `${poller._created} ${poller.snapshot?.attempt}`;
-    const before = highest[attempt] ?? 0;
     const now = clock.now();
-    const view = viewOf(poller, i18n, now, silence(now), cancellation, before);
-    highest = { [attempt]: Math.max(before, Number(view.percent)) };
+    const view = viewOf(poller, i18n, now, silence(now), cancellation, peak);
+    if (!view.lower) peak = view;
     ui.render(view);
     // The text of a problem contains a duration, which changes every second.
     if (view.line && poller._phase !== 'ended') later(render, 1000);

@@ -74,7 +74,7 @@ function advance(job, { does, items: number, kept }) {
   } else if (does === 'exceed') {
     // A worker that said too small a total. The percentage is unknown until it says a larger one.
     if (job.stages.length > 1 || current.total === null) return false;
-    current.processed = current.total + number;
+    current.processed = Math.max(current.processed, current.total) + number;
   } else if (does === 'grow') {
     current.total = Math.max(current.total ?? 0, current.processed) + number;
   } else if (does === 'next') {

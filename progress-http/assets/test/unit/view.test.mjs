@@ -15,7 +15,7 @@ const view = (
     words = en,
     silence = false,
     cancellation = undefined,
-    highest = 0,
+    peak = undefined,
   } = {},
 ) =>
   viewOf(
@@ -24,7 +24,7 @@ const view = (
     0,
     silence,
     cancellation,
-    highest,
+    peak,
   );
 
 test('a completed job shows its duration and errors', () => {
@@ -261,14 +261,15 @@ test('invalid stages count as missing', () => {
 });
 
 test('a percentage that fell is explained by the total, until it is back', () => {
+  const peak = { percent: '20', total: 1000 };
   const grown = (more, situation) =>
-    view({ ...staged, stages: null, total_items: 1200, ...more }, { highest: 20, ...situation });
+    view({ ...staged, stages: null, total_items: 1200, ...more }, { peak, ...situation });
   assert.equal(grown({}).texts.message, 'total grew to 1,200');
   assert.equal(grown({ current_message: 'Row 7' }).texts.message, 'total grew to 1,200 – Row 7');
   assert.equal(grown({}).value, '18%, 400 of 1,200, total grew to 1,200');
   assert.equal(grown({}).percent, '18');
   assert.equal(
-    view({ ...staged, total_items: 1200 }, { highest: 20 }).texts.message,
+    view({ ...staged, total_items: 1200 }, { peak }).texts.message,
     'Step 2 of 3: Check – total grew to 1,200',
   );
   const french = grown({}, { words: translator('fr', {}) }).texts.message;
@@ -278,6 +279,10 @@ test('a percentage that fell is explained by the total, until it is back', () =>
   for (const status of ['failed', 'cancelled', 'completed'])
     assert.doesNotMatch(grown({ status }).value, /grew/);
   assert.equal(grown({ total_items: null }).texts.message, '');
+  assert.equal(grown({ total_items: 1000 }).texts.message, '', 'the total is what it was');
+  assert.equal(grown({ attempt: 1 }).texts.message, '', 'another attempt');
+  assert.match(grown({ attempt: 1 }, { peak: { attempt: 1, ...peak } }).value, /grew to 1,200$/);
+  assert.equal(grown({ progress_percentage: null }).texts.message, '');
 });
 
 test('an attempt after the first is shown from its start', () => {
