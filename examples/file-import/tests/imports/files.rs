@@ -56,10 +56,11 @@ fn a_file_of_another_kind_fails_and_says_why() {
     }
 }
 
-#[test]
-fn each_line_of_an_odd_file_is_counted_once() {
+#[tokio::test(flavor = "multi_thread")]
+async fn each_line_of_an_odd_file_is_counted_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = start("127.0.0.1:0", folder.path());
+    let contents = Contents::of(folder.path()).await;
     let (ann, bob) = ("Ann,ann@example.com,1.00", "Bob,bob@example.com,20.05");
     for (file, imported, rejected) in [
         (format!("{HEADER}\n"), 0, ""),
@@ -88,7 +89,7 @@ fn each_line_of_an_odd_file_is_counted_once() {
         ),
     ] {
         let (record, file_of_rejected) = import(&server, file.as_bytes());
-        let failed = rejected.lines().count();
+        let failed = rejected.lines().count() as u64;
         let message = format!("{imported} lines imported, {failed} rejected");
         assert_eq!(record["status"], "completed", "{file:?}: {record}");
         assert_eq!(record["completion_message"], message, "{file:?}");
@@ -97,6 +98,9 @@ fn each_line_of_an_odd_file_is_counted_once() {
             (&imported.into(), &imported.into())
         );
         assert_eq!(record["failed_items"], failed, "{file:?}");
+        let stages = contents.record(id(record["job_id"].as_str().unwrap())).await.stages.unwrap();
+        let read = &stages.all[0];
+        assert_eq!((read.total, read.succeeded), (Some(imported + failed), imported + failed));
         assert_eq!(file_of_rejected, rejected, "{file:?}");
         assert_eq!(record["result"].is_null(), failed == 0, "{file:?}");
     }

@@ -72,8 +72,9 @@ async fn the_page_follows_an_import_that_is_killed_in_each_stage() {
     browser.click("form button").await;
     browser.wait_for_bars(|bar| !bar.state.is_empty()).await;
     let job: String = browser.evaluate("new URLSearchParams(location.search).get('job')").await;
-    let listen = "(globalThis.seen = [], addEventListener('progress-polling:progress', ({ detail }) \
-         => seen.push(['attempt', 'stage', 'progress_percentage'].map((name) => detail.data[name]))))";
+    let listen = "(globalThis.seen = [], \
+         addEventListener('progress-polling:progress', ({ detail: { data } }) => \
+         seen.push([data.attempt, data.stage, data.progress_percentage])))";
     let _: Value = browser.evaluate(listen).await;
     let job: ProgressId = job.parse().unwrap();
     let server = kill_in_each_stage(server, folder.path(), job).await;

@@ -84,6 +84,10 @@ impl Contents {
         let file = server.get(&format!("/imports/{id}/rejected.csv")).text;
         assert!(file.lines().skip(1).eq(&sample.rejected), "{file}");
 
+        // Each error once, and a line for each attempt that was lost. A kill can come between an
+        // error and the cursor of its chunk, which has ten errors.
+        let most = rejected + u64::from(record.attempt) + 10;
+        assert!(record.last_entry <= most, "{} entries", record.last_entry);
         // A log keeps the newest 1,000 lines, also those of other kinds.
         let mut items = Vec::new();
         let mut after = 0;
