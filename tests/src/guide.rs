@@ -43,3 +43,7 @@ mod how_it_works {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/from-django-celery.md")]
 mod from_django_celery {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/file-import.md")]
+mod file_import {}

@@ -74,6 +74,7 @@ pub(crate) fn run() -> ExitCode {
     report.run_with("packages", &compiler, |()| {
         let unpublished = [
             "example-support",
+            "file-import",
             "invoice-mailer",
             "progress-prove",
             "progress-test-support",

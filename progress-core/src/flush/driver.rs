@@ -206,7 +206,7 @@ impl Driver {
         match job.step(now) {
             Step::Send(update) => {
                 keys.push(key);
-                updates.push((job.reports().id, update));
+                updates.push((job.reports().id, *update));
             }
             Step::Wait => self.due.push(Reverse((job.due, key))),
             Step::Discard => drop(self.jobs.remove(&key)),

@@ -163,6 +163,17 @@ impl Browser {
         }
     }
 
+    /// Types text into the first element that the selector matches. In a file input, the text is
+    /// the path of the file.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such element.
+    pub async fn type_into(&self, selector: &str, text: &str) {
+        let element = self.client.find(Locator::Css(selector)).await.expect("an element");
+        element.send_keys(text).await.expect("an element that takes text");
+    }
+
     /// Evaluates an expression in the page.
     ///
     /// # Panics
