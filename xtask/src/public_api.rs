@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 7] = [
     ("progress-http", &["futures_core"]),
     ("progress-axum", &["axum", "axum_core", "http"]),
     ("progress-actix", &["actix_http", "actix_web"]),
-    ("progress-apalis", &["apalis_core", "futures_core", "tower_layer", "tower_service"]),
+    ("progress-apalis", &["apalis_core", "tower_layer", "tower_service"]),
     ("progress-redis", &["redis"]),
     ("progress-sqlx", &["sqlx_mysql", "sqlx_postgres", "sqlx_sqlite"]),
 ];
