@@ -72,9 +72,11 @@ async fn the_page_follows_an_import_that_is_killed_in_each_stage() {
     browser.click("form button").await;
     browser.wait_for_bars(|bar| !bar.state.is_empty()).await;
     let job: String = browser.evaluate("new URLSearchParams(location.search).get('job')").await;
-    let listen = "(globalThis.seen = [], \
-         addEventListener('progress-polling:progress', ({ detail: { data } }) => \
-         seen.push([data.attempt, data.stage, data.progress_percentage])))";
+    let listen = "(globalThis.seen = [], globalThis.read = '', \
+         addEventListener('progress-polling:progress', ({ detail: { data } }) => { \
+         seen.push([data.attempt, data.stage, data.progress_percentage]); \
+         requestAnimationFrame(() => \
+         read += document.querySelector('progress-poller').textContent); }))";
     let _: Value = browser.evaluate(listen).await;
     let job: ProgressId = job.parse().unwrap();
     let server = kill_in_each_stage(server, folder.path(), job).await;
@@ -86,6 +88,10 @@ async fn the_page_follows_an_import_that_is_killed_in_each_stage() {
     let seen: Vec<Seen> = browser.evaluate("seen").await;
     for stage in 1..=3 {
         assert!(seen.iter().any(|seen| seen.1 == stage), "stage {stage} was not seen: {seen:?}");
+    }
+    let read: String = browser.evaluate("read").await;
+    for text in ["Step 1 of 3: Read", "Step 2 of 3: Check", "Step 3 of 3: Import", "Attempt 4 of"] {
+        assert!(read.contains(text), "the page did not say {text:?}");
     }
     for pair in seen.windows(2) {
         let goes_on = pair[0].0 == pair[1].0;
