@@ -72,6 +72,11 @@ impl Address {
             Some("redis-cluster") => Err(missing("cluster")),
             #[cfg(not(feature = "tls"))]
             Some("rediss" | "valkeys") => Err(missing("tls")),
+            #[cfg(feature = "tls")]
+            Some("rediss" | "valkeys") => {
+                choose_cryptography();
+                Client::open(url).map(Self::Server).map_err(|_| malformed())
+            }
             _ => Client::open(url).map(Self::Server).map_err(|_| malformed()),
         }
     }
@@ -93,6 +98,14 @@ impl Address {
             .set_response_timeout(None);
         client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Server)
     }
+}
+
+/// Chooses the cryptography of rustls, which panics without one. The application's choice counts, if
+/// it has made one before.
+#[cfg(feature = "tls")]
+fn choose_cryptography() {
+    // Another thread may have been faster.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// The text of the error does not repeat the address, which may contain a password.

@@ -264,3 +264,29 @@ async fn after_a_failover_the_store_finds_the_new_master() {
     assert_eq!(store.get(id).await.unwrap().unwrap().succeeded, 1);
     assert!(replica.command("ROLE").unwrap().contains("master"));
 }
+
+/// The certificate is not signed by a known authority. That is an error, and no panic of rustls.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_server_with_an_unknown_certificate_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [key, certificate] = ["key.pem", "certificate.pem"].map(|name| folder.path().join(name));
+    let mut create = std::process::Command::new("openssl");
+    create.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]);
+    create.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    assert!(create.stderr(std::process::Stdio::null()).status().unwrap().success());
+    let port = progress_test_support::free_port().to_string();
+    let options = [
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        certificate.to_str().unwrap(),
+        "--tls-key-file",
+        key.to_str().unwrap(),
+        "--tls-auth-clients",
+        "no",
+    ];
+    let Some(_server) = RedisServer::or_say_so(&options) else { return };
+    let refusal = RedisStore::connect(&format!("rediss://localhost:{port}/")).await.unwrap_err();
+    assert!(cause(&refusal).contains("certificate"), "{refusal:?}");
+}
