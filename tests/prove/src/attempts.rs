@@ -43,7 +43,12 @@ pub(crate) fn run(report: &mut Report) {
             (format!("{}-{way}", place.name), check)
         }));
     }
-    report.check("control", || saved_apart(&Place::sqlite()).must_fail());
+    report.check("control", || {
+        // The two writes agree now and then.
+        let found = (0..5).map(|_| saved_apart(&Place::sqlite())).find(|found| !found.passes());
+        let never = || Finding::new(false, "5 rounds without a difference", "detected");
+        found.map_or_else(never, Finding::must_fail)
+    });
 }
 
 fn job() -> NewProgress {
