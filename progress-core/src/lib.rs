@@ -71,6 +71,7 @@ use std::time::Duration;
 mod apply;
 mod attempts;
 mod cached;
+mod changes;
 mod delta;
 mod entry;
 mod error;
@@ -97,6 +98,7 @@ mod update;
 
 pub use crate::attempts::Checkpoint;
 pub use crate::cached::{CachedStore, Watch};
+pub use crate::changes::{Changed, Changes, ChangesSender};
 pub use crate::delta::{Delta, TotalChange};
 pub use crate::entry::{Entry, EntryLevel, EntryPage, NewEntry};
 pub use crate::error::{BoxError, ProgressError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    Changes, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
     ProgressQuery, ProgressUpdate,
 };
 
@@ -282,6 +282,17 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
         }
         outcomes
     }
+
+    /// Subscribes to hints about changes, which other processes may have made. So a watcher learns
+    /// of them at once, and reads less while nothing changes. `None`, the default, if the store has
+    /// no hints: then a watched record is read four times a second.
+    ///
+    /// A store with hints sends one for every creation, update and deletion by any process while
+    /// [`Changes::is_live`], and otherwise says that it is not live. Each call opens a
+    /// subscription, which ends when the returned value is dropped.
+    fn changes(&self) -> Option<Changes> {
+        None
+    }
 }
 
 /// Implements the store contract for a pointer to a store.
@@ -347,6 +358,10 @@ macro_rules! forward {
                 updates: &[(ProgressId, ProgressUpdate)],
             ) -> Vec<Result<Progress, ProgressError>> {
                 (**self).update_many(updates).await
+            }
+
+            fn changes(&self) -> Option<Changes> {
+                (**self).changes()
             }
         }
     };

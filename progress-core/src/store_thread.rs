@@ -79,6 +79,20 @@ impl StoreThread {
         task.await.map_err(ProgressError::unavailable)?
     }
 
+    /// Starts a task on the thread, which may run until the thread ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgressError::Unavailable`] if the thread cannot be started.
+    pub fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ProgressError> {
+        // Not in the caller's span, which may end long before.
+        self.runtime()?.spawn(task);
+        Ok(())
+    }
+
     /// Ends the thread after one last task, which may take up to a second. Waits for neither. A
     /// later call starts the thread again.
     pub fn stop(&self, last: impl Future<Output = ()> + Send + 'static) {

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cache_entry::{CacheEntry, Revision};
-use crate::ProgressId;
+use crate::{Changed, ProgressId};
 
 /// The cache entries, including those of records that are being read for the first time.
 #[derive(Debug, Default)]
@@ -85,6 +85,21 @@ impl CacheEntries {
     pub(super) fn invalidate_all(&self) {
         let entries: Vec<_> = self.map().entries.values().map(Arc::clone).collect();
         entries.iter().for_each(|entry| entry.invalidate());
+    }
+
+    /// Notes a hint of the store. Records without an entry are not of interest.
+    pub(super) fn hint(&self, changed: &Changed) {
+        let map = self.map();
+        match changed {
+            Changed::Any => map.entries.values().for_each(|entry| entry.hint_any()),
+            Changed::Records(records) => {
+                for (id, version) in records {
+                    if let Some(entry) = map.entries.get(id) {
+                        entry.hint_version(*version);
+                    }
+                }
+            }
+        }
     }
 
     pub(super) fn watched(&self) -> Vec<(ProgressId, Arc<CacheEntry>)> {

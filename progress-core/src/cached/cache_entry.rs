@@ -41,6 +41,17 @@ struct EntryState {
     writes: u64,
     /// How many reads ended without a record, and why the last of them did.
     negative_reads: (u64, NegativeRead),
+    /// Why the store may have a newer version, and since when.
+    doubt: Option<(Doubt, Instant)>,
+}
+
+/// Why the store may have a newer version than the cache.
+#[derive(Debug, Clone, Copy)]
+enum Doubt {
+    /// A read has not succeeded yet, or a hint did not say which records have changed.
+    Possible,
+    /// A hint says that the record has at least this version.
+    Hinted(u64),
 }
 
 /// The newest known version of a record.
@@ -88,6 +99,10 @@ pub(super) enum WaitOutcome {
 }
 
 impl EntryState {
+    fn has_version(&self, version: u64) -> bool {
+        self.cached.as_ref().is_some_and(|cached| cached.progress.version >= version)
+    }
+
     fn fresh(&self, requested: Instant, freshness: Duration) -> Option<Arc<Progress>> {
         let cached = self.cached.as_ref()?;
         // A call that began after the request answers it, whatever the freshness.
@@ -124,11 +139,32 @@ impl CacheEntry {
         self.state().fresh(now, freshness).is_some()
     }
 
-    /// When to read the store again for the watchers; `None` if it was never read.
-    pub(super) fn due_at(&self, freshness: Duration) -> Option<Instant> {
+    /// When to read the store again for the watchers; `None` if it was never read. Without a doubt,
+    /// this is after the interval.
+    pub(super) fn due_at(&self, freshness: Duration, interval: Duration) -> Option<Instant> {
         let state = self.state();
         let call_began = state.cached.as_ref().map(|cached| cached.call_began);
-        call_began.max(state.last_read).map(|began| began + freshness)
+        let began = call_began.max(state.last_read)?;
+        Some(match state.doubt {
+            Some((Doubt::Hinted(version), _)) if !state.has_version(version) => began,
+            Some((Doubt::Possible, _)) => began + freshness,
+            Some((Doubt::Hinted(_), _)) | None => began + interval,
+        })
+    }
+
+    /// Notes the hint that the record has at least this version.
+    pub(super) fn hint_version(&self, version: u64) {
+        let mut state = self.state();
+        if !state.has_version(version) {
+            state.doubt = Some((Doubt::Hinted(version), Instant::now()));
+        }
+    }
+
+    /// Notes the hint that any record may have changed.
+    pub(super) fn hint_any(&self) {
+        let mut state = self.state();
+        let doubt = state.doubt.map_or(Doubt::Possible, |(doubt, _)| doubt);
+        state.doubt = Some((doubt, Instant::now()));
     }
 
     /// Result for a caller that waited for another caller's read (single-flight).
@@ -146,6 +182,8 @@ impl CacheEntry {
         let mut state = self.state();
         let at = Instant::now();
         state.last_read = Some(at);
+        // Until the read has succeeded.
+        state.doubt = Some((Doubt::Possible, at));
         ReadToken { at, writes: state.writes }
     }
 
@@ -160,6 +198,8 @@ impl CacheEntry {
         if state.writes != token.writes {
             return None;
         }
+        // A later hint may be about a later change.
+        state.doubt.take_if(|(_, since)| *since <= token.at);
         let Some(found) = found else {
             if let Some(cached) =
                 state.cached.as_ref().filter(|cached| cached.call_returned > token.at)

@@ -16,7 +16,7 @@ use self::cache_entry::WaitOutcome;
 use self::watch::Poller;
 pub use self::watch::Watch;
 use crate::{
-    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    Changes, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
     ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
@@ -30,7 +30,8 @@ const DEFAULT_FRESHNESS: Duration = Duration::from_millis(250);
 /// A returned record is at most 250 ms old, and never older than what was written through this
 /// store or one of its clones. Lists and logs are not cached. Missing records are not cached
 /// either, so that guessed ids do not fill the memory. The cache holds records that were read
-/// recently or are [watched](Self::watch).
+/// recently or are [watched](Self::watch). If the store has [hints](ProgressStore::changes), a
+/// watched record is read again when it has changed, and otherwise every 3 s.
 ///
 /// Cheap to clone; clones share the cache. [`Jobs`](crate::Jobs) reads and writes through one.
 ///
@@ -280,6 +281,10 @@ impl ProgressStore for CachedStore {
             self.cache.record_write(*id, began, outcome);
         }
         outcomes
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        self.cache.store.changes()
     }
 }
 

@@ -4,10 +4,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::watch::HINTED_INTERVAL;
 use super::*;
 use crate::flush::RunsOn;
 use crate::testing::{Fault, FaultyStore, conformance};
-use crate::{Delta, Jobs, MemoryStore, Status};
+use crate::{ChangesSender, Delta, Jobs, MemoryStore, Status};
 
 struct Fixture {
     inside: Arc<FaultyStore>,
@@ -447,4 +448,112 @@ async fn watches_survive_an_outage_and_a_deletion() {
     drop(watch);
     fixture.store.get(fixture.id).await.unwrap();
     assert_eq!(fixture.store.cache.entries.len(), 0);
+}
+
+/// A store with hints, which the test sends.
+async fn hinted() -> (Fixture, ChangesSender) {
+    let (sender, changes) = Changes::channel();
+    let inside = FaultyStore::new(Arc::new(MemoryStore::new())).with_changes(changes);
+    let inside = Arc::new(inside);
+    let id = inside.create(&NewProgress::new("test")).await.unwrap().id;
+    (Fixture { store: CachedStore::new(inside.clone()), inside, id }, sender)
+}
+
+impl Fixture {
+    /// Returns how many reads the store gets in ten seconds while a watch waits.
+    async fn reads_while_waiting(&self, watch: &mut Watch) -> u64 {
+        watch.read().await.unwrap();
+        let before = self.inside.reads();
+        let waited = tokio::time::timeout(Duration::from_secs(10), watch.changed()).await;
+        assert!(waited.is_err(), "nothing has changed");
+        self.inside.reads() - before
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_replace_most_reads() {
+    let (fixture, sender) = hinted().await;
+    let mut watch = fixture.store.watch(fixture.id);
+    let reads = fixture.reads_while_waiting(&mut watch).await;
+    assert!((39..=41).contains(&reads), "{reads} reads before hints are live");
+    sender.set_live(true);
+    // It reads once, because there may have been changes.
+    fixture.reads_while_waiting(&mut watch).await;
+    let reads = fixture.reads_while_waiting(&mut watch).await;
+    assert!((2..=4).contains(&reads), "{reads} reads while hints are live");
+    // Heartbeats, and other records.
+    sender.send([(fixture.id, 1), (ProgressId::new(), 9)]);
+    let reads = fixture.reads_while_waiting(&mut watch).await;
+    assert!((2..=4).contains(&reads), "{reads} reads after hints without news");
+    drop(sender);
+    let reads = fixture.reads_while_waiting(&mut watch).await;
+    assert!((39..=41).contains(&reads), "{reads} reads after the end of the hints");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hinted_change_is_seen_at_once_and_a_lost_hint_after_three_seconds() {
+    let (fixture, sender) = hinted().await;
+    sender.set_live(true);
+    let mut watch = fixture.store.watch(fixture.id);
+    fixture.reads_while_waiting(&mut watch).await;
+    for (update, is_hinted, latest) in [
+        (ProgressUpdate::start(), true, Duration::from_millis(30)),
+        (ProgressUpdate::advance(Delta::new().with_succeeded(1)), true, Duration::from_millis(30)),
+        (ProgressUpdate::advance(Delta::new().with_succeeded(1)), false, HINTED_INTERVAL),
+        (ProgressUpdate::fail(Delta::new(), "over"), true, Duration::from_millis(30)),
+    ] {
+        let written = fixture.inside.update(fixture.id, &update).await.unwrap();
+        let began = Instant::now();
+        if is_hinted {
+            sender.send([(fixture.id, written.version)]);
+        }
+        watch.changed().await;
+        assert_eq!(watch.read().await.unwrap().unwrap().version, written.version);
+        assert!(began.elapsed() <= latest, "{:?} is later than {latest:?}", began.elapsed());
+    }
+    fixture.inside.delete(fixture.id).await.unwrap();
+    sender.send([(fixture.id, Changes::DELETED)]);
+    watch.changed().await;
+    assert_eq!(watch.read().await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unspecific_hint_causes_at_most_four_reads_a_second() {
+    let (fixture, sender) = hinted().await;
+    sender.set_live(true);
+    let mut watch = fixture.store.watch(fixture.id);
+    fixture.reads_while_waiting(&mut watch).await;
+    let before = fixture.inside.reads();
+    let flood = async {
+        loop {
+            sender.send_any();
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = watch.changed() => panic!("nothing has changed"),
+        () = flood => {}
+        () = sleep(Duration::from_secs(10)) => {}
+    }
+    let reads = fixture.inside.reads() - before;
+    assert!((38..=41).contains(&reads), "{reads} reads in ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_read_after_a_hint_is_repeated() {
+    let (fixture, sender) = hinted().await;
+    sender.set_live(true);
+    let mut watch = fixture.store.watch(fixture.id);
+    fixture.reads_while_waiting(&mut watch).await;
+    let started = fixture.inside.update(fixture.id, &ProgressUpdate::start()).await.unwrap();
+    for fault in [Fault::Away, Fault::Silent] {
+        fixture.inside.set(fault);
+        sender.send([(fixture.id, started.version)]);
+        let waited = tokio::time::timeout(Duration::from_secs(2), watch.changed()).await;
+        assert!(waited.is_err(), "{fault:?}: the store cannot be read");
+    }
+    fixture.inside.set(Fault::None);
+    let began = Instant::now();
+    watch.changed().await;
+    assert!(began.elapsed() < Duration::from_millis(1_300), "{:?}", began.elapsed());
 }

@@ -6,13 +6,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Cache;
 use super::cache_entry::{CacheEntry, Revision};
-use crate::{MAX_PAGE, Progress, ProgressError, ProgressId};
+use crate::{Changed, Changes, MAX_PAGE, Progress, ProgressError, ProgressId};
 
 /// Watches one record of a [`CachedStore`](crate::CachedStore), as long as this value lives.
 ///
 /// Each watched record is read once per freshness (four times a second), however many watches there
-/// are, and up to a hundred records in one call. A change that was made in this process is seen at
-/// once. There is no background task: one waiting watch reads for all, and if its future is
+/// are, and up to a hundred records in one call. With [hints](crate::ProgressStore::changes) of the
+/// store, a record is read when it has changed, and every 3 s. A change that was made in this
+/// process is seen at once. There is no background task: one waiting watch reads for all, and if its future is
 /// dropped, the next takes over.
 ///
 /// ```
@@ -80,8 +81,27 @@ impl Watch {
 /// The lock that makes one waiting watch read for all, and the time of the last read.
 #[derive(Debug, Default)]
 pub(super) struct Poller {
-    lock: tokio::sync::Mutex<()>,
+    /// The hints of the store, after the first watch has asked for them.
+    changes: tokio::sync::Mutex<Option<Hints>>,
     last_poll: Mutex<Option<Instant>>,
+}
+
+/// The hints of a store, if it has any.
+#[derive(Debug)]
+struct Hints(Option<Changes>);
+
+impl Hints {
+    /// Waits for a hint; forever without hints.
+    async fn next(&mut self) -> Changed {
+        match &mut self.0 {
+            Some(changes) => changes.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn are_live(&self) -> bool {
+        self.0.as_ref().is_some_and(Changes::is_live)
+    }
 }
 
 /// Minimum interval between polls, so that records due at different times share a batch.
@@ -90,35 +110,44 @@ const MIN_POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// Maximum time for one batch, because all watches wait while it runs.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How often a watched record is read while hints arrive, because one may be lost.
+pub(super) const HINTED_INTERVAL: Duration = Duration::from_secs(3);
+
 impl Cache {
     /// Waits for the lock, then reads all watched records when they are due, forever.
     async fn run_poller(&self) {
-        let _guard = self.poller.lock.lock().await;
+        let mut hints = self.poller.changes.lock().await;
+        let hints = hints.get_or_insert_with(|| Hints(self.store.changes()));
         loop {
-            sleep_until(self.next_poll()).await;
+            let interval =
+                if hints.are_live() { self.freshness.max(HINTED_INTERVAL) } else { self.freshness };
+            tokio::select! {
+                changed = hints.next() => self.entries.hint(&changed),
+                () = sleep_until(self.next_poll(interval)) => {}
+            }
+            let last = *self.poller.last_poll.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(last) = last {
+                sleep_until(last + MIN_POLL_INTERVAL).await;
+            }
             *self.poller.last_poll.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(Instant::now());
-            self.poll_due().await;
+            self.poll_due(interval).await;
         }
     }
 
-    fn next_poll(&self) -> Instant {
-        let now = Instant::now();
+    fn next_poll(&self, interval: Duration) -> Instant {
+        let latest = Instant::now() + interval;
+        let watched = self.entries.watched().into_iter();
         // A record that was never read is about to be read by its watcher.
-        let due = self
-            .entries
-            .watched()
-            .into_iter()
-            .filter_map(|(_, entry)| entry.due_at(self.freshness))
-            .min();
-        let due = due.unwrap_or(now + self.freshness).min(now + self.freshness);
-        let last = *self.poller.last_poll.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map_or(due, |last| due.max(last + MIN_POLL_INTERVAL))
+        let due = watched.filter_map(|(_, entry)| entry.due_at(self.freshness, interval)).min();
+        due.map_or(latest, |due| due.min(latest))
     }
 
-    async fn poll_due(&self) {
+    async fn poll_due(&self, interval: Duration) {
         let now = Instant::now();
-        let is_due = |entry: &CacheEntry| entry.due_at(self.freshness).is_none_or(|due| due <= now);
+        let is_due = |entry: &CacheEntry| {
+            entry.due_at(self.freshness, interval).is_none_or(|due| due <= now)
+        };
         let watched = self.entries.watched().into_iter();
         let due: Vec<_> = watched.filter(|(_, entry)| is_due(entry)).map(|(id, _)| id).collect();
         for ids in due.chunks(MAX_PAGE as usize) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    Changes, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
     ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
@@ -50,13 +50,28 @@ pub struct FaultyStore {
     fault: Mutex<Fault>,
     reads: AtomicU64,
     writes: AtomicU64,
+    changes: Mutex<Option<Changes>>,
 }
 
 impl FaultyStore {
     /// Wraps `inner`, without a fault until [`set`](Self::set) is called.
     #[must_use]
     pub fn new(inner: Arc<dyn ProgressStore>) -> Self {
-        Self { inner, fault: Mutex::default(), reads: AtomicU64::new(0), writes: AtomicU64::new(0) }
+        Self {
+            inner,
+            fault: Mutex::default(),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            changes: Mutex::default(),
+        }
+    }
+
+    /// Sets the hints that the next call of [`changes`](ProgressStore::changes) returns instead of
+    /// those of the inner store.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Changes) -> Self {
+        self.changes = Mutex::new(Some(changes));
+        self
     }
 
     /// Sets the fault of all calls from now on.
@@ -200,6 +215,11 @@ impl ProgressStore for FaultyStore {
             }
             _ => self.inner.update_many(updates).await,
         }
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        let own = self.changes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        own.or_else(|| self.inner.changes())
     }
 }
 

@@ -272,6 +272,7 @@ macro_rules! conformance_tests {
             a_stage_has_its_own_counts_and_the_next_attempt_returns_to_it,
             two_handles_are_one_store,
             deletion_waits_for_the_end_and_leaves_nothing,
+            hints_tell_of_every_change,
             silence_grows_until_a_heartbeat,
             heartbeats_are_those_of_running_jobs,
             only_the_silent_are_lost,

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::threads::{THREADS, race};
 use super::*;
 use crate::{
-    EntryPage, Heartbeat, MemoryStore, NewProgress, ProgressError, ProgressId, ProgressPage,
-    ProgressQuery, ProgressUpdate, Record, Stamp,
+    Changes, EntryPage, Heartbeat, MemoryStore, NewProgress, ProgressError, ProgressId,
+    ProgressPage, ProgressQuery, ProgressUpdate, Record, Stamp,
 };
 
 /// The rules that find an update out which is not atomic, and the method that they name.
@@ -313,6 +313,30 @@ async fn a_store_that_serves_only_the_first_few_is_detected() {
                 assert_detected(Wrong::new(Wrongness::Short(method, limit)), rule, method).await;
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_keeps_a_change_to_itself_is_detected() {
+    let rule = "hints_tell_of_every_change";
+    let (sender, changes) = Changes::channel();
+    let store = FaultyStore::new(Arc::new(MemoryStore::new())).with_changes(changes);
+    assert_detected(store, rule, "changes").await;
+    drop(sender);
+    let methods = ["create", "update", "update_many", "delete", "delete_finished"];
+    for (hints, method) in methods.into_iter().enumerate() {
+        let (sender, changes) = Changes::channel();
+        sender.set_live(true);
+        let store = FaultyStore::new(Arc::new(MemoryStore::new())).with_changes(changes);
+        tokio::spawn(async move {
+            for _ in 0..hints {
+                sender.wanted().await;
+                sender.send_any();
+            }
+            // Stays live, and silent.
+            sender.closed().await;
+        });
+        assert_detected(store, rule, method).await;
     }
 }
 

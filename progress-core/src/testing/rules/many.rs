@@ -4,12 +4,14 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use super::{Suite, assert_not_found, assert_refused, must, one};
 use crate::testing::threads::SLOW;
 use crate::testing::timeless;
 use crate::{
-    DEFAULT_LOG_LIMIT, Delta, Heartbeat, MAX_PAGE, NewEntry, NewProgress, Progress, ProgressId,
-    ProgressQuery, ProgressUpdate, Status,
+    Changed, Changes, DEFAULT_LOG_LIMIT, Delta, Heartbeat, MAX_PAGE, NewEntry, NewProgress,
+    Progress, ProgressId, ProgressQuery, ProgressUpdate, Status,
 };
 
 /// So many jobs that a page cannot hold those of one owner. A store might use a page of its own for
@@ -309,4 +311,59 @@ pub(super) async fn one_call_deletes_as_many_as_its_limit(suite: &Suite) {
         suite.are_there(&ids).await.iter().all(|is_there| !is_there),
         "delete_finished: every job that is counted as deleted must be gone"
     );
+}
+
+/// How long a hint may take. Watchers wait for it, so it should take some milliseconds; a test
+/// machine may be busy.
+const HINT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A store without hints passes: they are optional.
+pub(super) async fn hints_tell_of_every_change(suite: &Suite) {
+    let Some(mut changes) = suite.store.changes() else { return };
+    let live = timeout(HINT_TIMEOUT, async {
+        // The first hint says that the subscription has become live.
+        while changes.next().await != Changed::Any || !changes.is_live() {}
+    });
+    live.await.expect("changes: hints must become live");
+    // Made by another process, if the suite can do so.
+    let store = suite.other.as_ref().unwrap_or(&suite.store);
+    let job = store.create(&NewProgress::new("conformance")).await.expect(must::CREATE);
+    expect_hint(&mut changes, job.id, 1, "create").await;
+    let started = store.update(job.id, &ProgressUpdate::start()).await.expect(must::START);
+    expect_hint(&mut changes, job.id, started.version, "update").await;
+    let mut batch = vec![(job.id, ProgressUpdate::fail(Delta::new(), "over"))];
+    // As many as a flush loop sends in one call.
+    for id in suite.many_pending(127).await {
+        batch.push((id, ProgressUpdate::fail(Delta::new(), "over")));
+    }
+    let outcomes = store.update_many(&batch).await;
+    let ended: Vec<_> = outcomes.into_iter().map(|ended| ended.expect(must::END)).collect();
+    expect_hints(&mut changes, &ended, "update_many").await;
+    store.delete(job.id).await.expect(must::DELETE);
+    expect_hint(&mut changes, job.id, Changes::DELETED, "delete").await;
+    suite.pass(Duration::from_millis(20)).await;
+    while store.delete_finished(Duration::ZERO, 500).await.expect("delete_finished") > 0 {}
+    expect_hint(&mut changes, ended[1].id, Changes::DELETED, "delete_finished").await;
+}
+
+async fn expect_hint(changes: &mut Changes, id: ProgressId, version: u64, method: &str) {
+    expect(changes, HashMap::from([(id, version)]), method).await;
+}
+
+async fn expect_hints(changes: &mut Changes, changed: &[Progress], method: &str) {
+    let versions = changed.iter().map(|progress| (progress.id, progress.version)).collect();
+    expect(changes, versions, method).await;
+}
+
+async fn expect(changes: &mut Changes, mut expected: HashMap<ProgressId, u64>, method: &str) {
+    let told = timeout(HINT_TIMEOUT, async {
+        while !expected.is_empty() {
+            match changes.next().await {
+                Changed::Any => expected.clear(),
+                Changed::Records(hints) => expected
+                    .retain(|id, version| hints.get(id).is_none_or(|hinted| hinted < version)),
+            }
+        }
+    });
+    assert!(told.await.is_ok(), "{method}: a live subscription must get a hint of each change");
 }

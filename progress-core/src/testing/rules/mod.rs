@@ -50,6 +50,7 @@ rules! {
     updates::a_stage_has_its_own_counts_and_the_next_attempt_returns_to_it,
     races::two_handles_are_one_store,
     time::deletion_waits_for_the_end_and_leaves_nothing,
+    many::hints_tell_of_every_change,
     time::silence_grows_until_a_heartbeat,
     many::heartbeats_are_those_of_running_jobs,
     time::only_the_silent_are_lost,
