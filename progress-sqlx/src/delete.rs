@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use progress_core::{ProgressError, ProgressId};
+use progress_core::{Changes, ProgressError, ProgressId};
 
 use crate::dialect::Dialect;
 use crate::store::{Operation, Session, SqlStore};
@@ -46,18 +46,19 @@ struct DeleteOld {
 
 impl<D: Dialect> Operation<D> for DeleteOld {
     const WRITES: bool = true;
-    type Output = u32;
+    type Output = Vec<String>;
 
-    async fn run(&self, session: &mut Session<'_, D>) -> Result<u32, ProgressError> {
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<Vec<String>, ProgressError> {
         let values = values![to_millis(self.older_than), self.limit];
         let old = session.fetch(D::STATEMENTS.old, values).await?;
         // The ids are not parsed, so a record with an unreadable id is deleted as well.
-        let ids = old.iter().map(|row| D::text(row, 0)).collect::<Result<Vec<_>, _>>();
+        let ids = old.iter().filter_map(|row| D::text(row, 0).transpose());
+        let ids = ids.map(|id| id.map(str::to_owned)).collect::<Result<Vec<_>, _>>();
         let ids = ids.map_err(crate::error::classify)?;
         if !ids.is_empty() {
-            delete(session, to_json(ids)?).await?;
+            delete(session, to_json(&ids)?).await?;
         }
-        u32::try_from(old.len()).map_err(ProgressError::store)
+        Ok(ids)
     }
 }
 
@@ -73,7 +74,9 @@ async fn delete<D: Dialect>(
 
 impl<D: Dialect> SqlStore<D> {
     pub(crate) async fn delete(&self, id: ProgressId) -> Result<(), ProgressError> {
-        self.call(Delete(id)).await
+        self.call(Delete(id)).await?;
+        self.announce(std::iter::once((id, Changes::DELETED))).await;
+        Ok(())
     }
 
     pub(crate) async fn delete_finished(
@@ -85,6 +88,9 @@ impl<D: Dialect> SqlStore<D> {
         while remaining > 0 {
             let chunk = remaining.min(CHUNK);
             let deleted = self.call(DeleteOld { older_than, limit: chunk }).await?;
+            let ids = deleted.iter().filter_map(|id| id.parse().ok());
+            self.announce(ids.map(|id| (id, Changes::DELETED))).await;
+            let deleted = u32::try_from(deleted.len()).map_err(ProgressError::store)?;
             remaining -= deleted.min(remaining);
             if deleted < chunk {
                 break;

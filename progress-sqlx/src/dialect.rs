@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use progress_core::ProgressError;
+use progress_core::{Changes, ProgressError, ProgressId};
 
 use crate::statements::Statements;
 use crate::store::SqlStore;
@@ -82,6 +82,19 @@ pub(crate) trait Dialect: sqlx::Database {
         _connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
         std::future::ready(Ok(()))
+    }
+
+    /// Subscribes to hints about changes, if the database has any.
+    fn changes(_store: &SqlStore<Self>) -> Option<Changes> {
+        None
+    }
+
+    /// Notifies other processes of records and their new versions.
+    fn announce(
+        _store: &SqlStore<Self>,
+        _changed: Vec<(ProgressId, u64)>,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
     }
 
     /// Runs a statement and returns its rows. Unless it is kept, the statement is prepared again

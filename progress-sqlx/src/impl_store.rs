@@ -8,7 +8,7 @@ macro_rules! impl_progress_store {
             use std::time::Duration;
 
             use progress_core::{
-                EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId,
+                Changes, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId,
                 ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate,
             };
             type Result<T> = std::result::Result<T, ProgressError>;
@@ -80,6 +80,10 @@ macro_rules! impl_progress_store {
                     self.store.on_store_thread(call).await.unwrap_or_else(|error| {
                         $crate::error::error_per_update(error, count).into_iter().map(Err).collect()
                     })
+                }
+
+                fn changes(&self) -> Option<Changes> {
+                    $crate::dialect::Dialect::changes(&self.store)
                 }
             }
         };

@@ -141,6 +141,15 @@ impl<D: Dialect> Pools<D> {
         })
     }
 
+    /// Returns how to open another connection to a file of the store's own.
+    #[cfg(feature = "_sqlite")]
+    pub(crate) fn file_options(&self) -> Option<ConnectOptions<D>> {
+        self.with_state(|state| match &mut state.pools {
+            PoolSet::File { readers, .. } => Some(readers.connect.clone()),
+            _ => None,
+        })
+    }
+
     /// Closes the store's own connections.
     pub(crate) fn close(&self) -> impl Future<Output = ()> + Send + 'static {
         let pool: Option<Pool<D>> = self.with_state(|state| match &mut state.pools {

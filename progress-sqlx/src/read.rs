@@ -61,7 +61,9 @@ impl<D: Dialect> SqlStore<D> {
     pub(crate) async fn create(&self, job: &NewProgress) -> Result<Progress, ProgressError> {
         // Rejects an invalid job without a connection.
         Progress::new(job, DateTime::UNIX_EPOCH)?;
-        self.call(Create(job)).await
+        let created = self.call(Create(job)).await?;
+        self.announce(std::iter::once((created.id, created.version))).await;
+        Ok(created)
     }
 
     pub(crate) async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use progress_core::{DEFAULT_LOG_LIMIT, ProgressError, StoreThread};
+use progress_core::{DEFAULT_LOG_LIMIT, ProgressError, ProgressId, StoreThread};
 use sqlx::Pool;
 use sqlx::pool::PoolConnection;
 use tokio::sync::Semaphore;
@@ -22,6 +22,8 @@ const MAX_LOCK_WAITERS: usize = 2;
 pub(crate) struct SqlStore<D: Dialect> {
     pub(crate) log_limit: u32,
     pub(crate) deadlines: Deadlines,
+    /// Whether other processes are notified of writes.
+    pub(crate) notifies: bool,
     pub(crate) state: Arc<StoreState<D>>,
 }
 
@@ -31,7 +33,7 @@ pub(crate) struct StoreState<D: Dialect> {
     pub(crate) dialect_state: D::DialectState,
     pub(crate) batch_size: BatchSize,
     lock_waiters: Semaphore,
-    thread: StoreThread,
+    pub(crate) thread: StoreThread,
 }
 
 // Not derived, because a derived `Clone` would require `D: Clone`.
@@ -109,7 +111,12 @@ impl<D: Dialect> SqlStore<D> {
             lock_waiters: Semaphore::new(MAX_LOCK_WAITERS),
             thread: StoreThread::new(),
         };
-        Self { log_limit: DEFAULT_LOG_LIMIT, deadlines: D::DEADLINES, state: Arc::new(state) }
+        Self {
+            log_limit: DEFAULT_LOG_LIMIT,
+            deadlines: D::DEADLINES,
+            notifies: false,
+            state: Arc::new(state),
+        }
     }
 
     /// Runs a call on the store's own thread.
@@ -126,6 +133,13 @@ impl<D: Dialect> SqlStore<D> {
         call: impl Future<Output = Result<T, ProgressError>> + Send + 'static,
     ) -> Result<T, ProgressError> {
         if D::NEEDS_RUNTIME { self.on_store_thread(call).await } else { call.await }
+    }
+
+    /// Notifies other processes of a write, if the application wants that.
+    pub(crate) async fn announce(&self, changed: impl Iterator<Item = (ProgressId, u64)> + Send) {
+        if self.notifies {
+            D::announce(self, changed.collect()).await;
+        }
     }
 
     /// Runs a call with the deadline of a read or of a write.

@@ -78,7 +78,9 @@ impl<D: Dialect> SqlStore<D> {
         let group = Group { id, updates: vec![(0, update)] };
         let outcomes = self.update_batch(&[group], Instant::now()).await;
         let outcome = outcomes.into_iter().next().map(|(_, outcome)| outcome);
-        outcome.unwrap_or_else(|| Err(unfinished()))
+        let outcome = outcome.unwrap_or_else(|| Err(unfinished()));
+        self.announce(versions(&outcome)).await;
+        outcome
     }
 
     pub(crate) async fn update_many(
@@ -103,6 +105,7 @@ impl<D: Dialect> SqlStore<D> {
             remaining = rest;
         }
         sizes.next_start.store(start + groups.len() - remaining.len(), Ordering::Relaxed);
+        self.announce(outcomes.values().flat_map(versions)).await;
         let positions = 0..updates.len();
         positions
             .map(|position| outcomes.remove(&position).unwrap_or_else(|| Err(unfinished())))
@@ -161,6 +164,11 @@ impl<D: Dialect> SqlStore<D> {
         );
         outcomes
     }
+}
+
+/// Returns the id and the version of an updated record.
+fn versions(outcome: &Result<Progress, ProgressError>) -> impl Iterator<Item = (ProgressId, u64)> {
+    outcome.iter().map(|progress| (progress.id, progress.version))
 }
 
 fn is_lock_timeout(error: &ProgressError) -> bool {

@@ -1,10 +1,11 @@
+mod changes;
 pub(crate) mod codes;
 mod connect;
 mod statements;
 
 use std::time::Duration;
 
-use progress_core::ProgressError;
+use progress_core::{Changes, ProgressError, ProgressId};
 use sqlx::postgres::{PgConnection, PgRow, Postgres};
 
 use crate::dialect::{Deadlines, Dialect, driver};
@@ -42,6 +43,24 @@ pub struct PostgresStore {
 
 impl_progress_store!(PostgresStore);
 
+impl PostgresStore {
+    /// Notifies other processes of each write with `NOTIFY`, and listens to theirs. A page that
+    /// waits for a change in another process then learns of it after some milliseconds instead of
+    /// up to 250, and a record that does not change is read every 3 s instead of four times a
+    /// second.
+    ///
+    /// Set this in all processes that share the records: a process that listens sees the writes of
+    /// one that does not notify up to 3 s late. Each write takes another round trip, however many
+    /// jobs it is about. A process that watches records opens one more connection, which needs a
+    /// session of its own: behind a pooler in transaction mode nothing is heard, and records are
+    /// read as often as before.
+    #[must_use]
+    pub fn with_notify(mut self) -> Self {
+        self.store.notifies = true;
+        self
+    }
+}
+
 /// The pooler between the store and its server.
 #[derive(Debug)]
 pub(crate) struct Pooling {
@@ -63,6 +82,14 @@ impl Dialect for Postgres {
 
     fn keeps_statements(store: &SqlStore<Self>) -> bool {
         !store.state.dialect_state.by_transaction
+    }
+
+    fn changes(store: &SqlStore<Self>) -> Option<Changes> {
+        store.notifies.then(|| changes::subscribe(store)).flatten()
+    }
+
+    async fn announce(store: &SqlStore<Self>, changed: Vec<(ProgressId, u64)>) {
+        changes::announce(store, changed).await;
     }
 
     driver!(PgConnection, PgRow);

@@ -1,3 +1,4 @@
+mod changes;
 pub(crate) mod codes;
 mod connect;
 mod statements;
@@ -5,7 +6,7 @@ mod write_lock;
 
 use std::time::Duration;
 
-use progress_core::ProgressError;
+use progress_core::{Changes, ProgressError};
 use serde_json::Value as Cell;
 use sqlx::Row as _;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
@@ -62,6 +63,10 @@ impl Dialect for Sqlite {
 
     async fn write_lock(store: &SqlStore<Self>) -> Result<Self::WriteGuard, ProgressError> {
         store.state.dialect_state.acquire().await
+    }
+
+    fn changes(store: &SqlStore<Self>) -> Option<Changes> {
+        changes::subscribe(store)
     }
 
     fn retry_delay(

@@ -1,7 +1,7 @@
 //! Tests that run on every database.
 
+mod changes;
 mod contention;
-
 mod encryption;
 mod faults;
 mod locks;
