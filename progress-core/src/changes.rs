@@ -1,14 +1,20 @@
 //! Hints from a store that records have changed, so that watchers need not ask all the time.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
-use crate::ProgressId;
+use crate::{ProgressError, ProgressId};
 
 /// So many hints may wait to be taken. With more, all records count as changed.
 const MAX_PENDING: usize = 10_000;
+
+/// How long to wait before another attempt to subscribe.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Hints that records were changed, by this process or another: see
 /// [`ProgressStore::changes`](crate::ProgressStore::changes).
@@ -140,7 +146,6 @@ impl Changes {
 impl Drop for Changes {
     fn drop(&mut self) {
         self.shared.state().is_closed = true;
-        self.shared.wanted.notify_one();
         self.shared.closed.notify_one();
     }
 }
@@ -169,20 +174,42 @@ impl ChangesSender {
         }
     }
 
-    /// Waits until the receiver waits for a hint; returns `false` if it was dropped. A sender that
-    /// must look for changes need not do so before.
-    pub async fn wanted(&self) -> bool {
+    /// Waits until the receiver waits for a hint. A sender that must look for changes need not do
+    /// so before.
+    pub async fn wanted(&self) {
         loop {
             {
                 let state = self.shared.state();
-                if state.is_closed {
-                    return false;
-                }
                 if state.is_awaited && state.pending.is_none() {
-                    return true;
+                    return;
                 }
             }
             self.shared.wanted.notified().await;
+        }
+    }
+
+    /// Runs a subscription until the receiver is dropped. Each attempt sends hints, and says when
+    /// it is live; when it fails, the sender is not live, and the next attempt begins a second
+    /// later.
+    pub async fn retry<F>(self, attempt: impl Fn(Arc<Self>) -> F)
+    where
+        F: Future<Output = Result<Infallible, ProgressError>>,
+    {
+        let sender = Arc::new(self);
+        let attempts = async {
+            loop {
+                let Err(error) = attempt(Arc::clone(&sender)).await;
+                sender.set_live(false);
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no hints about changes, will retry"
+                );
+                sleep(RETRY_DELAY).await;
+            }
+        };
+        tokio::select! {
+            () = attempts => {}
+            () = sender.closed() => {}
         }
     }
 
@@ -229,6 +256,21 @@ mod tests {
         assert!(!changes.is_live());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_is_repeated_until_its_receiver_is_gone() {
+        let (sender, mut changes) = Changes::channel();
+        let subscription = tokio::spawn(sender.retry(|sender| async move {
+            sender.set_live(true);
+            Err(ProgressError::unavailable("the connection has ended"))
+        }));
+        for _ in 0..3 {
+            assert_eq!(changes.next().await, Changed::Any);
+            assert!(!changes.is_live());
+        }
+        drop(changes);
+        subscription.await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_sender_learns_whether_its_hints_are_wanted() {
         let (sender, mut changes) = Changes::channel();
@@ -238,12 +280,12 @@ mod tests {
         assert_eq!((&mut wanted).now_or_never(), None, "it waits no more");
         let mut next = Box::pin(changes.next());
         assert_eq!((&mut next).now_or_never(), None);
-        assert_eq!((&mut wanted).now_or_never(), Some(true));
+        assert_eq!((&mut wanted).now_or_never(), Some(()));
         sender.send_any();
         assert_eq!(sender.wanted().now_or_never(), None, "it has not taken the last hint");
         drop(next);
         drop(changes);
-        assert!(!sender.wanted().await);
+        assert_eq!(sender.wanted().now_or_never(), None);
         sender.closed().await;
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use progress_core::ProgressError;
+use redis::aio::PubSub;
 #[cfg(feature = "cluster")]
 use redis::cluster::ClusterClient;
 #[cfg(feature = "sentinel")]
@@ -22,7 +23,10 @@ pub(crate) enum Address {
     #[cfg(feature = "sentinel")]
     Sentinels(tokio::sync::Mutex<SentinelClient>),
     #[cfg(feature = "cluster")]
-    Cluster(Box<ClusterClient>),
+    Cluster {
+        client: Box<ClusterClient>,
+        nodes: Vec<String>,
+    },
 }
 
 /// An open connection. It takes further commands while it waits for answers.
@@ -88,7 +92,7 @@ impl Address {
             #[cfg(feature = "sentinel")]
             Self::Sentinels(sentinels) => sentinels.lock().await.async_get_client().await?,
             #[cfg(feature = "cluster")]
-            Self::Cluster(client) => {
+            Self::Cluster { client, .. } => {
                 return client.get_async_connection().await.map(Connection::Cluster);
             }
         };
@@ -97,6 +101,31 @@ impl Address {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
         client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Server)
+    }
+
+    /// Opens a connection for subscriptions. In a cluster, each node knows of all messages.
+    pub(crate) async fn subscribe(&self, channel: &str) -> Result<PubSub, RedisError> {
+        let mut subscription = match self {
+            Self::Server(client) => client.get_async_pubsub().await?,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinels(sentinels) => {
+                let client = sentinels.lock().await.async_get_client().await?;
+                client.get_async_pubsub().await?
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster { nodes, .. } => {
+                let mut outcome = Err((redis::ErrorKind::Io, "no node").into());
+                for node in nodes {
+                    outcome = Client::open(node.as_str())?.get_async_pubsub().await;
+                    if outcome.is_ok() {
+                        break;
+                    }
+                }
+                outcome?
+            }
+        };
+        subscription.subscribe(channel).await?;
+        Ok(subscription)
     }
 }
 
@@ -172,12 +201,12 @@ fn cluster(url: &str) -> Result<Address, ProgressError> {
     let (login, hosts) = rest.rsplit_once('@').map_or(("", rest), |(login, hosts)| (login, hosts));
     let separator = if login.is_empty() { "" } else { "@" };
     let hosts = hosts.trim_end_matches('/').split(',');
-    let nodes = hosts.map(|host| format!("redis://{login}{separator}{host}"));
-    let client = ClusterClient::builder(nodes)
+    let nodes: Vec<_> = hosts.map(|host| format!("redis://{login}{separator}{host}")).collect();
+    let client = ClusterClient::builder(nodes.clone())
         .connection_timeout(CONNECT_TIMEOUT)
         // Calls have deadlines of their own, but a silent node must not hold up its successor.
         .response_timeout(RESPONSE_TIMEOUT)
         .build()
         .map_err(|_| malformed())?;
-    Ok(Address::Cluster(Box::new(client)))
+    Ok(Address::Cluster { client: Box::new(client), nodes })
 }

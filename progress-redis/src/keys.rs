@@ -29,6 +29,11 @@ impl Keys {
         format!("{}running", self.prefix)
     }
 
+    /// The channel that tells of changes.
+    pub(crate) fn changes(&self) -> String {
+        format!("{}changes", self.prefix)
+    }
+
     /// A sorted set: the ids of the jobs that have ended, by the time of their end.
     pub(crate) fn finished(&self) -> String {
         format!("{}finished", self.prefix)

@@ -34,10 +34,15 @@
 //! | `running` | hash: the last heartbeat of each running job |
 //! | `finished` | sorted set: the jobs that have ended, by their end |
 //! | `all`, `active`, `all-of:<owner>`, `active-of:<owner>` | sorted sets: the order of the lists |
+//!
+//! The channel `{progress}:changes` tells watchers in other processes of changes. A user of an
+//! access control list needs permission for it (`&{progress}:changes`). Without it everything works,
+//! but watched records are read four times a second.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
+mod changes;
 mod keys;
 mod scripts;
 mod server;
@@ -48,8 +53,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use progress_core::{
-    DEFAULT_LOG_LIMIT, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId,
-    ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, StoreThread,
+    Changes, DEFAULT_LOG_LIMIT, EntryPage, Heartbeat, NewProgress, Progress, ProgressError,
+    ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, StoreThread,
 };
 
 use crate::address::Address;
@@ -218,6 +223,14 @@ impl ProgressStore for RedisStore {
 
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         on_thread!(self, ids = ids.to_vec(), |store| store.get_many(&ids))
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        let (sender, changes) = Changes::channel();
+        let store = Arc::clone(&self.store);
+        let listen = sender.retry(move |sender| changes::receive(Arc::clone(&store), sender));
+        self.thread.0.spawn(listen).ok()?;
+        Some(changes)
     }
 
     async fn update_many(

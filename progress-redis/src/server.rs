@@ -12,7 +12,7 @@ use crate::scripts;
 
 /// A server, and the connection that all calls share.
 pub(crate) struct Server {
-    address: Address,
+    pub(crate) address: Address,
     connection: Mutex<Option<Arc<Connection>>>,
 }
 

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use progress_core::{
-    Cursor, Entry, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId,
+    Changes, Cursor, Entry, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId,
     ProgressPage, ProgressQuery, ProgressUpdate, Record,
 };
 use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
+use crate::changes;
 use crate::keys::{Keys, id_at, place};
 use crate::scripts::{self, DELETE, ENTRIES, READ, WRITE};
 use crate::server::Server;
@@ -92,8 +93,8 @@ impl Store {
 
     pub(crate) async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>> {
         let (now, found) = self.read(ids, self.read_deadline).await?;
-        let snapshot = |stored: Stored| stored.record.snapshot(now);
-        Ok(found.into_iter().map(|stored| stored.map(snapshot)).collect())
+        let snapshot = |stored: Result<Stored>| Ok(stored?.record.snapshot(now));
+        found.into_iter().map(|stored| stored.map(snapshot).transpose()).collect()
     }
 
     /// Applies updates, each to another record or to the same. An update whose record
@@ -109,6 +110,7 @@ impl Store {
             if begun.elapsed() > self.write_deadline {
                 let busy = ProgressError::unavailable("others change the record all the time");
                 fail_rest(&mut outcomes, &busy);
+                break;
             }
             // Of several updates of a record, the first one is applied in this round.
             let mut round: Vec<usize> = Vec::new();
@@ -135,10 +137,14 @@ impl Store {
         let mut writes = Vec::new();
         for (&index, stored) in round.iter().zip(found) {
             let (id, update) = &updates[index];
-            let Some(Stored { revision, mut record }) = stored else {
-                outcomes[index] = Some(Err(ProgressError::NotFound(*id)));
-                continue;
-            };
+            let Stored { revision, mut record } =
+                match stored.unwrap_or(Err(ProgressError::NotFound(*id))) {
+                    Ok(stored) => stored,
+                    Err(error) => {
+                        outcomes[index] = Some(Err(error));
+                        continue;
+                    }
+                };
             match record.update(update, now) {
                 Err(error) => outcomes[index] = Some(Err(error)),
                 Ok(applied) if !applied.is_new => outcomes[index] = Some(Ok(record.progress)),
@@ -207,7 +213,7 @@ impl Store {
     pub(crate) async fn delete(&self, id: ProgressId) -> Result<()> {
         loop {
             let (_, mut found) = self.read(&[id], self.write_deadline).await?;
-            let stored = found.pop().flatten().ok_or(ProgressError::NotFound(id))?;
+            let stored = found.pop().flatten().unwrap_or(Err(ProgressError::NotFound(id)))?;
             let status = stored.record.progress.status;
             if status.is_active() {
                 return Err(ProgressError::Refused { id, status });
@@ -247,7 +253,7 @@ impl Store {
         let ids: Vec<_> = old.iter().filter_map(|id| id.parse().ok()).collect();
         let (_, found) = self.read(&ids, self.write_deadline).await?;
         let deletions: Vec<_> =
-            found.iter().flatten().map(|stored| self.deletion(stored)).collect();
+            found.iter().flatten().flatten().map(|stored| self.deletion(stored)).collect();
         if deletions.is_empty() {
             return Ok(0);
         }
@@ -260,7 +266,7 @@ impl Store {
         &self,
         ids: &[ProgressId],
         deadline: Duration,
-    ) -> Result<(DateTime<Utc>, Vec<Option<Stored>>)> {
+    ) -> Result<(DateTime<Utc>, Vec<Option<Result<Stored>>>)> {
         let mut keys: Vec<_> = ids.iter().map(|id| self.keys.record(*id)).collect();
         if keys.is_empty() {
             // A cluster finds the server by a key.
@@ -271,10 +277,11 @@ impl Store {
         let now = clock(found.next().flatten(), found.next().flatten())?;
         let mut records = Vec::with_capacity(ids.len());
         while let (Some(revision), Some(document)) = (found.next(), found.next()) {
-            let stored = revision.zip(document).map(|(revision, document)| {
-                Ok::<_, ProgressError>(Stored { revision, record: parse(&document)? })
-            });
-            records.push(stored.transpose()?);
+            records.push(
+                revision
+                    .zip(document)
+                    .map(|(revision, document)| Ok(Stored { revision, record: parse(&document)? })),
+            );
         }
         records.truncate(ids.len());
         Ok((now, records))
@@ -292,6 +299,7 @@ impl Store {
         command.arg(progress.id.to_string()).arg(revision).arg(Uuid::new_v4().to_string());
         command.arg(text(record)?).arg(place(Cursor::of(progress)));
         command.arg(heartbeat).arg(end.unwrap_or_default()).arg(self.log_limit);
+        command.arg(self.keys.changes()).arg(changes::message(progress.id, progress.version));
         for entry in entries {
             command.arg(entry.seq).arg(text(entry)?);
         }
@@ -303,11 +311,16 @@ impl Store {
         let mut command = scripts::run(&DELETE, &self.keys.of(progress));
         command.arg(progress.id.to_string()).arg(&stored.revision);
         command.arg(place(Cursor::of(progress)));
+        command.arg(self.keys.changes()).arg(changes::message(progress.id, Changes::DELETED));
         command
     }
 
     /// Sends a command and returns its value.
-    async fn one<T: FromRedisValue>(&self, command: Cmd, deadline: Duration) -> Result<T> {
+    pub(crate) async fn one<T: FromRedisValue>(
+        &self,
+        command: Cmd,
+        deadline: Duration,
+    ) -> Result<T> {
         let value = self.server.send([command], deadline).await?.pop().unwrap_or(Value::Nil);
         redis::from_redis_value(value).map_err(ProgressError::store)
     }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use progress_core::testing::Suite;
 use progress_core::{
-    Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressId, ProgressStore,
-    ProgressUpdate, Stamp,
+    Changed, Changes, Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressId,
+    ProgressStore, ProgressUpdate, Stamp,
 };
 use progress_redis::RedisStore;
 use progress_test_support::RedisServer;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Returns a store that nothing else uses, and another handle on it.
@@ -155,6 +156,77 @@ async fn lost_scripts_are_sent_again() {
     assert_eq!(store.get(id).await.unwrap().unwrap().succeeded, 6);
 }
 
+/// Waits until a subscription is live or not.
+async fn until(changes: &mut Changes, is_live: bool) {
+    let waited = timeout(Duration::from_secs(30), async {
+        while changes.is_live() != is_live {
+            changes.next().await;
+        }
+    });
+    assert!(waited.await.is_ok(), "is_live() never became {is_live}");
+}
+
+async fn until_hint(changes: &mut Changes, id: ProgressId) {
+    let waited = timeout(Duration::from_secs(30), async {
+        while !matches!(changes.next().await, Changed::Records(found) if found.contains_key(&id)) {}
+    });
+    assert!(waited.await.is_ok(), "no hint");
+}
+
+#[tokio::test]
+async fn a_subscription_recovers_and_says_that_it_missed_something() {
+    let Some(mut server) = RedisServer::or_say_so(&["--appendonly", "yes"]) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let id = running(&store).await;
+    let mut changes = store.changes().unwrap();
+    until(&mut changes, true).await;
+    server.kill();
+    until(&mut changes, false).await;
+    server.start_again();
+    until(&mut changes, true).await;
+    store.update(id, &one()).await.unwrap();
+    until_hint(&mut changes, id).await;
+    let subscribers =
+        || server.command("PUBSUB NUMSUB {progress}:changes").unwrap().contains("\r\n:1");
+    assert!(subscribers());
+    drop(changes);
+    let begun = Instant::now();
+    while subscribers() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it still listens");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Users created by Redis 7 have no permission for channels.
+#[tokio::test]
+async fn a_user_without_channels_can_do_everything_else() {
+    let Some(server) = RedisServer::or_say_so(&[]) else { return };
+    let user = "ACL SETUSER app on >secret ~{progress}:* +@all";
+    assert_eq!(server.command(user).unwrap(), "+OK");
+    let url = format!("redis://app:secret@127.0.0.1:{}/", server.port());
+    let store = RedisStore::connect(&url).await.unwrap();
+    let mut changes = store.changes().unwrap();
+    let id = running(&store).await;
+    store.update(id, &ProgressUpdate::fail(Delta::new(), "over")).await.unwrap();
+    store.delete(id).await.unwrap();
+    assert!(timeout(Duration::from_secs(2), changes.next()).await.is_err());
+    assert!(!changes.is_live());
+    assert_eq!(server.command("ACL SETUSER app &{progress}:changes").unwrap(), "+OK");
+    until(&mut changes, true).await;
+}
+
+#[tokio::test]
+async fn a_damaged_record_does_not_stop_the_others_of_its_batch() {
+    let Some(server) = RedisServer::or_say_so(&[]) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let (damaged, whole) = (running(&store).await, running(&store).await);
+    let command = format!("HSET {{progress}}:record:{damaged} document damaged");
+    assert_eq!(server.command(&command).unwrap(), ":0");
+    let outcomes = store.update_many(&[(damaged, one()), (whole, one())]).await;
+    assert!(matches!(outcomes[0], Err(ProgressError::Store(_))), "{:?}", outcomes[0]);
+    assert_eq!(outcomes[1].as_ref().unwrap().succeeded, 1);
+}
+
 /// Full memory refuses writes, and not reads; the worker's counts wait.
 #[tokio::test]
 async fn full_memory_is_an_outage_and_not_an_end() {
@@ -225,6 +297,7 @@ async fn a_cluster_keeps_all_keys_of_a_store_on_one_node() {
             "pages_hold_every_record_once_and_only_the_owners",
             "deletion_waits_for_the_end_and_leaves_nothing",
             "concurrent_counts_are_neither_lost_nor_doubled",
+            "hints_tell_of_every_change",
         ] {
             suite.check(rule).await;
         }
@@ -247,6 +320,8 @@ async fn after_a_failover_the_store_finds_the_new_master() {
     let url = format!("redis-sentinel://127.0.0.1:{}/0#main", sentinel.port());
     let store = RedisStore::connect(&url).await.unwrap();
     let id = running(&store).await;
+    let mut changes = store.changes().unwrap();
+    until(&mut changes, true).await;
     // The sentinel asks the master for its replicas every ten seconds.
     let begun = Instant::now();
     let knows_replica =
@@ -263,6 +338,9 @@ async fn after_a_failover_the_store_finds_the_new_master() {
     }
     assert_eq!(store.get(id).await.unwrap().unwrap().succeeded, 1);
     assert!(replica.command("ROLE").unwrap().contains("master"));
+    until(&mut changes, true).await;
+    store.update(id, &one()).await.unwrap();
+    until_hint(&mut changes, id).await;
 }
 
 /// The certificate is not signed by a known authority. That is an error, and no panic of rustls.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use progress_core::{Changes, ChangesSender, ProgressError, ProgressId};
@@ -24,8 +25,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// A connection that hears nothing for this time is broken, or a pooler gives its session to
 /// others.
 const MAX_SILENCE: Duration = Duration::from_secs(10);
-/// How long to wait before another attempt to subscribe.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Sends a notification. It needs no transaction of its own.
 struct Notify(String);
@@ -55,31 +54,15 @@ pub(super) async fn announce(store: &SqlStore<Postgres>, changed: Vec<(ProgressI
 /// Subscribes to the notifications of all processes.
 pub(super) fn subscribe(store: &SqlStore<Postgres>) -> Option<Changes> {
     let (sender, changes) = Changes::channel();
-    store.state.thread.spawn(listen(store.clone(), sender)).ok()?;
+    let listener = store.clone();
+    let listen = sender.retry(move |sender| receive(listener.clone(), sender));
+    store.state.thread.spawn(listen).ok()?;
     Some(changes)
 }
 
-async fn listen(store: SqlStore<Postgres>, sender: ChangesSender) {
-    let attempts = async {
-        loop {
-            let Err(error) = receive(&store, &sender).await;
-            sender.set_live(false);
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "no notifications of changes, will retry"
-            );
-            sleep(RETRY_DELAY).await;
-        }
-    };
-    tokio::select! {
-        () = attempts => {}
-        () = sender.closed() => {}
-    }
-}
-
 async fn receive(
-    store: &SqlStore<Postgres>,
-    sender: &ChangesSender,
+    store: SqlStore<Postgres>,
+    sender: Arc<ChangesSender>,
 ) -> Result<Infallible, ProgressError> {
     let options = store.state.pools.reader().connect_options();
     let pool = PgPoolOptions::new()
