@@ -14,6 +14,7 @@ mod batches;
 mod black_hole;
 mod blocked;
 mod careless;
+mod changes;
 mod client;
 mod clients;
 mod clock;
@@ -60,7 +61,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 34] = [
+const CHECKS: [(&str, Check); 35] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -90,6 +91,7 @@ const CHECKS: [(&str, Check); 34] = [
     ("storm", storm::run),
     ("herd", herd::run),
     ("waiting", waiting::run),
+    ("changes", changes::run),
     ("thrift", thrift::run),
     ("slow-clients", slow_clients::run),
     ("proxies", proxies::run),

@@ -35,10 +35,26 @@ impl TestServer {
         folder: Arc<TempDir>,
         more: &[&str],
     ) -> Self {
+        let store = format!("sqlite:{}", folder.path().join("progress.db").display());
+        Self::start_at(framework, listen, &store, folder, more)
+    }
+
+    /// Starts one on the records of others. Its own file stays empty.
+    pub(crate) fn start_at_store(framework: &'static str, store: &str, more: &[&str]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::start_at(framework, "127.0.0.1:0", store, folder, more)
+    }
+
+    fn start_at(
+        framework: &'static str,
+        listen: &str,
+        store: &str,
+        folder: Arc<TempDir>,
+        more: &[&str],
+    ) -> Self {
         let program = std::env::current_exe().unwrap().with_file_name("testserver");
         let mut command = Command::new(program);
-        let store = format!("sqlite:{}", folder.path().join("progress.db").display());
-        command.args(["--framework", framework, "--listen", listen, "--store", &store]).args(more);
+        command.args(["--framework", framework, "--listen", listen, "--store", store]).args(more);
         let server = Server::start(&mut command);
         let address = server.base().strip_prefix("http://").unwrap().parse().unwrap();
         Self { server, framework, address, folder }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use progress_core::{
-    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    Changes, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
     ProgressQuery, ProgressStore, ProgressUpdate,
 };
 
@@ -97,5 +97,9 @@ impl ProgressStore for CountingStore {
         updates: &[(ProgressId, ProgressUpdate)],
     ) -> Vec<Result<Progress, ProgressError>> {
         self.write().update_many(updates).await
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        self.store.changes()
     }
 }

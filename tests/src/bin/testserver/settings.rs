@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use progress_core::{MemoryStore, ProgressError, ProgressStore};
+use progress_sqlx::PostgresStore;
 
 use crate::counting::CountingStore;
 use crate::reopening::Reopening;
@@ -15,7 +16,7 @@ pub(crate) struct Settings {
     /// The web framework.
     #[arg(long, value_enum)]
     pub(crate) framework: Framework,
-    /// The store: memory, sqlite:PATH, postgres:URL or mysql:URL.
+    /// The store: memory, sqlite:PATH, postgres:URL, mysql:URL or redis:URL.
     #[arg(long, default_value = "memory", overrides_with = "store")]
     store: String,
     /// The address to listen on.
@@ -34,6 +35,9 @@ pub(crate) struct Settings {
     /// Opens the store anew for each call: the baseline for measuring its connections.
     #[arg(long)]
     pub(crate) store_per_call: bool,
+    /// Notifies other processes of changes, and listens to theirs; only on PostgreSQL.
+    #[arg(long)]
+    notify: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -51,7 +55,10 @@ impl Settings {
         let store: Arc<dyn ProgressStore> = match self.store.as_str() {
             "memory" => Arc::new(MemoryStore::new()),
             address if self.store_per_call => Arc::new(Reopening::new(url(address))),
-            address => progress_sqlx::connect_any(url(address)).await?,
+            address if self.notify => {
+                Arc::new(PostgresStore::connect(url(address)).await?.with_notify())
+            }
+            address => progress_redis::connect_any(url(address)).await?,
         };
         Ok(Arc::new(CountingStore::new(store)))
     }
