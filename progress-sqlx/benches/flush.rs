@@ -8,9 +8,11 @@
 //! over to another thread more often than a bare statement.
 #![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use progress_core::{Delta, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Stamp};
+use progress_sqlx::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
@@ -73,34 +75,68 @@ async fn measure(kind: &str, url: &str) {
         jobs.push(job.id);
     }
     let single = jobs.pop().unwrap();
-    let writer = Uuid::new_v4();
+    let mut stores = vec![("", store)];
+    let mut listener = None;
+    if kind == "postgres" {
+        let store = PostgresStore::connect(url).await.unwrap().with_notify();
+        listener = store.changes();
+        stores.push((" with NOTIFY", Arc::new(store)));
+    }
     let (mut bares, mut singles, mut batches) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         bares.push(bare_updates(kind, url, &single.to_string()).await);
-        let begun = Instant::now();
-        for call in 0..CALLS {
-            store.update(single, &one(writer, round * CALLS + call + 1)).await.unwrap();
+        for (number, (_, store)) in stores.iter().enumerate() {
+            // Each store counts as a writer of its own.
+            let writer = Uuid::from_u128(number as u128 + 1);
+            singles.push((number, update_one(&**store, single, writer, round).await));
+            batches.push((number, update_many(&**store, &jobs, writer, round).await));
         }
-        singles.push(begun.elapsed());
-        let begun = Instant::now();
-        for call in 0..CALLS / 10 {
-            let update = one(writer, round * CALLS + call + 1);
-            let updates: Vec<_> = jobs.iter().map(|id| (*id, update.clone())).collect();
-            for outcome in store.update_many(&updates).await {
-                outcome.unwrap();
-            }
-        }
-        batches.push(begun.elapsed());
     }
+    drop(listener);
     let bare = micros(bares, CALLS);
-    let single = micros(singles, CALLS);
-    let batch = micros(batches, CALLS / 10 * BATCH);
-    println!(
-        "{kind:9} bare UPDATE {bare:7.1} us, update {single:7.1} us ({:.2}x), \
-         update_many of {BATCH} {batch:6.2} us per job ({:.3}x of one update)",
-        single / bare,
-        batch / single
-    );
+    for (number, (name, _)) in stores.iter().enumerate() {
+        let of_this = |times: &[(usize, Duration)]| {
+            times.iter().filter(|(of, _)| *of == number).map(|(_, time)| *time).collect()
+        };
+        let single = micros(of_this(&singles), CALLS);
+        let batch = micros(of_this(&batches), CALLS / 10 * BATCH);
+        println!(
+            "{kind:9} bare UPDATE {bare:7.1} us, update{name} {single:7.1} us ({:.2}x), \
+             update_many of {BATCH} {batch:6.2} us per job ({:.3}x of one update)",
+            single / bare,
+            batch / single
+        );
+    }
+}
+
+async fn update_one(
+    store: &dyn ProgressStore,
+    id: ProgressId,
+    writer: Uuid,
+    round: u32,
+) -> Duration {
+    let begun = Instant::now();
+    for call in 0..CALLS {
+        store.update(id, &one(writer, round * CALLS + call + 1)).await.unwrap();
+    }
+    begun.elapsed()
+}
+
+async fn update_many(
+    store: &dyn ProgressStore,
+    ids: &[ProgressId],
+    writer: Uuid,
+    round: u32,
+) -> Duration {
+    let begun = Instant::now();
+    for call in 0..CALLS / 10 {
+        let update = one(writer, round * CALLS + call + 1);
+        let updates: Vec<_> = ids.iter().map(|id| (*id, update.clone())).collect();
+        for outcome in store.update_many(&updates).await {
+            outcome.unwrap();
+        }
+    }
+    begun.elapsed()
 }
 
 fn micros(mut rounds: Vec<Duration>, calls: u32) -> f64 {
