@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::Authority;
 use actix_web::web::{self, Bytes};
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Scope};
@@ -81,7 +81,7 @@ fn split(request: &HttpRequest) -> (&str, &str) {
 /// [`refuse_cross_site`](crate::refuse_cross_site) in the application's own handlers.
 ///
 /// ```
-/// use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+/// use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 /// use progress_actix::{refuse_cross_site, request_headers};
 ///
 /// let mut headers = HeaderMap::new();
@@ -91,7 +91,7 @@ fn split(request: &HttpRequest) -> (&str, &str) {
 /// ```
 #[must_use]
 pub fn request_headers(headers: &HeaderMap) -> RequestHeaders<'_> {
-    RequestHeaders::collect(|name| headers.get_all(name).map(HeaderValue::as_bytes))
+    RequestHeaders::collect(headers.iter().map(|(name, value)| (name.as_str(), value)))
 }
 
 pub(crate) fn response(reply: Reply) -> HttpResponse {
@@ -99,8 +99,7 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     let body = match (announced, reply.body) {
         (Some(length), _) => BoxBody::new(Announced(length)),
         (None, body) if body.is_empty() => BoxBody::new(actix_web::body::None::new()),
-        (None, Cow::Borrowed(bytes)) => BoxBody::new(bytes),
-        (None, Cow::Owned(bytes)) => BoxBody::new(bytes),
+        (None, bytes) => BoxBody::new(bytes),
     };
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::with_body(status, body);
@@ -112,10 +111,22 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
         // Replies contain only visible ASCII. Any other value is left out instead of causing a
         // panic.
         if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-            response.headers_mut().append(HeaderName::from_static(name), value);
+            response.headers_mut().append(header_name(name), value);
         }
     }
     response
+}
+
+/// Returns the name of a header. Those of polls are constants, which need no parsing.
+fn header_name(name: &'static str) -> HeaderName {
+    match name {
+        "cache-control" => header::CACHE_CONTROL,
+        "content-type" => header::CONTENT_TYPE,
+        "etag" => header::ETAG,
+        "retry-after" => header::RETRY_AFTER,
+        "x-content-type-options" => header::X_CONTENT_TYPE_OPTIONS,
+        _ => HeaderName::from_static(name),
+    }
 }
 
 /// The body of a reply to `HEAD`, which has only a length, because actix-web sends the length of

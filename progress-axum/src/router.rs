@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::uri::{Authority, Uri};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures_core::Stream;
@@ -105,15 +105,14 @@ pub(crate) fn authority(uri: &Uri) -> Option<&str> {
 /// ```
 #[must_use]
 pub fn request_headers(headers: &HeaderMap) -> RequestHeaders<'_> {
-    RequestHeaders::collect(|name| headers.get_all(name).iter().map(HeaderValue::as_bytes))
+    RequestHeaders::collect(headers.iter().map(|(name, value)| (name.as_str(), value)))
 }
 
 pub(crate) fn response(reply: Reply) -> Response {
     let is_announced = reply.header("content-length").is_some();
     let body = match reply.body {
         body if body.is_empty() && !is_announced => Body::new(EmptyBody),
-        Cow::Borrowed(bytes) => Body::from(bytes),
-        Cow::Owned(bytes) => Body::from(bytes),
+        bytes => Body::from(bytes),
     };
     let mut response = Response::new(body);
     *response.status_mut() =
@@ -127,10 +126,22 @@ pub(crate) fn response(reply: Reply) -> Response {
         // Replies contain only visible ASCII. Any other value is left out instead of causing a
         // panic.
         if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-            response.headers_mut().append(HeaderName::from_static(name), value);
+            response.headers_mut().append(header_name(name), value);
         }
     }
     response
+}
+
+/// Returns the name of a header. Those of polls are constants, which need no parsing.
+fn header_name(name: &'static str) -> HeaderName {
+    match name {
+        "cache-control" => header::CACHE_CONTROL,
+        "content-type" => header::CONTENT_TYPE,
+        "etag" => header::ETAG,
+        "retry-after" => header::RETRY_AFTER,
+        "x-content-type-options" => header::X_CONTENT_TYPE_OPTIONS,
+        _ => HeaderName::from_static(name),
+    }
 }
 
 /// The body of a reply that has none. axum adds the length of every known body to the reply to

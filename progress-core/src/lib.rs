@@ -97,7 +97,7 @@ mod tracker;
 mod update;
 
 pub use crate::attempts::Checkpoint;
-pub use crate::cached::{CachedStore, Watch};
+pub use crate::cached::{CachedStore, Snapshot, Watch};
 pub use crate::changes::{Changed, Changes, ChangesSender};
 pub use crate::delta::{Delta, TotalChange};
 pub use crate::entry::{Entry, EntryLevel, EntryPage, NewEntry};

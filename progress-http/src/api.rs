@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::select_all;
-use progress_core::{Jobs, Progress, ProgressError, ProgressId, ProgressStore, Status, Watch};
+use progress_core::{
+    Jobs, Progress, ProgressError, ProgressId, ProgressStore, Snapshot, Status, Watch,
+};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::prepared::{Prepared, PreparedPoll, Settings};
 use crate::query::{Listing, Parameters};
 use crate::reply::ProblemType;
 use crate::waiters::{Place, Waiters};
@@ -49,14 +52,13 @@ pub struct ProgressApi {
 #[derive(Debug, Clone)]
 struct ApiState {
     jobs: Jobs,
-    poll_after: Duration,
-    stale_after: Duration,
+    settings: Settings,
     read_deadline: Duration,
     write_deadline: Duration,
     trusted_origins: Vec<String>,
     waiters: Arc<Waiters>,
-    /// Stands for the settings in entity tags.
-    settings_tag: u16,
+    /// The pace of polls in seconds, for programs that know no milliseconds.
+    retry_after: String,
     /// Whether the store is failing. Logged when the outage begins and when it ends, not once per
     /// poll.
     is_failing: Arc<AtomicBool>,
@@ -79,13 +81,16 @@ impl ProgressApi {
     pub fn new(jobs: Jobs) -> Self {
         let state = ApiState {
             jobs,
-            poll_after: Duration::from_millis(500),
-            stale_after: Duration::from_secs(15),
+            settings: Settings {
+                poll_after: Duration::from_millis(500),
+                stale_after: Duration::from_secs(15),
+                tag: 0,
+            },
             read_deadline: Duration::from_secs(1),
             write_deadline: Duration::from_secs(5),
             trusted_origins: Vec::new(),
             waiters: Arc::new(Waiters::new(MAX_WAITERS)),
-            settings_tag: 0,
+            retry_after: String::new(),
             is_failing: Arc::default(),
         };
         let mut api = Self { state: Arc::new(state) };
@@ -97,7 +102,7 @@ impl ProgressApi {
     /// it in whole milliseconds (`poll_after_ms`), and in seconds, rounded up (`Retry-After`).
     #[must_use]
     pub fn with_poll_after(mut self, poll_after: Duration) -> Self {
-        self.change().poll_after =
+        self.change().settings.poll_after =
             poll_after.clamp(Duration::from_millis(50), Duration::from_secs(86_400));
         self.update_tag();
         self
@@ -108,7 +113,7 @@ impl ProgressApi {
     /// long the worker has been silent.
     #[must_use]
     pub fn with_stale_after(mut self, stale_after: Duration) -> Self {
-        self.change().stale_after = stale_after;
+        self.change().settings.stale_after = stale_after;
         self.update_tag();
         self
     }
@@ -168,12 +173,14 @@ impl ProgressApi {
     }
 
     fn update_tag(&mut self) {
-        let state = self.change();
-        state.settings_tag = tag::of_settings((state.poll_after, state.stale_after));
+        let settings = &mut self.change().settings;
+        settings.tag = tag::of_settings((settings.poll_after, settings.stale_after));
+        let seconds = whole_seconds_up(settings.poll_after).max(1);
+        self.change().retry_after = seconds.to_string();
     }
 
     pub(crate) fn poll_after(&self) -> Duration {
-        self.state.poll_after
+        self.state.settings.poll_after
     }
 
     pub(crate) fn trusted_origins(&self) -> &[String] {
@@ -188,10 +195,34 @@ impl ProgressApi {
     ///
     /// Public so that the application's own handler can answer a poll under another address.
     pub async fn poll(&self, viewer: &Viewer, id: &str, if_none_match: Option<&str>) -> Reply {
+        self.poll_by_id(viewer, id.parse().ok(), if_none_match).await
+    }
+
+    pub(crate) async fn poll_by_id(
+        &self,
+        viewer: &Viewer,
+        id: Option<ProgressId>,
+        if_none_match: Option<&str>,
+    ) -> Reply {
         match self.find(viewer, id).await {
-            Ok(progress) => self.poll_reply(viewer, &progress, if_none_match),
+            Ok(record) => self.poll_reply(viewer, &record, if_none_match),
             Err(reply) => reply,
         }
+    }
+
+    /// Answers a poll without waiting for anything; `None` if the store must be read first.
+    pub(crate) fn poll_fresh(
+        &self,
+        viewer: &Viewer,
+        id: Option<ProgressId>,
+        if_none_match: Option<&str>,
+    ) -> Option<Reply> {
+        let record = self.state.jobs.store().fresh(id?)?;
+        Some(if viewer.may_see(&record) {
+            self.poll_reply(viewer, &record, if_none_match)
+        } else {
+            Reply::not_found()
+        })
     }
 
     /// Answers a poll when the record changes, or after `wait`. A client that names an earlier tag
@@ -199,7 +230,7 @@ impl ProgressApi {
     pub(crate) async fn long_poll(
         &self,
         viewer: &Viewer,
-        id: &str,
+        id: Option<ProgressId>,
         if_none_match: Option<&str>,
         wait: Duration,
     ) -> Reply {
@@ -231,24 +262,19 @@ impl ProgressApi {
         self.poll_reply(viewer, &progress, if_none_match).after_wait(wait)
     }
 
-    fn poll_reply(
-        &self,
-        viewer: &Viewer,
-        progress: &Progress,
-        if_none_match: Option<&str>,
-    ) -> Reply {
-        let etag = self.tag(viewer, progress);
-        let reply = if tag::matches(if_none_match, &etag) {
-            Reply::empty(304)
-        } else {
-            Reply::json(200, &self.record(viewer, progress))
-        };
-        let reply = reply.with_header("etag", etag);
-        if progress.status.is_active() {
-            reply.with_header(
-                "retry-after",
-                whole_seconds_up(self.state.poll_after).max(1).to_string(),
-            )
+    fn poll_reply(&self, viewer: &Viewer, record: &Snapshot, if_none_match: Option<&str>) -> Reply {
+        let settings = self.state.settings;
+        let reply = self.with_prepared(viewer, record, |prepared| {
+            let reply = if tag::matches(if_none_match, &prepared.tag) {
+                Reply::empty(304)
+            } else {
+                let body = prepared.body(record, viewer, settings);
+                Reply::with_json(200, "application/json", body)
+            };
+            reply.with_header("etag", prepared.tag.clone())
+        });
+        if record.status.is_active() {
+            reply.with_header("retry-after", self.state.retry_after.clone())
         } else {
             reply
         }
@@ -257,7 +283,7 @@ impl ProgressApi {
     /// Waits until the reply may differ: because the record changed, or because enough time has
     /// passed to change what is shown without a write.
     pub(crate) async fn changed(&self, progress: &Progress, watch: &mut Watch) {
-        match tag::valid_for(progress, self.state.stale_after) {
+        match tag::valid_for(progress, self.state.settings.stale_after) {
             Some(time) => drop(timeout(time, watch.changed()).await),
             None => watch.changed().await,
         }
@@ -266,10 +292,10 @@ impl ProgressApi {
     pub(crate) async fn events(
         &self,
         viewer: &Viewer,
-        id: &str,
+        id: Option<ProgressId>,
         last_event_id: Option<&str>,
     ) -> Answer {
-        let Ok(id) = id.parse() else { return Answer::Whole(Reply::not_found()) };
+        let Some(id) = id else { return Answer::Whole(Reply::not_found()) };
         let last = last_event_id.map(|id| format!("\"{id}\""));
         match self.find_by_id(viewer, id).await {
             Ok(progress) => {
@@ -296,15 +322,31 @@ impl ProgressApi {
 
     /// Formats a record as an event. The event's id is the record's tag, which the client sends
     /// when it reconnects. `None` if the record cannot be serialised.
-    pub(crate) fn event(&self, viewer: &Viewer, progress: &Progress, tag: &str) -> Option<String> {
-        let record = serde_json::to_string(&self.record(viewer, progress)).ok()?;
-        Some(format!("id: {}\ndata: {record}\n\n", tag.trim_matches('"')))
+    pub(crate) fn event(&self, viewer: &Viewer, record: &Snapshot) -> Option<String> {
+        self.with_prepared(viewer, record, |prepared| {
+            let body = prepared.body(record, viewer, self.state.settings)?;
+            let body = std::str::from_utf8(&body).ok()?;
+            Some(format!("id: {}\ndata: {body}\n\n", prepared.tag.trim_matches('"')))
+        })
     }
 
-    /// Administrators get another body than owners, and so another tag.
     pub(crate) fn tag(&self, viewer: &Viewer, progress: &Progress) -> String {
-        let settings = self.state.settings_tag | u16::from(*viewer == Viewer::Admin);
-        tag::of(progress, self.state.stale_after, settings)
+        tag::of(progress, self.state.settings, *viewer == Viewer::Admin)
+    }
+
+    /// Uses the answer to a poll that is kept with a record. Of several APIs with different
+    /// settings on the same jobs, the first one keeps its answers.
+    fn with_prepared<T>(
+        &self,
+        viewer: &Viewer,
+        record: &Snapshot,
+        uses: impl FnOnce(&PreparedPoll) -> T,
+    ) -> T {
+        let settings = self.state.settings;
+        match record.derived(|_| Prepared::new(settings)) {
+            Some(kept) if kept.is_for(settings) => uses(kept.poll(record, viewer)),
+            _ => uses(Prepared::new(settings).poll(record, viewer)),
+        }
     }
 
     /// Answers a list, or 304 if the client's copy is current. With `wait`, a list of ids is
@@ -385,7 +427,7 @@ impl ProgressApi {
                 let mut seen = Vec::new();
                 for watch in &mut watches {
                     match self.read(watch.read()).await {
-                        Ok(Some(job)) if viewer.may_see(&job) => seen.push((*job).clone()),
+                        Ok(Some(job)) if viewer.may_see(&job) => seen.push(Progress::clone(&job)),
                         // Deleted: the list has changed.
                         Ok(_) => {}
                         Err(reply) => return reply,
@@ -422,7 +464,12 @@ impl ProgressApi {
         tag::of_list(jobs.iter().map(|progress| self.tag(viewer, progress)), next)
     }
 
-    pub(crate) async fn log(&self, viewer: &Viewer, id: &str, query: Option<&str>) -> Reply {
+    pub(crate) async fn log(
+        &self,
+        viewer: &Viewer,
+        id: Option<ProgressId>,
+        query: Option<&str>,
+    ) -> Reply {
         let (after, limit) = match Parameters::parse(query).log() {
             Ok(range) => range,
             Err(reply) => return reply,
@@ -437,7 +484,7 @@ impl ProgressApi {
         }
     }
 
-    pub(crate) async fn cancel(&self, viewer: &Viewer, id: &str) -> Reply {
+    pub(crate) async fn cancel(&self, viewer: &Viewer, id: Option<ProgressId>) -> Reply {
         let id = match self.find(viewer, id).await {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
@@ -448,7 +495,7 @@ impl ProgressApi {
             }
             Ok(Ok(progress)) => Reply::json(202, &self.record(viewer, &progress)),
             // Already cancelled by another request: the outcome is the one that was asked for.
-            Ok(Err(Status::Cancelled)) => self.poll(viewer, &id.to_string(), None).await,
+            Ok(Err(Status::Cancelled)) => self.poll_by_id(viewer, Some(id), None).await,
             Ok(Err(status)) => {
                 let detail = format!("the job has already ended: {status}");
                 Reply::problem_of(ProblemType::Ended, 409, &detail)
@@ -457,7 +504,7 @@ impl ProgressApi {
         }
     }
 
-    pub(crate) async fn delete(&self, viewer: &Viewer, id: &str) -> Reply {
+    pub(crate) async fn delete(&self, viewer: &Viewer, id: Option<ProgressId>) -> Reply {
         let id = match self.find(viewer, id).await {
             Ok(progress) => progress.id,
             Err(reply) => return reply,
@@ -473,17 +520,18 @@ impl ProgressApi {
     }
 
     fn record<'a>(&self, viewer: &Viewer, progress: &'a Progress) -> RecordJson<'a> {
-        RecordJson::new(progress, viewer, self.state.poll_after, self.state.stale_after)
+        RecordJson::new(progress, viewer, self.state.settings)
     }
 
-    /// Finds the record, if this viewer may see it. A malformed id causes no read of the store.
-    async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
-        self.find_by_id(viewer, id.parse().map_err(|_| Reply::not_found())?).await
+    /// Finds the record, if this viewer may see it. `None` stands for a malformed id, which causes
+    /// no read of the store.
+    async fn find(&self, viewer: &Viewer, id: Option<ProgressId>) -> Result<Arc<Snapshot>, Reply> {
+        self.find_by_id(viewer, id.ok_or_else(Reply::not_found)?).await
     }
 
-    async fn find_by_id(&self, viewer: &Viewer, id: ProgressId) -> Result<Arc<Progress>, Reply> {
-        let progress = self.read(self.state.jobs.store().read(id)).await?;
-        progress.filter(|progress| viewer.may_see(progress)).ok_or_else(Reply::not_found)
+    async fn find_by_id(&self, viewer: &Viewer, id: ProgressId) -> Result<Arc<Snapshot>, Reply> {
+        let record = self.read(self.state.jobs.store().read(id)).await?;
+        record.filter(|record| viewer.may_see(record)).ok_or_else(Reply::not_found)
     }
 
     pub(crate) async fn read<T>(

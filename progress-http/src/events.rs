@@ -117,7 +117,7 @@ impl StreamState {
             let tag = self.api.tag(&self.viewer, &progress);
             let is_finished = progress.status.is_finished();
             if self.last.as_ref() != Some(&tag) {
-                let event = self.api.event(&self.viewer, &progress, &tag);
+                let event = self.api.event(&self.viewer, &progress);
                 self.last = Some(tag);
                 return event;
             }

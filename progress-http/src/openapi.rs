@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "the routes described here are implemented in route.rs")]
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use utoipa::openapi::path::Parameter;
@@ -27,7 +26,7 @@ pub(crate) fn serve(mount: &str, if_none_match: Option<&str>) -> Reply {
     // nothing else would be affected.
     let document = document.to_pretty_json().unwrap_or_default().into_bytes();
     let etag = tag::of_bytes(&document);
-    Reply::file("application/json", Cow::Owned(document), etag, if_none_match).cached("no-cache")
+    Reply::file("application/json", document.into(), etag, if_none_match).cached("no-cache")
 }
 
 /// Returns the address of the mount point, relative to the document (RFC 3986, section 5), because
@@ -309,6 +308,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::prepared::Settings;
 
     fn described() -> Value {
         serde_json::from_slice(&serve("/jobs/progress", None).body).unwrap()
@@ -331,7 +331,8 @@ mod tests {
         let progress =
             Progress::new(&NewProgress::new("test"), chrono::DateTime::UNIX_EPOCH).unwrap();
         let second = std::time::Duration::from_secs(1);
-        let record = RecordJson::new(&progress, &crate::Viewer::Anyone, second, second);
+        let settings = Settings { poll_after: second, stale_after: second, tag: 0 };
+        let record = RecordJson::new(&progress, &crate::Viewer::Anyone, settings);
         let sent = serde_json::to_value(record).unwrap();
         let schema = &described()["components"]["schemas"]["Record"];
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -354,7 +355,7 @@ mod tests {
         assert_eq!((first.status, first.header("content-type")), (200, Some("application/json")));
         assert_eq!(described()["openapi"], "3.1.0");
         assert_eq!(serve("/jobs/progress", first.header("etag")).status, 304);
-        let document = String::from_utf8(serve("/jobs/progress", None).body.into_owned()).unwrap();
+        let document = String::from_utf8(serve("/jobs/progress", None).body.to_vec()).unwrap();
         for reference in document.split("#/components/schemas/").skip(1) {
             let (name, _) = reference.split_once('"').unwrap();
             assert!(described()["components"]["schemas"][name].is_object(), "{name} is described");

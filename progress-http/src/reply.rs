@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::tag;
@@ -14,7 +15,7 @@ pub struct Reply {
     /// The headers: names in lower case, values in visible ASCII.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body; empty if the reply has none.
-    pub body: Cow<'static, [u8]>,
+    pub body: Bytes,
 }
 
 /// An error that programs and people can read (RFC 9457).
@@ -58,9 +59,25 @@ impl ProblemType {
 const BODY_CAPACITY: usize = 1_024;
 const HEADERS_CAPACITY: usize = 6;
 
+/// Writes a document as JSON. `None` cannot happen with our own types, whose keys are strings; the
+/// page then gets 500.
+pub(crate) fn json(document: &impl Serialize) -> Option<Bytes> {
+    let mut body = Vec::with_capacity(BODY_CAPACITY);
+    match serde_json::to_writer(&mut body, document) {
+        Ok(()) => Some(Bytes::from(body)),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "failed to write a reply as JSON"
+            );
+            None
+        }
+    }
+}
+
 impl Reply {
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::with_capacity(HEADERS_CAPACITY), body: Cow::Borrowed(&[]) }
+        Self { status, headers: Vec::with_capacity(HEADERS_CAPACITY), body: Bytes::new() }
             .with_data_headers()
     }
 
@@ -107,7 +124,7 @@ impl Reply {
     /// `cache-control`.
     pub(crate) fn file(
         content_type: &'static str,
-        content: Cow<'static, [u8]>,
+        content: Bytes,
         etag: impl Into<Cow<'static, str>>,
         if_none_match: Option<&str>,
     ) -> Self {
@@ -116,7 +133,7 @@ impl Reply {
         let mut reply = Self {
             status: if is_known { 304 } else { 200 },
             headers: vec![("x-content-type-options", Cow::Borrowed("nosniff"))],
-            body: if is_known { Cow::Borrowed(&[]) } else { content },
+            body: if is_known { Bytes::new() } else { content },
         };
         if !is_known {
             reply = reply.with_header("content-type", content_type);
@@ -129,25 +146,15 @@ impl Reply {
     }
 
     fn document(status: u16, content_type: &'static str, document: &impl Serialize) -> Self {
-        let mut body = Vec::with_capacity(BODY_CAPACITY);
-        match serde_json::to_writer(&mut body, document) {
-            Ok(()) => Self {
-                status,
-                headers: Vec::with_capacity(HEADERS_CAPACITY),
-                body: Cow::Owned(body),
-            }
+        Self::with_json(status, content_type, json(document))
+    }
+
+    /// Builds a reply of JSON that is ready; `None` if the document could not be written.
+    pub(crate) fn with_json(status: u16, content_type: &'static str, body: Option<Bytes>) -> Self {
+        let Some(body) = body else { return Self::empty(500) };
+        Self { status, headers: Vec::with_capacity(HEADERS_CAPACITY), body }
             .with_header("content-type", content_type)
-            .with_data_headers(),
-            Err(error) => {
-                // Cannot happen with our own types, whose keys are strings; the page still gets a
-                // reply.
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "failed to write a reply as JSON"
-                );
-                Self::empty(500)
-            }
-        }
+            .with_data_headers()
     }
 
     fn with_data_headers(self) -> Self {
@@ -176,7 +183,7 @@ impl Reply {
             let length = self.body.len().to_string();
             self = self.with_header("content-length", length);
         }
-        self.body = Cow::Borrowed(&[]);
+        self.body = Bytes::new();
         self
     }
 

@@ -19,7 +19,7 @@ pub struct Request<'a> {
     pub headers: RequestHeaders<'a>,
 }
 
-/// The request headers that are used, in lower case; an adapter looks up no others.
+/// The request headers that are used, in lower case; an adapter needs to pass on no others.
 pub const HEADERS: [&str; 9] = [
     "accept",
     "accept-encoding",
@@ -40,28 +40,36 @@ pub struct RequestHeaders<'a> {
 }
 
 impl<'a> RequestHeaders<'a> {
-    /// Collects the headers. `lines` returns the values of a header's lines, in order. A value that
-    /// is not UTF-8 is kept with replacement characters, and then matches nothing.
+    /// Collects the headers among the lines of a request, which are names in lower case and values.
+    /// A value that is not UTF-8 is kept with replacement characters, and then matches nothing.
     ///
     /// ```
     /// use progress_http::RequestHeaders;
     ///
-    /// let headers = RequestHeaders::collect(|name| match name {
-    ///     "if-none-match" => vec![&b"\"a\""[..], &b"\"b\""[..]],
-    ///     _ => vec![],
-    /// });
+    /// let headers = RequestHeaders::collect([
+    ///     ("if-none-match", "\"a\""),
+    ///     ("user-agent", "example"),
+    ///     ("if-none-match", "\"b\""),
+    /// ]);
     /// assert_eq!(headers.get("if-none-match"), Some("\"a\", \"b\""));
     /// assert_eq!(headers.get("origin"), None);
     /// ```
-    pub fn collect<I: IntoIterator<Item = &'a [u8]>>(lines: impl Fn(&'static str) -> I) -> Self {
-        let values = HEADERS.map(|name| {
+    pub fn collect<V>(lines: impl IntoIterator<Item = (&'a str, &'a V)>) -> Self
+    where
+        V: AsRef<[u8]> + ?Sized + 'a,
+    {
+        let mut headers = Self::default();
+        for (name, line) in lines {
+            let Some(index) = HEADERS.iter().position(|known| *known == name) else { continue };
+            let line = String::from_utf8_lossy(line.as_ref());
+            let value = &mut headers.values[index];
             // A single line, the usual case, is not copied.
-            lines(name)
-                .into_iter()
-                .map(String::from_utf8_lossy)
-                .reduce(|lines, line| lines + ", " + line)
-        });
-        Self { values }
+            *value = Some(match value.take() {
+                Some(lines) => lines + ", " + line,
+                None => line,
+            });
+        }
+        headers
     }
 
     /// Sets `host` if the request has no such header: over HTTP/2 the host is in the address

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use progress_core::ProgressId;
+
 use crate::{
     Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, refuse_cross_site,
     widget,
@@ -37,14 +39,15 @@ pub struct Call {
     is_head: bool,
 }
 
+/// An id is `None` if it is malformed: then there is no such job.
 #[derive(Debug)]
 enum Action {
     List { only_active: bool },
-    Poll(String),
-    Delete(String),
-    Log(String),
-    Events(String),
-    Cancel(String),
+    Poll(Option<ProgressId>),
+    Delete(Option<ProgressId>),
+    Log(Option<ProgressId>),
+    Events(Option<ProgressId>),
+    Cancel(Option<ProgressId>),
 }
 
 /// The resource at an address.
@@ -125,11 +128,11 @@ impl ProgressApi {
             }
             (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false },
             (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },
-            (Resource::Job(id), "GET" | "HEAD") => Action::Poll((*id).to_owned()),
-            (Resource::Log(id), "GET" | "HEAD") => Action::Log((*id).to_owned()),
-            (Resource::Events(id), "GET" | "HEAD") => Action::Events((*id).to_owned()),
-            (Resource::Job(id), "DELETE") => Action::Delete((*id).to_owned()),
-            (Resource::Cancel(id), "POST") => Action::Cancel((*id).to_owned()),
+            (Resource::Job(id), "GET" | "HEAD") => Action::Poll(id.parse().ok()),
+            (Resource::Log(id), "GET" | "HEAD") => Action::Log(id.parse().ok()),
+            (Resource::Events(id), "GET" | "HEAD") => Action::Events(id.parse().ok()),
+            (Resource::Job(id), "DELETE") => Action::Delete(id.parse().ok()),
+            (Resource::Cancel(id), "POST") => Action::Cancel(id.parse().ok()),
             _ => {
                 let allow = resource.allow();
                 let reply = Reply::problem(405, &format!("this address allows {allow}"));
@@ -175,15 +178,25 @@ impl Action {
 impl Call {
     /// Answers the request for this viewer.
     pub async fn answer(self, viewer: &Viewer) -> Answer {
+        if let (Action::Poll(id), None) = (&self.action, self.wait)
+            && let Some(reply) = self.api.poll_fresh(viewer, *id, self.if_none_match.as_deref())
+        {
+            return Answer::Whole(head(self.is_head, reply));
+        }
+        // Boxed, so that the usual poll does not carry the states of all other actions around.
+        Box::pin(self.answer_by_reading(viewer)).await
+    }
+
+    async fn answer_by_reading(self, viewer: &Viewer) -> Answer {
         let query = self.query.as_deref();
         let if_none_match = self.if_none_match.as_deref();
-        let reply = match &self.action {
+        let reply = match self.action {
             Action::List { only_active } => {
-                self.api.list(viewer, query, *only_active, if_none_match, self.wait).await
+                self.api.list(viewer, query, only_active, if_none_match, self.wait).await
             }
             Action::Poll(id) => match self.wait {
                 Some(wait) => self.api.long_poll(viewer, id, if_none_match, wait).await,
-                None => self.api.poll(viewer, id, if_none_match).await,
+                None => self.api.poll_by_id(viewer, id, if_none_match).await,
             },
             Action::Log(id) => self.api.log(viewer, id, query).await,
             Action::Events(id) => {

@@ -1,18 +1,25 @@
 //! Entity tags (RFC 9110, section 8.8.3).
 
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use progress_core::{Progress, Status};
 
+use crate::prepared::Settings;
+
 /// Returns the tag of a record's body. The version identifies the content, except for what depends
 /// on the time of reading. The creation time tells a record from an earlier one with the same id.
-/// `settings` stands for what else the body depends on.
-pub(crate) fn of(progress: &Progress, stale_after: Duration, settings: u16) -> String {
+pub(crate) fn of(progress: &Progress, settings: Settings, is_admin: bool) -> String {
     let created = progress.created_at.timestamp_millis();
-    let mut tag = format!("\"{created:x}-{}-{settings:x}", progress.version);
-    for (shows, suffix) in time_dependent_flags(progress, stale_after).into_iter().zip(SUFFIXES) {
+    let for_viewer = settings.tag | u16::from(is_admin);
+    let mut tag = String::with_capacity(CAPACITY);
+    // Writing to a string cannot fail.
+    let _ = write!(tag, "\"{created:x}-{}-{for_viewer:x}", progress.version);
+    for (shows, suffix) in
+        time_dependent_flags(progress, settings.stale_after).into_iter().zip(SUFFIXES)
+    {
         if shows {
             tag.push_str(suffix);
         }
@@ -20,6 +27,9 @@ pub(crate) fn of(progress: &Progress, stale_after: Duration, settings: u16) -> S
     tag.push('"');
     tag
 }
+
+/// Enough for most tags.
+const CAPACITY: usize = 48;
 
 const SUFFIXES: [&str; 3] = ["-stale", "-stalled", "-quiet"];
 
@@ -63,7 +73,7 @@ pub(crate) fn valid_for(progress: &Progress, stale_after: Duration) -> Option<Du
 }
 
 /// Returns the tag of a list, which depends on the tags of its records and on the next page.
-pub(crate) fn of_list(tags: impl Iterator<Item = String>, next: Option<&str>) -> String {
+pub(crate) fn of_list(tags: impl Iterator<Item = impl Hash>, next: Option<&str>) -> String {
     let mut hasher = DefaultHasher::new();
     tags.for_each(|tag| tag.hash(&mut hasher));
     next.hash(&mut hasher);

@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use bytes::Bytes;
+
 use crate::{Reply, RequestHeaders, gzip, negotiate};
 
 /// One file of the widget.
@@ -174,8 +176,12 @@ pub(crate) fn serve(file: &'static File, is_hashed: bool, headers: &RequestHeade
         Some(gzipped) => (gzipped.bytes.as_slice(), Cow::Borrowed(gzipped.etag.as_str())),
         None => (file.content.as_bytes(), Cow::Owned(file.etag())),
     };
-    let reply =
-        Reply::file(file.content_type, Cow::Borrowed(content), etag, headers.get("if-none-match"));
+    let reply = Reply::file(
+        file.content_type,
+        Bytes::from_static(content),
+        etag,
+        headers.get("if-none-match"),
+    );
     let reply = if gzipped.is_some() && reply.status == 200 {
         reply.with_header("content-encoding", "gzip")
     } else {
@@ -204,11 +210,9 @@ mod tests {
     /// The reply to a client that sends these headers.
     fn get(name: &str, if_none_match: Option<&str>, accept_encoding: Option<&str>) -> Reply {
         let (file, is_hashed) = find(name).unwrap();
-        let headers = RequestHeaders::collect(|header| match header {
-            "if-none-match" => if_none_match.map(str::as_bytes),
-            "accept-encoding" => accept_encoding.map(str::as_bytes),
-            _ => None,
-        });
+        let lines = [("if-none-match", if_none_match), ("accept-encoding", accept_encoding)];
+        let lines = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let headers = RequestHeaders::collect(lines);
         serve(file, is_hashed, &headers)
     }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::Viewer;
 #[cfg(feature = "openapi")]
 use crate::openapi;
+use crate::prepared::Settings;
 
 /// The record of a job.
 #[derive(Debug, Serialize)]
@@ -147,12 +148,8 @@ pub(crate) struct RecordJson<'a> {
 }
 
 impl<'a> RecordJson<'a> {
-    pub(crate) fn new(
-        progress: &'a Progress,
-        viewer: &Viewer,
-        poll_after: Duration,
-        stale_after: Duration,
-    ) -> Self {
+    pub(crate) fn new(progress: &'a Progress, viewer: &Viewer, settings: Settings) -> Self {
+        let Settings { poll_after, stale_after, .. } = settings;
         let is_active = progress.status.is_active();
         Self {
             job_id: progress.id,
@@ -324,7 +321,8 @@ mod tests {
 
     fn sent(progress: &Progress) -> Value {
         let second = Duration::from_secs(1);
-        serde_json::to_value(RecordJson::new(progress, &Viewer::Admin, second, second)).unwrap()
+        let settings = Settings { poll_after: second, stale_after: second, tag: 0 };
+        serde_json::to_value(RecordJson::new(progress, &Viewer::Admin, settings)).unwrap()
     }
 
     fn assert_sent(progress: &Progress, expected: [(&str, Value); 3]) {

@@ -116,5 +116,5 @@ impl CacheEntries {
 
 /// Whether the entry is being read or watched, or is still fresh.
 fn is_in_use(entry: &Arc<CacheEntry>, now: Instant, freshness: Duration) -> bool {
-    Arc::strong_count(entry) > 1 || entry.is_watched() || entry.is_fresh(now, freshness)
+    Arc::strong_count(entry) > 1 || entry.is_watched() || entry.fresh_at(now, freshness).is_some()
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::snapshot::Snapshot;
 use crate::Progress;
 
 /// The cache entry of one record.
@@ -27,8 +28,8 @@ pub(super) enum Revision {
 }
 
 impl Revision {
-    pub(super) fn of(found: Option<&Progress>) -> Self {
-        found.map_or(Self::Missing, |progress| Self::Version(progress.created_at, progress.version))
+    pub(super) fn of(found: Option<&Snapshot>) -> Self {
+        found.map_or(Self::Missing, |record| Self::Version(record.created_at, record.version))
     }
 }
 
@@ -57,7 +58,7 @@ enum Doubt {
 /// The newest known version of a record.
 #[derive(Debug)]
 struct CachedValue {
-    progress: Arc<Progress>,
+    record: Arc<Snapshot>,
     /// When the call that returned it began.
     call_began: Instant,
     /// When that call returned.
@@ -91,7 +92,7 @@ pub(super) struct ReadToken {
 #[derive(Debug)]
 pub(super) enum WaitOutcome {
     /// Another caller has read the store; `None` if there is no record.
-    Read(Option<Arc<Progress>>),
+    Read(Option<Arc<Snapshot>>),
     /// Another caller has tried and failed.
     Failed,
     /// No other caller has read the store.
@@ -100,15 +101,15 @@ pub(super) enum WaitOutcome {
 
 impl EntryState {
     fn has_version(&self, version: u64) -> bool {
-        self.cached.as_ref().is_some_and(|cached| cached.progress.version >= version)
+        self.cached.as_ref().is_some_and(|cached| cached.record.version >= version)
     }
 
-    fn fresh(&self, requested: Instant, freshness: Duration) -> Option<Arc<Progress>> {
+    fn fresh(&self, requested: Instant, freshness: Duration) -> Option<Arc<Snapshot>> {
         let cached = self.cached.as_ref()?;
         // A call that began after the request answers it, whatever the freshness.
         let is_fresh = cached.call_began >= requested
             || requested.duration_since(cached.call_began) < freshness;
-        is_fresh.then(|| Arc::clone(&cached.progress))
+        is_fresh.then(|| Arc::clone(&cached.record))
     }
 }
 
@@ -131,12 +132,13 @@ impl CacheEntry {
     }
 
     /// Returns the cached record if it is fresh enough for the request.
-    pub(super) fn fresh(&self, request: ReadRequest, freshness: Duration) -> Option<Arc<Progress>> {
+    pub(super) fn fresh(&self, request: ReadRequest, freshness: Duration) -> Option<Arc<Snapshot>> {
         self.state().fresh(request.at, freshness)
     }
 
-    pub(super) fn is_fresh(&self, now: Instant, freshness: Duration) -> bool {
-        self.state().fresh(now, freshness).is_some()
+    /// Returns the cached record if it is fresh at this time.
+    pub(super) fn fresh_at(&self, now: Instant, freshness: Duration) -> Option<Arc<Snapshot>> {
+        self.state().fresh(now, freshness)
     }
 
     /// When to read the store again for the watchers; `None` if it was never read. Without a doubt,
@@ -191,9 +193,9 @@ impl CacheEntry {
     /// must be repeated because of a concurrent write.
     pub(super) fn record_read(
         &self,
-        found: Option<Arc<Progress>>,
+        found: Option<Arc<Snapshot>>,
         token: ReadToken,
-    ) -> Option<Option<Arc<Progress>>> {
+    ) -> Option<Option<Arc<Snapshot>>> {
         let mut state = self.state();
         if state.writes != token.writes {
             return None;
@@ -205,7 +207,7 @@ impl CacheEntry {
                 state.cached.as_ref().filter(|cached| cached.call_returned > token.at)
             {
                 // The record was created after this read saw none.
-                return Some(Some(Arc::clone(&cached.progress)));
+                return Some(Some(Arc::clone(&cached.record)));
             }
             state.negative_reads = (state.negative_reads.0 + 1, NegativeRead::Missing);
             state.cached = None;
@@ -225,31 +227,31 @@ impl CacheEntry {
 
     pub(super) fn record_write(&self, written: &Progress, began: Instant) {
         let state = self.state();
-        self.keep_newer(state, Arc::new(written.clone()), began);
+        self.keep_newer(state, Arc::new(Snapshot::new(written.clone())), began);
     }
 
     /// Caches the newer of the cached and the found record, and returns it.
     fn keep_newer(
         &self,
         mut state: MutexGuard<'_, EntryState>,
-        found: Arc<Progress>,
+        found: Arc<Snapshot>,
         began: Instant,
-    ) -> Arc<Progress> {
+    ) -> Arc<Snapshot> {
         let version = |progress: &Progress| (progress.created_at, progress.version);
         let mut call_began = began;
         if let Some(cached) = &state.cached {
-            let (old, new) = (version(&cached.progress), version(&found));
+            let (old, new) = (version(&cached.record), version(&found));
             // A record cached during this call may be newer than its result. Records of the same
             // version differ only in their heartbeat.
             if (old > new && cached.call_returned > began)
                 || (old == new && cached.call_began > began)
             {
-                return Arc::clone(&cached.progress);
+                return Arc::clone(&cached.record);
             }
             call_began = call_began.max(cached.call_began);
         }
         state.cached = Some(CachedValue {
-            progress: Arc::clone(&found),
+            record: Arc::clone(&found),
             call_began,
             call_returned: Instant::now(),
         });

@@ -2,6 +2,7 @@
 
 mod cache_entries;
 mod cache_entry;
+mod snapshot;
 mod watch;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use self::cache_entries::CacheEntries;
 use self::cache_entry::WaitOutcome;
+pub use self::snapshot::Snapshot;
 use self::watch::Poller;
 pub use self::watch::Watch;
 use crate::{
@@ -89,8 +91,16 @@ impl CachedStore {
     /// # Errors
     ///
     /// As [`get`](ProgressStore::get): only those of the inner store.
-    pub async fn read(&self, id: ProgressId) -> Result<Option<Arc<Progress>>, ProgressError> {
+    pub async fn read(&self, id: ProgressId) -> Result<Option<Arc<Snapshot>>, ProgressError> {
         self.cache.read(id).await
+    }
+
+    /// Returns a record that is fresh, without reading the inner store. `None` says nothing about
+    /// the record: [`read`](Self::read) it then.
+    #[must_use]
+    pub fn fresh(&self, id: ProgressId) -> Option<Arc<Snapshot>> {
+        let entry = self.cache.entries.get(id)?;
+        entry.fresh_at(Instant::now(), self.cache.freshness)
     }
 
     /// Watches a record for changes: see [`Watch`].
@@ -105,7 +115,7 @@ impl Cache {
         Self { store, freshness, entries: CacheEntries::default(), poller: Poller::default() }
     }
 
-    async fn read(&self, id: ProgressId) -> Result<Option<Arc<Progress>>, ProgressError> {
+    async fn read(&self, id: ProgressId) -> Result<Option<Arc<Snapshot>>, ProgressError> {
         let entry = self.entries.get_or_insert(id, self.freshness);
         let request = entry.read_request();
         if let Some(fresh) = entry.fresh(request, self.freshness) {
@@ -127,7 +137,9 @@ impl Cache {
                 Ok(found) => {
                     // Otherwise a concurrent write may have made this read stale, and the loop
                     // repeats it.
-                    if let Some(found) = entry.record_read(found.map(Arc::new), token) {
+                    if let Some(found) =
+                        entry.record_read(found.map(Snapshot::new).map(Arc::new), token)
+                    {
                         if found.is_none() {
                             self.entries.remove(id, &entry);
                         }
@@ -209,7 +221,7 @@ impl ProgressStore for CachedStore {
     }
 
     async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {
-        Ok(self.read(id).await?.map(Arc::unwrap_or_clone))
+        Ok(self.read(id).await?.map(Snapshot::into_progress))
     }
 
     async fn update(
@@ -265,7 +277,7 @@ impl ProgressStore for CachedStore {
 
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         let found = self.cache.read_many(ids).await?;
-        Ok(found.into_iter().map(|found| found.map(Arc::unwrap_or_clone)).collect())
+        Ok(found.into_iter().map(|found| found.map(Snapshot::into_progress)).collect())
     }
 
     async fn update_many(
@@ -293,7 +305,7 @@ impl Cache {
     async fn read_many(
         &self,
         ids: &[ProgressId],
-    ) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
+    ) -> Result<Vec<Option<Arc<Snapshot>>>, ProgressError> {
         let mut found = HashMap::with_capacity(ids.len());
         let mut wanted = Vec::new();
         for id in ids {
@@ -335,7 +347,7 @@ impl Cache {
     async fn refresh(
         &self,
         ids: &[ProgressId],
-    ) -> Result<Vec<Option<Arc<Progress>>>, ProgressError> {
+    ) -> Result<Vec<Option<Arc<Snapshot>>>, ProgressError> {
         let entries: Vec<_> =
             ids.iter().map(|id| self.entries.get_or_insert(*id, self.freshness)).collect();
         let tokens: Vec<_> = entries.iter().map(|entry| entry.begin_read()).collect();
@@ -348,7 +360,7 @@ impl Cache {
         };
         let mut found = Vec::with_capacity(ids.len());
         for (((id, entry), token), read) in ids.iter().zip(&entries).zip(tokens).zip(read) {
-            let read = read.map(Arc::new);
+            let read = read.map(Snapshot::new).map(Arc::new);
             // After a concurrent write, this result is still right for the caller but is not
             // cached.
             let newest = entry.record_read(read.clone(), token).unwrap_or(read);

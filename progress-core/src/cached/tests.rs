@@ -441,7 +441,7 @@ async fn watches_survive_an_outage_and_a_deletion() {
     assert_eq!(watch.read().await.unwrap().unwrap().status, Status::Failed);
     fixture.inside.delete(fixture.id).await.unwrap();
     watch.changed().await;
-    assert_eq!(watch.read().await.unwrap(), None);
+    assert!(watch.read().await.unwrap().is_none());
     let reads = fixture.inside.reads();
     assert!(tokio::time::timeout(Duration::from_secs(10), watch.changed()).await.is_err());
     assert!(fixture.inside.reads() - reads <= 41);
@@ -514,7 +514,7 @@ async fn a_hinted_change_is_seen_at_once_and_a_lost_hint_after_three_seconds() {
     fixture.inside.delete(fixture.id).await.unwrap();
     sender.send([(fixture.id, Changes::DELETED)]);
     watch.changed().await;
-    assert_eq!(watch.read().await.unwrap(), None);
+    assert!(watch.read().await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Cache;
 use super::cache_entry::{CacheEntry, Revision};
-use crate::{Changed, Changes, MAX_PAGE, Progress, ProgressError, ProgressId};
+use super::snapshot::Snapshot;
+use crate::{Changed, Changes, MAX_PAGE, ProgressError, ProgressId};
 
 /// Watches one record of a [`CachedStore`](crate::CachedStore), as long as this value lives.
 ///
@@ -53,7 +54,7 @@ impl Watch {
     /// # Errors
     ///
     /// Only those of the inner store.
-    pub async fn read(&mut self) -> Result<Option<Arc<Progress>>, ProgressError> {
+    pub async fn read(&mut self) -> Result<Option<Arc<Snapshot>>, ProgressError> {
         // Marks the change that led to this read as seen, even if the read fails.
         self.seen = *self.revision.borrow_and_update();
         let found = self.cache.read(self.id).await?;

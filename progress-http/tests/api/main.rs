@@ -72,12 +72,7 @@ impl Server {
         let (method, target) = line.split_once(' ').unwrap();
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let headers = RequestHeaders::collect(|name| {
-            headers
-                .iter()
-                .filter(move |(known, _)| *known == name)
-                .map(|(_, value)| value.as_bytes())
-        });
+        let headers = RequestHeaders::collect(headers.iter().copied());
         match self.api.route(&Request { method, mount: "/progress", path, query, headers }) {
             Route::Answered(reply) => Answer::Whole(reply),
             Route::Call(call) => call.answer(viewer).await,

@@ -104,7 +104,7 @@ impl TestRoutes {
         let reply = self.api.poll(&Viewer::Admin, &id.to_string(), None).await;
         let content_type =
             if reply.status == 200 { "application/json" } else { "application/problem+json" };
-        Ok(Answer { status: reply.status, content_type, body: reply.body.into_owned() })
+        Ok(Answer { status: reply.status, content_type, body: reply.body.to_vec() })
     }
 
     async fn run(&self, id: &str, body: &[u8]) -> Result<Answer, Answer> {
@@ -176,5 +176,5 @@ async fn typical_poll() -> Result<Bytes, ProgressError> {
     let delta = Delta::new().with_succeeded(123_456).with_message("item 123456 of 1000000");
     jobs.store().update(id, &ProgressUpdate::advance(delta)).await?;
     let reply = ProgressApi::new(jobs).poll(&Viewer::Admin, &id.to_string(), None).await;
-    Ok(Bytes::from(reply.body.into_owned()))
+    Ok(Bytes::from(reply.body.to_vec()))
 }
