@@ -5,6 +5,7 @@
 mod frozen;
 mod rows;
 mod servers;
+mod stores;
 mod testserver;
 mod wire;
 
