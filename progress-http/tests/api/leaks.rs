@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use progress_core::{EntryPage, Heartbeat, Progress, ProgressError, ProgressPage, ProgressQuery};
+use progress_core::{
+    Changes, EntryPage, Heartbeat, Progress, ProgressError, ProgressPage, ProgressQuery,
+};
 
 use super::*;
 
@@ -100,6 +102,9 @@ impl ProgressStore for Indiscreet {
         updates: &[(ProgressId, ProgressUpdate)],
     ) -> Vec<Result<Progress, ProgressError>> {
         self.inner.update_many(updates).await
+    }
+    fn changes(&self) -> Option<Changes> {
+        self.inner.changes()
     }
 }
 

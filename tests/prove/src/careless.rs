@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use progress_core::{
-    EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
+    Changes, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
     ProgressQuery, ProgressStore, ProgressUpdate,
 };
 use sqlx::SqlitePool;
@@ -165,5 +165,9 @@ impl ProgressStore for Careless {
             outcomes.push(self.update(*id, update).await);
         }
         outcomes
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        self.inner.changes()
     }
 }
