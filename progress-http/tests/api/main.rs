@@ -3,6 +3,7 @@
 
 mod access;
 mod fuzz;
+mod kept;
 mod leaks;
 mod waiting;
 
