@@ -1,8 +1,9 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::snapshot::Snapshot;
@@ -11,11 +12,25 @@ use crate::Progress;
 /// The cache entry of one record.
 #[derive(Debug)]
 pub(super) struct CacheEntry {
-    /// Held by the caller that reads the store (single-flight).
-    pub(super) read_lock: tokio::sync::Mutex<()>,
+    /// Whether a caller reads the store (single-flight). Not a lock that callers wait for: it would
+    /// wake them one after the other, each only when the one before it has run.
+    is_being_read: AtomicBool,
+    /// Wakes all callers that wait for the reader.
+    read_ended: Notify,
     state: Mutex<EntryState>,
     /// Tells watchers about changes.
     pub(super) revision: watch::Sender<Revision>,
+}
+
+/// The permission to read the store.
+pub(super) struct ReadGuard<'a>(&'a CacheEntry);
+
+impl Drop for ReadGuard<'_> {
+    fn drop(&mut self) {
+        self.0.is_being_read.store(false, Ordering::Release);
+        // Afterwards, because one of them may become the next reader.
+        self.0.read_ended.notify_waiters();
+    }
 }
 
 /// What watchers compare: when this value changes, they read the record again.
@@ -116,10 +131,33 @@ impl EntryState {
 impl CacheEntry {
     pub(super) fn new() -> Self {
         Self {
-            read_lock: tokio::sync::Mutex::default(),
+            is_being_read: AtomicBool::new(false),
+            read_ended: Notify::new(),
             state: Mutex::default(),
             revision: watch::Sender::new(Revision::Invalidated(0)),
         }
+    }
+
+    /// Waits until this caller may read the store.
+    pub(super) async fn lock(&self) -> ReadGuard<'_> {
+        loop {
+            if let Some(guard) = self.lock_or_wait().await {
+                return guard;
+            }
+        }
+    }
+
+    /// Returns at once if this caller may read the store. Otherwise waits until the reader has
+    /// ended, and returns `None`.
+    pub(super) async fn lock_or_wait(&self) -> Option<ReadGuard<'_>> {
+        let mut ended = std::pin::pin!(self.read_ended.notified());
+        // From now on, no end is missed.
+        ended.as_mut().enable();
+        if !self.is_being_read.swap(true, Ordering::Acquire) {
+            return Some(ReadGuard(self));
+        }
+        ended.await;
+        None
     }
 
     fn state(&self) -> MutexGuard<'_, EntryState> {

@@ -121,15 +121,18 @@ impl Cache {
         if let Some(fresh) = entry.fresh(request, self.freshness) {
             return Ok(Some(fresh));
         }
-        // One caller reads and the others wait. If its future is dropped, the next caller reads.
-        let _guard = entry.read_lock.lock().await;
-        match entry.wait_outcome(request, self.freshness) {
-            WaitOutcome::Read(found) => return Ok(found),
-            WaitOutcome::Failed => {
-                return Err(failed_read());
+        // One caller reads and the others wait. If its future is dropped, another caller reads.
+        let _guard = loop {
+            let guard = entry.lock_or_wait().await;
+            match entry.wait_outcome(request, self.freshness) {
+                WaitOutcome::Read(found) => return Ok(found),
+                WaitOutcome::Failed => return Err(failed_read()),
+                WaitOutcome::NotRead => {}
             }
-            WaitOutcome::NotRead => {}
-        }
+            if let Some(guard) = guard {
+                break guard;
+            }
+        };
         loop {
             let token = entry.begin_read();
             let outcome = self.store.get(id).await;
@@ -326,7 +329,7 @@ impl Cache {
         let requests: Vec<_> = entries.iter().map(|entry| entry.read_request()).collect();
         let mut guards = Vec::with_capacity(entries.len());
         for entry in &entries {
-            guards.push(entry.read_lock.lock().await);
+            guards.push(entry.lock().await);
         }
         let mut missing = Vec::new();
         for ((id, entry), request) in wanted.into_iter().zip(&entries).zip(requests) {
