@@ -3,15 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 
 use crate::flush::{FlushLoop, RunsOn, TrackedJob};
 use crate::tracker::Reports;
 use crate::{
-    CachedStore, Completion, Delta, Failure, Janitor, NewProgress, Progress, ProgressError,
-    ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Status, Stopped,
-    Tracker, TrackerHandle, TrackerOptions,
+    CachedStore, Completion, Delta, Failure, Janitor, MAX_PAGE, NewProgress, Progress,
+    ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Status,
+    Stopped, Tracker, TrackerHandle, TrackerOptions,
 };
 
 /// How often a start looks whether the attempt of a dead worker has ended.
@@ -19,6 +19,23 @@ const TAKEOVER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long after its lease a janitor has ended the attempt of a dead worker.
 const JANITOR_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many records of an owner are deleted in one call.
+const ERASURE_CHUNK: u32 = 500;
+
+/// How long a check of the store may take. A health route is usually given a few seconds.
+const PING_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The result of [`Jobs::delete_owner`].
+#[must_use = "active jobs are not deleted"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasure {
+    /// Number of records that were deleted.
+    pub deleted: u64,
+    /// Number of jobs that were active when the call began. They were not deleted, unless they
+    /// ended meanwhile.
+    pub active: u64,
+}
 
 /// The application's handle on its jobs.
 ///
@@ -141,6 +158,87 @@ impl Jobs {
         public: impl Into<String> + Send,
     ) -> Result<Progress, ProgressError> {
         self.store.update(id, &ProgressUpdate::fail(Delta::new(), public)).await
+    }
+
+    /// Deletes all finished jobs of an owner, with their logs: the erasure of a person's data.
+    ///
+    /// Active jobs stay, because their workers still write to them. The result says how many there
+    /// were: [`cancel`](Self::cancel) them, and call this again when they have ended. The titles,
+    /// metadata and log entries of other owners' jobs are not searched for the person.
+    ///
+    /// Records are deleted in short transactions, so an owner with many jobs delays no other write
+    /// for long. A job that is created during the call is not covered.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the store itself. Some records may then have been deleted; call it again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use progress_core::{Erasure, Jobs, MemoryStore, NewProgress, ProgressQuery};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// # let jobs = Jobs::new(MemoryStore::new());
+    /// let ended = jobs.create(NewProgress::new("export").with_owner("user-7")).await?;
+    /// jobs.cancel(ended.id).await?;
+    /// let active = jobs.create(NewProgress::new("export").with_owner("user-7")).await?;
+    ///
+    /// let erasure = jobs.delete_owner("user-7").await?;
+    /// assert_eq!(erasure, Erasure { deleted: 1, active: 1 });
+    ///
+    /// jobs.cancel(active.id).await?;
+    /// assert_eq!(jobs.delete_owner("user-7").await?, Erasure { deleted: 1, active: 0 });
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn delete_owner(&self, owner: &str) -> Result<Erasure, ProgressError> {
+        // Counted first: a job that ends meanwhile is then counted as active although it may be
+        // deleted, and the next call tells. The other order would miss it.
+        let mut query = ProgressQuery::new().with_owner(owner).with_active().with_limit(MAX_PAGE);
+        let mut erasure = Erasure { deleted: 0, active: 0 };
+        loop {
+            let page = self.store.list(&query).await?;
+            erasure.active += page.items.len() as u64;
+            let Some(next) = page.next else { break };
+            query = query.with_cursor(next);
+        }
+        loop {
+            let deleted = self.store.delete_owned(owner, ERASURE_CHUNK).await?;
+            erasure.deleted += deleted;
+            if deleted < u64::from(ERASURE_CHUNK) {
+                return Ok(erasure);
+            }
+        }
+    }
+
+    /// Checks that the store answers, past the cache: for a health route. It is one short read, so
+    /// it may be called every second. It checks no write.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](ProgressError::Unavailable) if the store does not answer within 2 s, and the
+    /// errors of the store itself: [`Setup`](ProgressError::Setup) if its tables are missing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use progress_core::{Jobs, MemoryStore, ProgressError};
+    /// # use progress_core::testing::{Fault, FaultyStore};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// # let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    /// # let jobs = Jobs::new(store.clone());
+    /// assert!(jobs.ping().await.is_ok());
+    /// # store.set(Fault::Away);
+    /// // When the store is away:
+    /// assert!(matches!(jobs.ping().await, Err(ProgressError::Unavailable(_))));
+    /// # });
+    /// ```
+    pub async fn ping(&self) -> Result<(), ProgressError> {
+        let late = |late| Err(ProgressError::unavailable(late));
+        timeout(PING_DEADLINE, self.store.ping()).await.unwrap_or_else(late)
     }
 
     /// Creates the background task that fails the jobs of lost workers and deletes old records.

@@ -103,7 +103,7 @@ pub use crate::error::{BoxError, ProgressError};
 pub use crate::heartbeat::{Heartbeat, HeartbeatWatch, Silent};
 pub use crate::id::ProgressId;
 pub use crate::janitor::{Janitor, Sweep};
-pub use crate::jobs::Jobs;
+pub use crate::jobs::{Erasure, Jobs};
 pub use crate::memory::MemoryStore;
 pub use crate::new_progress::NewProgress;
 pub use crate::progress::Progress;

@@ -160,4 +160,20 @@ impl ProgressStore for MemoryStore {
         }
         Ok(old.len() as u64)
     }
+
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        let mut records = self.records();
+        let owned: Vec<_> = records
+            .values()
+            .map(|stored| &stored.record.progress)
+            .filter(|progress| progress.owner.as_deref() == Some(owner))
+            .filter(|progress| progress.status.is_finished())
+            .map(|progress| progress.id)
+            .take(limit as usize)
+            .collect();
+        for id in &owned {
+            records.remove(id);
+        }
+        Ok(owned.len() as u64)
+    }
 }

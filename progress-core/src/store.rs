@@ -157,6 +157,15 @@ use crate::{
 ///         old.iter().for_each(|progress| drop(self.documents().remove(&progress.id)));
 ///         Ok(old.len() as u64)
 ///     }
+///
+///     async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+///         let mut owned = self.all()?;
+///         owned.retain(|progress| progress.owner.as_deref() == Some(owner));
+///         owned.retain(|progress| progress.status.is_finished());
+///         owned.truncate(limit as usize);
+///         owned.iter().for_each(|progress| drop(self.documents().remove(&progress.id)));
+///         Ok(owned.len() as u64)
+///     }
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -257,6 +266,28 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
     async fn delete_finished(&self, older_than: Duration, limit: u32)
     -> Result<u64, ProgressError>;
 
+    /// Deletes at most `limit` finished records of this owner, with their logs and stamps, and
+    /// returns how many. Fewer than `limit` means that none is left. Active records stay.
+    ///
+    /// The owner is compared to the letter. A record that another call has locked is waited for and
+    /// not skipped, because a record that is left behind would never be deleted. A large number is
+    /// deleted in several transactions, so that other writers do not wait for long.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the store itself. Some records may then have been deleted.
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError>;
+
+    /// Checks that the store answers. The default reads a record that does not exist, which is one
+    /// short call for most stores and also finds missing tables. It checks no write.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the store itself.
+    async fn ping(&self) -> Result<(), ProgressError> {
+        self.get(ProgressId::from_uuid(uuid::Uuid::nil())).await.map(drop)
+    }
+
     /// Reads several records, each as [`get`](Self::get) would, in the order of `ids`.
     ///
     /// # Errors
@@ -333,6 +364,14 @@ macro_rules! forward {
                 limit: u32,
             ) -> Result<u64, ProgressError> {
                 (**self).delete_finished(older_than, limit).await
+            }
+
+            async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+                (**self).delete_owned(owner, limit).await
+            }
+
+            async fn ping(&self) -> Result<(), ProgressError> {
+                (**self).ping().await
             }
 
             async fn get_many(

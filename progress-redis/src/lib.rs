@@ -216,6 +216,10 @@ impl ProgressStore for RedisStore {
         on_thread!(self, |store| store.delete_finished(older_than, limit))
     }
 
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        on_thread!(self, owner = owner.to_owned(), |store| store.delete_owned(&owner, limit))
+    }
+
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         on_thread!(self, ids = ids.to_vec(), |store| store.get_many(&ids))
     }

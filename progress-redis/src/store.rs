@@ -20,6 +20,9 @@ use crate::server::Server;
 /// How many records of a list are read at once.
 const LIST_CHUNK: usize = 128;
 
+/// How many records of an owner are deleted at once, so that the server is not busy for long.
+const DELETE_CHUNK: usize = 50;
+
 /// What the clones of a store share.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -253,6 +256,43 @@ impl Store {
         }
         let deleted = self.send(deletions, self.write_deadline).await?;
         Ok(deleted.iter().filter(|is_deleted| **is_deleted == 1).count() as u64)
+    }
+
+    pub(crate) async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64> {
+        let list = self.keys.list(Some(owner), false);
+        let (mut from, mut deleted) = ("-".to_owned(), 0);
+        while deleted < u64::from(limit) {
+            let mut range = redis::cmd("ZRANGE");
+            range.arg(&list).arg(&from).arg("+").arg(&["BYLEX", "LIMIT"]).arg(0).arg(DELETE_CHUNK);
+            let places: Vec<String> = self.one(range, self.write_deadline).await?;
+            let Some(last) = places.last() else { break };
+            from = format!("({last}");
+            let mut ids: Vec<_> = places.iter().filter_map(|place| id_at(place)).collect();
+            while !ids.is_empty() && deleted < u64::from(limit) {
+                let (_, found) = self.read(&ids, self.write_deadline).await?;
+                let left = usize::try_from(u64::from(limit) - deleted).unwrap_or(usize::MAX);
+                let finished: Vec<_> = found
+                    .into_iter()
+                    .flatten()
+                    .filter(|stored| stored.record.progress.status.is_finished())
+                    .take(left)
+                    .collect();
+                if finished.is_empty() {
+                    break;
+                }
+                let deletions = finished.iter().map(|stored| self.deletion(stored));
+                let outcomes = self.send(deletions, self.write_deadline).await?;
+                // The others were changed since they were read.
+                ids.clear();
+                for (stored, outcome) in finished.iter().zip(outcomes) {
+                    match outcome {
+                        1 => deleted += 1,
+                        _ => ids.push(stored.record.progress.id),
+                    }
+                }
+            }
+        }
+        Ok(deleted)
     }
 
     /// Reads the server's clock and records.

@@ -51,13 +51,53 @@ impl<D: Dialect> Operation<D> for DeleteOld {
     async fn run(&self, session: &mut Session<'_, D>) -> Result<u32, ProgressError> {
         let values = values![to_millis(self.older_than), self.limit];
         let old = session.fetch(D::STATEMENTS.old, values).await?;
-        // The ids are not parsed, so a record with an unreadable id is deleted as well.
-        let ids = old.iter().map(|row| D::text(row, 0)).collect::<Result<Vec<_>, _>>();
-        let ids = ids.map_err(crate::error::classify)?;
-        if !ids.is_empty() {
-            delete(session, to_json(ids)?).await?;
-        }
+        delete_rows(session, &old).await?;
         u32::try_from(old.len()).map_err(ProgressError::store)
+    }
+}
+
+/// Deletes finished records of an owner.
+struct DeleteOwned {
+    owner: String,
+    limit: u32,
+}
+
+impl<D: Dialect> Operation<D> for DeleteOwned {
+    const WRITES: bool = true;
+    type Output = u32;
+
+    fn waits_for_lock(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<u32, ProgressError> {
+        let owned = session.fetch(D::STATEMENTS.owned, D::owned(&self.owner, self.limit)).await?;
+        if owned.is_empty() {
+            return Ok(0);
+        }
+        // Locked by their ids, because a condition on the owner would also wait for active records.
+        // Another call may have deleted some meanwhile.
+        let locked = session.fetch(D::STATEMENTS.lock_finished, values![ids::<D>(&owned)?]).await?;
+        delete_rows(session, &locked).await?;
+        // Not those that were locked: fewer than the limit means that none is left.
+        u32::try_from(owned.len()).map_err(ProgressError::store)
+    }
+}
+
+/// Returns the ids of rows as JSON. They are not parsed, so a record with an unreadable id can be
+/// deleted as well.
+fn ids<D: Dialect>(rows: &[D::Cells]) -> Result<String, ProgressError> {
+    let ids = rows.iter().map(|row| D::text(row, 0)).collect::<Result<Vec<_>, _>>();
+    to_json(ids.map_err(crate::error::classify)?)
+}
+
+async fn delete_rows<D: Dialect>(
+    session: &mut Session<'_, D>,
+    rows: &[D::Cells],
+) -> Result<(), ProgressError> {
+    match rows {
+        [] => Ok(()),
+        rows => delete(session, ids::<D>(rows)?).await,
     }
 }
 
@@ -81,10 +121,24 @@ impl<D: Dialect> SqlStore<D> {
         older_than: Duration,
         limit: u32,
     ) -> Result<u64, ProgressError> {
+        self.delete_chunks(limit, |limit| DeleteOld { older_than, limit }).await
+    }
+
+    pub(crate) async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        let owned = |limit| DeleteOwned { owner: owner.to_owned(), limit };
+        self.delete_chunks(limit, owned).await
+    }
+
+    /// Deletes up to `limit` records in transactions of at most [`CHUNK`], until one finds fewer.
+    async fn delete_chunks<O: Operation<D, Output = u32>>(
+        &self,
+        limit: u32,
+        operation: impl Fn(u32) -> O,
+    ) -> Result<u64, ProgressError> {
         let mut remaining = limit;
         while remaining > 0 {
             let chunk = remaining.min(CHUNK);
-            let deleted = self.call(DeleteOld { older_than, limit: chunk }).await?;
+            let deleted = self.call(operation(chunk)).await?;
             remaining -= deleted.min(remaining);
             if deleted < chunk {
                 break;

@@ -68,6 +68,13 @@ pub(crate) struct Statements {
     /// Locks finished records, oldest first, and skips those that are locked: minimum age, how
     /// many.
     pub(crate) old: &'static str,
+    /// Reads the ids of an owner's finished records, with the parameters of [`Dialect::owned`].
+    ///
+    /// [`Dialect::owned`]: crate::dialect::Dialect::owned
+    pub(crate) owned: &'static str,
+    /// Waits for other sessions, locks those of the records that are finished, and reads their ids:
+    /// JSON ids.
+    pub(crate) lock_finished: &'static str,
     /// Deletes records, their entries and the stamps of their earlier writers: JSON ids each.
     pub(crate) delete: [&'static str; 3],
     /// Checks whether the tables exist: one row or none.

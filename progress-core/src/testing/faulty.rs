@@ -173,6 +173,16 @@ impl ProgressStore for FaultyStore {
         self.inner.delete_finished(older_than, limit).await
     }
 
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        self.write().await?;
+        self.inner.delete_owned(owner, limit).await
+    }
+
+    async fn ping(&self) -> Result<(), ProgressError> {
+        self.read().await?;
+        self.inner.ping().await
+    }
+
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         self.read().await?;
         self.inner.get_many(ids).await

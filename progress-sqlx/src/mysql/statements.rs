@@ -202,6 +202,13 @@ pub(super) const STATEMENTS: Statements = Statements {
     old: "SELECT id FROM progress_records WHERE finished_at < \
          timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 - ? \
          ORDER BY finished_at, id LIMIT ? FOR UPDATE SKIP LOCKED",
+    owned: "SELECT id FROM progress_records \
+         WHERE owner = ? AND char_length(owner) = char_length(?) AND finished_at IS NOT NULL \
+         ORDER BY created_at, id LIMIT ?",
+    lock_finished: "SELECT id FROM json_table(?, '$[*]' COLUMNS \
+         (given_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given \
+         STRAIGHT_JOIN progress_records FORCE INDEX (PRIMARY) ON id = given_id \
+         WHERE finished_at IS NOT NULL FOR UPDATE",
     delete: [
         "DELETE records FROM json_table(?, '$[*]' COLUMNS \
          (id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given STRAIGHT_JOIN \

@@ -135,6 +135,12 @@ pub(super) const STATEMENTS: Statements = Statements {
     old: "SELECT id FROM progress_records \
          WHERE finished_at < floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 \
          ORDER BY finished_at, id LIMIT $2 FOR UPDATE SKIP LOCKED",
+    owned: "SELECT id FROM progress_records \
+         WHERE owner = $1 AND finished_at IS NOT NULL ORDER BY created_at, id LIMIT $2",
+    // In order, so that two calls do not wait for each other.
+    lock_finished: "SELECT id FROM progress_records \
+         WHERE id IN (SELECT json_array_elements_text($1::json)) AND finished_at IS NOT NULL \
+         ORDER BY id FOR UPDATE",
     delete: [
         "DELETE FROM progress_records WHERE id IN (SELECT json_array_elements_text($1::json))",
         "DELETE FROM progress_entries \

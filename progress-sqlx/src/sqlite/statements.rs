@@ -168,6 +168,10 @@ pub(super) const STATEMENTS: Statements = Statements {
     old: "SELECT json_array(id) FROM progress_records WHERE finished_at < \
          CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) - $1 \
          ORDER BY finished_at, id LIMIT $2",
+    owned: "SELECT json_array(id) FROM progress_records \
+         WHERE owner = $1 AND finished_at IS NOT NULL ORDER BY created_at, id LIMIT $2",
+    lock_finished: "SELECT json_array(id) FROM progress_records \
+         WHERE id IN (SELECT value FROM json_each($1)) AND finished_at IS NOT NULL",
     delete: [
         "DELETE FROM progress_records WHERE id IN (SELECT value FROM json_each($1))",
         "DELETE FROM progress_entries WHERE progress_id IN (SELECT value FROM json_each($1))",

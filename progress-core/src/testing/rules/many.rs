@@ -310,3 +310,57 @@ pub(super) async fn one_call_deletes_as_many_as_its_limit(suite: &Suite) {
         "delete_finished: every job that is counted as deleted must be gone"
     );
 }
+
+pub(super) async fn of_an_owner_all_finished_records_are_deleted_and_no_others(suite: &Suite) {
+    let owner = format!("Ann {}", ProgressId::new());
+    let others = [owner.to_lowercase(), format!("{owner} "), "Ann".to_owned()];
+    let own = many(suite, |_| NewProgress::new("conformance").with_owner(&owner)).await;
+    let (mut finished, mut kept) = (ids(&own), Vec::new());
+    // Of each status, one that stays.
+    kept.extend(finished.split_off(finished.len() - 2));
+    suite.update_all(&kept[1..], &ProgressUpdate::start()).await;
+    suite.update_all(&finished, &ProgressUpdate::request_cancel()).await;
+    for other in others.iter().map(Some).chain([None]) {
+        let job = NewProgress::new("conformance");
+        let job = other.map_or(job.clone(), |other| job.with_owner(other));
+        let id = suite.store.create(&job).await.expect(must::CREATE).id;
+        suite.update_all(&[id], &ProgressUpdate::request_cancel()).await;
+        kept.push(id);
+    }
+    let delete = async |limit| {
+        let deleted = suite.store.delete_owned(&owner, limit).await;
+        deleted.expect("delete_owned: every owner and limit must be accepted")
+    };
+    assert_eq!(delete(0).await, 0, "delete_owned: a limit of 0 must delete nothing");
+    assert_eq!(delete(3).await, 3, "delete_owned: as many as the limit must be deleted");
+    let left = finished.len() as u64 - 3;
+    let count = suite.are_there(&finished).await.iter().filter(|is_there| **is_there).count();
+    assert_eq!(
+        count as u64, left,
+        "delete_owned: as many records must be gone as are counted as deleted"
+    );
+    assert_eq!(
+        delete(500).await,
+        left,
+        "delete_owned: all finished records of the owner must be deleted if the limit allows it"
+    );
+    assert!(
+        suite.are_there(&finished).await.iter().all(|is_there| !is_there),
+        "delete_owned: no finished record of the owner may be left"
+    );
+    assert!(
+        suite.are_there(&kept).await.iter().all(|is_there| *is_there),
+        "delete_owned: active records must stay, and so must those of other owners, which may \
+         differ only in case or spaces, and those without an owner"
+    );
+    assert_eq!(delete(500).await, 0, "delete_owned: an owner without records has none to delete");
+
+    let job = NewProgress::new("conformance").with_owner(&owner);
+    let id = suite.store.create(&job).await.expect(must::CREATE).id;
+    let start = ProgressUpdate::start().with_stamp(super::stamp(11, 1));
+    suite.update_all(&[id], &start).await;
+    let last = Delta::new().with_entry(NewEntry::info("last"));
+    suite.update_all(&[id], &ProgressUpdate::cancel(last)).await;
+    assert_eq!(delete(1).await, 1, "delete_owned: a cancelled job must be deleted");
+    suite.assert_nothing_left_of(&job, &start).await;
+}

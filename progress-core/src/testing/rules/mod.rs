@@ -55,6 +55,7 @@ rules! {
     time::only_the_silent_are_lost,
     time::only_the_old_are_deleted,
     many::one_call_deletes_as_many_as_its_limit,
+    many::of_an_owner_all_finished_records_are_deleted_and_no_others,
     time::age_counts_from_the_end,
     time::ages_of_months_are_counted,
     races::an_update_and_a_deletion_do_not_meet_half_way,
