@@ -9,9 +9,9 @@ use tracing::Instrument as _;
 use crate::flush::{FlushLoop, RunsOn, TrackedJob};
 use crate::tracker::Reports;
 use crate::{
-    CachedStore, Completion, Delta, Failure, Janitor, MAX_PAGE, NewProgress, Progress,
+    BoxError, CachedStore, Completion, Delta, Failure, Janitor, MAX_PAGE, NewProgress, Progress,
     ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Status,
-    Stopped, Tracker, TrackerHandle, TrackerOptions,
+    Stopped, Tracker, TrackerHandle, TrackerOptions, metering,
 };
 
 /// How often a start looks whether the attempt of a dead worker has ended.
@@ -85,22 +85,75 @@ impl Jobs {
     /// what was written through it (see [`CachedStore`]).
     #[must_use]
     pub fn new(store: impl ProgressStore) -> Self {
-        Self::on(CachedStore::new(Arc::new(store)), RunsOn::Thread)
+        Self::on(CachedStore::new(metering::watched(Arc::new(store))), RunsOn::Thread)
     }
 
     /// Creates the handle with another maximum age of reads than 250 ms.
     #[must_use]
     pub fn with_freshness(store: impl ProgressStore, freshness: Duration) -> Self {
-        Self::on(CachedStore::with_freshness(Arc::new(store), freshness), RunsOn::Thread)
+        let store = metering::watched(Arc::new(store));
+        Self::on(CachedStore::with_freshness(store, freshness), RunsOn::Thread)
     }
 
     pub(crate) fn on(store: CachedStore, runs_on: RunsOn) -> Self {
+        metering::describe();
         Self { flush: Arc::new(FlushLoop::new(store.clone(), runs_on)), store }
     }
 
     #[cfg(test)]
     pub(crate) fn flush(&self) -> &FlushLoop {
         &self.flush
+    }
+
+    /// Sets the hook that is called after a job has ended, whatever ended it: its worker, a viewer who
+    /// cancels a pending job, or a janitor that found the worker dead. Use it to send a mail, to
+    /// call a webhook or to tell a page.
+    ///
+    /// **At least once.** The hook is called in the process that wrote the end, as soon as the store
+    /// has it. If that process dies first, or if the hook returns an error, panics or takes more
+    /// than 30 s, the [`Janitor`] of a process with a hook calls it again a minute later, until it
+    /// returns `Ok`. So it may be called again after a success that could not be noted: use
+    /// [`Progress::id`] to recognise a repetition. It is called for each job that was created while
+    /// its process had a hook (or [`with_announcement`](NewProgress::with_announcement)), but not for
+    /// a record that is deleted before.
+    ///
+    /// Set it in every process that creates, runs or cancels jobs or runs a janitor, and before the
+    /// first job. There is one hook; a second call replaces it, in all clones. It runs in tasks of
+    /// the current runtime, at most 64 at a time, and receives the finished record.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore, NewProgress, Status};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// let (sender, mut mails) = tokio::sync::mpsc::unbounded_channel();
+    /// let jobs = Jobs::new(MemoryStore::new()).on_ended(move |job| {
+    ///     let sender = sender.clone();
+    ///     async move {
+    ///         // Here an application sends a mail. An error is retried.
+    ///         sender.send((job.id, job.status))?;
+    ///         Ok(())
+    ///     }
+    /// });
+    /// let job = jobs.create(NewProgress::new("import")).await?;
+    /// jobs.run(job.id, async |_| Ok(())).await?;
+    /// assert_eq!(mails.recv().await, Some((job.id, Status::Completed)));
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn on_ended<F, Fut>(self, hook: F) -> Self
+    where
+        F: Fn(Progress) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.flush.observer().set_hook(hook);
+        self
     }
 
     /// Returns the store. Reads go through the cache, and the cache sees every write.
@@ -114,8 +167,14 @@ impl Jobs {
     /// # Errors
     ///
     /// As [`ProgressStore::create`].
-    pub async fn create(&self, job: NewProgress) -> Result<Progress, ProgressError> {
-        self.store.create(&job).await
+    pub async fn create(&self, mut job: NewProgress) -> Result<Progress, ProgressError> {
+        job.announces |= self.flush.observer().has_hook();
+        let created = self.store.create(&job).await?;
+        if created.status.is_finished() {
+            // An empty shared job.
+            self.flush.observer().ended(&self.store, &created);
+        }
+        Ok(created)
     }
 
     /// Reads one job's progress; `None` if there is no such job.
@@ -143,7 +202,7 @@ impl Jobs {
     ///
     /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) if it has ended.
     pub async fn cancel(&self, id: ProgressId) -> Result<Progress, ProgressError> {
-        self.store.update(id, &ProgressUpdate::request_cancel()).await
+        self.update(id, &ProgressUpdate::request_cancel()).await
     }
 
     /// Fails a job that no worker will start, such as one that could not be queued. Viewers see
@@ -157,7 +216,17 @@ impl Jobs {
         id: ProgressId,
         public: impl Into<String> + Send,
     ) -> Result<Progress, ProgressError> {
-        self.store.update(id, &ProgressUpdate::fail(Delta::new(), public)).await
+        self.update(id, &ProgressUpdate::fail(Delta::new(), public)).await
+    }
+
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
+        let updated = self.store.update(id, update).await?;
+        self.flush.accepted(update, &updated, false);
+        Ok(updated)
     }
 
     /// Deletes all finished jobs of an owner, with their logs: the erasure of a person's data.
@@ -334,8 +403,8 @@ impl Jobs {
     /// A job shared by several workers ([`with_auto_complete`](NewProgress::with_auto_complete))
     /// ends when the last of them has left.
     ///
-    /// `work` runs in a span named `job`, with the id in its field `progress`, so that the log
-    /// lines of the application tell jobs apart. Start and end are logged at level `info`.
+    /// `work` runs in a span named `job` with the fields `id`, `task_type` and `attempt`, so that the
+    /// log lines of the application tell jobs apart. Start and end are logged at level `info`.
     ///
     /// Returns the record at the end of this run. Errors of the start and of the final update are
     /// also logged by
@@ -408,8 +477,13 @@ impl Jobs {
             })?;
             // Dropped so that a worker does not keep resources that it does not use.
             drop(jobs);
-            tracing::info!(progress = %id, "job started");
-            let span = tracing::info_span!("job", progress = %id);
+            let started = tracker.handle().reports.record();
+            let span = tracing::info_span!(
+                "job",
+                %id,
+                task_type = started.map(|job| job.task_type.as_str()),
+                attempt = started.map(|job| job.attempt),
+            );
             let ended = match work(tracker.handle().clone()).instrument(span).await {
                 Ok(completion) => tracker.complete(completion).await,
                 Err(failure) => match tracker.handle().reports.acknowledged_stop() {
@@ -420,9 +494,9 @@ impl Jobs {
                         let ended = tracker.release(&failure).await;
                         let error = failure.chain();
                         if ended.as_ref().is_ok_and(Progress::is_retrying) {
-                            tracing::warn!(progress = %id, %error, "the attempt failed");
+                            tracing::warn!(%id, %error, "the attempt failed");
                         } else {
-                            tracing::error!(progress = %id, %error, "the job failed");
+                            tracing::error!(%id, %error, "the job failed");
                         }
                         ended
                     }
@@ -430,7 +504,7 @@ impl Jobs {
             };
             match &ended {
                 Ok(Progress { status, succeeded, failed, .. }) => {
-                    tracing::info!(progress = %id, %status, succeeded, failed, "worker finished");
+                    tracing::debug!(%id, %status, succeeded, failed, "worker finished");
                 }
                 Err(error) => {
                     log_unless_refused(id, error, "the store rejected the job's final status");
@@ -523,8 +597,8 @@ impl Jobs {
 fn log_unless_refused(id: ProgressId, error: &ProgressError, what: &'static str) {
     let error_value = error as &dyn std::error::Error;
     if matches!(error, ProgressError::Refused { .. }) {
-        tracing::debug!(progress = %id, error = error_value, "{what}");
+        tracing::debug!(%id, error = error_value, "{what}");
     } else {
-        tracing::warn!(progress = %id, error = error_value, "{what}");
+        tracing::warn!(%id, error = error_value, "{what}");
     }
 }

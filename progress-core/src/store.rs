@@ -151,11 +151,20 @@ use crate::{
 ///         let age = TimeDelta::from_std(older_than).unwrap_or(TimeDelta::MAX);
 ///         let before = Utc::now().checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC);
 ///         let mut old: Vec<_> = self.all()?;
-///         old.retain(|progress| progress.finished_at.is_some_and(|at| at < before));
+///         old.retain(|progress| progress.retention_begins_at().is_some_and(|at| at < before));
 ///         old.sort_by_key(|progress| (progress.finished_at, progress.id));
 ///         old.truncate(limit as usize);
 ///         old.iter().for_each(|progress| drop(self.documents().remove(&progress.id)));
 ///         Ok(old.len() as u64)
+///     }
+///
+///     async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+///         let (now, mut due) = (Utc::now(), self.all()?);
+///         due.retain(|progress| progress.finished_at.is_some());
+///         due.retain(|progress| progress.announce_at.is_some_and(|at| at < now));
+///         due.sort_by_key(|progress| progress.announce_at);
+///         due.truncate(limit as usize);
+///         Ok(due)
 ///     }
 ///
 ///     async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
@@ -256,15 +265,25 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
     /// Only those of the store itself.
     async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError>;
 
-    /// Deletes at most `limit` records that ended longer than `older_than` ago, with their logs and
-    /// stamps, and returns how many. The records that ended first are deleted first. "Ago" is by
-    /// the store's clock: if it jumps ahead, all records become older.
+    /// Deletes at most `limit` records whose retention began longer than `older_than` ago, with their
+    /// logs and stamps, and returns how many. It begins at the end of the job, or a day later if the
+    /// end was not announced (see [`Progress::retention_begins_at`]). Of records without an
+    /// announcement, those that ended first are deleted first. "Ago" is by the store's clock: if it
+    /// jumps ahead, all records become older.
     ///
     /// # Errors
     ///
     /// Only those of the store itself.
     async fn delete_finished(&self, older_than: Duration, limit: u32)
     -> Result<u64, ProgressError>;
+
+    /// Reads at most `limit` records of finished jobs whose [`announce_at`](Progress::announce_at)
+    /// has passed by the store's clock, the earliest first.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the store itself.
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError>;
 
     /// Deletes at most `limit` finished records of this owner, with their logs and stamps, and
     /// returns how many. Fewer than `limit` means that none is left. Active records stay.
@@ -364,6 +383,10 @@ macro_rules! forward {
                 limit: u32,
             ) -> Result<u64, ProgressError> {
                 (**self).delete_finished(older_than, limit).await
+            }
+
+            async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+                (**self).unannounced(limit).await
             }
 
             async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {

@@ -258,6 +258,17 @@ impl Store {
         Ok(deleted.iter().filter(|is_deleted| **is_deleted == 1).count() as u64)
     }
 
+    pub(crate) async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>> {
+        let (now, _) = self.read(&[], self.read_deadline).await?;
+        let mut range = redis::cmd("ZRANGEBYSCORE");
+        range.arg(self.keys.unannounced()).arg("-inf");
+        range.arg(format!("({}", now.timestamp_millis()));
+        range.arg("LIMIT").arg(0).arg(limit);
+        let due: Vec<String> = self.one(range, self.read_deadline).await?;
+        let ids: Vec<_> = due.iter().filter_map(|id| id.parse().ok()).collect();
+        Ok(self.get_many(&ids).await?.into_iter().flatten().collect())
+    }
+
     pub(crate) async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64> {
         let list = self.keys.list(Some(owner), false);
         let (mut from, mut deleted) = ("-".to_owned(), 0);
@@ -326,12 +337,16 @@ impl Store {
         let heartbeat = Heartbeat::of(progress).map_or(String::new(), |heartbeat| {
             format!("{} {}", heartbeat.at.timestamp_millis(), heartbeat.lease.as_millis())
         });
-        let end = progress.finished_at.map(|at| at.timestamp_millis().to_string());
+        let millis = |at: Option<DateTime<Utc>>| {
+            at.map_or(String::new(), |at| at.timestamp_millis().to_string())
+        };
+        let announce_at = progress.announce_at.filter(|_| progress.finished_at.is_some());
         let mut command = scripts::run(&WRITE, &self.keys.of(progress));
         // A revision is a random number, so that a repeated command knows its own work.
         command.arg(progress.id.to_string()).arg(revision).arg(Uuid::new_v4().to_string());
         command.arg(text(record)?).arg(place(Cursor::of(progress)));
-        command.arg(heartbeat).arg(end.unwrap_or_default()).arg(self.log_limit);
+        command.arg(heartbeat).arg(millis(progress.retention_begins_at()));
+        command.arg(millis(announce_at)).arg(self.log_limit);
         for entry in entries {
             command.arg(entry.seq).arg(text(entry)?);
         }

@@ -49,7 +49,7 @@ impl<D: Dialect> Operation<D> for DeleteOld {
     type Output = u32;
 
     async fn run(&self, session: &mut Session<'_, D>) -> Result<u32, ProgressError> {
-        let values = values![to_millis(self.older_than), self.limit];
+        let values = D::old(to_millis(self.older_than), self.limit);
         let old = session.fetch(D::STATEMENTS.old, values).await?;
         delete_rows(session, &old).await?;
         u32::try_from(old.len()).map_err(ProgressError::store)
@@ -125,6 +125,10 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     pub(crate) async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        // No record contains a NUL, and PostgreSQL rejects it in a parameter.
+        if owner.contains('\0') {
+            return Ok(0);
+        }
         let owned = |limit| DeleteOwned { owner: owner.to_owned(), limit };
         self.delete_chunks(limit, owned).await
     }

@@ -65,6 +65,11 @@ pub(crate) trait Dialect: sqlx::Database {
         values
     }
 
+    /// Returns the parameters of the statement `old`.
+    fn old(age: i64, limit: u32) -> Vec<Value> {
+        values![age, limit]
+    }
+
     /// Returns the parameters of the statement `owned`.
     fn owned(owner: &str, limit: u32) -> Vec<Value> {
         values![owner, limit]

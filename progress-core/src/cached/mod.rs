@@ -262,6 +262,10 @@ impl ProgressStore for CachedStore {
         deleted
     }
 
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.cache.store.unannounced(limit).await
+    }
+
     async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
         // As in `delete_finished`.
         let on_drop = InvalidateAllOnDrop { cache: &self.cache };

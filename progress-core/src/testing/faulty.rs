@@ -173,6 +173,11 @@ impl ProgressStore for FaultyStore {
         self.inner.delete_finished(older_than, limit).await
     }
 
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.read().await?;
+        self.inner.unannounced(limit).await
+    }
+
     async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
         self.write().await?;
         self.inner.delete_owned(owner, limit).await

@@ -144,6 +144,10 @@ impl ProgressStore for ByteStore {
         Err(ProgressError::store("not needed"))
     }
 
+    async fn unannounced(&self, _: u32) -> Result<Vec<Progress>, ProgressError> {
+        Err(ProgressError::store("not needed"))
+    }
+
     async fn delete_owned(&self, _: &str, _: u32) -> Result<u64, ProgressError> {
         Err(ProgressError::store("not needed"))
     }
@@ -272,6 +276,10 @@ impl ProgressStore for Wrong {
         self.inner.delete_finished(older_than, limit).await
     }
 
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.inner.unannounced(self.limit_u32("unannounced", limit)).await
+    }
+
     async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
         let limit = self.limit_u32("delete_owned", limit);
         self.inner.delete_owned(owner, limit).await
@@ -313,6 +321,7 @@ async fn a_store_that_serves_only_the_first_few_is_detected() {
         ("entries", "the_log_keeps_its_newest_entries_and_counts_the_rest"),
         ("heartbeats", "heartbeats_are_those_of_running_jobs"),
         ("delete_finished", "one_call_deletes_as_many_as_its_limit"),
+        ("unannounced", "the_end_is_announced_once_at_a_time_until_it_is_noted"),
         ("delete_owned", "of_an_owner_all_finished_records_are_deleted_and_no_others"),
         ("get_many", "several_at_once_are_as_one_by_one"),
         ("update_many", "several_at_once_are_as_one_by_one"),

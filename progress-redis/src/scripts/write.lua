@@ -1,8 +1,10 @@
 -- Writes a record, its place in the indexes, and its new log entries, unless the record has changed
 -- since it was read. Returns whether it did; true as well if this very write has succeeded before.
--- KEYS: record, log, running, finished, all, those of the owner, active, active of the owner.
+-- KEYS: record, log, running, finished, all, those of the owner, active, active of the owner,
+--       unannounced.
 -- ARGV: id, revision as read ('' for a new record), new revision, document, place in the lists,
---       heartbeat ('' unless running), end ('' while active), log limit, number and entry, ...
+--       heartbeat ('' unless running), begin of the retention ('' while active), when to announce
+--       the end ('' if not), log limit, number and entry, ...
 local current = redis.call('HGET', KEYS[1], 'revision') or ''
 if current == ARGV[3] then return 1 end
 if current ~= ARGV[2] then return 0 end
@@ -20,10 +22,15 @@ if ARGV[7] ~= '' then
     redis.call('ZREM', KEYS[8], ARGV[5])
     redis.call('ZADD', KEYS[4], ARGV[7], ARGV[1])
 end
-if #ARGV > 8 then
+if ARGV[8] == '' then
+    redis.call('ZREM', KEYS[9], ARGV[1])
+else
+    redis.call('ZADD', KEYS[9], ARGV[8], ARGV[1])
+end
+if #ARGV > 9 then
     -- Only the highest number, where counting stops, can be there already.
-    redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[9], '+inf')
-    redis.call('ZADD', KEYS[2], unpack(ARGV, 9))
-    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - ARGV[8])
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[10], '+inf')
+    redis.call('ZADD', KEYS[2], unpack(ARGV, 10))
+    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - ARGV[9])
 end
 return 1

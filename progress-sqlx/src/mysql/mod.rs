@@ -86,6 +86,10 @@ impl Dialect for MySql {
         values
     }
 
+    fn old(age: i64, limit: u32) -> Vec<Value> {
+        values![age, age, limit]
+    }
+
     fn owned(owner: &str, limit: u32) -> Vec<Value> {
         values![owner, owner, limit]
     }

@@ -364,3 +364,87 @@ pub(super) async fn of_an_owner_all_finished_records_are_deleted_and_no_others(s
     assert_eq!(delete(1).await, 1, "delete_owned: a cancelled job must be deleted");
     suite.assert_nothing_left_of(&job, &start).await;
 }
+
+pub(super) async fn the_end_is_announced_once_at_a_time_until_it_is_noted(suite: &Suite) {
+    let due = async |limit| {
+        let due = suite.store.unannounced(limit).await;
+        due.expect("unannounced: every limit must be accepted")
+    };
+    let update = async |id, update: ProgressUpdate| {
+        let updated = suite.store.update(id, &update).await;
+        updated.expect("update: a finished job must accept a claim of what was seen, and a note")
+    };
+    let wanted = || NewProgress::new("conformance").with_announcement();
+    let active = suite.store.create(&wanted()).await.expect(must::CREATE).id;
+    let silent = suite.finished().await.id;
+    let created = ids(&many(suite, |_| wanted()).await);
+    let ended = suite.update_all(&created, &ProgressUpdate::request_cancel()).await;
+    suite.pass(Duration::from_millis(20)).await;
+    assert_eq!(
+        due(500).await,
+        [],
+        "unannounced: jobs that ended just now must be left to the process that ended them"
+    );
+    for job in &ended {
+        let seen = job.announce_at.expect("update: the end of a job must be announced if wanted");
+        let claim = |delay| ProgressUpdate::claim_announcement(seen, delay);
+        let claimed = update(job.id, claim(Duration::from_millis(1))).await;
+        assert_eq!(
+            (claimed.version, claimed.updated_at, claimed.status),
+            (job.version, job.updated_at, job.status),
+            "update: a claim must change nothing that viewers see"
+        );
+        assert_refused(
+            &suite.store.update(job.id, &claim(Duration::from_secs(60))).await,
+            job.id,
+            Status::Cancelled,
+            "update: a second claim of the same announcement must be refused",
+        );
+    }
+    suite.pass(Duration::from_millis(20)).await;
+    let found = due(500).await;
+    assert!(
+        found.is_sorted_by_key(|job| job.announce_at),
+        "unannounced: the earliest must be first"
+    );
+    let sorted = |mut ids: Vec<ProgressId>| {
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(
+        sorted(ids(&found)),
+        sorted(created.clone()),
+        "unannounced: every finished job whose announcement is due must be returned, no active \
+         one, and none that nothing asked to announce"
+    );
+    let timely = |job: &Progress| (timeless(job), job.announce_at);
+    let read = suite.read(found[0].id).await;
+    assert_eq!(
+        timely(&found[0]),
+        timely(&read),
+        "unannounced: a record must be as `get` returns it"
+    );
+    assert_eq!(due(2).await.len(), 2, "unannounced: at most as many as the limit");
+
+    let seen = found[0].announce_at.expect("unannounced: `announce_at` must be read");
+    let claim = ProgressUpdate::claim_announcement(seen, Duration::from_secs(3_600));
+    update(found[0].id, claim).await;
+    for _ in 0..2 {
+        let announced = update(found[1].id, ProgressUpdate::announced()).await;
+        assert_eq!(announced.announce_at, None, "update: an announced end must not be due again");
+    }
+    assert_eq!(
+        sorted(ids(&due(500).await)),
+        sorted(ids(&found[2..])),
+        "unannounced: a claimed and an announced end must not be returned"
+    );
+    assert_refused(
+        &suite.store.update(active, &ProgressUpdate::announced()).await,
+        active,
+        Status::Pending,
+        "update: the end of an active job cannot be announced",
+    );
+    suite.remove(&created).await;
+    suite.remove(&[active, silent]).await;
+    assert_eq!(due(500).await, [], "unannounced: a deleted record must not be returned");
+}
