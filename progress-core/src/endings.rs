@@ -1,7 +1,7 @@
-//! What follows from a start, a report or an ending that the store has accepted: metrics, a log event,
-//! the application's hook. The flush loop, the janitor and [`Jobs`](crate::Jobs) call [`Observer::accepted`] for each
-//! acknowledged update, so this is the one place that decides what is counted, and who announces an
-//! ending.
+//! What follows from a start, a report or an ending that the store has accepted: metrics, a log
+//! event, the application's hook. The flush loop, the janitor and [`Jobs`](crate::Jobs) call
+//! [`Observer::accepted`] for each acknowledged update, so this is the one place that decides what
+//! is counted, and who announces an ending.
 
 use std::fmt;
 use std::pin::Pin;
@@ -120,8 +120,7 @@ impl Observer {
                 Ok(()) => {
                     if let Err(error) = note(&store, id).await {
                         let error = &error as &dyn std::error::Error;
-                        tracing::warn!(%id, error, "an announcement could not be noted, and will be \
-                             repeated");
+                        tracing::warn!(%id, error, "the call of the hook could not be noted");
                     }
                 }
                 Err(error) => {
@@ -154,8 +153,8 @@ impl<T> Drop for AbortOnDrop<T> {
     }
 }
 
-/// Notes that the end of a job was announced. Retries in an outage, because the hook would be called
-/// again otherwise.
+/// Notes that the end of a job was announced. Retries in an outage, because the hook would be
+/// called again otherwise.
 async fn note(store: &CachedStore, id: crate::ProgressId) -> Result<(), ProgressError> {
     let begun = Instant::now();
     loop {
@@ -172,10 +171,10 @@ async fn note(store: &CachedStore, id: crate::ProgressId) -> Result<(), Progress
 
 /// Whether this update has ended the job, as far as its outcome can tell.
 ///
-/// The outcome of a repetition does not tell whether the first try had arrived. If the update always
-/// ends the job, that makes no difference. If it may also leave the job active, another writer may
-/// have ended it in between, so the ending is that writer's, or is left to a janitor: an ending is
-/// never followed twice, and rarely by a janitor alone.
+/// The outcome of a repetition does not tell whether the first try had arrived. If the update
+/// always ends the job, that makes no difference. If it may also leave the job active, another
+/// writer may have ended it in between, so the ending is that writer's, or is left to a janitor: an
+/// ending is never followed twice, and rarely by a janitor alone.
 fn has_ended(update: &ProgressUpdate, progress: &Progress, is_repetition: bool) -> bool {
     let transition = update.transition();
     let is_attempt = progress.max_attempts.is_some()

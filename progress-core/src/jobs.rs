@@ -105,17 +105,17 @@ impl Jobs {
         &self.flush
     }
 
-    /// Sets the hook that is called after a job has ended, whatever ended it: its worker, a viewer who
-    /// cancels a pending job, or a janitor that found the worker dead. Use it to send a mail, to
-    /// call a webhook or to tell a page.
+    /// Sets the hook that is called after a job has ended, whatever ended it: its worker, a viewer
+    /// who cancels a pending job, or a janitor that found the worker dead. Use it to send a mail,
+    /// to call a webhook or to tell a page.
     ///
-    /// **At least once.** The hook is called in the process that wrote the end, as soon as the store
-    /// has it. If that process dies first, or if the hook returns an error, panics or takes more
-    /// than 30 s, the [`Janitor`] of a process with a hook calls it again a minute later, until it
-    /// returns `Ok`. So it may be called again after a success that could not be noted: use
-    /// [`Progress::id`] to recognise a repetition. It is called for each job that was created while
-    /// its process had a hook (or [`with_announcement`](NewProgress::with_announcement)), but not for
-    /// a record that is deleted before.
+    /// **At least once.** The hook is called in the process that wrote the end, as soon as the
+    /// store has it. If that process dies first, or if the hook returns an error, panics or takes
+    /// more than 30 s, the [`Janitor`] of a process with a hook calls it again a minute later,
+    /// until it returns `Ok`. So it may be called again after a success that could not be noted:
+    /// use [`Progress::id`] to recognise a repetition. It is called for each job that was created
+    /// while its process had a hook, or [`with_announcement`](NewProgress::with_announcement), but
+    /// not for a record that is deleted before.
     ///
     /// Set it in every process that creates, runs or cancels jobs or runs a janitor, and before the
     /// first job. There is one hook; a second call replaces it, in all clones. It runs in tasks of
@@ -156,7 +156,9 @@ impl Jobs {
         self
     }
 
-    /// Returns the store. Reads go through the cache, and the cache sees every write.
+    /// Returns the store. Reads go through the cache, and the cache sees every write. An end that is
+    /// written with [`ProgressStore::update`] is [announced](Self::on_ended) by a janitor, and is
+    /// not counted by the metrics of this process.
     #[must_use]
     pub const fn store(&self) -> &CachedStore {
         &self.store
@@ -403,8 +405,8 @@ impl Jobs {
     /// A job shared by several workers ([`with_auto_complete`](NewProgress::with_auto_complete))
     /// ends when the last of them has left.
     ///
-    /// `work` runs in a span named `job` with the fields `id`, `task_type` and `attempt`, so that the
-    /// log lines of the application tell jobs apart. Start and end are logged at level `info`.
+    /// `work` runs in a span named `job` with the fields `id`, `task_type` and `attempt`, so that
+    /// the log lines of the application tell jobs apart. Start and end are logged at level `info`.
     ///
     /// Returns the record at the end of this run. Errors of the start and of the final update are
     /// also logged by
@@ -600,5 +602,46 @@ fn log_unless_refused(id: ProgressId, error: &ProgressError, what: &'static str)
         tracing::debug!(%id, error = error_value, "{what}");
     } else {
         tracing::warn!(%id, error = error_value, "{what}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryStore;
+    use crate::testing::{self, Fault, FaultyStore};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_fails_a_ping_in_time() {
+        let faulty = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+        let jobs = testing::jobs(faulty.clone());
+        jobs.ping().await.unwrap();
+        faulty.set(Fault::Silent);
+        let begun = Instant::now();
+        assert!(matches!(jobs.ping().await, Err(ProgressError::Unavailable(_))));
+        assert_eq!(begun.elapsed(), PING_DEADLINE);
+        faulty.set(Fault::Broken);
+        assert!(matches!(jobs.ping().await, Err(ProgressError::Store(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_with_more_jobs_than_one_call_deletes_is_erased() {
+        let jobs = testing::jobs(MemoryStore::new());
+        let new = || NewProgress::new("test").with_owner("ann");
+        for number in 0..(ERASURE_CHUNK + 1) {
+            let id = jobs.create(new()).await.unwrap().id;
+            // More active ones than a page holds.
+            if number % 3 > 0 {
+                jobs.cancel(id).await.unwrap();
+            }
+        }
+        for _ in 0..ERASURE_CHUNK {
+            let id = jobs.create(new()).await.unwrap().id;
+            jobs.cancel(id).await.unwrap();
+        }
+        let active = u64::from(ERASURE_CHUNK + 1).div_ceil(3);
+        let deleted = u64::from(2 * ERASURE_CHUNK + 1) - active;
+        assert_eq!(jobs.delete_owner("ann").await.unwrap(), Erasure { deleted, active });
+        assert_eq!(jobs.delete_owner("ann").await.unwrap(), Erasure { deleted: 0, active });
     }
 }

@@ -249,8 +249,8 @@ impl NewProgress {
     }
 
     /// Asks for the end of the job to be announced to the hook of
-    /// [`Jobs::on_ended`](crate::Jobs::on_ended). [`Jobs::create`](crate::Jobs::create) does this by
-    /// itself if its process has a hook, so it is only needed if that process has none.
+    /// [`Jobs::on_ended`](crate::Jobs::on_ended). [`Jobs::create`](crate::Jobs::create) does this
+    /// by itself if its process has a hook, so it is only needed if that process has none.
     #[must_use]
     pub fn with_announcement(mut self) -> Self {
         self.announces = true;

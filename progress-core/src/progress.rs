@@ -102,8 +102,8 @@ pub struct Progress {
     pub heartbeat_at: Option<DateTime<Utc>>,
     /// When the job ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// For the hook of [`Jobs::on_ended`](crate::Jobs::on_ended): after this time the end of the job
-    /// is announced (again), if the job has ended. `None` if the end has been announced, and if
+    /// For the hook of [`Jobs::on_ended`](crate::Jobs::on_ended): after this time the end of the
+    /// job is announced (again), if the job has ended. `None` if the end has been announced, and if
     /// nothing asked for it. No viewer sees it, and it does not change `version`.
     #[serde(default)]
     pub announce_at: Option<DateTime<Utc>>,
@@ -176,8 +176,8 @@ impl Progress {
         limits::sum(self.succeeded, self.failed)
     }
 
-    /// Returns when the retention of a finished record begins: at its end, or a day later if its end
-    /// has not been [announced](crate::Jobs::on_ended) yet. `None` while the job is active.
+    /// Returns when the retention of a finished record begins: at its end, or a day later if its
+    /// end has not been [announced](crate::Jobs::on_ended) yet. `None` while the job is active.
     ///
     /// [`delete_finished`](crate::ProgressStore::delete_finished) counts a record's age from here.
     /// So a short retention does not delete a record before its announcement, and a hook that no

@@ -265,9 +265,9 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
     /// Only those of the store itself.
     async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError>;
 
-    /// Deletes at most `limit` records whose retention began longer than `older_than` ago, with their
-    /// logs and stamps, and returns how many. It begins at the end of the job, or a day later if the
-    /// end was not announced (see [`Progress::retention_begins_at`]). Of records without an
+    /// Deletes at most `limit` records whose retention began longer than `older_than` ago, with
+    /// their logs and stamps, and returns how many. It begins at the end of the job, or a day later
+    /// if the end was not announced (see [`Progress::retention_begins_at`]). Of records without an
     /// announcement, those that ended first are deleted first. "Ago" is by the store's clock: if it
     /// jumps ahead, all records become older.
     ///

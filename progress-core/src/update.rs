@@ -236,7 +236,8 @@ impl ProgressUpdate {
         Self::of(Transition::Lose { heartbeat_at }, Delta::new())
     }
 
-    /// Claims the announcement of the end, which was due at `announce_at`. For `delay` it is not due.
+    /// Claims the announcement of the end, which was due at `announce_at`. For `delay` it is not
+    /// due.
     #[must_use]
     pub fn claim_announcement(announce_at: DateTime<Utc>, delay: Duration) -> Self {
         let delay = limits::span(delay);

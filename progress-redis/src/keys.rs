@@ -34,7 +34,8 @@ impl Keys {
         format!("{}finished", self.prefix)
     }
 
-    /// A sorted set: the ids of the jobs whose end is to be announced, by the time when this is due.
+    /// A sorted set: the ids of the jobs whose end is to be announced, by the time when this is
+    /// due.
     pub(crate) fn unannounced(&self) -> String {
         format!("{}unannounced", self.prefix)
     }

@@ -67,8 +67,8 @@ pub(crate) struct Statements {
     pub(crate) heartbeats: &'static str,
     /// Reads finished records whose announcement is due, the earliest first: how many.
     pub(crate) unannounced: &'static str,
-    /// Locks finished records, oldest first by the begin of their retention, and skips those that are locked: minimum age, how
-    /// many.
+    /// Locks finished records, oldest first by the begin of their retention, and skips those that
+    /// are locked: minimum age, how many.
     pub(crate) old: &'static str,
     /// Reads the ids of an owner's finished records, with the parameters of [`Dialect::owned`].
     ///

@@ -60,8 +60,8 @@ pub(super) const STATEMENTS: Statements = Statements {
          cancel_requested = given.cancel_requested, started_at = given.started_at, \
          finished_at = given.finished_at, attempt = given.attempt, \
          attempt_started_at = given.attempt_started_at, retry_at = given.retry_at, \
-         carried_over = given.carried_over, stages = given.stages, announce_at = given.announce_at, \
-         total = given.total, succeeded = given.succeeded, \
+         carried_over = given.carried_over, stages = given.stages, \
+         announce_at = given.announce_at, total = given.total, succeeded = given.succeeded, \
          failed = given.failed, message = given.message, workers = given.workers, \
          pace = given.pace, last_entry = given.last_entry, version = given.version, \
          updated_at = given.updated_at, heartbeat_at = given.heartbeat_at, \
@@ -70,8 +70,9 @@ pub(super) const STATEMENTS: Statements = Statements {
          completion_message text, result text, cancel_requested bigint, started_at bigint, \
          finished_at bigint, attempt bigint, attempt_started_at bigint, retry_at bigint, \
          carried_over bigint, stages text, announce_at bigint, total bigint, succeeded bigint, \
-         failed bigint, message text, workers bigint, pace bigint, last_entry bigint, version bigint, updated_at bigint, heartbeat_at \
-         bigint, checkpoint text, writer text, seq bigint) WHERE records.id = given.id",
+         failed bigint, message text, workers bigint, pace bigint, last_entry bigint, \
+         version bigint, updated_at bigint, heartbeat_at bigint, checkpoint text, writer text, \
+         seq bigint) WHERE records.id = given.id",
     advance: "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
          workers = $5, pace = $6, last_entry = $7, version = $8, updated_at = $9, \
          heartbeat_at = $10, checkpoint = $11, writer = $12, seq = $13 WHERE id = $14",
