@@ -3,10 +3,7 @@ use apalis_core::error::BoxDynError;
 use apalis_core::task::ExecutionContext;
 use apalis_core::task::builder::TaskBuilder;
 use apalis_core::task::metadata::MetadataStore;
-use progress_core::{
-    Delta, Jobs, NewProgress, Progress, ProgressError, ProgressId, ProgressStore as _,
-    ProgressUpdate,
-};
+use progress_core::{Jobs, NewProgress, Progress, ProgressError, ProgressId};
 
 /// The key of the record's id in the metadata of a task.
 const KEY: &str = "progress-id";
@@ -51,10 +48,9 @@ where
 {
     let progress = jobs.create(job).await?;
     if let Err(error) = queue.push_task(task(progress.id, args).build()).await {
-        let fail = ProgressUpdate::fail(Delta::new(), NOT_QUEUED);
-        if let Err(error) = jobs.store().update(progress.id, &fail).await {
+        if let Err(error) = jobs.fail(progress.id, NOT_QUEUED).await {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(progress = %progress.id, error, "a job without a task stays pending");
+            tracing::warn!(id = %progress.id, error, "a job without a task stays pending");
         }
         return Err(SubmitError::Queue(error.into()));
     }

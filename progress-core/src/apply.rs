@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     Delta, ITEMS_MISSING, Progress, ProgressError, ProgressUpdate, Status, TotalChange, Transition,
-    WORKER_LOST, WORKER_STOPPED, limits, pace,
+    WORKER_LOST, WORKER_STOPPED, endings::ANNOUNCEMENT_DELAY, limits, pace,
 };
 
 impl Progress {
@@ -49,8 +49,24 @@ impl Progress {
         {
             return Err(ProgressError::Refused { id: self.id, status: self.status });
         }
+        if let Transition::ClaimAnnouncement { announce_at, .. } = transition
+            && self.announce_at != Some(*announce_at)
+        {
+            return Err(ProgressError::Refused { id: self.id, status: self.status });
+        }
         let clock = limits::time(now);
         self.observed_at = clock;
+        match transition {
+            Transition::ClaimAnnouncement { delay, .. } => {
+                self.announce_at = Some(clock + *delay);
+                return Ok(());
+            }
+            Transition::Announced => {
+                self.announce_at = None;
+                return Ok(());
+            }
+            _ => {}
+        }
         if matches!(transition, Transition::Start | Transition::Join | Transition::Advance) {
             // The clock as it is: a lease that was renewed while the clock was ahead must not
             // outlast its correction.
@@ -75,7 +91,11 @@ impl Progress {
         self.keep_checkpoint(update.delta());
         match transition {
             Transition::Start => self.start_attempt(),
-            Transition::Join | Transition::Probe { .. } | Transition::Advance => {}
+            Transition::Join
+            | Transition::Probe { .. }
+            | Transition::Advance
+            | Transition::ClaimAnnouncement { .. }
+            | Transition::Announced => {}
             Transition::Complete(completion) => {
                 if let Some(message) = completion.message() {
                     self.completion_message = Some(message.to_owned());
@@ -210,6 +230,7 @@ impl Progress {
             self.error = None;
         }
         self.finished_at = Some(self.updated_at);
+        self.announce_at = self.announce_at.map(|_| self.updated_at + ANNOUNCEMENT_DELAY);
     }
 }
 
@@ -265,6 +286,10 @@ mod tests {
             (ProgressUpdate::abandon(Delta::new()), vec![(Running, Failed)]),
             (ProgressUpdate::lose(EPOCH), vec![(Running, Failed)]),
             (ProgressUpdate::probe(EPOCH), vec![(Running, Running)]),
+            (
+                ProgressUpdate::announced(),
+                vec![(Completed, Completed), (Failed, Failed), (Cancelled, Cancelled)],
+            ),
         ];
         for (update, edges) in table {
             for status in Status::ALL {

@@ -69,6 +69,15 @@ impl TotalChange {
 }
 
 impl Delta {
+    /// Returns how many items succeeded and failed, in all stages together.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn items(&self) -> (u64, u64) {
+        let own = (self.succeeded, self.failed);
+        self.stage_changes.iter().fold(own, |(succeeded, failed), change| {
+            (limits::sum(succeeded, change.succeeded), limits::sum(failed, change.failed))
+        })
+    }
+
     /// Creates an empty delta.
     #[must_use]
     pub fn new() -> Self {

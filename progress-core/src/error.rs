@@ -69,6 +69,12 @@ impl ProgressError {
         Self::Store(source.into())
     }
 
+    /// Whether the store failed, and not the caller.
+    #[cfg(feature = "metrics")]
+    pub(crate) const fn is_of_store(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Setup(_) | Self::Store(_))
+    }
+
     /// Whether the same call may succeed later without any other change.
     ///
     /// ```

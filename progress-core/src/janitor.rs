@@ -4,6 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::endings::ANNOUNCEMENT_DELAY;
 use crate::flush::FlushLoop;
 use crate::{
     CachedStore, Heartbeat, HeartbeatWatch, Progress, ProgressError, ProgressStore, ProgressUpdate,
@@ -15,6 +16,10 @@ const CHUNK: u32 = 500;
 /// How long one store call of a sweep may take. The next sweep tries again.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How many endings a sweep announces: as many as hooks run at the same time, so that none of them
+/// waits until its claim is over.
+const ANNOUNCEMENTS: u32 = 64;
+
 /// The pause after a failed sweep. It is short because silence counts only from the first sweep
 /// that succeeds after an outage.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -22,7 +27,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sweep interval. A longer one would find a lost worker late.
 const LONGEST_SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A background task that fails the jobs of lost workers and deletes old records.
+/// A background task that fails the jobs of lost workers, announces endings that were not
+/// [announced](crate::Jobs::on_ended), and deletes old records.
 ///
 /// Run one in every process that serves requests or works on jobs; any number may run at once on
 /// the same store. A janitor counts silence from its own first sweep, and only while the worker
@@ -58,6 +64,9 @@ pub struct Janitor {
 pub struct Sweep {
     /// Number of jobs whose worker was lost. They have failed, or wait for their next attempt.
     pub lost: u64,
+    /// Number of endings that were passed to the hook of [`Jobs::on_ended`](crate::Jobs::on_ended),
+    /// because the process that wrote them died, or because the hook had failed.
+    pub announced: u64,
     /// Number of records deleted because their job ended longer ago than the retention.
     pub deleted: u64,
 }
@@ -107,12 +116,13 @@ impl Janitor {
 
     async fn sweep_once(&self) -> Result<Sweep, ProgressError> {
         let lost = self.end_lost().await?;
+        let announced = self.announce().await?;
         let mut deleted = 0;
         loop {
             let chunk = within(self.store.delete_finished(self.retention, CHUNK)).await?;
             deleted += chunk;
             if chunk < u64::from(CHUNK) {
-                return Ok(Sweep { lost, deleted });
+                return Ok(Sweep { lost, announced, deleted });
             }
         }
     }
@@ -131,14 +141,47 @@ impl Janitor {
         for (heartbeat, outcome) in self.write(&silent.lost, ProgressUpdate::lose).await {
             if let Ok(progress) = outcome {
                 lost += 1;
+                let update = ProgressUpdate::lose(heartbeat.at);
+                self.flush.accepted(&update, &progress, false);
                 tracing::warn!(
-                    progress = %heartbeat.id,
+                    id = %heartbeat.id,
+                    task_type = progress.task_type,
+                    attempt = progress.attempt,
                     status = %progress.status,
                     "a worker was lost"
                 );
             }
         }
         Ok(lost)
+    }
+
+    /// Calls the hook for endings that were not announced in time. Claims each first, so that of
+    /// several janitors one calls it.
+    async fn announce(&self) -> Result<u64, ProgressError> {
+        if !self.flush.observer().has_hook() {
+            return Ok(0);
+        }
+        let due = within(self.store.unannounced(ANNOUNCEMENTS)).await?;
+        let claim = |progress: &Progress| {
+            let announce_at = progress.announce_at?;
+            let claim = ProgressUpdate::claim_announcement(announce_at, ANNOUNCEMENT_DELAY);
+            Some((progress.id, claim))
+        };
+        let claims: Vec<_> = due.iter().filter_map(claim).collect();
+        if claims.is_empty() {
+            return Ok(0);
+        }
+        let late = |_| Vec::new();
+        let call = timeout(CALL_DEADLINE, self.store.update_many(&claims));
+        let mut announced = 0;
+        // A claim that failed is left to the next sweep: another janitor was faster, or the record
+        // is locked, which must not keep the janitor from finding lost workers.
+        for claimed in call.await.unwrap_or_else(late).into_iter().flatten() {
+            announced += 1;
+            tracing::info!(id = %claimed.id, "announcing an ending again");
+            self.flush.observer().announce(&self.store, claimed);
+        }
+        Ok(announced)
     }
 
     /// Updates the records of silent jobs. A failed write is left to the next sweep, because a
@@ -164,7 +207,7 @@ impl Janitor {
                     && !matches!(error, ProgressError::Refused { .. } | ProgressError::NotFound(_))
                 {
                     tracing::debug!(
-                        progress = %heartbeat.id,
+                        id = %heartbeat.id,
                         error = error as &dyn std::error::Error,
                         "could not write the record of a silent job"
                     );

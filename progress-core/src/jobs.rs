@@ -3,15 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 
 use crate::flush::{FlushLoop, RunsOn, TrackedJob};
 use crate::tracker::Reports;
 use crate::{
-    CachedStore, Completion, Delta, Failure, Janitor, NewProgress, Progress, ProgressError,
-    ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Status, Stopped,
-    Tracker, TrackerHandle, TrackerOptions,
+    BoxError, CachedStore, Completion, Delta, Failure, Janitor, MAX_PAGE, NewProgress, Progress,
+    ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Status,
+    Stopped, Tracker, TrackerHandle, TrackerOptions, metering,
 };
 
 /// How often a start looks whether the attempt of a dead worker has ended.
@@ -19,6 +19,23 @@ const TAKEOVER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long after its lease a janitor has ended the attempt of a dead worker.
 const JANITOR_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many records of an owner are deleted in one call.
+const ERASURE_CHUNK: u32 = 500;
+
+/// How long a check of the store may take. A health route is usually given a few seconds.
+const PING_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The result of [`Jobs::delete_owner`].
+#[must_use = "active jobs are not deleted"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasure {
+    /// Number of records that were deleted.
+    pub deleted: u64,
+    /// Number of jobs that were active when the call began. They were not deleted, unless they
+    /// ended meanwhile.
+    pub active: u64,
+}
 
 /// The application's handle on its jobs.
 ///
@@ -68,16 +85,18 @@ impl Jobs {
     /// what was written through it (see [`CachedStore`]).
     #[must_use]
     pub fn new(store: impl ProgressStore) -> Self {
-        Self::on(CachedStore::new(Arc::new(store)), RunsOn::Thread)
+        Self::on(CachedStore::new(metering::watched(Arc::new(store))), RunsOn::Thread)
     }
 
     /// Creates the handle with another maximum age of reads than 250 ms.
     #[must_use]
     pub fn with_freshness(store: impl ProgressStore, freshness: Duration) -> Self {
-        Self::on(CachedStore::with_freshness(Arc::new(store), freshness), RunsOn::Thread)
+        let store = metering::watched(Arc::new(store));
+        Self::on(CachedStore::with_freshness(store, freshness), RunsOn::Thread)
     }
 
     pub(crate) fn on(store: CachedStore, runs_on: RunsOn) -> Self {
+        metering::describe();
         Self { flush: Arc::new(FlushLoop::new(store.clone(), runs_on)), store }
     }
 
@@ -86,7 +105,60 @@ impl Jobs {
         &self.flush
     }
 
-    /// Returns the store. Reads go through the cache, and the cache sees every write.
+    /// Sets the hook that is called after a job has ended, whatever ended it: its worker, a viewer
+    /// who cancels a pending job, or a janitor that found the worker dead. Use it to send a mail,
+    /// to call a webhook or to tell a page.
+    ///
+    /// **At least once.** The hook is called in the process that wrote the end, as soon as the
+    /// store has it. If that process dies first, or if the hook returns an error, panics or takes
+    /// more than 30 s, the [`Janitor`] of a process with a hook calls it again a minute later,
+    /// until it returns `Ok`. So it may be called again after a success that could not be noted:
+    /// use [`Progress::id`] to recognise a repetition. It is called for each job that was created
+    /// while its process had a hook, or [`with_announcement`](NewProgress::with_announcement), but
+    /// not for a record that is deleted before.
+    ///
+    /// Set it in every process that creates, runs or cancels jobs or runs a janitor, and before the
+    /// first job. There is one hook; a second call replaces it, in all clones. It runs in tasks of
+    /// the current runtime, at most 64 at a time, and receives the finished record.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore, NewProgress, Status};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// let (sender, mut mails) = tokio::sync::mpsc::unbounded_channel();
+    /// let jobs = Jobs::new(MemoryStore::new()).on_ended(move |job| {
+    ///     let sender = sender.clone();
+    ///     async move {
+    ///         // Here an application sends a mail. An error is retried.
+    ///         sender.send((job.id, job.status))?;
+    ///         Ok(())
+    ///     }
+    /// });
+    /// let job = jobs.create(NewProgress::new("import")).await?;
+    /// jobs.run(job.id, async |_| Ok(())).await?;
+    /// assert_eq!(mails.recv().await, Some((job.id, Status::Completed)));
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn on_ended<F, Fut>(self, hook: F) -> Self
+    where
+        F: Fn(Progress) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.flush.observer().set_hook(hook);
+        self
+    }
+
+    /// Returns the store. Reads go through the cache, and the cache sees every write. An end that is
+    /// written with [`ProgressStore::update`] is [announced](Self::on_ended) by a janitor, and is
+    /// not counted by the metrics of this process.
     #[must_use]
     pub const fn store(&self) -> &CachedStore {
         &self.store
@@ -97,8 +169,14 @@ impl Jobs {
     /// # Errors
     ///
     /// As [`ProgressStore::create`].
-    pub async fn create(&self, job: NewProgress) -> Result<Progress, ProgressError> {
-        self.store.create(&job).await
+    pub async fn create(&self, mut job: NewProgress) -> Result<Progress, ProgressError> {
+        job.announces |= self.flush.observer().has_hook();
+        let created = self.store.create(&job).await?;
+        if created.status.is_finished() {
+            // An empty shared job.
+            self.flush.observer().ended(&self.store, &created);
+        }
+        Ok(created)
     }
 
     /// Reads one job's progress; `None` if there is no such job.
@@ -126,7 +204,7 @@ impl Jobs {
     ///
     /// [`NotFound`](ProgressError::NotFound); [`Refused`](ProgressError::Refused) if it has ended.
     pub async fn cancel(&self, id: ProgressId) -> Result<Progress, ProgressError> {
-        self.store.update(id, &ProgressUpdate::request_cancel()).await
+        self.update(id, &ProgressUpdate::request_cancel()).await
     }
 
     /// Fails a job that no worker will start, such as one that could not be queued. Viewers see
@@ -140,7 +218,98 @@ impl Jobs {
         id: ProgressId,
         public: impl Into<String> + Send,
     ) -> Result<Progress, ProgressError> {
-        self.store.update(id, &ProgressUpdate::fail(Delta::new(), public)).await
+        self.update(id, &ProgressUpdate::fail(Delta::new(), public)).await
+    }
+
+    async fn update(
+        &self,
+        id: ProgressId,
+        update: &ProgressUpdate,
+    ) -> Result<Progress, ProgressError> {
+        let updated = self.store.update(id, update).await?;
+        self.flush.accepted(update, &updated, false);
+        Ok(updated)
+    }
+
+    /// Deletes all finished jobs of an owner, with their logs: the erasure of a person's data.
+    ///
+    /// Active jobs stay, because their workers still write to them. The result says how many there
+    /// were: [`cancel`](Self::cancel) them, and call this again when they have ended. The titles,
+    /// metadata and log entries of other owners' jobs are not searched for the person.
+    ///
+    /// Records are deleted in short transactions, so an owner with many jobs delays no other write
+    /// for long. A job that is created during the call is not covered.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the store itself. Some records may then have been deleted; call it again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use progress_core::{Erasure, Jobs, MemoryStore, NewProgress, ProgressQuery};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// # let jobs = Jobs::new(MemoryStore::new());
+    /// let ended = jobs.create(NewProgress::new("export").with_owner("user-7")).await?;
+    /// jobs.cancel(ended.id).await?;
+    /// let active = jobs.create(NewProgress::new("export").with_owner("user-7")).await?;
+    ///
+    /// let erasure = jobs.delete_owner("user-7").await?;
+    /// assert_eq!(erasure, Erasure { deleted: 1, active: 1 });
+    ///
+    /// jobs.cancel(active.id).await?;
+    /// assert_eq!(jobs.delete_owner("user-7").await?, Erasure { deleted: 1, active: 0 });
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn delete_owner(&self, owner: &str) -> Result<Erasure, ProgressError> {
+        // Counted first: a job that ends meanwhile is then counted as active although it may be
+        // deleted, and the next call tells. The other order would miss it.
+        let mut query = ProgressQuery::new().with_owner(owner).with_active().with_limit(MAX_PAGE);
+        let mut erasure = Erasure { deleted: 0, active: 0 };
+        loop {
+            let page = self.store.list(&query).await?;
+            erasure.active += page.items.len() as u64;
+            let Some(next) = page.next else { break };
+            query = query.with_cursor(next);
+        }
+        loop {
+            let deleted = self.store.delete_owned(owner, ERASURE_CHUNK).await?;
+            erasure.deleted += deleted;
+            if deleted < u64::from(ERASURE_CHUNK) {
+                return Ok(erasure);
+            }
+        }
+    }
+
+    /// Checks that the store answers, past the cache: for a health route. It is one short read, so
+    /// it may be called every second. It checks no write.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](ProgressError::Unavailable) if the store does not answer within 2 s, and the
+    /// errors of the store itself: [`Setup`](ProgressError::Setup) if its tables are missing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use progress_core::{Jobs, MemoryStore, ProgressError};
+    /// # use progress_core::testing::{Fault, FaultyStore};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// # let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    /// # let jobs = Jobs::new(store.clone());
+    /// assert!(jobs.ping().await.is_ok());
+    /// # store.set(Fault::Away);
+    /// // When the store is away:
+    /// assert!(matches!(jobs.ping().await, Err(ProgressError::Unavailable(_))));
+    /// # });
+    /// ```
+    pub async fn ping(&self) -> Result<(), ProgressError> {
+        let late = |late| Err(ProgressError::unavailable(late));
+        timeout(PING_DEADLINE, self.store.ping()).await.unwrap_or_else(late)
     }
 
     /// Creates the background task that fails the jobs of lost workers and deletes old records.
@@ -236,8 +405,8 @@ impl Jobs {
     /// A job shared by several workers ([`with_auto_complete`](NewProgress::with_auto_complete))
     /// ends when the last of them has left.
     ///
-    /// `work` runs in a span named `job`, with the id in its field `progress`, so that the log
-    /// lines of the application tell jobs apart. Start and end are logged at level `info`.
+    /// `work` runs in a span named `job` with the fields `id`, `task_type` and `attempt`, so that
+    /// the log lines of the application tell jobs apart. Start and end are logged at level `info`.
     ///
     /// Returns the record at the end of this run. Errors of the start and of the final update are
     /// also logged by
@@ -310,8 +479,13 @@ impl Jobs {
             })?;
             // Dropped so that a worker does not keep resources that it does not use.
             drop(jobs);
-            tracing::info!(progress = %id, "job started");
-            let span = tracing::info_span!("job", progress = %id);
+            let started = tracker.handle().reports.record();
+            let span = tracing::info_span!(
+                "job",
+                %id,
+                task_type = started.map(|job| job.task_type.as_str()),
+                attempt = started.map(|job| job.attempt),
+            );
             let ended = match work(tracker.handle().clone()).instrument(span).await {
                 Ok(completion) => tracker.complete(completion).await,
                 Err(failure) => match tracker.handle().reports.acknowledged_stop() {
@@ -322,9 +496,9 @@ impl Jobs {
                         let ended = tracker.release(&failure).await;
                         let error = failure.chain();
                         if ended.as_ref().is_ok_and(Progress::is_retrying) {
-                            tracing::warn!(progress = %id, %error, "the attempt failed");
+                            tracing::warn!(%id, %error, "the attempt failed");
                         } else {
-                            tracing::error!(progress = %id, %error, "the job failed");
+                            tracing::error!(%id, %error, "the job failed");
                         }
                         ended
                     }
@@ -332,7 +506,7 @@ impl Jobs {
             };
             match &ended {
                 Ok(Progress { status, succeeded, failed, .. }) => {
-                    tracing::info!(progress = %id, %status, succeeded, failed, "worker finished");
+                    tracing::debug!(%id, %status, succeeded, failed, "worker finished");
                 }
                 Err(error) => {
                     log_unless_refused(id, error, "the store rejected the job's final status");
@@ -425,8 +599,49 @@ impl Jobs {
 fn log_unless_refused(id: ProgressId, error: &ProgressError, what: &'static str) {
     let error_value = error as &dyn std::error::Error;
     if matches!(error, ProgressError::Refused { .. }) {
-        tracing::debug!(progress = %id, error = error_value, "{what}");
+        tracing::debug!(%id, error = error_value, "{what}");
     } else {
-        tracing::warn!(progress = %id, error = error_value, "{what}");
+        tracing::warn!(%id, error = error_value, "{what}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryStore;
+    use crate::testing::{self, Fault, FaultyStore};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_fails_a_ping_in_time() {
+        let faulty = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+        let jobs = testing::jobs(faulty.clone());
+        jobs.ping().await.unwrap();
+        faulty.set(Fault::Silent);
+        let begun = Instant::now();
+        assert!(matches!(jobs.ping().await, Err(ProgressError::Unavailable(_))));
+        assert_eq!(begun.elapsed(), PING_DEADLINE);
+        faulty.set(Fault::Broken);
+        assert!(matches!(jobs.ping().await, Err(ProgressError::Store(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_with_more_jobs_than_one_call_deletes_is_erased() {
+        let jobs = testing::jobs(MemoryStore::new());
+        let new = || NewProgress::new("test").with_owner("ann");
+        for number in 0..(ERASURE_CHUNK + 1) {
+            let id = jobs.create(new()).await.unwrap().id;
+            // More active ones than a page holds.
+            if number % 3 > 0 {
+                jobs.cancel(id).await.unwrap();
+            }
+        }
+        for _ in 0..ERASURE_CHUNK {
+            let id = jobs.create(new()).await.unwrap().id;
+            jobs.cancel(id).await.unwrap();
+        }
+        let active = u64::from(ERASURE_CHUNK + 1).div_ceil(3);
+        let deleted = u64::from(2 * ERASURE_CHUNK + 1) - active;
+        assert_eq!(jobs.delete_owner("ann").await.unwrap(), Erasure { deleted, active });
+        assert_eq!(jobs.delete_owner("ann").await.unwrap(), Erasure { deleted: 0, active });
     }
 }

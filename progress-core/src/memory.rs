@@ -150,8 +150,8 @@ impl ProgressStore for MemoryStore {
         let mut records = self.records();
         let mut old: Vec<_> = records
             .iter()
-            .filter_map(|(id, stored)| Some((stored.record.progress.finished_at?, *id)))
-            .filter(|(finished_at, _)| *finished_at < deadline)
+            .filter_map(|(id, stored)| Some((stored.record.progress.retention_begins_at()?, *id)))
+            .filter(|(begins_at, _)| *begins_at < deadline)
             .collect();
         old.sort_unstable();
         old.truncate(limit as usize);
@@ -159,5 +159,35 @@ impl ProgressStore for MemoryStore {
             records.remove(id);
         }
         Ok(old.len() as u64)
+    }
+
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        let now = self.now();
+        let mut due: Vec<_> = self
+            .records()
+            .values()
+            .filter(|stored| stored.record.progress.finished_at.is_some())
+            .filter(|stored| stored.record.progress.announce_at.is_some_and(|at| at < now))
+            .map(|stored| stored.record.snapshot(now))
+            .collect();
+        due.sort_unstable_by_key(|progress| (progress.announce_at, progress.id));
+        due.truncate(limit as usize);
+        Ok(due)
+    }
+
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        let mut records = self.records();
+        let owned: Vec<_> = records
+            .values()
+            .map(|stored| &stored.record.progress)
+            .filter(|progress| progress.owner.as_deref() == Some(owner))
+            .filter(|progress| progress.status.is_finished())
+            .map(|progress| progress.id)
+            .take(limit as usize)
+            .collect();
+        for id in &owned {
+            records.remove(id);
+        }
+        Ok(owned.len() as u64)
     }
 }

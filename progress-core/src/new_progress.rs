@@ -40,6 +40,7 @@ pub struct NewProgress {
     pub(crate) max_attempts: Option<u32>,
     pub(crate) done: u64,
     pub(crate) stages: Option<Vec<(String, u32)>>,
+    pub(crate) announces: bool,
 }
 
 impl NewProgress {
@@ -60,6 +61,7 @@ impl NewProgress {
             max_attempts: None,
             done: 0,
             stages: None,
+            announces: false,
         }
     }
 
@@ -243,6 +245,15 @@ impl NewProgress {
             (limits::text(name, limits::MAX_TITLE), weight.clamp(1, limits::MAX_STAGE_WEIGHT))
         };
         self.stages = Some(stages.into_iter().map(checked).collect());
+        self
+    }
+
+    /// Asks for the end of the job to be announced to the hook of
+    /// [`Jobs::on_ended`](crate::Jobs::on_ended). [`Jobs::create`](crate::Jobs::create) does this
+    /// by itself if its process has a hook, so it is only needed if that process has none.
+    #[must_use]
+    pub fn with_announcement(mut self) -> Self {
+        self.announces = true;
         self
     }
 

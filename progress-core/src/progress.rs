@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::{Checkpoint, NewProgress, ProgressError, ProgressId, Stages, Status, limits, pace};
 
+/// How much longer than its retention a finished record is kept for its announcement.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(86_400);
+
 /// A snapshot of the progress of one job.
 ///
 /// Fields are stored; everything derived from them is a method. [`Progress::apply`] is the only
@@ -99,6 +102,11 @@ pub struct Progress {
     pub heartbeat_at: Option<DateTime<Utc>>,
     /// When the job ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// For the hook of [`Jobs::on_ended`](crate::Jobs::on_ended): after this time the end of the
+    /// job is announced (again), if the job has ended. `None` if the end has been announced, and if
+    /// nothing asked for it. No viewer sees it, and it does not change `version`.
+    #[serde(default)]
+    pub announce_at: Option<DateTime<Utc>>,
     /// When this snapshot was taken, by the store's clock. [`silent_for`](Self::silent_for) is
     /// measured against it, because the reader's own clock may differ.
     pub observed_at: DateTime<Utc>,
@@ -154,6 +162,7 @@ impl Progress {
             updated_at: now,
             heartbeat_at: None,
             finished_at: None,
+            announce_at: job.announces.then_some(now),
             observed_at: now,
         };
         progress.complete_if_empty();
@@ -165,6 +174,18 @@ impl Progress {
     #[must_use]
     pub const fn processed(&self) -> u64 {
         limits::sum(self.succeeded, self.failed)
+    }
+
+    /// Returns when the retention of a finished record begins: at its end, or a day later if its
+    /// end has not been [announced](crate::Jobs::on_ended) yet. `None` while the job is active.
+    ///
+    /// [`delete_finished`](crate::ProgressStore::delete_finished) counts a record's age from here.
+    /// So a short retention does not delete a record before its announcement, and a hook that no
+    /// longer exists does not keep it for ever.
+    #[must_use]
+    pub fn retention_begins_at(&self) -> Option<DateTime<Utc>> {
+        let delay = if self.announce_at.is_some() { ANNOUNCED_WITHIN } else { Duration::ZERO };
+        self.finished_at.map(|at| at + delay)
     }
 
     /// Returns the number of items left; `None` if the total is unknown or exceeded.

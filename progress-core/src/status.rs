@@ -17,8 +17,8 @@ use crate::ProgressError;
 /// | `Running` | `Cancelled` | the worker obeyed a cancel request |
 /// | `Running` | `Pending` | the attempt ended, and [another](crate::NewProgress::with_attempts) may follow |
 ///
-/// There is no other edge: a finished job never changes. The state machine is complete, so this
-/// enum is exhaustive on purpose, and a `match` needs no wildcard.
+/// There is no other edge: what viewers see of a finished job never changes. The state machine is
+/// complete, so this enum is exhaustive on purpose, and a `match` needs no wildcard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {

@@ -151,11 +151,29 @@ use crate::{
 ///         let age = TimeDelta::from_std(older_than).unwrap_or(TimeDelta::MAX);
 ///         let before = Utc::now().checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC);
 ///         let mut old: Vec<_> = self.all()?;
-///         old.retain(|progress| progress.finished_at.is_some_and(|at| at < before));
+///         old.retain(|progress| progress.retention_begins_at().is_some_and(|at| at < before));
 ///         old.sort_by_key(|progress| (progress.finished_at, progress.id));
 ///         old.truncate(limit as usize);
 ///         old.iter().for_each(|progress| drop(self.documents().remove(&progress.id)));
 ///         Ok(old.len() as u64)
+///     }
+///
+///     async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+///         let (now, mut due) = (Utc::now(), self.all()?);
+///         due.retain(|progress| progress.finished_at.is_some());
+///         due.retain(|progress| progress.announce_at.is_some_and(|at| at < now));
+///         due.sort_by_key(|progress| progress.announce_at);
+///         due.truncate(limit as usize);
+///         Ok(due)
+///     }
+///
+///     async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+///         let mut owned = self.all()?;
+///         owned.retain(|progress| progress.owner.as_deref() == Some(owner));
+///         owned.retain(|progress| progress.status.is_finished());
+///         owned.truncate(limit as usize);
+///         owned.iter().for_each(|progress| drop(self.documents().remove(&progress.id)));
+///         Ok(owned.len() as u64)
 ///     }
 /// }
 ///
@@ -247,15 +265,47 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
     /// Only those of the store itself.
     async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError>;
 
-    /// Deletes at most `limit` records that ended longer than `older_than` ago, with their logs and
-    /// stamps, and returns how many. The records that ended first are deleted first. "Ago" is by
-    /// the store's clock: if it jumps ahead, all records become older.
+    /// Deletes at most `limit` records whose retention began longer than `older_than` ago, with
+    /// their logs and stamps, and returns how many. It begins at the end of the job, or a day later
+    /// if the end was not announced (see [`Progress::retention_begins_at`]). Of records without an
+    /// announcement, those that ended first are deleted first. "Ago" is by the store's clock: if it
+    /// jumps ahead, all records become older.
     ///
     /// # Errors
     ///
     /// Only those of the store itself.
     async fn delete_finished(&self, older_than: Duration, limit: u32)
     -> Result<u64, ProgressError>;
+
+    /// Reads at most `limit` records of finished jobs whose [`announce_at`](Progress::announce_at)
+    /// has passed by the store's clock, the earliest first.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the store itself.
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError>;
+
+    /// Deletes at most `limit` finished records of this owner, with their logs and stamps, and
+    /// returns how many. Fewer than `limit` means that none is left. Active records stay.
+    ///
+    /// The owner is compared to the letter. A record that another call has locked is waited for and
+    /// not skipped, because a record that is left behind would never be deleted. A large number is
+    /// deleted in several transactions, so that other writers do not wait for long.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the store itself. Some records may then have been deleted.
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError>;
+
+    /// Checks that the store answers. The default reads a record that does not exist, which is one
+    /// short call for most stores and also finds missing tables. It checks no write.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the store itself.
+    async fn ping(&self) -> Result<(), ProgressError> {
+        self.get(ProgressId::from_uuid(uuid::Uuid::nil())).await.map(drop)
+    }
 
     /// Reads several records, each as [`get`](Self::get) would, in the order of `ids`.
     ///
@@ -344,6 +394,18 @@ macro_rules! forward {
                 limit: u32,
             ) -> Result<u64, ProgressError> {
                 (**self).delete_finished(older_than, limit).await
+            }
+
+            async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+                (**self).unannounced(limit).await
+            }
+
+            async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+                (**self).delete_owned(owner, limit).await
+            }
+
+            async fn ping(&self) -> Result<(), ProgressError> {
+                (**self).ping().await
             }
 
             async fn get_many(

@@ -115,6 +115,16 @@ pub enum Transition {
         /// The heartbeat that the janitor saw.
         heartbeat_at: DateTime<Utc>,
     },
+    /// A janitor is about to announce the end of the job, and keeps others from doing so for a
+    /// while. Refused if another one was faster.
+    ClaimAnnouncement {
+        /// [`announce_at`](crate::Progress::announce_at) of the record that the janitor saw.
+        announce_at: DateTime<Utc>,
+        /// How long others leave it to this janitor.
+        delay: Duration,
+    },
+    /// The hook was told of the end. A repetition changes nothing.
+    Announced,
 }
 
 impl Transition {
@@ -133,6 +143,7 @@ impl Transition {
             | Self::Probe { .. }
             | Self::Lose { .. } => matches!(status, Status::Running),
             Self::Fail(_) | Self::RequestCancel => status.is_active(),
+            Self::ClaimAnnouncement { .. } | Self::Announced => status.is_finished(),
         }
     }
 }
@@ -223,6 +234,20 @@ impl ProgressUpdate {
     #[must_use]
     pub fn lose(heartbeat_at: DateTime<Utc>) -> Self {
         Self::of(Transition::Lose { heartbeat_at }, Delta::new())
+    }
+
+    /// Claims the announcement of the end, which was due at `announce_at`. For `delay` it is not
+    /// due.
+    #[must_use]
+    pub fn claim_announcement(announce_at: DateTime<Utc>, delay: Duration) -> Self {
+        let delay = limits::span(delay);
+        Self::of(Transition::ClaimAnnouncement { announce_at, delay }, Delta::new())
+    }
+
+    /// Notes that the end was announced.
+    #[must_use]
+    pub fn announced() -> Self {
+        Self::of(Transition::Announced, Delta::new())
     }
 
     /// Requests cancellation: a pending job is cancelled at once, a running one is asked to stop.

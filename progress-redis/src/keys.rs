@@ -34,9 +34,15 @@ impl Keys {
         format!("{}changes", self.prefix)
     }
 
-    /// A sorted set: the ids of the jobs that have ended, by the time of their end.
+    /// A sorted set: the ids of the jobs that have ended, by the time when their retention begins.
     pub(crate) fn finished(&self) -> String {
         format!("{}finished", self.prefix)
+    }
+
+    /// A sorted set: the ids of the jobs whose end is to be announced, by the time when this is
+    /// due.
+    pub(crate) fn unannounced(&self) -> String {
+        format!("{}unannounced", self.prefix)
     }
 
     /// A sorted set: the [`place`]s of an owner's records, or of all; of the active ones, or of
@@ -50,7 +56,7 @@ impl Keys {
     }
 
     /// Returns the keys of `write.lua` and `delete.lua`.
-    pub(crate) fn of(&self, progress: &Progress) -> [String; 8] {
+    pub(crate) fn of(&self, progress: &Progress) -> [String; 9] {
         let owner = progress.owner.as_deref();
         [
             self.record(progress.id),
@@ -61,6 +67,7 @@ impl Keys {
             self.list(owner, false),
             self.list(None, true),
             self.list(owner, true),
+            self.unannounced(),
         ]
     }
 }

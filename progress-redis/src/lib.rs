@@ -32,7 +32,8 @@
 //! | `record:<id>` | hash: `document` (JSON) and `revision` |
 //! | `log:<id>` | sorted set: the entries, by their number |
 //! | `running` | hash: the last heartbeat of each running job |
-//! | `finished` | sorted set: the jobs that have ended, by their end |
+//! | `finished` | sorted set: the jobs that have ended, by the begin of their retention |
+//! | `unannounced` | sorted set: the jobs whose end is to be announced, by when this is due |
 //! | `all`, `active`, `all-of:<owner>`, `active-of:<owner>` | sorted sets: the order of the lists |
 //!
 //! The channel `{progress}:changes` tells watchers in other processes of changes. A user of an
@@ -219,6 +220,14 @@ impl ProgressStore for RedisStore {
         limit: u32,
     ) -> Result<u64, ProgressError> {
         on_thread!(self, |store| store.delete_finished(older_than, limit))
+    }
+
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        on_thread!(self, |store| store.unannounced(limit))
+    }
+
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        on_thread!(self, owner = owner.to_owned(), |store| store.delete_owned(&owner, limit))
     }
 
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {

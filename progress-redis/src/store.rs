@@ -21,6 +21,9 @@ use crate::server::Server;
 /// How many records of a list are read at once.
 const LIST_CHUNK: usize = 128;
 
+/// How many records of an owner are deleted at once, so that the server is not busy for long.
+const DELETE_CHUNK: usize = 50;
+
 /// What the clones of a store share.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -261,6 +264,55 @@ impl Store {
         Ok(deleted.iter().filter(|is_deleted| **is_deleted == 1).count() as u64)
     }
 
+    pub(crate) async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>> {
+        let (now, _) = self.read(&[], self.read_deadline).await?;
+        let mut range = redis::cmd("ZRANGEBYSCORE");
+        range.arg(self.keys.unannounced()).arg("-inf");
+        range.arg(format!("({}", now.timestamp_millis()));
+        range.arg("LIMIT").arg(0).arg(limit);
+        let due: Vec<String> = self.one(range, self.read_deadline).await?;
+        let ids: Vec<_> = due.iter().filter_map(|id| id.parse().ok()).collect();
+        Ok(self.get_many(&ids).await?.into_iter().flatten().collect())
+    }
+
+    pub(crate) async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64> {
+        let list = self.keys.list(Some(owner), false);
+        let (mut from, mut deleted) = ("-".to_owned(), 0);
+        while deleted < u64::from(limit) {
+            let mut range = redis::cmd("ZRANGE");
+            range.arg(&list).arg(&from).arg("+").arg(&["BYLEX", "LIMIT"]).arg(0).arg(DELETE_CHUNK);
+            let places: Vec<String> = self.one(range, self.write_deadline).await?;
+            let Some(last) = places.last() else { break };
+            from = format!("({last}");
+            let mut ids: Vec<_> = places.iter().filter_map(|place| id_at(place)).collect();
+            while !ids.is_empty() && deleted < u64::from(limit) {
+                let (_, found) = self.read(&ids, self.write_deadline).await?;
+                let left = usize::try_from(u64::from(limit) - deleted).unwrap_or(usize::MAX);
+                let finished: Vec<_> = found
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter(|stored| stored.record.progress.status.is_finished())
+                    .take(left)
+                    .collect();
+                if finished.is_empty() {
+                    break;
+                }
+                let deletions = finished.iter().map(|stored| self.deletion(stored));
+                let outcomes = self.send(deletions, self.write_deadline).await?;
+                // The others were changed since they were read.
+                ids.clear();
+                for (stored, outcome) in finished.iter().zip(outcomes) {
+                    match outcome {
+                        1 => deleted += 1,
+                        _ => ids.push(stored.record.progress.id),
+                    }
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
     /// Reads the server's clock and records.
     async fn read(
         &self,
@@ -293,12 +345,16 @@ impl Store {
         let heartbeat = Heartbeat::of(progress).map_or(String::new(), |heartbeat| {
             format!("{} {}", heartbeat.at.timestamp_millis(), heartbeat.lease.as_millis())
         });
-        let end = progress.finished_at.map(|at| at.timestamp_millis().to_string());
+        let millis = |at: Option<DateTime<Utc>>| {
+            at.map_or(String::new(), |at| at.timestamp_millis().to_string())
+        };
+        let announce_at = progress.announce_at.filter(|_| progress.finished_at.is_some());
         let mut command = scripts::run(&WRITE, &self.keys.of(progress));
         // A revision is a random number, so that a repeated command knows its own work.
         command.arg(progress.id.to_string()).arg(revision).arg(Uuid::new_v4().to_string());
         command.arg(text(record)?).arg(place(Cursor::of(progress)));
-        command.arg(heartbeat).arg(end.unwrap_or_default()).arg(self.log_limit);
+        command.arg(heartbeat).arg(millis(progress.retention_begins_at()));
+        command.arg(millis(announce_at)).arg(self.log_limit);
         command.arg(self.keys.changes()).arg(changes::message(progress.id, progress.version));
         for entry in entries {
             command.arg(entry.seq).arg(text(entry)?);

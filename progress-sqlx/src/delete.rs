@@ -38,6 +38,20 @@ impl<D: Dialect> Operation<D> for Delete {
     }
 }
 
+/// What a transaction has deleted.
+#[derive(Default)]
+struct Deleted {
+    /// How many records were found.
+    found: u32,
+    ids: Vec<ProgressId>,
+}
+
+impl Deleted {
+    fn new<T>(found: &[T], ids: Vec<ProgressId>) -> Result<Self, ProgressError> {
+        Ok(Self { found: u32::try_from(found.len()).map_err(ProgressError::store)?, ids })
+    }
+}
+
 /// Deletes the oldest finished records that no other session has locked.
 struct DeleteOld {
     older_than: Duration,
@@ -46,20 +60,59 @@ struct DeleteOld {
 
 impl<D: Dialect> Operation<D> for DeleteOld {
     const WRITES: bool = true;
-    type Output = Vec<String>;
+    type Output = Deleted;
 
-    async fn run(&self, session: &mut Session<'_, D>) -> Result<Vec<String>, ProgressError> {
-        let values = values![to_millis(self.older_than), self.limit];
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<Deleted, ProgressError> {
+        let values = D::old(to_millis(self.older_than), self.limit);
         let old = session.fetch(D::STATEMENTS.old, values).await?;
-        // The ids are not parsed, so a record with an unreadable id is deleted as well.
-        let ids = old.iter().filter_map(|row| D::text(row, 0).transpose());
-        let ids = ids.map(|id| id.map(str::to_owned)).collect::<Result<Vec<_>, _>>();
-        let ids = ids.map_err(crate::error::classify)?;
-        if !ids.is_empty() {
-            delete(session, to_json(&ids)?).await?;
-        }
-        Ok(ids)
+        Deleted::new(&old, delete_rows(session, &old).await?)
     }
+}
+
+/// Deletes finished records of an owner.
+struct DeleteOwned {
+    owner: String,
+    limit: u32,
+}
+
+impl<D: Dialect> Operation<D> for DeleteOwned {
+    const WRITES: bool = true;
+    type Output = Deleted;
+
+    fn waits_for_lock(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, session: &mut Session<'_, D>) -> Result<Deleted, ProgressError> {
+        let owned = session.fetch(D::STATEMENTS.owned, D::owned(&self.owner, self.limit)).await?;
+        if owned.is_empty() {
+            return Ok(Deleted::default());
+        }
+        // Locked by their ids, because a condition on the owner would also wait for active records.
+        // Another call may have deleted some meanwhile.
+        let locked = session.fetch(D::STATEMENTS.lock_finished, values![ids::<D>(&owned)?]).await?;
+        // Not those that were locked: fewer than the limit means that none is left.
+        Deleted::new(&owned, delete_rows(session, &locked).await?)
+    }
+}
+
+/// Returns the ids of rows as JSON. They are not parsed, so a record with an unreadable id can be
+/// deleted as well.
+fn ids<D: Dialect>(rows: &[D::Cells]) -> Result<String, ProgressError> {
+    let ids = rows.iter().map(|row| D::text(row, 0)).collect::<Result<Vec<_>, _>>();
+    to_json(ids.map_err(crate::error::classify)?)
+}
+
+/// Deletes the records of these rows, and returns the ids that can be read.
+async fn delete_rows<D: Dialect>(
+    session: &mut Session<'_, D>,
+    rows: &[D::Cells],
+) -> Result<Vec<ProgressId>, ProgressError> {
+    if !rows.is_empty() {
+        delete(session, ids::<D>(rows)?).await?;
+    }
+    let ids = rows.iter().filter_map(|row| D::text(row, 0).ok()??.parse().ok());
+    Ok(ids.collect())
 }
 
 async fn delete<D: Dialect>(
@@ -84,15 +137,31 @@ impl<D: Dialect> SqlStore<D> {
         older_than: Duration,
         limit: u32,
     ) -> Result<u64, ProgressError> {
+        self.delete_chunks(limit, |limit| DeleteOld { older_than, limit }).await
+    }
+
+    pub(crate) async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        // No record contains a NUL, and PostgreSQL rejects it in a parameter.
+        if owner.contains('\0') {
+            return Ok(0);
+        }
+        let owned = |limit| DeleteOwned { owner: owner.to_owned(), limit };
+        self.delete_chunks(limit, owned).await
+    }
+
+    /// Deletes up to `limit` records in transactions of at most [`CHUNK`], until one finds fewer.
+    async fn delete_chunks<O: Operation<D, Output = Deleted>>(
+        &self,
+        limit: u32,
+        operation: impl Fn(u32) -> O,
+    ) -> Result<u64, ProgressError> {
         let mut remaining = limit;
         while remaining > 0 {
             let chunk = remaining.min(CHUNK);
-            let deleted = self.call(DeleteOld { older_than, limit: chunk }).await?;
-            let ids = deleted.iter().filter_map(|id| id.parse().ok());
-            self.announce(ids.map(|id| (id, Changes::DELETED))).await;
-            let deleted = u32::try_from(deleted.len()).map_err(ProgressError::store)?;
-            remaining -= deleted.min(remaining);
-            if deleted < chunk {
+            let Deleted { found, ids } = self.call(operation(chunk)).await?;
+            self.announce(ids.into_iter().map(|id| (id, Changes::DELETED))).await;
+            remaining -= found.min(remaining);
+            if found < chunk {
                 break;
             }
         }

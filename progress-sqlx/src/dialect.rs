@@ -65,6 +65,16 @@ pub(crate) trait Dialect: sqlx::Database {
         values
     }
 
+    /// Returns the parameters of the statement `old`.
+    fn old(age: i64, limit: u32) -> Vec<Value> {
+        values![age, limit]
+    }
+
+    /// Returns the parameters of the statement `owned`.
+    fn owned(owner: &str, limit: u32) -> Vec<Value> {
+        values![owner, limit]
+    }
+
     /// Returns the parameters of the statement `entries`.
     fn entries(page: LogPage) -> Vec<Value> {
         values![page.id, page.after, page.limit, page.kept]

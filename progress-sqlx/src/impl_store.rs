@@ -65,6 +65,17 @@ macro_rules! impl_progress_store {
                     self.store.on_store_thread(call).await
                 }
 
+                async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>> {
+                    let store = self.store.clone();
+                    self.store.run_read(async move { store.unannounced(limit).await }).await
+                }
+
+                async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64> {
+                    let (store, owner) = (self.store.clone(), owner.to_owned());
+                    let call = async move { store.delete_owned(&owner, limit).await };
+                    self.store.on_store_thread(call).await
+                }
+
                 async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>> {
                     let (store, ids) = (self.store.clone(), ids.to_vec());
                     self.store.run_read(async move { store.get_many(&ids).await }).await

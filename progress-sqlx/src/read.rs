@@ -135,6 +135,20 @@ impl<D: Dialect> SqlStore<D> {
         })
     }
 
+    pub(crate) async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        let due = self.read(D::STATEMENTS.unannounced, values![limit]).await?;
+        let readable = due.iter().filter_map(|row| match row::progress::<D>(row) {
+            Ok(progress) => Some(progress),
+            // As in `heartbeats`.
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "skipping an announcement with an unreadable record");
+                None
+            }
+        });
+        Ok(readable.collect())
+    }
+
     pub(crate) async fn heartbeats(&self) -> Result<Vec<Heartbeat>, ProgressError> {
         let found = self.read(D::STATEMENTS.heartbeats, Vec::new()).await?;
         let readable = found.iter().filter_map(|row| match row::heartbeat::<D>(row) {

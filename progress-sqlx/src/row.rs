@@ -65,6 +65,7 @@ pub(crate) fn record<D: Dialect>(row: &D::Cells) -> Result<Stored, ProgressError
     progress.carried_over = row.count()?;
     progress.checkpoint = row.json()?;
     progress.stages = row.json()?;
+    progress.announce_at = row.optional_time()?;
     let stamp = row.optional_stamp()?;
     record.progress.observed_at = row.time()?;
     record.stamps.extend(stamp.map(|stamp| (stamp.writer, stamp.seq)));

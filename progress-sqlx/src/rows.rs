@@ -52,6 +52,7 @@ changes! {
     retry_at: Option<i64> = |of: &Progress, _| millis(of.retry_at),
     carried_over: u64 = |of: &Progress, _| of.carried_over,
     stages: Option<String> = |of: &Progress, _| json(of.stages.as_ref()),
+    announce_at: Option<i64> = |of: &Progress, _| millis(of.announce_at),
     ;
     total: Option<u64> = |of: &Progress, _| of.total,
     succeeded: u64 = |of: &Progress, _| of.succeeded,
@@ -84,6 +85,7 @@ pub(crate) struct RareColumns {
     retry_at: Option<DateTime<Utc>>,
     carried_over: u64,
     stages: Option<Stages>,
+    announce_at: Option<DateTime<Utc>>,
 }
 
 impl RareColumns {
@@ -101,6 +103,7 @@ impl RareColumns {
             retry_at: progress.retry_at,
             carried_over: progress.carried_over,
             stages: progress.stages.clone(),
+            announce_at: progress.announce_at,
         }
     }
 }
@@ -129,6 +132,7 @@ pub(crate) fn create(progress: &Progress) -> Vec<Value> {
         progress.carried_over,
         json(progress.checkpoint.as_ref()),
         json(progress.stages.as_ref()),
+        millis(progress.announce_at),
     ]
 }
 

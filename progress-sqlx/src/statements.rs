@@ -14,7 +14,7 @@ pub(crate) struct Statements {
     pub(crate) clock: &'static str,
     /// Inserts a record: id, owner, task type, status, total, title, completion message, metadata,
     /// auto complete, lease, stall after, version, created at, started at, updated at, finished at,
-    /// succeeded, max attempts, carried over, checkpoint, stages.
+    /// succeeded, max attempts, carried over, checkpoint, stages, announce at.
     pub(crate) create: &'static str,
     /// Reads a record: id.
     pub(crate) get: &'static str,
@@ -65,9 +65,18 @@ pub(crate) struct Statements {
     pub(crate) list_active_owned: &'static str,
     /// Reads id, heartbeat and lease of all running jobs.
     pub(crate) heartbeats: &'static str,
-    /// Locks finished records, oldest first, and skips those that are locked: minimum age, how
-    /// many.
+    /// Reads finished records whose announcement is due, the earliest first: how many.
+    pub(crate) unannounced: &'static str,
+    /// Locks finished records, oldest first by the begin of their retention, and skips those that
+    /// are locked: minimum age, how many.
     pub(crate) old: &'static str,
+    /// Reads the ids of an owner's finished records, with the parameters of [`Dialect::owned`].
+    ///
+    /// [`Dialect::owned`]: crate::dialect::Dialect::owned
+    pub(crate) owned: &'static str,
+    /// Waits for other sessions, locks those of the records that are finished, and reads their ids:
+    /// JSON ids.
+    pub(crate) lock_finished: &'static str,
     /// Deletes records, their entries and the stamps of their earlier writers: JSON ids each.
     pub(crate) delete: [&'static str; 3],
     /// Checks whether the tables exist: one row or none.
@@ -86,7 +95,7 @@ macro_rules! columns {
          completion_message, metadata, result, cancel_requested, auto_complete, lease, \
          stall_after, workers, pace, last_entry, version, created_at, started_at, updated_at, \
          heartbeat_at, finished_at, attempt, max_attempts, attempt_started_at, retry_at, \
-         carried_over, checkpoint, stages, writer, seq"
+         carried_over, checkpoint, stages, announce_at, writer, seq"
     };
 }
 pub(crate) use columns;

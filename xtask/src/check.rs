@@ -19,7 +19,7 @@ pub(crate) fn run() -> ExitCode {
         cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
     });
     report.run_with("documentation", &compiler, |()| {
-        let features = "progress-core/testing,progress-core/mock,\
+        let features = "progress-core/testing,progress-core/mock,progress-core/metrics,\
                         progress-sqlx/sqlite,progress-sqlx/postgres,progress-sqlx/mysql,\
                         progress-redis/cluster,progress-redis/sentinel,progress-redis/sqlx,\
                         progress-http/openapi";
@@ -32,6 +32,7 @@ pub(crate) fn run() -> ExitCode {
         ("progress-core", ""),
         ("progress-core", "testing"),
         ("progress-core", "mock"),
+        ("progress-core", "metrics"),
         ("progress-sqlx", ""),
         ("progress-sqlx", "sqlite"),
         ("progress-sqlx", "postgres"),

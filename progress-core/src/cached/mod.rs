@@ -278,6 +278,25 @@ impl ProgressStore for CachedStore {
         deleted
     }
 
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.cache.store.unannounced(limit).await
+    }
+
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        // As in `delete_finished`.
+        let on_drop = InvalidateAllOnDrop { cache: &self.cache };
+        let deleted = self.cache.store.delete_owned(owner, limit).await;
+        if matches!(deleted, Ok(0)) {
+            std::mem::forget(on_drop);
+        }
+        deleted
+    }
+
+    async fn ping(&self) -> Result<(), ProgressError> {
+        // Not from memory: the question is whether the store answers now.
+        self.cache.store.ping().await
+    }
+
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         let found = self.cache.read_many(ids).await?;
         Ok(found.into_iter().map(|found| found.map(Snapshot::into_progress)).collect())

@@ -173,6 +173,12 @@ impl ProgressStore for SlowStore {
     ) -> Result<u64, ProgressError> {
         self.inside.delete_finished(older_than, limit).await
     }
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.inside.unannounced(limit).await
+    }
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        self.inside.delete_owned(owner, limit).await
+    }
 }
 
 async fn slow() -> (Arc<SlowStore>, CachedStore, ProgressId) {

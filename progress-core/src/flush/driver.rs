@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::tracked_job::{FollowUp, Step, TrackedJob, back_off};
 use super::{FlushLoop, RunsOn};
 use crate::tracker::Outcome;
-use crate::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate};
+use crate::{Progress, ProgressError, ProgressId, ProgressStore, ProgressUpdate, metering};
 
 /// Maximum number of updates in one call: enough to share a transaction, few enough that an ending
 /// in the next call does not wait long.
@@ -217,12 +217,15 @@ impl Driver {
     /// panics, all updates have failed.
     async fn call(&self, updates: Vec<(ProgressId, ProgressUpdate)>) -> Outcomes {
         let (store, count) = (self.flush.store.clone(), updates.len());
+        let begun = Instant::now();
         let call =
             tokio::spawn(async move { timeout(CALL_DEADLINE, store.update_many(&updates)).await });
         let all = |error: fn(&'static str) -> ProgressError, text: &'static str| {
             (0..count).map(|_| Err(error(text))).collect()
         };
-        match call.await {
+        let returned = call.await;
+        metering::flushed(begun.elapsed());
+        match returned {
             Ok(Ok(mut outcomes)) => {
                 let missing = count.saturating_sub(outcomes.len());
                 let missing_outcome =
@@ -231,9 +234,13 @@ impl Driver {
                 outcomes
             }
             Ok(Err(_)) => {
+                metering::store_failed("update_many");
                 all(ProgressError::unavailable, "a call of the store took more than 10 s")
             }
-            Err(_) => all(ProgressError::store, "the store panicked"),
+            Err(_) => {
+                metering::store_failed("update_many");
+                all(ProgressError::store, "the store panicked")
+            }
         }
     }
 

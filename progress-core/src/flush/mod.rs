@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use self::driver::Driver;
 use self::runtime_guard::RuntimeGuards;
 pub(crate) use self::tracked_job::TrackedJob;
-use crate::CachedStore;
+use crate::endings::Observer;
+use crate::{CachedStore, Progress, ProgressUpdate};
 
 /// Where the loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub(crate) struct FlushLoop {
     /// created.
     last_sweep: Mutex<Instant>,
     has_warned_of_no_janitor: AtomicBool,
+    observer: Observer,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,7 @@ impl FlushLoop {
             waiting_shutdowns: AtomicUsize::new(0),
             last_sweep: Mutex::new(Instant::now()),
             has_warned_of_no_janitor: AtomicBool::new(false),
+            observer: Observer::default(),
         }
     }
 
@@ -111,6 +114,21 @@ impl FlushLoop {
         if let Some(guard) = new_guard {
             guard.start();
         }
+    }
+
+    /// Returns what follows the jobs.
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// Follows an update that the store has accepted: see [`Observer::accepted`].
+    pub(crate) fn accepted(
+        &self,
+        update: &ProgressUpdate,
+        progress: &Progress,
+        is_repetition: bool,
+    ) {
+        self.observer.accepted(&self.store, update, progress, is_repetition);
     }
 
     /// Records that a janitor of this process has swept.

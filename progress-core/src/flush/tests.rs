@@ -378,6 +378,12 @@ impl ProgressStore for ScriptedStore {
     ) -> Result<u64, ProgressError> {
         self.inner.delete_finished(older_than, limit).await
     }
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.inner.unannounced(limit).await
+    }
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        self.inner.delete_owned(owner, limit).await
+    }
     async fn update_many(
         &self,
         updates: &[(ProgressId, ProgressUpdate)],

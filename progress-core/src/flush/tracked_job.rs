@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::runtime_guard::GuardRegistration;
+use crate::metering::{self, ActiveJob};
 use crate::tracker::{Outcome, Reports};
 use crate::{
     Progress, ProgressError, ProgressId, ProgressUpdate, Stamp, Status, Tracker, TrackerOptions,
@@ -57,6 +58,8 @@ pub(crate) struct TrackedJob {
     /// The longest pause between two attempts.
     pub(super) max_retry_delay: Duration,
     permanent_error_since: Option<Instant>,
+    /// Set while the job runs; dropped when it is closed.
+    active: Option<ActiveJob>,
     /// Dropped when the job is closed.
     pub(super) guard: Option<GuardRegistration>,
 }
@@ -110,6 +113,7 @@ impl TrackedJob {
             failures: 0,
             max_retry_delay: MAX_RETRY_DELAY,
             permanent_error_since: None,
+            active: None,
             guard: None,
         }
     }
@@ -185,6 +189,9 @@ impl TrackedJob {
 
     fn accepted(&mut self, progress: Progress) -> FollowUp {
         let sent = self.in_flight.take();
+        if let Some(update) = &sent {
+            self.reports.accepted(update, &progress, self.failures > 0);
+        }
         self.reports.note_stored();
         let was_ending = sent.as_ref().is_some_and(ProgressUpdate::is_ending);
         let now = Instant::now();
@@ -217,6 +224,7 @@ impl TrackedJob {
                 return self.not_started(start, ProgressError::Refused { id, status });
             }
             self.reports.update_stop_reason(&progress);
+            self.active = Some(metering::active(&progress));
             self.attempt = progress.attempt;
             self.reports.started(progress);
             // If the caller is gone, the tracker is dropped here, which ends the job.
@@ -270,7 +278,7 @@ impl TrackedJob {
         let since = *self.permanent_error_since.get_or_insert(now);
         if is_own && now.duration_since(since) >= PERMANENT_ERROR_TIMEOUT {
             tracing::error!(
-                progress = %self.reports.id,
+                id = %self.reports.id,
                 error = &error as &dyn std::error::Error,
                 "writing progress failed for a minute, giving up on this job"
             );

@@ -37,7 +37,7 @@ use chrono::{DateTime, Utc};
 pub use self::faulty::{Fault, FaultyStore};
 pub use self::suite::Suite;
 use crate::flush::RunsOn;
-use crate::{CachedStore, Jobs, Progress, ProgressStore};
+use crate::{CachedStore, Jobs, Progress, ProgressStore, metering};
 
 /// Checks the rules and this many random sequences on a store that nothing else uses: see
 /// [`Suite`]. The rules that need a second handle or a clock that can be moved are printed as not
@@ -73,7 +73,7 @@ where
 /// loop ends when the runtime shuts down.
 #[must_use]
 pub fn jobs(store: impl ProgressStore) -> Jobs {
-    Jobs::on(CachedStore::new(Arc::new(store)), RunsOn::Task)
+    Jobs::on(CachedStore::new(metering::watched(Arc::new(store))), RunsOn::Task)
 }
 
 /// Replaces the values that a model cannot predict: sets all times to the Unix epoch, and the pace
@@ -89,6 +89,7 @@ pub fn timeless(progress: &Progress) -> Progress {
         retry_at: progress.retry_at.map(|_| NEVER),
         heartbeat_at: progress.heartbeat_at.map(|_| NEVER),
         finished_at: progress.finished_at.map(|_| NEVER),
+        announce_at: progress.announce_at.map(|_| NEVER),
         observed_at: NEVER,
         pace: 0,
         stages: progress.stages.clone().map(|mut stages| {

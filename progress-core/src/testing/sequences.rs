@@ -178,6 +178,9 @@ fn job(random: &mut Random) -> NewProgress {
     } else if random.once_in(4) {
         job = job.with_auto_complete();
     }
+    if random.once_in(2) {
+        job = job.with_announcement();
+    }
     if random.once_in(4) {
         job = job.with_done(*random.pick(&COUNTS));
     }
@@ -239,6 +242,7 @@ fn delta(random: &mut Random) -> Delta {
 
 fn update(random: &mut Random) -> ProgressUpdate {
     match random.next() % 30 {
+        14 => ProgressUpdate::announced(),
         0 => ProgressUpdate::start(),
         8 => ProgressUpdate::join(),
         10 | 11 => ProgressUpdate::start(),

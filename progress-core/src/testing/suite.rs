@@ -278,8 +278,11 @@ macro_rules! conformance_tests {
             only_the_silent_are_lost,
             only_the_old_are_deleted,
             one_call_deletes_as_many_as_its_limit,
+            of_an_owner_all_finished_records_are_deleted_and_no_others,
             age_counts_from_the_end,
             ages_of_months_are_counted,
+            the_end_is_announced_once_at_a_time_until_it_is_noted,
+            a_record_is_kept_for_its_announcement,
             an_update_and_a_deletion_do_not_meet_half_way,
         }
     };

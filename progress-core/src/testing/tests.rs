@@ -143,6 +143,14 @@ impl ProgressStore for ByteStore {
     async fn delete_finished(&self, _: Duration, _: u32) -> Result<u64, ProgressError> {
         Err(ProgressError::store("not needed"))
     }
+
+    async fn unannounced(&self, _: u32) -> Result<Vec<Progress>, ProgressError> {
+        Err(ProgressError::store("not needed"))
+    }
+
+    async fn delete_owned(&self, _: &str, _: u32) -> Result<u64, ProgressError> {
+        Err(ProgressError::store("not needed"))
+    }
 }
 
 #[tokio::test]
@@ -268,6 +276,15 @@ impl ProgressStore for Wrong {
         self.inner.delete_finished(older_than, limit).await
     }
 
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.inner.unannounced(self.limit_u32("unannounced", limit)).await
+    }
+
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        let limit = self.limit_u32("delete_owned", limit);
+        self.inner.delete_owned(owner, limit).await
+    }
+
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         let mut found = self.inner.get_many(ids).await?;
         found.iter_mut().skip(self.limit("get_many")).for_each(|found| *found = None);
@@ -304,6 +321,8 @@ async fn a_store_that_serves_only_the_first_few_is_detected() {
         ("entries", "the_log_keeps_its_newest_entries_and_counts_the_rest"),
         ("heartbeats", "heartbeats_are_those_of_running_jobs"),
         ("delete_finished", "one_call_deletes_as_many_as_its_limit"),
+        ("unannounced", "the_end_is_announced_once_at_a_time_until_it_is_noted"),
+        ("delete_owned", "of_an_owner_all_finished_records_are_deleted_and_no_others"),
         ("get_many", "several_at_once_are_as_one_by_one"),
         ("update_many", "several_at_once_are_as_one_by_one"),
     ] {

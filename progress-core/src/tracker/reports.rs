@@ -277,6 +277,16 @@ impl Reports {
         std::mem::take(&mut self.pending().is_save_urgent)
     }
 
+    /// Follows an update of this worker that the store has accepted.
+    pub(crate) fn accepted(
+        &self,
+        update: &ProgressUpdate,
+        progress: &Progress,
+        is_repetition: bool,
+    ) {
+        self.flush.accepted(update, progress, is_repetition);
+    }
+
     /// Records that the store has everything that the flush loop has taken.
     pub(crate) fn note_stored(&self) {
         self.set_stored_save(self.pending().taken_save);

@@ -168,7 +168,7 @@ impl<I, F> Resumable<I, F> {
             Some(Ok(cursor)) => drop(tracker.reports.save(cursor, None)),
             Some(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(progress = %tracker.id(), error, "a cursor could not be saved");
+                tracing::warn!(id = %tracker.id(), error, "a cursor could not be saved");
             }
             None => {}
         }

@@ -93,6 +93,16 @@ impl ProgressStore for Indiscreet {
     ) -> Result<u64, ProgressError> {
         self.inner.delete_finished(older_than, limit).await
     }
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.inner.unannounced(limit).await
+    }
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        self.inner.delete_owned(owner, limit).await
+    }
+    async fn ping(&self) -> Result<(), ProgressError> {
+        self.fail("ping")?;
+        self.inner.ping().await
+    }
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         self.fail("get_many")?;
         self.inner.get_many(ids).await

@@ -1,9 +1,10 @@
 -- Writes a record, its place in the indexes, and its new log entries, unless the record has changed
 -- since it was read. Returns whether it did; true as well if this very write has succeeded before.
--- KEYS: record, log, running, finished, all, those of the owner, active, active of the owner.
+-- KEYS: record, log, running, finished, all, those of the owner, active, active of the owner,
+--       unannounced.
 -- ARGV: id, revision as read ('' for a new record), new revision, document, place in the lists,
---       heartbeat ('' unless running), end ('' while active), log limit, channel, its message,
---       number and entry, ...
+--       heartbeat ('' unless running), begin of the retention ('' while active), when to announce
+--       the end ('' if not), log limit, channel, its message, number and entry, ...
 local current = redis.call('HGET', KEYS[1], 'revision') or ''
 if current == ARGV[3] then return 1 end
 if current ~= ARGV[2] then return 0 end
@@ -21,12 +22,17 @@ if ARGV[7] ~= '' then
     redis.call('ZREM', KEYS[8], ARGV[5])
     redis.call('ZADD', KEYS[4], ARGV[7], ARGV[1])
 end
-if #ARGV > 10 then
+if ARGV[8] == '' then
+    redis.call('ZREM', KEYS[9], ARGV[1])
+else
+    redis.call('ZADD', KEYS[9], ARGV[8], ARGV[1])
+end
+if #ARGV > 11 then
     -- Only the highest number, where counting stops, can be there already.
-    redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[11], '+inf')
-    redis.call('ZADD', KEYS[2], unpack(ARGV, 11))
-    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - ARGV[8])
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[12], '+inf')
+    redis.call('ZADD', KEYS[2], unpack(ARGV, 12))
+    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - ARGV[9])
 end
 -- Without an error, because a user may have no permission for channels.
-redis.pcall('PUBLISH', ARGV[9], ARGV[10])
+redis.pcall('PUBLISH', ARGV[10], ARGV[11])
 return 1

@@ -86,6 +86,14 @@ impl Dialect for MySql {
         values
     }
 
+    fn old(age: i64, limit: u32) -> Vec<Value> {
+        values![age, age, limit]
+    }
+
+    fn owned(owner: &str, limit: u32) -> Vec<Value> {
+        values![owner, owner, limit]
+    }
+
     fn entries(page: LogPage) -> Vec<Value> {
         let LogPage { id, after, limit, kept } = page;
         values![id.as_str(), kept, id.as_str(), after, kept, limit, id]

@@ -36,9 +36,8 @@ pub(super) const STATEMENTS: Statements = Statements {
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
          completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
          started_at, updated_at, finished_at, succeeded, max_attempts, carried_over, checkpoint, \
-         stages, failed, cancel_requested, workers, pace, last_entry) VALUES (?, ?, ?, ?, ?, ?, \
-         ?, ?, ?, \
-         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)",
+         stages, announce_at, failed, cancel_requested, workers, pace, last_entry) VALUES (?, ?, \
+         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " FROM progress_records WHERE id = ?"),
     get_many: concat!(
         select!(),
@@ -67,7 +66,7 @@ pub(super) const STATEMENTS: Statements = Statements {
     save: "UPDATE progress_records FORCE INDEX (PRIMARY) SET status = ?, error = ?, \
          completion_message = ?, result = ?, cancel_requested = ?, started_at = ?, \
          finished_at = ?, attempt = ?, attempt_started_at = ?, retry_at = ?, carried_over = ?, \
-         stages = ?, \
+         stages = ?, announce_at = ?, \
          total = ?, succeeded = ?, failed = ?, message = ?, workers = ?, pace = ?, last_entry = ?, \
          version = ?, updated_at = ?, heartbeat_at = ?, checkpoint = ?, writer = ?, seq = ? WHERE \
          id = ?",
@@ -85,6 +84,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          retry_at BIGINT PATH '$.retry_at', \
          carried_over BIGINT PATH '$.carried_over', \
          stages TEXT CHARACTER SET utf8mb4 PATH '$.stages', \
+         announce_at BIGINT PATH '$.announce_at', \
          total BIGINT PATH '$.total', \
          succeeded BIGINT PATH '$.succeeded', \
          failed BIGINT PATH '$.failed', \
@@ -104,8 +104,8 @@ pub(super) const STATEMENTS: Statements = Statements {
          records.cancel_requested = given.cancel_requested, records.started_at = given.started_at, \
          records.finished_at = given.finished_at, records.attempt = given.attempt, \
          records.attempt_started_at = given.attempt_started_at, records.retry_at = given.retry_at, \
-         records.carried_over = given.carried_over, records.stages = given.stages, records.total \
-         = given.total, \
+         records.carried_over = given.carried_over, records.stages = given.stages, \
+         records.announce_at = given.announce_at, records.total = given.total, \
          records.succeeded = given.succeeded, records.failed = given.failed, \
          records.message = given.message, records.workers = given.workers, \
          records.pace = given.pace, records.last_entry = given.last_entry, \
@@ -199,9 +199,24 @@ pub(super) const STATEMENTS: Statements = Statements {
          ORDER BY created_at DESC, id DESC LIMIT ?"
     ),
     heartbeats: "SELECT id, heartbeat_at, lease FROM progress_records WHERE status = 'running'",
+    unannounced: concat!(
+        select!(),
+        " FROM progress_records WHERE finished_at IS NOT NULL \
+         AND announce_at < timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 \
+         ORDER BY announce_at, id LIMIT ?"
+    ),
     old: "SELECT id FROM progress_records WHERE finished_at < \
          timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 - ? \
+         AND (announce_at IS NULL OR finished_at < \
+         timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 - ? - 86400000) \
          ORDER BY finished_at, id LIMIT ? FOR UPDATE SKIP LOCKED",
+    owned: "SELECT id FROM progress_records \
+         WHERE owner = ? AND char_length(owner) = char_length(?) AND finished_at IS NOT NULL \
+         ORDER BY created_at, id LIMIT ?",
+    lock_finished: "SELECT id FROM json_table(?, '$[*]' COLUMNS \
+         (given_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given \
+         STRAIGHT_JOIN progress_records FORCE INDEX (PRIMARY) ON id = given_id \
+         WHERE finished_at IS NOT NULL FOR UPDATE",
     delete: [
         "DELETE records FROM json_table(?, '$[*]' COLUMNS \
          (id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given STRAIGHT_JOIN \

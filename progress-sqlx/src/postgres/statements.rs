@@ -33,9 +33,9 @@ pub(super) const STATEMENTS: Statements = Statements {
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
          completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
          started_at, updated_at, finished_at, succeeded, max_attempts, carried_over, checkpoint, \
-         stages, failed, cancel_requested, workers, pace, last_entry) VALUES ($1, $2, $3, $4, $5, \
-         $6, $7, \
-         $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0, 0, 0, 0, 0)",
+         stages, announce_at, failed, cancel_requested, workers, pace, last_entry) VALUES ($1, \
+         $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+         $21, $22, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: concat!(select!(), " WHERE id IN (SELECT json_array_elements_text($1::json))"),
     lock: concat!(select!(), " WHERE id = $1 FOR UPDATE SKIP LOCKED"),
@@ -51,17 +51,17 @@ pub(super) const STATEMENTS: Statements = Statements {
          FROM json_to_recordset($1::json) AS given (progress_id text, writer text))",
     save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
          result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, attempt = $8, \
-         attempt_started_at = $9, retry_at = $10, carried_over = $11, stages = $12, total = $13, \
-         succeeded = $14, failed = $15, message = $16, workers = $17, pace = $18, \
-         last_entry = $19, version = $20, updated_at = $21, heartbeat_at = $22, checkpoint = $23, \
-         writer = $24, seq = $25 WHERE id = $26",
+         attempt_started_at = $9, retry_at = $10, carried_over = $11, stages = $12, \
+         announce_at = $13, total = $14, succeeded = $15, failed = $16, message = $17, \
+         workers = $18, pace = $19, last_entry = $20, version = $21, updated_at = $22, \
+         heartbeat_at = $23, checkpoint = $24, writer = $25, seq = $26 WHERE id = $27",
     save_many: "UPDATE progress_records AS records SET status = given.status, error = given.error, \
          completion_message = given.completion_message, result = given.result, \
          cancel_requested = given.cancel_requested, started_at = given.started_at, \
          finished_at = given.finished_at, attempt = given.attempt, \
          attempt_started_at = given.attempt_started_at, retry_at = given.retry_at, \
-         carried_over = given.carried_over, stages = given.stages, total = given.total, succeeded \
-         = given.succeeded, \
+         carried_over = given.carried_over, stages = given.stages, \
+         announce_at = given.announce_at, total = given.total, succeeded = given.succeeded, \
          failed = given.failed, message = given.message, workers = given.workers, \
          pace = given.pace, last_entry = given.last_entry, version = given.version, \
          updated_at = given.updated_at, heartbeat_at = given.heartbeat_at, \
@@ -69,10 +69,10 @@ pub(super) const STATEMENTS: Statements = Statements {
          json_to_recordset($1::json) AS given (id text, status text, error text, \
          completion_message text, result text, cancel_requested bigint, started_at bigint, \
          finished_at bigint, attempt bigint, attempt_started_at bigint, retry_at bigint, \
-         carried_over bigint, stages text, total bigint, succeeded bigint, failed bigint, message \
-         text, workers \
-         bigint, pace bigint, last_entry bigint, version bigint, updated_at bigint, heartbeat_at \
-         bigint, checkpoint text, writer text, seq bigint) WHERE records.id = given.id",
+         carried_over bigint, stages text, announce_at bigint, total bigint, succeeded bigint, \
+         failed bigint, message text, workers bigint, pace bigint, last_entry bigint, \
+         version bigint, updated_at bigint, heartbeat_at bigint, checkpoint text, writer text, \
+         seq bigint) WHERE records.id = given.id",
     advance: "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
          workers = $5, pace = $6, last_entry = $7, version = $8, updated_at = $9, \
          heartbeat_at = $10, checkpoint = $11, writer = $12, seq = $13 WHERE id = $14",
@@ -132,9 +132,23 @@ pub(super) const STATEMENTS: Statements = Statements {
          AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
     ),
     heartbeats: "SELECT id, heartbeat_at, lease FROM progress_records WHERE status = 'running'",
+    unannounced: concat!(
+        select!(),
+        " WHERE finished_at IS NOT NULL \
+         AND announce_at < floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint \
+         ORDER BY announce_at, id LIMIT $1"
+    ),
     old: "SELECT id FROM progress_records \
          WHERE finished_at < floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 \
+         AND (announce_at IS NULL OR finished_at \
+         < floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 - 86400000) \
          ORDER BY finished_at, id LIMIT $2 FOR UPDATE SKIP LOCKED",
+    owned: "SELECT id FROM progress_records \
+         WHERE owner = $1 AND finished_at IS NOT NULL ORDER BY created_at, id LIMIT $2",
+    // In order, so that two calls do not wait for each other.
+    lock_finished: "SELECT id FROM progress_records \
+         WHERE id IN (SELECT json_array_elements_text($1::json)) AND finished_at IS NOT NULL \
+         ORDER BY id FOR UPDATE",
     delete: [
         "DELETE FROM progress_records WHERE id IN (SELECT json_array_elements_text($1::json))",
         "DELETE FROM progress_entries \

@@ -47,9 +47,9 @@ pub(super) const STATEMENTS: Statements = Statements {
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
          completion_message, metadata, auto_complete, lease, stall_after, version, created_at, \
          started_at, updated_at, finished_at, succeeded, max_attempts, carried_over, checkpoint, \
-         stages, failed, cancel_requested, workers, pace, last_entry) VALUES ($1, $2, $3, $4, $5, \
-         $6, $7, \
-         $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0, 0, 0, 0, 0)",
+         stages, announce_at, failed, cancel_requested, workers, pace, last_entry) VALUES ($1, \
+         $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+         $21, $22, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: select_many!(),
     // No row locks: the only writer has locked the whole file.
@@ -63,10 +63,10 @@ pub(super) const STATEMENTS: Statements = Statements {
          value ->> 'writer' FROM json_each($1))",
     save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
          result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, attempt = $8, \
-         attempt_started_at = $9, retry_at = $10, carried_over = $11, stages = $12, total = $13, \
-         succeeded = $14, failed = $15, message = $16, workers = $17, pace = $18, \
-         last_entry = $19, version = $20, updated_at = $21, heartbeat_at = $22, checkpoint = $23, \
-         writer = $24, seq = $25 WHERE id = $26",
+         attempt_started_at = $9, retry_at = $10, carried_over = $11, stages = $12, \
+         announce_at = $13, total = $14, succeeded = $15, failed = $16, message = $17, \
+         workers = $18, pace = $19, last_entry = $20, version = $21, updated_at = $22, \
+         heartbeat_at = $23, checkpoint = $24, writer = $25, seq = $26 WHERE id = $27",
     // Materialized, because otherwise each use of json_each's value would write the row as text
     // again.
     save_many: "WITH given (row) AS MATERIALIZED (SELECT value FROM json_each($1)) \
@@ -83,6 +83,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          retry_at = given.row ->> 'retry_at', \
          carried_over = given.row ->> 'carried_over', \
          stages = given.row ->> 'stages', \
+         announce_at = given.row ->> 'announce_at', \
          total = given.row ->> 'total', \
          succeeded = given.row ->> 'succeeded', \
          failed = given.row ->> 'failed', \
@@ -165,9 +166,21 @@ pub(super) const STATEMENTS: Statements = Statements {
     ),
     heartbeats: "SELECT group_concat(json_array(id, heartbeat_at, lease), ' ') \
          FROM progress_records WHERE status = 'running'",
+    unannounced: concat!(
+        select!(),
+        " WHERE finished_at IS NOT NULL AND announce_at < \
+         CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) \
+         ORDER BY announce_at, id LIMIT $1"
+    ),
     old: "SELECT json_array(id) FROM progress_records WHERE finished_at < \
          CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) - $1 \
+         AND (announce_at IS NULL OR finished_at < \
+         CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) - $1 - 86400000) \
          ORDER BY finished_at, id LIMIT $2",
+    owned: "SELECT json_array(id) FROM progress_records \
+         WHERE owner = $1 AND finished_at IS NOT NULL ORDER BY created_at, id LIMIT $2",
+    lock_finished: "SELECT json_array(id) FROM progress_records \
+         WHERE id IN (SELECT value FROM json_each($1)) AND finished_at IS NOT NULL",
     delete: [
         "DELETE FROM progress_records WHERE id IN (SELECT value FROM json_each($1))",
         "DELETE FROM progress_entries WHERE progress_id IN (SELECT value FROM json_each($1))",

@@ -148,6 +148,18 @@ impl ProgressStore for Careless {
         self.inner.delete_finished(older_than, limit).await
     }
 
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.inner.unannounced(limit).await
+    }
+
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        self.inner.delete_owned(owner, limit).await
+    }
+
+    async fn ping(&self) -> Result<(), ProgressError> {
+        self.inner.ping().await
+    }
+
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {

@@ -22,6 +22,7 @@ mod conformance;
 mod cut_ack;
 mod dead_worker;
 mod deploy;
+mod ended;
 mod herd;
 mod increments;
 mod inputs;
@@ -61,13 +62,14 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 35] = [
+const CHECKS: [(&str, Check); 36] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
     ("one-ending", one_ending::run),
     ("sigkill", sigkill::run),
     ("attempts", attempts::run),
+    ("ended", ended::run),
     ("sigterm", sigterm::run),
     ("deploy", deploy::run),
     ("restart", restart::run),

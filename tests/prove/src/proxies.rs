@@ -30,7 +30,8 @@ pub(crate) fn run(report: &mut Report) {
                 let proxy = Proxy::nginx(program, &server, "");
                 // nginx replaces Host by the address of the server and tells nobody the public one.
                 let hidden = proxy.cancel(&server, "/hidden");
-                let (finding, cancel) = (proxy.try_all(&server), proxy.cancel(&server, "/app"));
+                let finding = proxy.try_all(&server, "/app");
+                let cancel = proxy.cancel(&server, "/app");
                 finding.and(hidden == 403 && cancel == 202, format_args!("{hidden}, {cancel}"))
             }),
             Err(reason) => report.not_run(&format!("{framework}-nginx"), reason),
@@ -39,18 +40,25 @@ pub(crate) fn run(report: &mut Report) {
             Ok(program) => report.check(&format!("{framework}-apache"), || {
                 let server = TestServer::start(framework, &[]);
                 let proxy = Proxy::apache(program, &server);
-                let (finding, cancel) = (proxy.try_all(&server), proxy.cancel(&server, "/app"));
+                let finding = proxy.try_all(&server, "/app");
+                let cancel = proxy.cancel(&server, "/app");
                 finding.and(cancel == 202, cancel)
             }),
             Err(reason) => report.not_run(&format!("{framework}-apache"), reason),
         }
     }
     if let Ok(program) = &nginx {
+        report.check("guide", || {
+            let server = TestServer::start("axum", &[]);
+            let proxy = Proxy::nginx(program, &server, "");
+            let (finding, cancel) = (proxy.try_all(&server, ""), proxy.cancel(&server, ""));
+            finding.and(cancel == 202, cancel)
+        });
         report.check("control-buffers", || {
             let server = TestServer::start("axum", &[]);
             // As if the server had not asked nginx to pass events on at once.
             let buffers = "proxy_ignore_headers X-Accel-Buffering;";
-            Proxy::nginx(program, &server, buffers).try_all(&server).must_fail()
+            Proxy::nginx(program, &server, buffers).try_all(&server, "/app").must_fail()
         });
     }
 }
@@ -71,6 +79,11 @@ impl Drop for Proxy {
 
 impl Proxy {
     fn nginx(program: &str, server: &TestServer, more: &str) -> Self {
+        // What the guide says, as written, for the server of this check.
+        let guide = include_str!("../../../docs/operating.md");
+        let guide = guide.split_once("```nginx\n").and_then(|(_, rest)| rest.split_once("```"));
+        let guide = guide.expect("a location for nginx in the guide").0;
+        let guide = guide.replace("127.0.0.1:3000", &server.address.to_string());
         let (folder, address) = place();
         let path = folder.path().display();
         let settings = format!(
@@ -84,6 +97,7 @@ impl Proxy {
                gzip_types application/json text/javascript; {more}
                server {{
                  listen {address};
+                 {guide}
                  location /hidden/ {{ proxy_pass http://{server}/; }}
                  location /app/ {{
                    proxy_pass http://{server}/;
@@ -168,13 +182,14 @@ impl Proxy {
         text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
     }
 
-    fn try_all(&self, server: &TestServer) -> Finding {
+    /// Tries what a page does, below a prefix.
+    fn try_all(&self, server: &TestServer, prefix: &str) -> Finding {
         let id = running(server);
-        let path = format!("/app/progress/{id}");
+        let path = format!("{prefix}/progress/{id}");
         let update = format!("/test/jobs/{id}/update");
         let change = || drop(block_on(server.post(&update, &json!({"succeeded": 1}))));
 
-        let script = self.ask("/app/progress/progress-polling.js", &[]).0;
+        let script = self.ask(&format!("{prefix}/progress/progress-polling.js"), &[]).0;
         let (first, head, _) = self.ask(&path, &[]);
         let is_compressed = head.contains("content-encoding: gzip");
         let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap_or_default();

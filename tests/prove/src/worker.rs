@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::careless::{Bug, Careless};
 use crate::place::{open, runtime};
 use crate::{
-    attempts, clock, deploy, increments, migrate, outage, sigkill, sigterm, storage, zombie,
+    attempts, clock, deploy, ended, increments, migrate, outage, sigkill, sigterm, storage, zombie,
 };
 
 /// How long a janitor sweeps for a job whose lease is much shorter.
@@ -52,6 +52,8 @@ pub(crate) fn run(arguments: &[String]) {
             "serve-queue" => deploy::serve_queue(url, &rest[0]).await,
             "attempt" => attempts::work(url, rest).await,
             "attempt-apart" => attempts::work_apart(url, rest).await,
+            "end" => ended::work(url, rest).await,
+            "announce" => ended::announce(url, rest).await,
             "abort" => abort(url, job()).await,
             _ => panic!("unknown role {role}"),
         }

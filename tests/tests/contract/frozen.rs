@@ -108,4 +108,12 @@ impl ProgressStore for FrozenStore {
     async fn delete_finished(&self, _: Duration, _: u32) -> Result<u64, ProgressError> {
         Ok(0)
     }
+
+    async fn unannounced(&self, _: u32) -> Result<Vec<Progress>, ProgressError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete_owned(&self, _: &str, _: u32) -> Result<u64, ProgressError> {
+        Ok(0)
+    }
 }

@@ -367,3 +367,141 @@ async fn expect(changes: &mut Changes, mut expected: HashMap<ProgressId, u64>, m
     });
     assert!(told.await.is_ok(), "{method}: a live subscription must get a hint of each change");
 }
+
+pub(super) async fn of_an_owner_all_finished_records_are_deleted_and_no_others(suite: &Suite) {
+    let owner = format!("Ann {}", ProgressId::new());
+    let others = [owner.to_lowercase(), format!("{owner} "), "Ann".to_owned()];
+    let own = many(suite, |_| NewProgress::new("conformance").with_owner(&owner)).await;
+    let (mut finished, mut kept) = (ids(&own), Vec::new());
+    // Of each status, one that stays.
+    kept.extend(finished.split_off(finished.len() - 2));
+    suite.update_all(&kept[1..], &ProgressUpdate::start()).await;
+    suite.update_all(&finished, &ProgressUpdate::request_cancel()).await;
+    for other in others.iter().map(Some).chain([None]) {
+        let job = NewProgress::new("conformance");
+        let job = other.map_or(job.clone(), |other| job.with_owner(other));
+        let id = suite.store.create(&job).await.expect(must::CREATE).id;
+        suite.update_all(&[id], &ProgressUpdate::request_cancel()).await;
+        kept.push(id);
+    }
+    let delete = async |limit| {
+        let deleted = suite.store.delete_owned(&owner, limit).await;
+        deleted.expect("delete_owned: every owner and limit must be accepted")
+    };
+    assert_eq!(delete(0).await, 0, "delete_owned: a limit of 0 must delete nothing");
+    assert_eq!(delete(3).await, 3, "delete_owned: as many as the limit must be deleted");
+    let left = finished.len() as u64 - 3;
+    let count = suite.are_there(&finished).await.iter().filter(|is_there| **is_there).count();
+    assert_eq!(
+        count as u64, left,
+        "delete_owned: as many records must be gone as are counted as deleted"
+    );
+    assert_eq!(
+        delete(500).await,
+        left,
+        "delete_owned: all finished records of the owner must be deleted if the limit allows it"
+    );
+    assert!(
+        suite.are_there(&finished).await.iter().all(|is_there| !is_there),
+        "delete_owned: no finished record of the owner may be left"
+    );
+    assert!(
+        suite.are_there(&kept).await.iter().all(|is_there| *is_there),
+        "delete_owned: active records must stay, and so must those of other owners, which may \
+         differ only in case or spaces, and those without an owner"
+    );
+    assert_eq!(delete(500).await, 0, "delete_owned: an owner without records has none to delete");
+
+    let job = NewProgress::new("conformance").with_owner(&owner);
+    let id = suite.store.create(&job).await.expect(must::CREATE).id;
+    let start = ProgressUpdate::start().with_stamp(super::stamp(11, 1));
+    suite.update_all(&[id], &start).await;
+    let last = Delta::new().with_entry(NewEntry::info("last"));
+    suite.update_all(&[id], &ProgressUpdate::cancel(last)).await;
+    assert_eq!(delete(1).await, 1, "delete_owned: a cancelled job must be deleted");
+    suite.assert_nothing_left_of(&job, &start).await;
+}
+
+pub(super) async fn the_end_is_announced_once_at_a_time_until_it_is_noted(suite: &Suite) {
+    let due = async |limit| {
+        let due = suite.store.unannounced(limit).await;
+        due.expect("unannounced: every limit must be accepted")
+    };
+    let update = async |id, update: ProgressUpdate| {
+        let updated = suite.store.update(id, &update).await;
+        updated.expect("update: a finished job must accept a claim of what was seen, and a note")
+    };
+    let wanted = || NewProgress::new("conformance").with_announcement();
+    let active = suite.store.create(&wanted()).await.expect(must::CREATE).id;
+    let silent = suite.finished().await.id;
+    let created = ids(&many(suite, |_| wanted()).await);
+    let ended = suite.update_all(&created, &ProgressUpdate::request_cancel()).await;
+    suite.pass(Duration::from_millis(20)).await;
+    assert_eq!(
+        due(500).await,
+        [],
+        "unannounced: jobs that ended just now must be left to the process that ended them"
+    );
+    for job in &ended {
+        let seen = job.announce_at.expect("update: the end of a job must be announced if wanted");
+        let claim = |delay| ProgressUpdate::claim_announcement(seen, delay);
+        let claimed = update(job.id, claim(Duration::from_millis(1))).await;
+        assert_eq!(
+            (claimed.version, claimed.updated_at, claimed.status),
+            (job.version, job.updated_at, job.status),
+            "update: a claim must change nothing that viewers see"
+        );
+        assert_refused(
+            &suite.store.update(job.id, &claim(Duration::from_secs(60))).await,
+            job.id,
+            Status::Cancelled,
+            "update: a second claim of the same announcement must be refused",
+        );
+    }
+    suite.pass(Duration::from_millis(20)).await;
+    let found = due(500).await;
+    assert!(
+        found.is_sorted_by_key(|job| job.announce_at),
+        "unannounced: the earliest must be first"
+    );
+    let sorted = |mut ids: Vec<ProgressId>| {
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(
+        sorted(ids(&found)),
+        sorted(created.clone()),
+        "unannounced: every finished job whose announcement is due must be returned, no active \
+         one, and none that nothing asked to announce"
+    );
+    let timely = |job: &Progress| (timeless(job), job.announce_at);
+    let read = suite.read(found[0].id).await;
+    assert_eq!(
+        timely(&found[0]),
+        timely(&read),
+        "unannounced: a record must be as `get` returns it"
+    );
+    assert_eq!(due(2).await.len(), 2, "unannounced: at most as many as the limit");
+
+    let seen = found[0].announce_at.expect("unannounced: `announce_at` must be read");
+    let claim = ProgressUpdate::claim_announcement(seen, Duration::from_secs(3_600));
+    update(found[0].id, claim).await;
+    for _ in 0..2 {
+        let announced = update(found[1].id, ProgressUpdate::announced()).await;
+        assert_eq!(announced.announce_at, None, "update: an announced end must not be due again");
+    }
+    assert_eq!(
+        sorted(ids(&due(500).await)),
+        sorted(ids(&found[2..])),
+        "unannounced: a claimed and an announced end must not be returned"
+    );
+    assert_refused(
+        &suite.store.update(active, &ProgressUpdate::announced()).await,
+        active,
+        Status::Pending,
+        "update: the end of an active job cannot be announced",
+    );
+    suite.remove(&created).await;
+    suite.remove(&[active, silent]).await;
+    assert_eq!(due(500).await, [], "unannounced: a deleted record must not be returned");
+}

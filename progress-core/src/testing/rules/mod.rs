@@ -56,8 +56,11 @@ rules! {
     time::only_the_silent_are_lost,
     time::only_the_old_are_deleted,
     many::one_call_deletes_as_many_as_its_limit,
+    many::of_an_owner_all_finished_records_are_deleted_and_no_others,
     time::age_counts_from_the_end,
     time::ages_of_months_are_counted,
+    many::the_end_is_announced_once_at_a_time_until_it_is_noted,
+    time::a_record_is_kept_for_its_announcement,
     races::an_update_and_a_deletion_do_not_meet_half_way,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::{Suite, assert_refused, must, one, stamp};
-use crate::{Delta, NewEntry, NewProgress, ProgressUpdate, Status, WORKER_LOST};
+use crate::{Delta, NewEntry, NewProgress, Progress, ProgressUpdate, Status, WORKER_LOST};
 
 pub(super) async fn deletion_waits_for_the_end_and_leaves_nothing(suite: &Suite) {
     let job = NewProgress::new("conformance");
@@ -173,4 +173,41 @@ pub(super) async fn ages_of_months_are_counted(suite: &Suite) {
         [true, false],
         "delete_finished: a job that has run for 61 days has not ended"
     );
+}
+
+async fn end_with_announcement(suite: &Suite) -> Progress {
+    let job = NewProgress::new("conformance").with_announcement();
+    let id = suite.store.create(&job).await.expect(must::CREATE).id;
+    suite.store.update(id, &ProgressUpdate::start()).await.expect(must::START);
+    suite.store.update(id, &ProgressUpdate::cancel(Delta::new())).await.expect(must::END)
+}
+
+pub(super) async fn a_record_is_kept_for_its_announcement(suite: &Suite) {
+    suite.clear().await;
+    let id = end_with_announcement(suite).await.id;
+    suite.pass(Duration::from_millis(20)).await;
+    assert_eq!(
+        suite.delete_finished(Duration::ZERO, 10).await,
+        0,
+        "delete_finished: the retention of a record must not begin before its announcement"
+    );
+    suite.store.update(id, &ProgressUpdate::announced()).await.expect("update: a note");
+    assert_eq!(
+        suite.delete_finished(Duration::ZERO, 10).await,
+        1,
+        "delete_finished: the retention of a record must begin at its end once it is announced"
+    );
+    if !suite.has_clock() {
+        return suite.report_not_run("a_record_is_kept_for_a_day", "with_clock");
+    }
+    let id = end_with_announcement(suite).await.id;
+    suite.pass(Duration::from_secs(86_400 - 1)).await;
+    assert_eq!(suite.delete_finished(Duration::ZERO, 10).await, 0, "delete_finished: for a day");
+    suite.pass(Duration::from_secs(2)).await;
+    assert_eq!(
+        suite.delete_finished(Duration::ZERO, 10).await,
+        1,
+        "delete_finished: a record must not be kept longer than a day for its announcement"
+    );
+    suite.assert_gone(id, "delete_finished: a deleted record must be gone").await;
 }

@@ -1,5 +1,5 @@
--- Jobs that run more than once, and jobs with stages. Programs of version 1 go on working: they
--- create jobs without both, and their workers leave the new columns alone.
+-- Jobs that run more than once, jobs with stages, and jobs whose end is announced. Programs of version 1 go on working: they
+-- create jobs without them, and their workers leave the new columns alone.
 ALTER TABLE progress_records
     ADD COLUMN attempt bigint NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
     ADD COLUMN max_attempts bigint CHECK (max_attempts BETWEEN 1 AND 4294967295),
@@ -10,6 +10,10 @@ ALTER TABLE progress_records
     -- JSON: the cursor that the worker saved, and the counts that belong to it.
     ADD COLUMN checkpoint text,
     -- JSON: the stages with the counts of those that have ended, and which is the current one.
-    ADD COLUMN stages text;
+    ADD COLUMN stages text,
+    -- When the end of a job is due to be announced; NULL if it was, and if nothing asked for it.
+    ADD COLUMN announce_at bigint;
+CREATE INDEX progress_records_unannounced ON progress_records (announce_at, id)
+    WHERE announce_at IS NOT NULL AND finished_at IS NOT NULL;
 
 INSERT INTO progress_schema (version, serves) VALUES (2, 1);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use progress_core::{Delta, ProgressError, ProgressUpdate, Stamp};
+use progress_core::{Delta, NewProgress, ProgressError, ProgressUpdate, Stamp};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -14,11 +14,13 @@ use crate::one;
 
 on_every_database!(@on postgres, Postgres,
     a_locked_record_does_not_hold_up_its_neighbours,
-    many_runtimes_share_a_few_sessions
+    many_runtimes_share_a_few_sessions,
+    an_owner_is_deleted_in_short_transactions_that_skip_no_locked_record
 );
 on_every_database!(@on mysql, MySql,
     a_locked_record_does_not_hold_up_its_neighbours,
-    many_runtimes_share_a_few_sessions
+    many_runtimes_share_a_few_sessions,
+    an_owner_is_deleted_in_short_transactions_that_skip_no_locked_record
 );
 
 async fn a_locked_record_does_not_hold_up_its_neighbours(database: Database) {
@@ -191,4 +193,25 @@ mod shared {
         assert_eq!(messages, [Some("a"), Some("b"), Some("a"), Some("d"), None]);
         assert!(matches!(outcomes[4], Err(ProgressError::Refused { .. })), "{outcomes:?}");
     }
+}
+
+async fn an_owner_is_deleted_in_short_transactions_that_skip_no_locked_record(database: Database) {
+    let store = database.store().await;
+    let mut created = Vec::new();
+    for _ in 0..120 {
+        created.push(store.create(&NewProgress::new("test").with_owner("ann")).await.unwrap());
+    }
+    for job in &created {
+        store.update(job.id, &ProgressUpdate::request_cancel()).await.unwrap();
+    }
+    let last = created.iter().max_by_key(|job| (job.created_at, job.id)).unwrap().id;
+    let lock = format!("SELECT id FROM progress_records WHERE id = '{last}' FOR UPDATE");
+    let held = database.pool().await.hold(&lock).await;
+    let error = store.delete_owned("ann", 500).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    let ids: Vec<_> = created.iter().map(|job| job.id).collect();
+    let left = store.get_many(&ids).await.unwrap().into_iter().flatten().count();
+    assert_eq!(left, 20, "two transactions of 50 records are through, and the third waits");
+    held.release().await;
+    assert_eq!(store.delete_owned("ann", 500).await.unwrap(), 20);
 }

@@ -25,6 +25,7 @@ on_every_database!(
     owners_and_kinds_are_compared_byte_by_byte,
     the_longest_text_fits,
     a_long_log_is_trimmed_now_and_then_and_shows_its_newest_entries,
+    the_queries_of_the_guide_run,
 );
 
 async fn counts_stop_at_the_largest_exact_integer(database: Database) {
@@ -266,4 +267,16 @@ async fn a_long_log_is_trimmed_now_and_then_and_shows_its_newest_entries(databas
         longest = longest.max(pool.integer(&sql).await);
     }
     assert!((1_001..=1_137).contains(&longest), "a log had {longest} entries");
+}
+
+async fn the_queries_of_the_guide_run(database: Database) {
+    let store = database.store().await;
+    running(&store).await;
+    let guide = include_str!("../../../../docs/operating.md");
+    let blocks: Vec<_> = guide.split("```sql\n").skip(1).collect();
+    assert!(blocks.len() >= 2);
+    for block in blocks {
+        let queries = block.split("```").next().unwrap();
+        database.pool().await.execute(queries).await;
+    }
 }

@@ -88,6 +88,18 @@ impl ProgressStore for CountingStore {
         self.write().delete_finished(older_than, limit).await
     }
 
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.read().unannounced(limit).await
+    }
+
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        self.write().delete_owned(owner, limit).await
+    }
+
+    async fn ping(&self) -> Result<(), ProgressError> {
+        self.read().ping().await
+    }
+
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
         self.read().get_many(ids).await
     }

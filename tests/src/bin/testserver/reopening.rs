@@ -69,4 +69,12 @@ impl ProgressStore for Reopening {
     ) -> Result<u64, ProgressError> {
         self.open().await?.delete_finished(older_than, limit).await
     }
+
+    async fn unannounced(&self, limit: u32) -> Result<Vec<Progress>, ProgressError> {
+        self.open().await?.unannounced(limit).await
+    }
+
+    async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64, ProgressError> {
+        self.open().await?.delete_owned(owner, limit).await
+    }
 }
