@@ -33,6 +33,7 @@ mod outside;
 mod pace;
 mod place;
 mod pooler;
+mod processes;
 mod proxies;
 mod report;
 mod restart;
@@ -60,7 +61,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 34] = [
+const CHECKS: [(&str, Check); 35] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -69,6 +70,7 @@ const CHECKS: [(&str, Check); 34] = [
     ("attempts", attempts::run),
     ("sigterm", sigterm::run),
     ("deploy", deploy::run),
+    ("processes", processes::run),
     ("restart", restart::run),
     ("shutdown", shutdown::run),
     ("outage", outage::run),
