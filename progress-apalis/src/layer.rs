@@ -199,8 +199,8 @@ fn failure(error: BoxDynError) -> Failure {
     }
 }
 
-/// Waits as long as the last attempt asked for. A cancel request ends the wait. Returns false if the
-/// worker shuts down before, because another worker can wait as well.
+/// Waits as long as the last attempt asked for. A cancel request ends the wait. Returns false if
+/// the worker shuts down before, because another worker can wait as well.
 async fn wait_for_the_next_attempt(
     jobs: &Jobs,
     id: ProgressId,

@@ -1,5 +1,5 @@
-//! Pages and workers in separate processes, on SQLite, PostgreSQL and Redis. Whichever process dies,
-//! the pages show nothing false.
+//! Pages and workers in separate processes, on SQLite, PostgreSQL and Redis. Whichever process
+//! dies, the pages show nothing false.
 #![allow(clippy::unwrap_used, reason = "a test reports a failure by panicking")]
 
 mod support;

@@ -2,8 +2,8 @@
 //!
 //! Nothing here shows how to use the library; `invoice-mailer` does. This crate has what makes that
 //! example a whole program: sample [`invoice`]s and their [`pdf`]s, the [`mailer`] that sends them,
-//! the [`catcher`] that receives them if no real mail server is configured, and the [`pages`] in two
-//! [`language`]s.
+//! the [`catcher`] that receives them if no real mail server is configured, and the [`pages`] in
+//! two [`language`]s.
 
 pub mod catcher;
 pub mod host;
