@@ -5,11 +5,13 @@ use std::time::Duration;
 use apalis_core::error::{AbortError, BoxDynError, RetryAfterError};
 use apalis_core::task::Task;
 use apalis_core::task::status::Status as TaskStatus;
+use apalis_core::worker::context::WorkerContext;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use progress_core::{
     Failure, Jobs, Progress, ProgressError, ProgressId, TrackerOptions, WORKER_STOPPED,
 };
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -22,6 +24,9 @@ const BETWEEN_DELIVERIES: Duration = Duration::from_secs(5);
 
 /// How often a task that waits for its next attempt looks for a cancel request.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+
+/// How often a task that waits looks whether its worker shuts down.
+const BETWEEN_GLANCES: Duration = Duration::from_millis(200);
 
 /// A layer of a worker that keeps the records of its tasks. A task without a record passes through.
 #[derive(Debug, Clone)]
@@ -104,8 +109,12 @@ where
     S::Error: Into<BoxDynError>,
     Args: Send,
 {
-    wait_for_the_next_attempt(&jobs, id).await;
+    let worker = task.ctx().data().get::<WorkerContext>().cloned();
     let status = task.ctx().raw_status().clone();
+    if !wait_for_the_next_attempt(&jobs, id, worker.as_ref()).await {
+        status.store(TaskStatus::Failed);
+        return Err("the worker shuts down before the next attempt".into());
+    }
     let mut outcome = Outcome::NotCalled;
     let returned = &mut outcome;
     let work = async |tracker| {
@@ -140,7 +149,7 @@ where
             Err(Box::new(AbortError::new(error)))
         }
         (Outcome::NotCalled, Next::Delivery) => {
-            tokio::time::sleep(BETWEEN_DELIVERIES).await;
+            pause(BETWEEN_DELIVERIES, worker.as_ref()).await;
             status.store(TaskStatus::Failed);
             Err(reason(ended).into())
         }
@@ -190,12 +199,36 @@ fn failure(error: BoxDynError) -> Failure {
     }
 }
 
-/// Waits as long as the last attempt asked for. A cancel request ends the wait.
-async fn wait_for_the_next_attempt(jobs: &Jobs, id: ProgressId) {
+/// Waits as long as the last attempt asked for. A cancel request ends the wait. Returns false if
+/// the worker shuts down before, because another worker can wait as well.
+async fn wait_for_the_next_attempt(
+    jobs: &Jobs,
+    id: ProgressId,
+    worker: Option<&WorkerContext>,
+) -> bool {
     while let Ok(Some(progress)) = jobs.get(id).await
         && let Some(at) = progress.retry_at.filter(|_| progress.is_retrying())
         && let Ok(left) = (at - progress.observed_at).to_std()
     {
-        tokio::time::sleep(left.min(BETWEEN_LOOKS)).await;
+        if !pause(left.min(BETWEEN_LOOKS), worker).await {
+            return false;
+        }
+    }
+    true
+}
+
+/// Sleeps, unless the worker shuts down, which a waiting task must not delay. Returns false if it
+/// does.
+async fn pause(time: Duration, worker: Option<&WorkerContext>) -> bool {
+    let end = Instant::now() + time;
+    loop {
+        if worker.is_some_and(WorkerContext::is_shutting_down) {
+            return false;
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        tokio::time::sleep(left.min(BETWEEN_GLANCES)).await;
     }
 }

@@ -160,11 +160,14 @@ impl Place {
 
     /// Starts a worker in this process.
     fn work(&self, jobs: &Jobs) -> tokio::task::JoinHandle<()> {
-        let (place, jobs) = (self.clone(), jobs.clone());
+        self.work_as(jobs, &WorkerContext::new(&format!("worker-{}", ProgressId::new())))
+    }
+
+    fn work_as(&self, jobs: &Jobs, context: &WorkerContext) -> tokio::task::JoinHandle<()> {
+        let (place, jobs, context) = (self.clone(), jobs.clone(), context.clone());
         tokio::spawn(async move {
-            let name = format!("worker-{}", ProgressId::new());
             with_queue!(place, |queue| {
-                let worker = WorkerBuilder::new(name).backend(queue);
+                let worker = WorkerBuilder::new(context).backend(queue);
                 worker.layer(ProgressLayer::new(jobs)).build(handle).run().await.unwrap();
             });
         })
@@ -288,6 +291,35 @@ async fn a_delay_is_kept() {
         assert!(began.num_milliseconds() >= 2_900, "the second attempt began after {began}");
     })
     .await;
+}
+
+/// A worker that is told to stop while it keeps a delay leaves at once, and another one keeps the
+/// rest of the delay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delay_does_not_hold_up_the_end_of_a_worker() {
+    for place in Place::all().await {
+        let jobs = place.jobs().await;
+        let delay = Duration::from_secs(12);
+        let id = place.push(&jobs, 5, Work::FailFor(delay)).await;
+        let context = WorkerContext::new(&format!("worker-{}", ProgressId::new()));
+        let first = place.work_as(&jobs, &context);
+        wait_for(&jobs, id, Progress::is_retrying).await;
+        // Until the task has been delivered again.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let begun = Instant::now();
+        context.stop().unwrap();
+        first.await.unwrap();
+        let stopped = begun.elapsed();
+        assert!(stopped < Duration::from_secs(4), "{}: after {stopped:?}", place.kind);
+        assert_eq!(place.row().await, "Failed", "{}", place.kind);
+
+        let second = place.work(&jobs);
+        let ended = place.end(&jobs, id, "Done").await;
+        assert_eq!((ended.status, ended.attempt), (Status::Completed, 2), "{}", place.kind);
+        let began = ended.attempt_started_at.unwrap() - ended.started_at.unwrap();
+        assert!(began.to_std().unwrap() >= delay, "{}: after {began}", place.kind);
+        second.abort();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

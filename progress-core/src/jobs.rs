@@ -474,7 +474,8 @@ impl Jobs {
     {
         let jobs = self.clone();
         async move {
-            let tracker = jobs.tracker_with(options, id).await.inspect_err(|error| {
+            // Boxed, so that the future of a job is not much deeper than the application's own.
+            let tracker = Box::pin(jobs.tracker_with(options, id)).await.inspect_err(|error| {
                 log_unless_refused(id, error, "the job could not be started");
             })?;
             // Dropped so that a worker does not keep resources that it does not use.

@@ -43,10 +43,10 @@ impl Servers {
             report.not_run("stores, proofs and invoice-mailer on PostgreSQL", reason);
         }
         if let Err(reason) = &self.mariadb {
-            report.not_run("stores, proofs and invoice-mailer on MariaDB", reason);
+            report.not_run("stores and proofs on MariaDB", reason);
         }
         if let Err(reason) = &self.redis {
-            report.not_run("store and proofs on Redis", reason);
+            report.not_run("store, proofs and invoice-mailer on Redis", reason);
         }
     }
 

@@ -1,21 +1,26 @@
-//! The result of each mail, in a table of the application's own.
+//! The result of each mail, which is the application's own data.
 
 use std::collections::HashMap;
 
-use example_support::database::{Database, on_database};
-use progress_axum::ProgressId;
-use serde::Serialize;
-use sqlx::QueryBuilder;
-use sqlx::error::DatabaseError;
+use apalis_redis::ConnectionManager;
+use progress_axum::{BoxError, ProgressId};
+use serde::{Deserialize, Serialize};
+use serde_json::from_str;
+use sqlx::{PgPool, SqlitePool};
 
-/// The table of results.
+/// Where the results are: at the same address as the records.
 #[derive(Debug, Clone)]
-pub struct Deliveries {
-    database: Database,
+pub enum Deliveries {
+    /// In a table beside those of the records.
+    Sqlite(SqlitePool),
+    /// In a table beside those of the records.
+    Postgres(PgPool),
+    /// In a hash for each job.
+    Redis(ConnectionManager),
 }
 
 /// The result of one mail.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     /// `sent`, `refused` by the mail server, or `failed` without a reply.
     pub(crate) outcome: String,
@@ -29,33 +34,37 @@ impl Delivery {
     }
 }
 
-impl Deliveries {
-    /// The results in this database.
-    pub fn new(database: Database) -> Self {
-        Self { database }
-    }
+// SQLite and PostgreSQL understand the same statements.
+const SAVE: &str = "INSERT INTO deliveries (job_id, number, outcome, detail) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+const READ: &str = "SELECT number, outcome, detail FROM deliveries \
+     WHERE job_id = $1 AND number BETWEEN $2 AND $3";
 
+impl Deliveries {
     /// Saves the result of a mail. May be repeated: a saved result does not change.
     pub(crate) async fn save(
         &self,
         job: ProgressId,
         number: u32,
         delivery: &Delivery,
-    ) -> Result<(), sqlx::Error> {
-        let insert = "INSERT INTO deliveries (job_id, number, outcome, detail) ";
-        let inserted = on_database!(self.database, pool => {
-            let mut query = QueryBuilder::new(insert);
-            query.push_values([delivery], |mut row, Delivery { outcome, detail }| {
-                row.push_bind(job.to_string()).push_bind(i64::from(number));
-                row.push_bind(outcome.clone()).push_bind(detail.clone());
-            });
-            query.build().execute(pool).await.map(drop)
-        });
-        inserted.or_else(|error| match error.as_database_error() {
-            // The first attempt succeeded, although its acknowledgement was lost.
-            Some(error) if DatabaseError::is_unique_violation(error) => Ok(()),
-            _ => Err(error),
-        })
+    ) -> Result<(), BoxError> {
+        let Delivery { outcome, detail } = delivery;
+        match self {
+            Self::Sqlite(pool) => {
+                let query = sqlx::query(SAVE).bind(job.to_string()).bind(i64::from(number));
+                query.bind(outcome).bind(detail).execute(pool).await?;
+            }
+            Self::Postgres(pool) => {
+                let query = sqlx::query(SAVE).bind(job.to_string()).bind(i64::from(number));
+                query.bind(outcome).bind(detail).execute(pool).await?;
+            }
+            Self::Redis(connection) => {
+                let mut command = redis::cmd("HSETNX");
+                command.arg(key(job)).arg(number).arg(serde_json::to_string(delivery)?);
+                command.exec_async(&mut connection.clone()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the results of the invoices `from` to `to` of a job by their numbers, without those
@@ -65,18 +74,33 @@ impl Deliveries {
         job: ProgressId,
         from: u32,
         to: u32,
-    ) -> Result<HashMap<i64, Delivery>, sqlx::Error> {
-        let select = "SELECT number, outcome, detail FROM deliveries WHERE job_id = ";
-        let rows: Vec<(i64, String, String)> = on_database!(self.database, pool => {
-            let mut query = QueryBuilder::new(select);
-            query.push_bind(job.to_string());
-            query.push(" AND number BETWEEN ").push_bind(i64::from(from));
-            query.push(" AND ").push_bind(i64::from(to));
-            query.build_query_as().fetch_all(pool).await?
+    ) -> Result<HashMap<u32, Delivery>, BoxError> {
+        let rows: Vec<(i64, String, String)> = match self {
+            Self::Sqlite(pool) => {
+                let query = sqlx::query_as(READ).bind(job.to_string());
+                query.bind(i64::from(from)).bind(i64::from(to)).fetch_all(pool).await?
+            }
+            Self::Postgres(pool) => {
+                let query = sqlx::query_as(READ).bind(job.to_string());
+                query.bind(i64::from(from)).bind(i64::from(to)).fetch_all(pool).await?
+            }
+            Self::Redis(connection) => {
+                let mut command = redis::cmd("HMGET");
+                command.arg(key(job)).arg((from..=to).collect::<Vec<_>>());
+                let found: Vec<Option<String>> =
+                    command.query_async(&mut connection.clone()).await?;
+                let found = (from..=to).zip(found);
+                let found = found.filter_map(|(number, text)| Some((number, text?)));
+                return found.map(|(number, text)| Ok((number, from_str(&text)?))).collect();
+            }
+        };
+        let rows = rows.into_iter().map(|(number, outcome, detail)| {
+            Ok((u32::try_from(number)?, Delivery { outcome, detail }))
         });
-        let deliveries = rows
-            .into_iter()
-            .map(|(number, outcome, detail)| (number, Delivery { outcome, detail }));
-        Ok(deliveries.collect())
+        rows.collect()
     }
+}
+
+fn key(job: ProgressId) -> String {
+    format!("invoice-mailer:deliveries:{job}")
 }

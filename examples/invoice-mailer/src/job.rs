@@ -9,7 +9,7 @@ use example_support::mailer::{Mailer, SendError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use progress_axum::progress_core::OpenItem;
-use progress_axum::{BoxError, Failure, NewEntry, TrackerHandle};
+use progress_axum::{BoxError, Failure, NewEntry, ProgressId, TrackerHandle};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -49,10 +49,10 @@ impl Sending {
     /// After a cancellation, or when the program stops, no further mail is begun. Mails that are
     /// being sent are completed and counted.
     pub(crate) async fn run(&self, order: Order, tracker: &TrackerHandle) -> Result<(), Failure> {
-        let Order { job, count, language } = order;
+        let Order { count, language } = order;
         let first = tracker.cursor::<u32>()?.unwrap_or(0) + 1;
         // A killed worker has saved these results, and not the cursor behind them.
-        let known = self.deliveries.of(job, first, count).await;
+        let known = self.deliveries.of(tracker.id(), first, count).await;
         let mut known = known.map_err(|error| passing(language.not_readable(), error))?;
         let saves = tracker.save_in_order();
         let mut numbers = first..=count;
@@ -67,7 +67,7 @@ impl Sending {
                 && let Some(number) = numbers.next()
             {
                 let mail = (Invoice::sample(number), saves.begin(&number)?);
-                mails.push(self.send(order, mail, known.remove(&i64::from(number))));
+                mails.push(self.send(order, tracker.id(), mail, known.remove(&number)));
             }
             let Some((mail, outcome)) = mails.next().await else { break };
             match outcome {
@@ -95,13 +95,19 @@ impl Sending {
     }
 
     /// Sends a mail, unless its result is known. An error is not about this mail alone.
-    async fn send(&self, order: Order, mail: Mail, known: Option<Delivery>) -> (Mail, Outcome) {
+    async fn send(
+        &self,
+        order: Order,
+        job: ProgressId,
+        mail: Mail,
+        known: Option<Delivery>,
+    ) -> (Mail, Outcome) {
         if let Some(delivery) = known {
             return (mail, Ok(delivery));
         }
         sleep(self.pause).await;
         // The same in each attempt, so that a mail that is sent twice is often shown once.
-        let id = format!("{}.{}", order.job, mail.0.number);
+        let id = format!("{job}.{}", mail.0.number);
         let outcome = match self.mailer.send(&mail.0, &id).await {
             Ok(()) => Ok(Delivery::new("sent", "")),
             Err(error) if error.is_unreachable() || error.is_denied() => Err(error),
@@ -114,13 +120,13 @@ impl Sending {
     /// the database must not end the attempt.
     async fn finish(
         &self,
-        Order { job, count, language }: Order,
+        Order { count, language }: Order,
         tracker: &TrackerHandle,
         (invoice, item): Mail,
         delivery: Delivery,
     ) -> Result<(), Failure> {
         let deadline = Instant::now() + SAVE_TIMEOUT;
-        while let Err(error) = self.deliveries.save(job, invoice.number, &delivery).await {
+        while let Err(error) = self.deliveries.save(tracker.id(), invoice.number, &delivery).await {
             if Instant::now() > deadline {
                 return Err(passing(language.not_noted(), error));
             }

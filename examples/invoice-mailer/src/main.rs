@@ -10,20 +10,18 @@ use std::time::Duration;
 
 use clap::Parser;
 use example_support::catcher::Catcher;
-use example_support::database::Database;
 use example_support::host::Hosts;
 use example_support::mailer::Mailer;
 use example_support::startup::{self, ForSetting, SettingError};
-use invoice_mailer::deliveries::Deliveries;
 use invoice_mailer::job::Sending;
-use invoice_mailer::queue::Queue;
+use invoice_mailer::serve;
 use invoice_mailer::settings::{Role, Settings};
+use invoice_mailer::storage::Storage;
 use invoice_mailer::web::{self, App};
 use invoice_mailer::worker::Worker;
-use invoice_mailer::{TABLES, serve};
-use progress_axum::{Jobs, ProgressApi, ProgressStore};
+use progress_axum::{Jobs, ProgressApi};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
 /// How long running jobs may take to stop. Supervisors usually kill a process after 5 or 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
@@ -44,15 +42,14 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
         _ => None,
     };
     let mailer = if works { Some(mailer(&settings, catcher.as_deref()).await?) } else { None };
-    let (store, database) = open(&settings).await?;
+    let lease = Duration::from_secs(settings.lease);
+    let (setting, url) = settings.database()?;
+    let Storage { store, deliveries, queue } = Storage::open(&setting, &url, lease).await?;
 
     // The library's handle, shared by pages and workers. Its janitor ends the attempts of dead
     // workers.
-    let jobs = Jobs::new(Arc::clone(&store));
-    let lease = Duration::from_secs(settings.lease);
+    let jobs = Jobs::new(store);
     tokio::spawn(jobs.janitor().with_sweep_interval(lease / 9).run());
-    let queue = Queue::new(database.clone(), jobs.clone(), store);
-    let deliveries = Deliveries::new(database);
 
     let (stop, stopping) = watch::channel(false);
     let working = mailer.map(|mailer| {
@@ -63,11 +60,10 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
             in_flight: usize::from(settings.in_flight),
             stopping,
         };
-        let (jobs, queue) = (jobs.clone(), queue.clone());
-        let worker = Worker { jobs, queue, sending, taken: Mutex::default() };
+        let worker = Worker { jobs: jobs.clone(), queue: queue.clone(), sending };
         tokio::spawn(worker.run(settings.jobs))
     });
-    let api = ProgressApi::new(jobs);
+    let api = ProgressApi::new(jobs.clone());
     // The workers stop at once, and not only after the last response. Pages that wait for a change
     // get their response.
     let stopped = async {
@@ -77,8 +73,8 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
     };
     match listener {
         Some((listener, address)) => {
-            tokio::spawn(fail_unqueued_jobs(queue.clone()));
-            let pages = web::router(App { queue, deliveries, lease }, api.clone(), catcher.clone());
+            let app = App { jobs, queue, deliveries, lease };
+            let pages = web::router(app, api.clone(), catcher.clone());
             let pages = Hosts::new(&settings.listen, address, &settings.hosts).guard(pages);
             startup::announce(&format!("listening on http://{address}"));
             serve::serve(listener, pages, stopped).await;
@@ -126,25 +122,4 @@ async fn mailer(settings: &Settings, catcher: Option<&Catcher>) -> Result<Mailer
     let mailer = Mailer::new(&url, connections).for_setting(setting)?;
     mailer.check().await.for_setting(setting)?;
     Ok(mailer)
-}
-
-/// Opens the library's store and the application's own tables in the same database.
-async fn open(settings: &Settings) -> Result<(Arc<dyn ProgressStore>, Database), SettingError> {
-    let (setting, url) = settings.database()?;
-    let store = progress_sqlx::connect_any(&url).await.for_setting(&setting)?;
-    let database = Database::open(&url, TABLES).await.for_setting(&setting)?;
-    Ok((store, database))
-}
-
-/// Fails jobs whose process died between creating and queueing them, which takes less than a
-/// minute.
-async fn fail_unqueued_jobs(queue: Queue) {
-    let mut turns = tokio::time::interval(Duration::from_secs(30));
-    loop {
-        turns.tick().await;
-        // The janitor already logs that the database is down.
-        if let Ok(count @ 1..) = queue.fail_unqueued(Duration::from_secs(60)).await {
-            tracing::warn!(count, "failed jobs that were never queued");
-        }
-    }
 }

@@ -1,160 +1,93 @@
-//! The jobs that have not ended, for workers in any process.
+//! The queue of jobs: apalis on SQLite, PostgreSQL or Redis.
 //!
-//! The queue lists the jobs; a job's record decides whether it runs. A worker runs the oldest job
-//! whose record is pending, and of several workers only one can start it. A job stays in the queue
-//! until its record has ended. So if its worker stops, or dies and a janitor notices, the record is
-//! pending again, and the next worker goes on.
+//! It delivers a job to one worker, and again when that worker has died. Whether the job runs then
+//! is decided by its record.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use example_support::database::{Database, on_database};
+use apalis_postgres::{PgPool, PostgresStorage};
+use apalis_redis::{ConnectionManager, RedisStorage};
+use apalis_sqlite::{SqlitePool, SqliteStorage};
 use example_support::language::Language;
-use progress_axum::{
-    Jobs, NewProgress, ProgressError, ProgressId, ProgressQuery, ProgressStore, Status,
-};
-use sqlx::QueryBuilder;
+use progress_apalis::SubmitError;
+use progress_axum::{Jobs, NewProgress, Progress};
+use serde::{Deserialize, Serialize};
 
 /// The task type of these jobs in their records.
 pub const TASK_TYPE: &str = "email_sending";
 
-/// A job in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a job does.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Order {
-    /// The id of its record.
-    pub job: ProgressId,
     /// How many invoices to send.
     pub count: u32,
     /// The language of its messages.
     pub language: Language,
 }
 
-/// The queue, a table of the database.
-#[derive(Debug, Clone)]
-pub struct Queue {
-    database: Database,
-    jobs: Jobs,
-    /// Read without the cache of `jobs`, which shows later what other workers have started.
-    store: Arc<dyn ProgressStore>,
+/// The queue. An application that knows its kind of database has one of these types in its place.
+#[derive(Clone)]
+pub enum Queue {
+    /// In a file.
+    Sqlite(SqliteStorage<Order>),
+    /// In the schema `apalis` of a database.
+    Postgres(PostgresStorage<Order>),
+    /// In keys that begin with the name of the queue.
+    Redis(RedisStorage<Order>),
+}
+
+/// Evaluates an expression with `$storage` bound to the queue of whichever kind `$queue` is.
+macro_rules! on_queue {
+    ($queue:expr, $storage:pat => $work:expr) => {
+        match $queue {
+            $crate::queue::Queue::Sqlite($storage) => $work,
+            $crate::queue::Queue::Postgres($storage) => $work,
+            $crate::queue::Queue::Redis($storage) => $work,
+        }
+    };
+}
+pub(crate) use on_queue;
+
+/// Configures a queue of any kind. A worker is missed just after the lease of its jobs has ended.
+macro_rules! configure {
+    ($config:expr, $lease:expr) => {
+        $config
+            .queue("invoice-mailer")
+            .heartbeat_interval($lease / 9)
+            .missed_heartbeats(10)
+            // A worker takes only the jobs that it runs, and leaves the others to the next worker.
+            .batch_size(1)
+    };
 }
 
 impl Queue {
-    /// The queue in this database, of jobs whose records are in `store`.
-    pub fn new(database: Database, jobs: Jobs, store: Arc<dyn ProgressStore>) -> Self {
-        Self { database, jobs, store }
+    pub(crate) fn sqlite(pool: &SqlitePool, lease: Duration) -> Self {
+        let config = configure!(apalis_sqlite::Config::default(), lease);
+        Self::Sqlite(SqliteStorage::new(pool).with_config(config))
     }
 
-    /// Creates the record of a job and then queues the job, so that a worker always finds a record.
+    pub(crate) fn postgres(pool: &PgPool, lease: Duration) -> Self {
+        let config = configure!(apalis_postgres::Config::default(), lease);
+        Self::Postgres(PostgresStorage::new(pool).with_config(config))
+    }
+
+    pub(crate) fn redis(connection: ConnectionManager, lease: Duration) -> Self {
+        let config = configure!(apalis_redis::Config::default(), lease);
+        Self::Redis(RedisStorage::new(connection).with_config(config))
+    }
+
+    /// Creates the record of a job and queues the job.
     ///
     /// # Errors
     ///
-    /// If either fails. A job that could not be queued is cancelled. If that fails as well, or the
-    /// process dies in between, [`fail_unqueued`](Self::fail_unqueued) ends it later.
-    pub async fn submit(&self, job: NewProgress, order: Order) -> Result<(), ProgressError> {
-        self.jobs.create(job).await?;
-        let Err(error) = self.push(order).await else { return Ok(()) };
-        // It may be in the queue after all, and running. A cancellation is right in both cases.
-        self.jobs.cancel(order.job).await?;
-        Err(ProgressError::unavailable(error))
-    }
-
-    async fn push(&self, Order { job, count, language }: Order) -> Result<(), sqlx::Error> {
-        on_database!(self.database, pool => {
-            let mut query = QueryBuilder::new("INSERT INTO queue (job_id, count, language) ");
-            query.push_values([()], |mut row, ()| {
-                row.push_bind(job.to_string()).push_bind(i64::from(count));
-                row.push_bind(language.tag());
-            });
-            query.build().execute(pool).await.map(drop)
-        })
-    }
-
-    /// Returns the oldest jobs that a worker may start, and removes those that have ended.
-    ///
-    /// # Errors
-    ///
-    /// If the store or the database is unavailable.
-    pub async fn due(&self) -> Result<Vec<Order>, ProgressError> {
-        let mut place = 0;
-        loop {
-            let page = self.after(place).await.map_err(ProgressError::unavailable)?;
-            let Some((last, _)) = page.last() else { return Ok(Vec::new()) };
-            place = *last;
-            let ids: Vec<_> = page.iter().map(|(_, order)| order.job).collect();
-            let mut due = Vec::new();
-            for ((_, order), record) in page.into_iter().zip(self.store.get_many(&ids).await?) {
-                let Some(record) = record.filter(|record| record.status.is_active()) else {
-                    self.remove(order.job).await.map_err(ProgressError::unavailable)?;
-                    continue;
-                };
-                let is_early = record.retry_at.is_some_and(|at| at > record.observed_at);
-                if record.status == Status::Pending && !is_early {
-                    due.push(order);
-                }
-            }
-            if !due.is_empty() {
-                return Ok(due);
-            }
-        }
-    }
-
-    /// Returns the next jobs behind a place, oldest first.
-    async fn after(&self, place: i64) -> Result<Vec<(i64, Order)>, sqlx::Error> {
-        let select = "SELECT place, job_id, count, language FROM queue WHERE place > ";
-        let rows: Vec<(i64, String, i64, String)> = on_database!(self.database, pool => {
-            let mut query = QueryBuilder::new(select);
-            query.push_bind(place).push(" ORDER BY place LIMIT 50");
-            query.build_query_as().fetch_all(pool).await?
-        });
-        let orders = rows.into_iter().map(|(place, job, count, language)| {
-            let job = job.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            let count = count.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            let language = Language::from_tag(&language).unwrap_or_default();
-            Ok((place, Order { job, count, language }))
-        });
-        orders.collect()
-    }
-
-    async fn contains(&self, job: ProgressId) -> Result<bool, sqlx::Error> {
-        let found: Option<(i64,)> = on_database!(self.database, pool => {
-            let mut query = QueryBuilder::new("SELECT place FROM queue WHERE job_id = ");
-            query.push_bind(job.to_string()).build_query_as().fetch_optional(pool).await?
-        });
-        Ok(found.is_some())
-    }
-
-    async fn remove(&self, job: ProgressId) -> Result<(), sqlx::Error> {
-        on_database!(self.database, pool => {
-            let mut query = QueryBuilder::new("DELETE FROM queue WHERE job_id = ");
-            query.push_bind(job.to_string()).build().execute(pool).await.map(drop)
-        })
-    }
-
-    /// Fails the jobs that have been pending for `grace` and are not in the queue, because the
-    /// process that created them died before it queued them. The janitor does not end pending jobs.
-    ///
-    /// # Errors
-    ///
-    /// If the store or the database is unavailable.
-    pub async fn fail_unqueued(&self, grace: Duration) -> Result<u64, ProgressError> {
-        let mut query = ProgressQuery::new().with_task_type(TASK_TYPE).with_status(Status::Pending);
-        let mut failed = 0;
-        loop {
-            let page = self.jobs.list(&query).await?;
-            for job in &page.items {
-                let age = (job.observed_at - job.created_at).to_std().unwrap_or_default();
-                if age < grace || self.contains(job.id).await.map_err(ProgressError::unavailable)? {
-                    continue;
-                }
-                match self.jobs.fail(job.id, Language::default().not_queued()).await {
-                    Ok(_) => failed += 1,
-                    // It has ended, and has left the queue for that reason.
-                    Err(ProgressError::Refused { .. } | ProgressError::NotFound(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            let Some(next) = page.next else { return Ok(failed) };
-            query = query.with_cursor(next);
-        }
+    /// If either fails. The record of a job that could not be queued has failed.
+    pub async fn submit(
+        &self,
+        jobs: &Jobs,
+        job: NewProgress,
+        order: Order,
+    ) -> Result<Progress, SubmitError> {
+        on_queue!(self.clone(), mut storage =>
+            progress_apalis::submit(jobs, &mut storage, job, order).await)
     }
 }

@@ -7,12 +7,12 @@ use example_support::startup::{ForSetting, SettingError};
 
 /// Sends invoices by mail and shows the progress of each job.
 ///
-/// Without options nothing leaves this machine: records are stored in SQLite below the data
-/// directory, and mail goes to a catcher inside the program, which /outbox shows.
+/// Without options nothing leaves this machine: records and queue are stored in SQLite below the
+/// data directory, and mail goes to a catcher inside the program, which /outbox shows.
 ///
-/// With --role, pages and workers run in separate processes, any number of each, on one database:
+/// With --role, pages and workers run in separate processes, any number of each, on one server:
 ///
-///   export DATABASE_URL=postgres://user@host/db
+///   export DATABASE_URL=postgres://user@host/db     or redis://host/
 ///   invoice-mailer --role web --catcher 127.0.0.1:2525
 ///   invoice-mailer --role worker --smtp-url smtp://127.0.0.1:2525
 ///
@@ -42,7 +42,7 @@ pub struct Settings {
     #[arg(long = "host", env = "INVOICE_MAILER_HOST", value_delimiter = ',', value_name = "NAME")]
     pub hosts: Vec<String>,
 
-    /// The directory of the database, unless DATABASE_URL is set
+    /// The directory of the SQLite files, unless DATABASE_URL is set
     #[arg(
         long,
         env = "INVOICE_MAILER_DATA",
@@ -51,7 +51,7 @@ pub struct Settings {
     )]
     pub data_dir: PathBuf,
 
-    /// The database: sqlite:///PATH, postgres://USER:PASSWORD@HOST/NAME or mysql://…
+    /// Where all data is: sqlite:///PATH, postgres://USER:PASSWORD@HOST/NAME or redis://HOST/
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
 

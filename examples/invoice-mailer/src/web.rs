@@ -18,7 +18,7 @@ use example_support::language::Language;
 use example_support::problem::problem;
 use example_support::request::{DEFAULT_COUNT, MAX_COUNT, SendRequest};
 use example_support::{outbox, pages};
-use progress_axum::{NewProgress, ProgressApi, SameOrigin, Viewer};
+use progress_axum::{Jobs, NewProgress, ProgressApi, SameOrigin, Viewer};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -40,9 +40,11 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The state of the handlers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct App {
-    /// The jobs that have not ended.
+    /// The jobs and their progress.
+    pub jobs: Jobs,
+    /// The jobs that wait for a worker.
     pub queue: Queue,
     /// The result of each mail.
     pub deliveries: Deliveries,
@@ -81,12 +83,11 @@ async fn send(_: SameOrigin, app: State<App>, headers: HeaderMap, body: Bytes) -
     if let Some(title) = title {
         job = job.with_title(title);
     }
-    let order = Order { job: job.id(), count, language };
-    match app.queue.submit(job, order).await {
-        Ok(()) => {
-            let body = json!({"success": true, "job_id": order.job.to_string()});
+    match app.queue.submit(&app.jobs, job, Order { count, language }).await {
+        Ok(job) => {
+            let body = json!({"success": true, "job_id": job.id.to_string()});
             // Relative, so that it holds behind a proxy under any path.
-            let location = format!("../progress/{}", order.job);
+            let location = format!("../progress/{}", job.id);
             (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
         }
         Err(error) => {
@@ -125,13 +126,13 @@ async fn invoices(app: State<App>, headers: HeaderMap, Query(rows): Query<Rows>)
     let mut known = match known {
         Ok(known) => known,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot read the invoices");
+            tracing::error!(error = &*error as &dyn std::error::Error, "cannot read the invoices");
             return problem(StatusCode::SERVICE_UNAVAILABLE, Language::of(&headers).not_readable());
         }
     };
     let invoices: Vec<_> = (from..=to)
         .map(|number| {
-            let delivery = known.remove(&i64::from(number));
+            let delivery = known.remove(&number);
             let delivery = delivery.unwrap_or_else(|| Delivery::new("waiting", ""));
             Row { invoice: Invoice::sample(number), delivery }
         })

@@ -5,19 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use example_support::catcher::Catcher;
-use example_support::database::Database;
 use example_support::language::Language;
 use example_support::mailer::Mailer;
-use invoice_mailer::TABLES;
-use invoice_mailer::deliveries::Deliveries;
 use invoice_mailer::job::Sending;
-use invoice_mailer::queue::{Order, Queue, TASK_TYPE};
+use invoice_mailer::queue::{Order, TASK_TYPE};
+use invoice_mailer::storage::Storage;
 use invoice_mailer::worker::Worker;
 use progress_axum::{Jobs, NewProgress, Progress, ProgressId, Status};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// A worker that runs one job.
@@ -32,25 +30,24 @@ impl Office {
     async fn sending(smtp_url: &str, count: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("invoices.db").display());
-        let store = progress_sqlx::connect_any(&url).await.unwrap();
-        let database = Database::open(&url, TABLES).await.unwrap();
-        let jobs = Jobs::new(store.clone());
-        let queue = Queue::new(database.clone(), jobs.clone(), store);
+        let storage = Storage::open("url", &url, Duration::from_secs(45)).await.unwrap();
+        let Storage { store, deliveries, queue } = storage;
+        let jobs = Jobs::new(store);
         let job = NewProgress::new(TASK_TYPE).with_total(u64::from(count)).with_attempts(5);
-        let order = Order { job: job.id(), count, language: Language::English };
-        queue.submit(job, order).await.unwrap();
+        let order = Order { count, language: Language::English };
+        let job = queue.submit(&jobs, job, order).await.unwrap().id;
 
         let (stop, stopping) = watch::channel(false);
         let sending = Sending {
             mailer: Arc::new(Mailer::new(smtp_url, 4).unwrap()),
-            deliveries: Deliveries::new(database),
+            deliveries,
             pause: Duration::ZERO,
             in_flight: 4,
             stopping,
         };
-        let worker = Worker { jobs: jobs.clone(), queue, sending, taken: Mutex::default() };
+        let worker = Worker { jobs: jobs.clone(), queue, sending };
         tokio::spawn(worker.run(1));
-        Self { jobs, job: order.job, _stop: stop, _folder: folder }
+        Self { jobs, job, _stop: stop, _folder: folder }
     }
 
     async fn wait_for(&self, is_so: impl Fn(&Progress) -> bool) -> Progress {

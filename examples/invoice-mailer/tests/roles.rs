@@ -1,15 +1,16 @@
-//! Pages and workers in separate processes, on every database. Whichever process dies, the pages
-//! show nothing false.
+//! Pages and workers in separate processes, on SQLite, PostgreSQL and Redis. Whichever process
+//! dies, the pages show nothing false.
 #![allow(clippy::unwrap_used, reason = "a test reports a failure by panicking")]
 
 mod support;
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use example_support::catcher::Catcher;
 use mailparse::MailHeaderMap;
-use progress_test_support::{Database, Kind, Program, Server};
+use progress_test_support::{Database, Kind, Program, RedisServer, Server};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
@@ -17,21 +18,20 @@ use crate::support::{
     ACCEPTED_OF_180, PATIENCE, caught, is_finished, number, program, results, send,
 };
 
-/// Makes a test of each function for each kind of database. Without a server, the test says so.
-macro_rules! on_every_database {
+/// Makes a test of each function for each place of the data. Without a server, the test says so.
+macro_rules! everywhere {
     ($($name:ident),+ $(,)?) => {
-        on_every_database!(@on sqlite, Sqlite, $($name),+);
-        on_every_database!(@on postgres, Postgres, $($name),+);
-        on_every_database!(@on mysql, MySql, $($name),+);
+        everywhere!(@at sqlite, $($name),+);
+        everywhere!(@at postgres, $($name),+);
+        everywhere!(@at redis, $($name),+);
     };
-    (@on $module:ident, $kind:ident, $($name:ident),+) => {
-        mod $module {
+    (@at $place:ident, $($name:ident),+) => {
+        mod $place {
             $(
                 #[test]
                 fn $name() {
-                    use progress_test_support::{Database, Kind};
-                    if let Some(database) = Database::or_say_so(Kind::$kind) {
-                        super::$name(&database);
+                    if let Some(place) = super::Place::$place() {
+                        super::$name(&place);
                     }
                 }
             )+
@@ -39,7 +39,32 @@ macro_rules! on_every_database {
     };
 }
 
-on_every_database!(
+/// Where the data is.
+struct Place {
+    url: String,
+    _keeper: Box<dyn Any>,
+}
+
+impl Place {
+    fn sqlite() -> Option<Self> {
+        Some(Self::on(Database::or_say_so(Kind::Sqlite)?))
+    }
+
+    fn postgres() -> Option<Self> {
+        Some(Self::on(Database::or_say_so(Kind::Postgres)?))
+    }
+
+    fn redis() -> Option<Self> {
+        let server = RedisServer::or_say_so(&[])?;
+        Some(Self { url: server.url(), _keeper: Box::new(server) })
+    }
+
+    fn on(database: Database) -> Self {
+        Self { url: database.url().to_owned(), _keeper: Box::new(database) }
+    }
+}
+
+everywhere!(
     queued_jobs_wait_for_a_worker_and_survive_the_pages,
     many_workers_run_every_job_once,
     the_job_of_a_killed_worker_is_stale_and_then_goes_on,
@@ -52,14 +77,14 @@ on_every_database!(
 /// The lock is held for longer than a connection waits for it.
 #[test]
 fn a_locked_database_delays_a_job_but_does_not_end_it() {
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let web = web(&database);
-    let worker = worker(&database, &web, "5");
+    let place = Place::sqlite().unwrap();
+    let web = web(&place);
+    let worker = worker(&place, &web, "5");
     let job = send(&web, 200);
     web.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(5));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut connection = SqliteConnection::connect(database.url()).await.unwrap();
+        let mut connection = SqliteConnection::connect(&place.url).await.unwrap();
         let lock = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
         tokio::time::sleep(Duration::from_secs(8)).await;
         lock.rollback().await.unwrap();
@@ -74,15 +99,38 @@ fn a_locked_database_delays_a_job_but_does_not_end_it() {
     worker.kill();
 }
 
-fn web(database: &Database) -> Server {
-    let arguments = ["--role", "web", "--listen", "127.0.0.1:0", "--database-url", database.url()];
+/// Records, queue and results are away for ten seconds. apalis ends the worker, and the program
+/// starts another one.
+#[test]
+fn a_restart_of_redis_delays_a_job_but_does_not_end_it() {
+    let Some(mut server) = RedisServer::or_say_so(&["--appendonly", "yes"]) else { return };
+    let place = Place { url: server.url(), _keeper: Box::new(()) };
+    let web = web(&place);
+    let worker = worker(&place, &web, "50");
+    let job = send(&web, 180);
+    web.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(10));
+    server.kill();
+    std::thread::sleep(Duration::from_secs(10));
+    server.start_again();
+    let record = done(&web, &job);
+    // After a long outage, the first request may only find that the connection is lost.
+    web.get("/invoices?job=00000000-0000-4000-8000-000000000000");
+    assert_all_sent(&web, &job, &record, 1);
+    let next = send(&web, 5);
+    done(&web, &next);
+    assert_eq!(caught(&web), ACCEPTED_OF_180 + 5);
+    worker.kill();
+}
+
+fn web(place: &Place) -> Server {
+    let arguments = ["--role", "web", "--listen", "127.0.0.1:0", "--database-url", &place.url];
     Server::start(&mut program(&arguments))
 }
 
 /// Starts a worker that sends to the catcher of the pages.
-fn worker(database: &Database, web: &Server, delay: &str) -> Program {
+fn worker(place: &Place, web: &Server, delay: &str) -> Program {
     let smtp_url = web.get("/outbox/messages").json["smtp_url"].as_str().unwrap().to_owned();
-    let arguments = ["--role", "worker", "--database-url", database.url(), "--delay-ms", delay];
+    let arguments = ["--role", "worker", "--database-url", &place.url, "--delay-ms", delay];
     Program::start(program(&arguments).env("SMTP_URL", smtp_url))
 }
 
@@ -92,14 +140,14 @@ fn done(web: &Server, job: &str) -> Value {
     record
 }
 
-fn queued_jobs_wait_for_a_worker_and_survive_the_pages(database: &Database) {
-    let web_before = web(database);
+fn queued_jobs_wait_for_a_worker_and_survive_the_pages(place: &Place) {
+    let web_before = web(place);
     let job = send(&web_before, 20);
     let unwanted = send(&web_before, 20);
     std::thread::sleep(Duration::from_secs(1));
     web_before.kill();
 
-    let web = web(database);
+    let web = web(place);
     for job in [&job, &unwanted] {
         let record = web.get(job).json;
         assert_eq!(
@@ -110,7 +158,7 @@ fn queued_jobs_wait_for_a_worker_and_survive_the_pages(database: &Database) {
     }
     assert_eq!(web.post(&format!("{unwanted}/cancel"), "text/plain", "").status, 200);
 
-    let worker = worker(database, &web, "0");
+    let worker = worker(place, &web, "0");
     let record = done(&web, &job);
     assert_eq!((number(&record, "processed_items"), number(&record, "failed_items")), (20, 2));
     assert_eq!(results(&web, &job, 20), (20, 18));
@@ -123,11 +171,11 @@ fn queued_jobs_wait_for_a_worker_and_survive_the_pages(database: &Database) {
     worker.kill();
 }
 
-fn many_workers_run_every_job_once(database: &Database) {
+fn many_workers_run_every_job_once(place: &Place) {
     const JOBS: u64 = 24;
-    let web = web(database);
+    let web = web(place);
     let before = send(&web, 10);
-    let workers: Vec<_> = (0..3).map(|_| worker(database, &web, "1")).collect();
+    let workers: Vec<_> = (0..3).map(|_| worker(place, &web, "1")).collect();
     let mut jobs: Vec<_> = (1..JOBS).map(|_| send(&web, 10)).collect();
     jobs.push(before);
     for job in &jobs {
@@ -139,16 +187,16 @@ fn many_workers_run_every_job_once(database: &Database) {
     drop(workers);
 }
 
-fn the_job_of_a_killed_worker_is_stale_and_then_goes_on(database: &Database) {
-    let web = web(database);
-    let killed_worker = worker(database, &web, "100");
+fn the_job_of_a_killed_worker_is_stale_and_then_goes_on(place: &Place) {
+    let web = web(place);
+    let killed_worker = worker(place, &web, "100");
     let job = send(&web, 180);
     let shown =
         web.wait_for(&job, PATIENCE, |record| record["processed_items"].as_u64() >= Some(50));
     killed_worker.kill();
     let killed_at = Instant::now();
     // The next worker leaves the job alone as long as the killed one may be alive.
-    let worker = worker(database, &web, "0");
+    let worker = worker(place, &web, "0");
     let next = send(&web, 10);
     done(&web, &next);
 
@@ -166,7 +214,7 @@ fn the_job_of_a_killed_worker_is_stale_and_then_goes_on(database: &Database) {
     println!("stale after {stale_after:.1?}, done after {done_after:.1?}");
     assert!(stale_after <= Duration::from_secs(17) && done_after <= Duration::from_secs(65));
     assert_all_sent(&web, &job, &record, 2);
-    let begun = carried_over(database, &job);
+    let begun = carried_over(place, &job);
     assert!(
         // The cursor is behind the mails that were being sent.
         begun + 20 >= number(&found, "processed_items"),
@@ -195,18 +243,18 @@ fn reached(server: &Server) -> usize {
 }
 
 /// Returns with how many processed items the last attempt of a job began.
-fn carried_over(database: &Database, job: &str) -> u64 {
+fn carried_over(place: &Place, job: &str) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let id = job.rsplit('/').next().unwrap().parse().unwrap();
     runtime.block_on(async {
-        let store = progress_sqlx::connect_any(database.url()).await.unwrap();
+        let store = progress_redis::connect_any(&place.url).await.unwrap();
         store.get(id).await.unwrap().unwrap().carried_over
     })
 }
 
-fn the_jobs_of_a_stopped_worker_go_on_at_once_and_no_mail_is_sent_twice(database: &Database) {
-    let web = web(database);
-    let stopping = worker(database, &web, "400");
+fn the_jobs_of_a_stopped_worker_go_on_at_once_and_no_mail_is_sent_twice(place: &Place) {
+    let web = web(place);
+    let stopping = worker(place, &web, "400");
     // As many jobs as it runs at once, and one more.
     let jobs: Vec<_> = (0..4).map(|_| send(&web, 45)).collect();
     for job in &jobs {
@@ -233,7 +281,7 @@ fn the_jobs_of_a_stopped_worker_go_on_at_once_and_no_mail_is_sent_twice(database
     assert_eq!(caught(&web), total);
     assert_eq!(web.get(&waiting).json["status"], "pending");
 
-    let worker = worker(database, &web, "10");
+    let worker = worker(place, &web, "10");
     for job in &jobs {
         web.wait_for(job, Duration::from_secs(5), |record| record["attempt"] == 2);
     }
@@ -247,13 +295,13 @@ fn the_jobs_of_a_stopped_worker_go_on_at_once_and_no_mail_is_sent_twice(database
     worker.kill();
 }
 
-fn at_most_one_mail_is_sent_twice_for_each_kill(database: &Database) {
+fn at_most_one_mail_is_sent_twice_for_each_kill(place: &Place) {
     const KILLS: u64 = 3;
     // A mail server outside of both processes.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let catcher = runtime.block_on(Catcher::start()).unwrap();
     let command = |arguments: &[&str]| {
-        let mut command = program(&["--database-url", database.url(), "--lease", "5"]);
+        let mut command = program(&["--database-url", &place.url, "--lease", "5"]);
         command.args(arguments).env("SMTP_URL", catcher.url());
         command
     };
@@ -293,12 +341,12 @@ fn at_most_one_mail_is_sent_twice_for_each_kill(database: &Database) {
     worker.kill();
 }
 
-fn a_worker_goes_on_while_the_pages_are_down(database: &Database) {
+fn a_worker_goes_on_while_the_pages_are_down(place: &Place) {
     // A mail server outside of both processes.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let catcher = runtime.block_on(Catcher::start()).unwrap();
     let start = |arguments: &[&str]| {
-        let mut command = program(&["--database-url", database.url()]);
+        let mut command = program(&["--database-url", &place.url]);
         command.args(arguments).env("SMTP_URL", catcher.url());
         command
     };
@@ -322,10 +370,10 @@ fn a_worker_goes_on_while_the_pages_are_down(database: &Database) {
     worker.kill();
 }
 
-fn many_processes_may_start_at_once(database: &Database) {
+fn many_processes_may_start_at_once(place: &Place) {
     let threads: Vec<_> = (0..8)
         .map(|_| {
-            let url = database.url().to_owned();
+            let url = place.url.clone();
             std::thread::spawn(move || {
                 let arguments =
                     ["--role", "web", "--listen", "127.0.0.1:0", "--database-url", &url];

@@ -2,17 +2,20 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_LANGUAGE, COOKIE};
+use serde::{Deserialize, Serialize};
 
 /// The name of the cookie that stores the language chosen on the page.
 pub const COOKIE_NAME: &str = "language";
 
 /// A language of the pages and of the jobs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Language {
     /// The default if the reader prefers no known language.
     #[default]
+    #[serde(rename = "en")]
     English,
     /// Français.
+    #[serde(rename = "fr")]
     French,
 }
 
@@ -126,15 +129,6 @@ impl Language {
             "The result of a mail could not be saved; the remaining invoices were not sent.",
             "Le résultat d’un envoi n’a pas pu être enregistré ; les factures restantes n’ont pas \
              été envoyées.",
-        )
-    }
-
-    /// The error of a job that has a record but never reached the queue.
-    #[must_use]
-    pub fn not_queued(self) -> &'static str {
-        self.pick(
-            "The job could not be queued.",
-            "La tâche n’a pas pu être mise en file d’attente.",
         )
     }
 

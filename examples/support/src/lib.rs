@@ -2,11 +2,10 @@
 //!
 //! Nothing here shows how to use the library; `invoice-mailer` does. This crate has what makes that
 //! example a whole program: sample [`invoice`]s and their [`pdf`]s, the [`mailer`] that sends them,
-//! the [`catcher`] that receives them if no real mail server is configured, the [`pages`] in two
-//! [`language`]s, and a [`database`] of any of three kinds.
+//! the [`catcher`] that receives them if no real mail server is configured, and the [`pages`] in
+//! two [`language`]s.
 
 pub mod catcher;
-pub mod database;
 pub mod host;
 pub mod invoice;
 pub mod language;

@@ -35,6 +35,7 @@ mod outside;
 mod pace;
 mod place;
 mod pooler;
+mod processes;
 mod proxies;
 mod report;
 mod restart;
@@ -62,7 +63,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 36] = [
+const CHECKS: [(&str, Check); 37] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -72,6 +73,7 @@ const CHECKS: [(&str, Check); 36] = [
     ("ended", ended::run),
     ("sigterm", sigterm::run),
     ("deploy", deploy::run),
+    ("processes", processes::run),
     ("restart", restart::run),
     ("shutdown", shutdown::run),
     ("outage", outage::run),

@@ -16,7 +16,8 @@ use uuid::Uuid;
 use crate::careless::{Bug, Careless};
 use crate::place::{open, runtime};
 use crate::{
-    attempts, clock, deploy, ended, increments, migrate, outage, sigkill, sigterm, storage, zombie,
+    attempts, clock, deploy, ended, increments, migrate, outage, processes, sigkill, sigterm,
+    storage, zombie,
 };
 
 /// How long a janitor sweeps for a job whose lease is much shorter.
@@ -50,6 +51,8 @@ pub(crate) fn run(arguments: &[String]) {
             "lock" => storage::lock(url).await,
             "outlast" => outage::work(url, rest).await,
             "serve-queue" => deploy::serve_queue(url, &rest[0]).await,
+            "serve-pages" => processes::serve(url, millis(0)).await,
+            "run-tasks" => processes::work(url, &rest[0]).await,
             "attempt" => attempts::work(url, rest).await,
             "attempt-apart" => attempts::work_apart(url, rest).await,
             "end" => ended::work(url, rest).await,

@@ -13,11 +13,3 @@ CREATE TABLE IF NOT EXISTS deliveries (
     detail  TEXT   NOT NULL,
     PRIMARY KEY (job_id, number)
 );
-
--- The jobs that have not ended.
-CREATE TABLE IF NOT EXISTS queue (
-    place    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job_id   TEXT   NOT NULL UNIQUE,
-    count    BIGINT NOT NULL,
-    language TEXT   NOT NULL
-);

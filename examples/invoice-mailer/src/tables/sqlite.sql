@@ -8,11 +8,3 @@ CREATE TABLE IF NOT EXISTS deliveries (
     detail  TEXT    NOT NULL,
     PRIMARY KEY (job_id, number)
 ) STRICT, WITHOUT ROWID;
-
--- The jobs that have not ended.
-CREATE TABLE IF NOT EXISTS queue (
-    place    INTEGER PRIMARY KEY AUTOINCREMENT,
-    job_id   TEXT    NOT NULL UNIQUE,
-    count    INTEGER NOT NULL,
-    language TEXT    NOT NULL
-) STRICT;
