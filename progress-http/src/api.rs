@@ -176,6 +176,10 @@ impl ProgressApi {
         self.state.poll_after
     }
 
+    pub(crate) fn stale_after(&self) -> Duration {
+        self.state.stale_after
+    }
+
     pub(crate) fn trusted_origins(&self) -> &[String] {
         &self.state.trusted_origins
     }
@@ -477,7 +481,7 @@ impl ProgressApi {
     }
 
     /// Finds the record, if this viewer may see it. A malformed id causes no read of the store.
-    async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
+    pub(crate) async fn find(&self, viewer: &Viewer, id: &str) -> Result<Arc<Progress>, Reply> {
         self.find_by_id(viewer, id.parse().map_err(|_| Reply::not_found())?).await
     }
 
