@@ -272,8 +272,10 @@ impl<'a> View<'a> {
         // Writing to a string cannot fail.
         let mut add = |part: fmt::Arguments<'_>| html.write_fmt(part).unwrap_or_default();
         if let Some(etag) = etag.filter(|_| progress.status.is_active()) {
-            // One slash, because two would begin the name of another server.
-            let mount = mount.trim_matches('/');
+            // One slash, because two would begin the name of another server. To a browser a
+            // backslash is a slash, and it removes control characters.
+            let is_slash = |character: char| character.is_control() || "/\\ ".contains(character);
+            let mount = mount.trim_matches(is_slash);
             let slash = if mount.is_empty() { "" } else { "/" };
             let known = serde_json::json!({ "If-None-Match": etag }).to_string();
             add(format_args!(
