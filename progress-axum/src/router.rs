@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, OriginalUri, Request, State};
 use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -55,6 +55,9 @@ where
 {
     let (mut parts, _) = request.into_parts();
     let (mount, path) = split(parts.uri.path(), depth);
+    // `Router::nest` removes its prefix from the path, but not from this one.
+    let original = parts.extensions.get::<OriginalUri>();
+    let mount = original.and_then(|uri| uri.path().strip_suffix(path)).unwrap_or(mount);
     let route = api.route(&progress_http::Request {
         method: parts.method.as_str(),
         mount,

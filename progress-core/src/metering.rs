@@ -43,8 +43,8 @@ mod implementation {
 
     use super::{Arc, Duration, Progress, ProgressStore, ProgressUpdate};
     use crate::{
-        EntryPage, Heartbeat, NewProgress, ProgressError, ProgressId, ProgressPage, ProgressQuery,
-        Transition,
+        Changes, EntryPage, Heartbeat, NewProgress, ProgressError, ProgressId, ProgressPage,
+        ProgressQuery, Transition,
     };
 
     const STARTED: &str = "progress_jobs_started_total";
@@ -182,6 +182,10 @@ mod implementation {
                         note("update_many", failed);
                     }
                     outcomes
+                }
+
+                fn changes(&self) -> Option<Changes> {
+                    self.0.changes()
                 }
             }
         };

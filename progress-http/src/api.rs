@@ -183,6 +183,10 @@ impl ProgressApi {
         self.state.settings.poll_after
     }
 
+    pub(crate) fn stale_after(&self) -> Duration {
+        self.state.settings.stale_after
+    }
+
     pub(crate) fn trusted_origins(&self) -> &[String] {
         &self.state.trusted_origins
     }
@@ -525,7 +529,11 @@ impl ProgressApi {
 
     /// Finds the record, if this viewer may see it. `None` stands for a malformed id, which causes
     /// no read of the store.
-    async fn find(&self, viewer: &Viewer, id: Option<ProgressId>) -> Result<Arc<Snapshot>, Reply> {
+    pub(crate) async fn find(
+        &self,
+        viewer: &Viewer,
+        id: Option<ProgressId>,
+    ) -> Result<Arc<Snapshot>, Reply> {
         self.find_by_id(viewer, id.ok_or_else(Reply::not_found)?).await
     }
 

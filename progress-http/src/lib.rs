@@ -42,6 +42,7 @@
 mod api;
 mod events;
 mod gzip;
+mod html;
 mod negotiate;
 #[cfg(feature = "openapi")]
 mod openapi;

@@ -51,10 +51,10 @@ fn document() -> utoipa::openapi::OpenApi {
                     .is_some_and(|id| operations.is_empty() || operations.contains(&id))
             });
             for (status, description, _) in errors {
-                operation
-                    .responses
-                    .responses
-                    .insert(status.to_string(), error_response(*status, description).into());
+                // Unless the operation describes its own.
+                let responses = &mut operation.responses.responses;
+                let response = || error_response(*status, description).into();
+                responses.entry(status.to_string()).or_insert_with(response);
             }
         }
     }
@@ -73,7 +73,7 @@ fn forbid_null(parameter: &mut RefOr<Parameter>) {
 
 /// The error responses: status, description, and the operations that send it (all, if none is
 /// named).
-const ERROR_RESPONSES: [(u16, &str, &[&str]); 10] = [
+const ERROR_RESPONSES: [(u16, &str, &[&str]); 11] = [
     (401, "The application asks the client to sign in; the response is the application's own", &[]),
     (400, "Invalid parameter", &["list_jobs", "list_active_jobs", "read_log"]),
     (403, "Listing requires an identified viewer", &["list_jobs", "list_active_jobs"]),
@@ -84,6 +84,7 @@ const ERROR_RESPONSES: [(u16, &str, &[&str]); 10] = [
         "Not acceptable: only application/json is available",
         &["list_jobs", "list_active_jobs", "poll_job", "read_log", "cancel_job"],
     ),
+    (406, "Not acceptable: only text/html is available", &["show_job"]),
     (406, "Not acceptable: only text/event-stream is available", &["follow_job"]),
     (409, "The job has not ended", &["delete_job"]),
     (409, "The job has already completed or failed", &["cancel_job"]),
@@ -169,7 +170,7 @@ names!(
         contact()
     ),
     tags((name = "progress", description = "Reading and cancelling jobs")),
-    paths(list, active, poll, delete, log, events, cancel),
+    paths(list, active, poll, html, delete, log, events, cancel),
     components(schemas(Problem<'static>, Event))
 )]
 struct Document;
@@ -250,6 +251,37 @@ fn active() {}
             headers(("etag" = String, description = "Identifies this state of the record"))),
     ))]
 fn poll() {}
+
+#[utoipa::path(get, path = "/{id}.html", operation_id = "show_job", tag = "progress",
+    summary = "Get one job as HTML: a page that is loaded again until the job ends, or a part of one",
+    params(
+        ("id" = String, Path,
+            description = "The job's id: a lower-case UUID with hyphens; anything else is a 404"),
+        ("if-none-match" = Option<String>, Header,
+            description = "The `ETag` of the client's copy"),
+        ("hx-request" = Option<String>, Header,
+            description = "`true`: the part of a page that htmx swaps, and the status codes that \
+                htmx knows"),
+    ),
+    responses(
+        (status = 200, description = "The page or its part", body = String,
+            content_type = "text/html", headers(
+            ("etag" = String, description = "Identifies this state of the page or its part"),
+            ("refresh" = u64,
+                description = "Seconds until a browser loads the page again, while the job is \
+                    active"))),
+        (status = 204, description = "The part that the client has is current",
+            headers(("etag" = String, description = "Identifies this state of the part"))),
+        (status = 286, description = "The last part, because the job has ended or there is no such \
+            job: htmx stops polling", body = String, content_type = "text/html"),
+        (status = 304, description = "The page that the client has is current",
+            headers(("etag" = String, description = "Identifies this state of the page"))),
+        (status = 404, description = "No such job", body = String, content_type = "text/html"),
+        (status = 503, description = "The store is unavailable or slow", body = String,
+            content_type = "text/html", headers(
+            ("retry-after" = u64, description = "Seconds until the next request"))),
+    ))]
+fn html() {}
 
 #[utoipa::path(delete, path = "/{id}", operation_id = "delete_job", tag = "progress",
     summary = "Delete a finished job",
@@ -361,7 +393,7 @@ mod tests {
             assert!(described()["components"]["schemas"][name].is_object(), "{name} is described");
         }
         let operations = described()["paths"].as_object().unwrap().len();
-        assert_eq!(operations, 6);
+        assert_eq!(operations, 7);
     }
 
     /// Generated clients would otherwise send null, or expect it.

@@ -86,6 +86,13 @@ impl Reply {
         Self::document(status, "application/json", document)
     }
 
+    /// Builds an HTML document that caches must not store.
+    pub(crate) fn html(status: u16, html: String) -> Self {
+        let mut reply = Self::empty(status);
+        reply.body = Bytes::from(html);
+        reply.with_header("content-type", "text/html; charset=utf-8")
+    }
+
     /// Builds an error, as a problem document (RFC 9457). `detail` is for people, and must not
     /// contain a store's error message.
     pub(crate) fn problem(status: u16, detail: &str) -> Self {

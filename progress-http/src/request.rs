@@ -20,16 +20,18 @@ pub struct Request<'a> {
 }
 
 /// The request headers that are used, in lower case; an adapter needs to pass on no others.
-pub const HEADERS: [&str; 9] = [
+pub const HEADERS: [&str; 11] = [
     "accept",
     "accept-encoding",
     "host",
+    "hx-request",
     "if-none-match",
     "last-event-id",
     "origin",
     "prefer",
     "sec-fetch-site",
     "x-forwarded-host",
+    "x-forwarded-prefix",
 ];
 
 /// The values of [`HEADERS`]. Several lines of one header are joined by commas (RFC 9110, section

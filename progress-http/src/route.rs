@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use progress_core::ProgressId;
 
+use crate::html::{self, HtmlRequest};
 use crate::{
     Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, refuse_cross_site,
     widget,
@@ -44,6 +45,7 @@ pub struct Call {
 enum Action {
     List { only_active: bool },
     Poll(Option<ProgressId>),
+    Html(HtmlRequest),
     Delete(Option<ProgressId>),
     Log(Option<ProgressId>),
     Events(Option<ProgressId>),
@@ -55,6 +57,9 @@ enum Resource<'a> {
     Jobs,
     ActiveJobs,
     Job(&'a str),
+    /// The same as HTML.
+    Html(&'a str),
+    HtmlStyle,
     Log(&'a str),
     Events(&'a str),
     Cancel(&'a str),
@@ -67,6 +72,7 @@ enum Resource<'a> {
 impl<'a> Resource<'a> {
     fn at(path: &'a str) -> Self {
         let path = path.strip_prefix('/').unwrap_or(path);
+        let has_slash = path.ends_with('/');
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.split('/');
         // `split` yields at least one segment.
@@ -74,8 +80,13 @@ impl<'a> Resource<'a> {
         match (first, segments.next(), segments.next()) {
             ("", None, _) => Self::Jobs,
             ("active", None, _) => Self::ActiveJobs,
+            (html::STYLE_SHEET, None, _) => Self::HtmlStyle,
             #[cfg(feature = "openapi")]
             (crate::openapi::NAME, None, _) => Self::Description,
+            // Not with a slash at its end, with which the page's relative addresses would be wrong.
+            (name, None, _) if !has_slash && name.ends_with(html::EXTENSION) => {
+                Self::Html(name.strip_suffix(html::EXTENSION).unwrap_or(name))
+            }
             (name, None, _) => widget::find(name)
                 .map_or(Self::Job(name), |(file, is_hashed)| Self::File(file, is_hashed)),
             (id, Some("log"), None) => Self::Log(id),
@@ -90,6 +101,7 @@ impl<'a> Resource<'a> {
             Self::Jobs | Self::ActiveJobs | Self::Log(_) | Self::Events(_) | Self::File(..) => {
                 "GET, HEAD, OPTIONS"
             }
+            Self::Html(_) | Self::HtmlStyle => "GET, HEAD, OPTIONS",
             #[cfg(feature = "openapi")]
             Self::Description => "GET, HEAD, OPTIONS",
             Self::Job(_) => "GET, HEAD, DELETE, OPTIONS",
@@ -119,6 +131,9 @@ impl ProgressApi {
                     widget::serve(file, *is_hashed, &request.headers),
                 ));
             }
+            (Resource::HtmlStyle, "GET" | "HEAD") => {
+                return Route::Answered(head(is_head, html::style_sheet(if_none_match)));
+            }
             #[cfg(feature = "openapi")]
             (Resource::Description, "GET" | "HEAD") => {
                 return Route::Answered(head(
@@ -129,6 +144,11 @@ impl ProgressApi {
             (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false },
             (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },
             (Resource::Job(id), "GET" | "HEAD") => Action::Poll(id.parse().ok()),
+            (Resource::Html(id), "GET" | "HEAD") => Action::Html(HtmlRequest {
+                id: id.parse().ok(),
+                mount: html::public_mount(request),
+                is_part: request.headers.get("hx-request") == Some("true"),
+            }),
             (Resource::Log(id), "GET" | "HEAD") => Action::Log(id.parse().ok()),
             (Resource::Events(id), "GET" | "HEAD") => Action::Events(id.parse().ok()),
             (Resource::Job(id), "DELETE") => Action::Delete(id.parse().ok()),
@@ -166,6 +186,7 @@ impl Action {
             // The reply has no body.
             Self::Delete(_) => return None,
             Self::Events(_) => "text/event-stream",
+            Self::Html(_) => "text/html",
             _ => "application/json",
         };
         let is_acceptable = negotiate::accepts(headers.get("accept"), media_type);
@@ -198,6 +219,7 @@ impl Call {
                 Some(wait) => self.api.long_poll(viewer, id, if_none_match, wait).await,
                 None => self.api.poll_by_id(viewer, id, if_none_match).await,
             },
+            Action::Html(request) => self.api.html(viewer, &request, if_none_match).await,
             Action::Log(id) => self.api.log(viewer, id, query).await,
             Action::Events(id) => {
                 match self.api.events(viewer, id, self.last_event_id.as_deref()).await {

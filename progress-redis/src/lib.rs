@@ -98,7 +98,8 @@ impl RedisStore {
     /// [`Unavailable`](ProgressError::Unavailable) if the server does not answer.
     pub async fn connect(url: &str) -> Result<Self, ProgressError> {
         let store = Self::of(Address::parse(url)?);
-        match store.check().await {
+        // Boxed, so that the future is not much deeper than the application's own.
+        match Box::pin(store.check()).await {
             // Later it is transient, because the password may be rotating.
             Err(error) if server::is_refused_login(&error) => Err(ProgressError::setup(
                 "Redis refused the login: check user and password in the address",
@@ -265,8 +266,8 @@ impl ProgressStore for RedisStore {
 pub async fn connect_any(url: &str) -> Result<Arc<dyn ProgressStore>, ProgressError> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     if scheme.starts_with("redis") || scheme.starts_with("valkey") {
-        Ok(Arc::new(RedisStore::connect(url).await?))
+        Ok(Arc::new(Box::pin(RedisStore::connect(url)).await?))
     } else {
-        progress_sqlx::connect_any(url).await
+        Box::pin(progress_sqlx::connect_any(url)).await
     }
 }

@@ -26,17 +26,21 @@ use progress_core::{ProgressError, ProgressStore};
 /// The text names the feature, and never repeats the address. Other errors are those of the store's
 /// `connect`.
 pub async fn connect_any(url: &str) -> Result<Arc<dyn ProgressStore>, ProgressError> {
+    // Boxed, so that the future is not much deeper than the application's own: the compiler limits
+    // the depth.
     match url.split_once(':').map(|(scheme, _)| scheme) {
         #[cfg(feature = "_sqlite")]
-        Some("sqlite") => Ok(Arc::new(crate::SqliteStore::connect(url).await?)),
+        Some("sqlite") => Ok(Arc::new(Box::pin(crate::SqliteStore::connect(url)).await?)),
         #[cfg(not(feature = "_sqlite"))]
         Some("sqlite") => missing("sqlite"),
         #[cfg(feature = "postgres")]
-        Some("postgres" | "postgresql") => Ok(Arc::new(crate::PostgresStore::connect(url).await?)),
+        Some("postgres" | "postgresql") => {
+            Ok(Arc::new(Box::pin(crate::PostgresStore::connect(url)).await?))
+        }
         #[cfg(not(feature = "postgres"))]
         Some("postgres" | "postgresql") => missing("postgres"),
         #[cfg(feature = "mysql")]
-        Some("mysql" | "mariadb") => Ok(Arc::new(crate::MySqlStore::connect(url).await?)),
+        Some("mysql" | "mariadb") => Ok(Arc::new(Box::pin(crate::MySqlStore::connect(url)).await?)),
         #[cfg(not(feature = "mysql"))]
         Some("mysql" | "mariadb") => missing("mysql"),
         _ => Err(ProgressError::setup(

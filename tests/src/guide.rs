@@ -47,3 +47,23 @@ mod from_django_celery {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/file-import.md")]
 mod file_import {}
+
+/// The programs of `docs/queues.md` whose queues are not dependencies of this workspace are compiled
+/// and run in `tests/queues`.
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_about_queues_shows_the_programs_that_are_compiled() {
+        let page = include_str!("../../docs/queues.md");
+        for (file, program) in [
+            ("reply.rs", include_str!("../queues/src/reply.rs")),
+            ("graphile.rs", include_str!("../queues/src/graphile.rs")),
+            ("underway_task.rs", include_str!("../queues/src/underway_task.rs")),
+            ("loco.rs", include_str!("../queues/src/loco.rs")),
+        ] {
+            assert!(page.contains(program), "docs/queues.md does not show tests/queues/src/{file}");
+        }
+        // Each other program is a documentation test.
+        assert_eq!(page.matches("```rust,ignore").count(), 3);
+    }
+}

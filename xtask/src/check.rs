@@ -83,6 +83,7 @@ pub(crate) fn run() -> ExitCode {
             "quickstart-actix",
             "quickstart-axum",
             "resumable",
+            "watch",
             "xtask",
         ];
         let unpublished = unpublished.map(|package| format!("--exclude={package}"));

@@ -1,11 +1,12 @@
 //! Development tasks. `cargo xtask test` runs every test and sets up what the tests need. `cargo
 //! xtask check` runs all other checks that must pass before a change lands. `cargo xtask prove`
-//! runs the torture suite.
+//! runs the torture suite. `cargo xtask queues` runs the programs of `docs/queues.md`.
 
 mod check;
 mod prose;
 mod prove;
 mod public_api;
+mod queues;
 mod servers;
 mod setup;
 mod step;
@@ -19,7 +20,8 @@ cargo xtask test -p progress-sqlx --test stores …
                     runs some of the tests; the arguments are passed to cargo test
 cargo xtask check   checks format, lints, documentation, each feature alone, and packages
 cargo xtask prove [--quick] [name …]
-                    runs the torture suite (kills, signals, many processes): about an hour in all";
+                    runs the torture suite (kills, signals, many processes): about an hour in all
+cargo xtask queues  runs the programs of docs/queues.md with their queues: four minutes, once a week";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::run(rest),
         ["check"] => check::run(),
         ["prove", rest @ ..] => prove::run(rest),
+        ["queues"] => queues::run(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS

@@ -37,6 +37,12 @@ impl Servers {
         Self { postgres: postgres(), mariadb: mariadb(), redis: setup::redis() }
     }
 
+    /// Starts PostgreSQL alone.
+    pub(crate) fn postgres() -> Result<Self, String> {
+        let others = || "not needed".to_owned();
+        Ok(Self { postgres: Ok(postgres()?), mariadb: Err(others()), redis: Err(others()) })
+    }
+
     /// Reports what is skipped because a server is missing.
     pub(crate) fn report(&self, report: &mut Report) {
         if let Err(reason) = &self.postgres {

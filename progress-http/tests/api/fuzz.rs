@@ -91,6 +91,22 @@ proptest! {
     }
 
     #[test]
+    fn prefixes(prefix in near(&["/app", "//evil.example", "/\\evil.example", "\"><script>", "/"])) {
+        let headers = [("hx-request", "true"), ("x-forwarded-prefix", prefix.as_str())];
+        let reply = ask(&format!("GET /{JOB}.html"), &headers);
+        prop_assert_eq!(reply.status, 200);
+        let html = String::from_utf8(reply.body.to_vec()).unwrap();
+        let (_, address) = html.split_once(" hx-get=\"").unwrap();
+        let (address, _) = address.split_once("\" hx-trigger=\"every").unwrap();
+        // A path of this server, and nothing that ends the attribute.
+        let mut characters = address.chars();
+        prop_assert_eq!(characters.next(), Some('/'));
+        let second = characters.next().unwrap();
+        prop_assert!(!"/\\ ".contains(second) && !second.is_control(), "{address:?}");
+        prop_assert!(!address.contains(['"', '<', '>']), "{address:?}");
+    }
+
+    #[test]
     fn preferences(prefer in near(&[
         "wait=10",
         "respond-async, wait=\"3\"; x=y",

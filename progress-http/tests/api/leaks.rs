@@ -154,6 +154,7 @@ async fn what_a_store_says_is_in_the_log_and_nowhere_else() {
     let lines = [
         (format!("GET /{id}"), "get"),
         (format!("HEAD /{id}"), "get"),
+        (format!("GET /{id}.html"), "get"),
         (format!("GET /{id}/log"), "get"),
         (format!("GET /{id}/log"), "entries"),
         (format!("GET /{id}/events"), "get"),

@@ -64,7 +64,8 @@ impl SqliteStore {
     /// [`Setup`](ProgressError::Setup) when the tables need a newer program;
     /// [`Store`](ProgressError::Store) when other tables have the same names.
     pub async fn migrate(&self) -> Result<(), ProgressError> {
-        self.store.call(Migrate).await
+        // Boxed, so that the future is not much deeper than the application's own.
+        Box::pin(self.store.call(Migrate)).await
     }
 }
 

@@ -241,6 +241,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(polls());
     rows.extend(waiting());
     rows.extend(events());
+    rows.extend(html());
     rows.extend(clients_that_cannot_read());
     rows.extend(lists_and_logs());
     rows.extend(ids_that_name_nothing());
@@ -386,6 +387,80 @@ fn events() -> Vec<Row> {
         row("POST", format!("/{RUNNING}/events"), 405).has("allow", "GET, HEAD, OPTIONS"),
         row("OPTIONS", format!("/{RUNNING}/events"), 204).has("allow", "GET, HEAD, OPTIONS"),
     ]
+}
+
+/// A job as HTML: a page, and its part for htmx.
+fn html() -> Vec<Row> {
+    let known = |seconds: i64, version: &str, kind: &str| {
+        format!("\"{}-{kind}\"", tag(seconds, version).trim_matches('"'))
+    };
+    let (page_tag, part_tag) = (known(61, "3", "page"), known(61, "3", "part"));
+    let whole = |path: &str, status| {
+        let row = get(format!("/{path}.html"), status).has("vary", "HX-Request");
+        row.has("cache-control", "no-store").has("x-content-type-options", "nosniff")
+    };
+    let with_html = |row: Row| {
+        row.has("content-type", "text/html; charset=utf-8")
+            .has("referrer-policy", "no-referrer")
+            .has(
+                "content-security-policy",
+                "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'self'",
+            )
+    };
+    let page = |path: &str, status| with_html(whole(path, status));
+    let part = |path: &str, status| page(path, status).with("hx-request: true").lacks("refresh");
+    let last = |path: &str| part(path, 286).lacks("retry-after");
+    let mut rows = vec![
+        page(RUNNING, 200).has("refresh", "3").has("etag", &page_tag).says("<!doctype html>"),
+        page(RUNNING, 200).with("accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"),
+        page(RUNNING, 200).with("hx-request: false").says("<link rel=\"stylesheet\""),
+        page(RUNNING, 200).with(format!("if-none-match: {part_tag}")),
+        page(STALE, 200).says("data-state=\"stale\" data-tone=\"warning\""),
+        page(COMPLETED, 200)
+            .lacks("refresh")
+            .says("data-state=\"completed\" data-tone=\"warning\""),
+        page(FAILED, 200).lacks("refresh").says("role=\"alert\" dir=\"auto\">disk full</span>"),
+        page(CANCELLED, 200).lacks("refresh").says("data-state=\"cancelled\""),
+        page(UNOWNED, 200),
+        page(RUNNING, 200).by("admin"),
+        part(RUNNING, 200).has("etag", &part_tag).says(format!("/{RUNNING}.html\" hx-trigger=")),
+        part(RUNNING, 200).says("hx-trigger=\"every 500ms\" hx-target=\"this\""),
+        part(RUNNING, 200).with(format!("if-none-match: {page_tag}")),
+        part(RUNNING, 200).with("x-forwarded-prefix: /app/").says("hx-get=\"/app/"),
+        part(RUNNING, 200).with("x-forwarded-prefix: \"><x, /b").says("hx-get=\"/&quot;&gt;&lt;x/"),
+        last(COMPLETED).says("data-state=\"completed\""),
+        last(COMPLETED).with(format!("if-none-match: {}", known(61, "4", "part"))),
+        last(FAILED).says("data-state=\"failed\""),
+        whole(RUNNING, 304)
+            .with(format!("if-none-match: {page_tag}"))
+            .has("etag", &page_tag)
+            .empty(),
+        whole(RUNNING, 204)
+            .with("hx-request: true")
+            .with(format!("if-none-match: {part_tag}"))
+            .lacks("content-type")
+            .empty(),
+        get(format!("/{RUNNING}.html"), 406)
+            .with("accept: application/json")
+            .says("only text/html is available"),
+        row("POST", format!("/{RUNNING}.html"), 405).has("allow", "GET, HEAD, OPTIONS"),
+        row("DELETE", format!("/{COMPLETED}.html"), 405).has("allow", "GET, HEAD, OPTIONS"),
+        row("OPTIONS", format!("/{RUNNING}.html"), 204).has("allow", "GET, HEAD, OPTIONS"),
+        not_found("GET", format!("/{RUNNING}.html/")),
+        not_found("GET", format!("/{RUNNING}.HTML")),
+        not_found("GET", format!("/{RUNNING}.html/log")),
+        get("/progress-html.css", 200).has("content-type", "text/css; charset=utf-8"),
+        get("/progress-html.css", 200).anonymous().says("accent-color"),
+    ];
+    let upper = RUNNING.to_uppercase();
+    for id in [THEIRS, UNKNOWN, &upper, "index", "", "%2e%2e", "%00", "%ff", "..%2f"] {
+        rows.push(page(id, 404).lacks("etag").lacks("refresh").says("Job not found."));
+        rows.push(last(id).lacks("etag").says("role=\"alert\">Job not found."));
+    }
+    rows.push(page(RUNNING, 404).by("anyone"));
+    rows.push(page(RUNNING, 404).by("owner:bob"));
+    rows
 }
 
 /// A client that does not accept the response is told so first, whether or not there is such a job.
@@ -547,7 +622,6 @@ fn ids_that_name_nothing() -> Vec<Row> {
         b"a;b=c",
         b"a:b@c",
         b"%F0%9F%92%A9",
-        b"index.html",
         b"progress-polling.js%00",
         b"progress-polling.map",
         b"log",
@@ -778,12 +852,14 @@ pub(crate) fn troubled() -> Vec<Row> {
         row("POST", format!("/{RUNNING}/cancel"), 503),
         row("DELETE", format!("/{COMPLETED}"), 503),
     ]
-    .map(|row| {
-        row.has("retry-after", "1")
-            .has("content-type", "application/problem+json")
-            .says("please try again")
-    })
-    .into()
+    .map(|row| row.has("content-type", "application/problem+json"))
+    .into_iter()
+    .chain([
+        get(format!("/{RUNNING}.html"), 503).has("refresh", "3"),
+        get(format!("/{RUNNING}.html"), 503).with("hx-request: true").lacks("refresh"),
+    ])
+    .map(|row| row.has("retry-after", "1").says("please try again"))
+    .collect()
 }
 
 /// Requests that need no store. While it fails, they are answered as usual.
