@@ -62,7 +62,8 @@
 //! queue.
 //!
 //! A delay of [`Failure::retry_after`] or `RetryAfterError` is kept by the worker that gets the
-//! next delivery: the task waits there, because not every queue of apalis can wait.
+//! next delivery: the task waits there, because not every queue of apalis can wait. When that worker
+//! shuts down, the task goes back to the queue.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
