@@ -273,9 +273,14 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);
+        // Shared by the test, the hook, and a call that hangs.
+        let alive = Arc::new(());
+        let hook_alive = Arc::clone(&alive);
         let jobs = testing::jobs(store.clone()).on_ended(move |_| {
             let call = counted.fetch_add(1, Ordering::Relaxed);
+            let hangs = (call == 2).then(|| Arc::clone(&hook_alive));
             async move {
+                let _hangs = hangs;
                 match call {
                     0 => Err("the mail server is away".into()),
                     1 => panic!("deliberate panic in the hook"),
@@ -296,6 +301,7 @@ mod tests {
         }
         minutes(10).await;
         assert_eq!(calls.load(Ordering::Relaxed), 4);
+        assert_eq!(Arc::strong_count(&alive), 2, "the call that hung was dropped");
         assert_eq!(store.get(id).await.unwrap(), None, "deleted after its announcement");
     }
 
@@ -328,7 +334,16 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let faulty = Arc::new(FaultyStore::new(store.clone()));
         let (first, first_notes) = process(faulty.clone());
-        let (second, second_notes) = process(store.clone());
+        // Its hook is slow, so the mark is still there when the other process repeats its update.
+        let second_notes = Told::default();
+        let notes = Arc::clone(&second_notes);
+        let second = testing::jobs(store.clone()).on_ended(move |job| {
+            notes.lock().unwrap().push((job.id, job.status));
+            async {
+                sleep(Duration::from_secs(20)).await;
+                Ok(())
+            }
+        });
         let job = NewProgress::new("test").with_auto_complete().with_total(0);
         let id = first.create(job.with_total(1)).await.unwrap().id;
         let options = crate::TrackerOptions::new().with_joining();
@@ -341,7 +356,7 @@ mod tests {
         assert_eq!(ending.complete(()).await.unwrap().status, Status::Completed);
         faulty.set(Fault::None);
         assert_eq!(left.await.unwrap().unwrap().status, Status::Completed);
-        sleep(Duration::from_secs(1)).await;
+        minutes(1).await;
         assert_eq!(told(&first_notes), []);
         assert_eq!(told(&second_notes), [(id, Status::Completed)]);
     }

@@ -160,7 +160,8 @@ async fn a_lost_worker_is_counted_by_the_janitor_that_found_it() {
         tokio::spawn(jobs.janitor().with_sweep_interval(Duration::from_millis(30)).run())
     });
     let of = [("task_type", "lost")];
-    while value("progress_workers_lost_total", &of) < 1.0 {
+    let begun = Instant::now();
+    while value("progress_workers_lost_total", &of) < 1.0 && begun.elapsed().as_secs() < 30 {
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -151,5 +151,5 @@ pub(crate) async fn work(url: &str, rest: &[String]) {
 pub(crate) async fn announce(url: &str, rest: &[String]) {
     let [way] = rest else { panic!("announce URL WAY") };
     let _jobs = process(url, way).await;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
