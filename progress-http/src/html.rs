@@ -314,8 +314,8 @@ impl<'a> View<'a> {
              <div class=\"progress-polling-row\"><progress max=\"100\"{value} \
              aria-labelledby=\"progress-{id}-title\" aria-valuetext=\"{}\">{shown}</progress><div \
              class=\"progress-polling-percent progress\">{shown}</div></div>\n\
-             <div class=\"progress-polling-caption label\"><span class=\"progress-polling-message\" \
-             dir=\"auto\">{}</span>",
+             <div class=\"progress-polling-caption label\"><span \
+             class=\"progress-polling-message\" dir=\"auto\">{}</span>",
             Escaped(said),
             Escaped(&self.message()),
         ));

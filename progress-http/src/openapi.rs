@@ -253,7 +253,7 @@ fn active() {}
 fn poll() {}
 
 #[utoipa::path(get, path = "/{id}.html", operation_id = "show_job", tag = "progress",
-    summary = "Get one job as HTML: a page that is loaded again until the job ends, or a part of one",
+    summary = "Get one job as HTML, a page or a part of one",
     params(
         ("id" = String, Path,
             description = "The job's id: a lower-case UUID with hyphens; anything else is a 404"),

@@ -48,8 +48,8 @@ mod from_django_celery {}
 #[doc = include_str!("../../docs/file-import.md")]
 mod file_import {}
 
-/// The programs of `docs/queues.md` whose queues are not dependencies of this workspace are compiled
-/// and run in `tests/queues`.
+/// The programs of `docs/queues.md` whose queues are not dependencies of this workspace are
+/// compiled and run in `tests/queues`.
 #[cfg(test)]
 mod tests {
     #[test]

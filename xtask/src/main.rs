@@ -21,7 +21,7 @@ cargo xtask test -p progress-sqlx --test stores …
 cargo xtask check   checks format, lints, documentation, each feature alone, and packages
 cargo xtask prove [--quick] [name …]
                     runs the torture suite (kills, signals, many processes): about an hour in all
-cargo xtask queues  runs the programs of docs/queues.md with their queues: four minutes, once a week";
+cargo xtask queues  runs the programs of docs/queues.md with their queues (550 crates)";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

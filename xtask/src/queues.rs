@@ -1,5 +1,5 @@
-//! `cargo xtask queues`: runs the programs of `docs/queues.md` with queues that the project does not
-//! depend on.
+//! `cargo xtask queues`: runs the programs of `docs/queues.md` with queues that the project does
+//! not depend on.
 
 use std::process::ExitCode;
 

@@ -41,10 +41,10 @@ mod exit {
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {
-    /// The address of the job, such as https://app.example.com/progress/ID; with --database its id
+    /// The address of the job, which ends with /progress/ID; with --database its id
     job: String,
 
-    /// Reads the job from its store: sqlite:///PATH, postgres://USER:PASSWORD@HOST/NAME or mysql://…
+    /// Reads the job in its store: sqlite:///PATH, postgres://USER:PASSWORD@HOST/NAME or mysql://…
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database: Option<String>,
 

@@ -240,7 +240,7 @@ impl Lines {
     }
 }
 
-/// Writes a line to stdout. Ends the program quietly when no one reads it, as `watch … | head` does.
+/// Writes a line to stdout. Ends the program quietly when stdout is closed, as by `watch … | head`.
 fn line(text: &str) {
     let mut stdout = std::io::stdout().lock();
     if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
@@ -249,6 +249,6 @@ fn line(text: &str) {
 }
 
 fn complain(text: &str) {
-    // If stderr is closed, there is no one to tell.
+    // If stderr is closed, the text is lost.
     let _ = writeln!(std::io::stderr(), "watch: {text}");
 }

@@ -91,7 +91,13 @@ proptest! {
     }
 
     #[test]
-    fn prefixes(prefix in near(&["/app", "//evil.example", "/\\evil.example", "\"><script>", "/"])) {
+    fn prefixes(prefix in near(&[
+        "/app",
+        "//evil.example",
+        "/\\evil.example",
+        "\"><script>",
+        "/",
+    ])) {
         let headers = [("hx-request", "true"), ("x-forwarded-prefix", prefix.as_str())];
         let reply = ask(&format!("GET /{JOB}.html"), &headers);
         prop_assert_eq!(reply.status, 200);

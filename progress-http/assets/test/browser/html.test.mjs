@@ -55,7 +55,8 @@ const value = (percent) => `progress[value="${percent}"]`;
 test('htmx follows a job to its end without our script', { skip }, async (context) => {
   const id = await server.create({ total: 4, title: TITLE });
   const path = '/pages/htmx.html';
-  addPage(path, '', `<div hx-get="/progress/${id}.html" hx-trigger="load" hx-swap="outerHTML"></div>`);
+  const place = `hx-get="/progress/${id}.html" hx-trigger="load" hx-swap="outerHTML"`;
+  addPage(path, '', `<div ${place}></div>`);
   const { page, reported } = await open(context, path);
   await page.waitForSelector('[data-state=waiting]');
   assert.equal(await page.textContent('.progress-polling-title'), TITLE);
@@ -64,7 +65,8 @@ test('htmx follows a job to its end without our script', { skip }, async (contex
   assert.equal(await page.textContent('.progress-polling-message'), '<i>one</i>');
   const { width, height } = await page.locator('progress').boundingBox();
   assert.ok(width > 400 && Math.abs(height - 10) < 1, `drawn ${width} × ${height}`);
-  const accent = () => page.locator('progress').evaluate((bar) => getComputedStyle(bar).accentColor);
+  const accent = () =>
+    page.locator('progress').evaluate((element) => getComputedStyle(element).accentColor);
   const colors = [await accent()];
 
   // An unchanged job: no content, so nothing is swapped.
@@ -114,7 +116,8 @@ test('htmx stops when there is no such job', { skip }, async (context) => {
 
 test('a browser without scripts follows a job to its end', { skip }, async (context) => {
   const id = await server.create({ total: 4, title: TITLE });
-  const { page, reported } = await open(context, `/progress/${id}.html`, { javaScriptEnabled: false });
+  const path = `/progress/${id}.html`;
+  const { page, reported } = await open(context, path, { javaScriptEnabled: false });
   const shows = (selector) => page.locator(selector).waitFor({ timeout: 15_000 });
   await shows('[data-state=waiting]');
   assert.equal(await page.title(), `Waiting - ${TITLE}`);

@@ -19,7 +19,8 @@ const program =
 export async function serveReal(options = {}) {
   if (!existsSync(program))
     throw new Error(`no ${program}: run cargo build -p progress-tests --bin testserver`);
-  const server = spawn(program, ['--framework', 'axum', '--store', 'memory', '--listen', '127.0.0.1:0']);
+  const settings = ['--framework', 'axum', '--store', 'memory', '--listen', '127.0.0.1:0'];
+  const server = spawn(program, settings);
   const lines = createInterface(server.stdout);
   const [line] = await once(lines, 'line');
   const base = line.replace('listening on ', '');
