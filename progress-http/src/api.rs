@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::select_all;
-use progress_core::{Jobs, Progress, ProgressError, ProgressId, ProgressStore, Status, Watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use progress_core::{
+    Jobs, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore, Status,
+    Watch,
+};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::query::{Listing, Parameters};
 use crate::reply::ProblemType;
@@ -307,8 +310,8 @@ impl ProgressApi {
         tag::of(progress, self.state.stale_after, settings)
     }
 
-    /// Answers a list, or 304 if the client's copy is current. With `wait`, a list of ids is
-    /// answered when one of its jobs changes.
+    /// Answers a list, or 304 if the client's copy is current. With `wait`, the list is answered
+    /// when it changes.
     pub(crate) async fn list(
         &self,
         viewer: &Viewer,
@@ -323,21 +326,14 @@ impl ProgressApi {
             Err(reply) => return reply,
         };
         match (listing, wait) {
-            (Listing::Page(query), _) => match self.read(self.state.jobs.list(&query)).await {
-                Ok(page) => {
-                    let next = page.next.map(|next| next.to_string());
-                    let reply = self.list_reply(viewer, &page.items, next, if_none_match);
-                    match page.next {
-                        // Relative to the requested address, whatever its prefix (RFC 8288).
-                        Some(next) => {
-                            let next = parameters.with_cursor(&next.to_string());
-                            reply.with_header("link", format!("<{next}>; rel=\"next\""))
-                        }
-                        None => reply,
-                    }
-                }
+            (Listing::Page(query), None) => match self.read(self.state.jobs.list(&query)).await {
+                Ok(page) => self.page_reply(viewer, &parameters, &page, if_none_match),
                 Err(reply) => reply,
             },
+            (Listing::Page(query), Some(wait)) => {
+                let reads = Reads { viewer, parameters: &parameters, query: &query };
+                self.wait_for_page(reads, if_none_match, wait).await
+            }
             (Listing::Ids(ids), None) => match self.visible(viewer, &ids).await {
                 Ok(jobs) => self.list_reply(viewer, &jobs, None, if_none_match),
                 Err(reply) => reply,
@@ -346,6 +342,61 @@ impl ProgressApi {
                 self.wait_for_any(viewer, &ids, if_none_match, wait).await
             }
         }
+    }
+
+    /// Answers a page when it changes: because one of its jobs does, or because a job was created
+    /// or deleted. The store cannot tell, so the page is read again every `poll_after`.
+    async fn wait_for_page(
+        &self,
+        Reads { viewer, parameters, query }: Reads<'_>,
+        if_none_match: Option<&str>,
+        wait: Duration,
+    ) -> Reply {
+        let until = Instant::now() + wait;
+        let mut page = match self.read(self.state.jobs.list(query)).await {
+            Ok(page) => page,
+            Err(reply) => return reply,
+        };
+        let Some(place) = self.state.waiters.enter(viewer) else {
+            return self.page_reply(viewer, parameters, &page, if_none_match);
+        };
+        let first = self.page_tag(viewer, &page);
+        let mut outage = None;
+        if tag::should_wait(if_none_match, &first) {
+            while self.page_tag(viewer, &page) == first
+                && is_in_time(until, &place, sleep(self.state.poll_after)).await
+            {
+                // An outage is no change: with 503, all waiting clients would ask again at once.
+                match self.read(self.state.jobs.list(query)).await {
+                    Ok(read) => (page, outage) = (read, None),
+                    Err(reply) => outage = Some(reply),
+                }
+            }
+        }
+        let reply =
+            outage.unwrap_or_else(|| self.page_reply(viewer, parameters, &page, if_none_match));
+        reply.after_wait(wait)
+    }
+
+    fn page_reply(
+        &self,
+        viewer: &Viewer,
+        parameters: &Parameters<'_>,
+        page: &ProgressPage,
+        if_none_match: Option<&str>,
+    ) -> Reply {
+        let next = page.next.map(|next| next.to_string());
+        // Relative to the requested address, whatever its prefix (RFC 8288).
+        let link = next.as_ref().map(|next| parameters.with_cursor(next));
+        let reply = self.list_reply(viewer, &page.items, next, if_none_match);
+        match link {
+            Some(next) => reply.with_header("link", format!("<{next}>; rel=\"next\"")),
+            None => reply,
+        }
+    }
+
+    fn page_tag(&self, viewer: &Viewer, page: &ProgressPage) -> String {
+        self.list_tag(viewer, &page.items, page.next.map(|next| next.to_string()).as_deref())
     }
 
     /// Reads the jobs of these ids that the viewer may see.
@@ -413,13 +464,14 @@ impl ProgressApi {
             Reply::empty(304)
         } else {
             let records = jobs.iter().map(|progress| self.record(viewer, progress));
-            Reply::json(200, &PageJson::new(records.collect(), next))
+            Reply::json(200, &PageJson::new(records.collect(), next, self.state.poll_after))
         };
         reply.with_header("etag", etag)
     }
 
     fn list_tag(&self, viewer: &Viewer, jobs: &[Progress], next: Option<&str>) -> String {
-        tag::of_list(jobs.iter().map(|progress| self.tag(viewer, progress)), next)
+        let settings = self.state.settings_tag;
+        tag::of_list(jobs.iter().map(|progress| self.tag(viewer, progress)), next, settings)
     }
 
     pub(crate) async fn log(&self, viewer: &Viewer, id: &str, query: Option<&str>) -> Reply {
@@ -535,6 +587,13 @@ impl ProgressApi {
         }
         Reply::unavailable()
     }
+}
+
+/// What is needed to read a page of a list.
+struct Reads<'a> {
+    viewer: &'a Viewer,
+    parameters: &'a Parameters<'a>,
+    query: &'a ProgressQuery,
 }
 
 /// Waits for a change. Returns false if the time is over, or the server shuts down.

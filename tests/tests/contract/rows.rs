@@ -461,6 +461,15 @@ fn lists_and_logs() -> Vec<Row> {
         page(&format!("?ids={RUNNING}%2C{PENDING}"), 2),
         page("?ids=", 0),
         page("", 9).by("admin"),
+        page("", 7).says("\"poll_after_ms\":500}"),
+        // Nothing to wait for, and an outdated copy.
+        page("", 7).with("prefer: wait=0").has("preference-applied", "wait=0"),
+        page("", 7)
+            .with("prefer: wait=20\r\nif-none-match: \"list-1\"")
+            .has("preference-applied", "wait=20"),
+        page("/active", 4)
+            .with("prefer: wait=20\r\nif-none-match: \"list-1\"")
+            .has("preference-applied", "wait=20"),
         page(&format!("?ids={RUNNING},{UNOWNED}"), 1).by("anyone"),
         get("", 403).by("anyone").has("content-type", "application/problem+json"),
         get("/active", 403).by("anyone"),
