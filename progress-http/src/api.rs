@@ -57,6 +57,7 @@ struct ApiState {
     read_deadline: Duration,
     write_deadline: Duration,
     trusted_origins: Vec<String>,
+    has_page: bool,
     waiters: Arc<Waiters>,
     /// Stands for the settings in entity tags.
     settings_tag: u16,
@@ -87,6 +88,7 @@ impl ProgressApi {
             read_deadline: Duration::from_secs(1),
             write_deadline: Duration::from_secs(5),
             trusted_origins: Vec::new(),
+            has_page: false,
             waiters: Arc::new(Waiters::new(MAX_WAITERS)),
             settings_tag: 0,
             is_failing: Arc::default(),
@@ -149,6 +151,34 @@ impl ProgressApi {
         self
     }
 
+    /// Serves a ready page with the viewer's jobs as `list.html`: its address is below the path of
+    /// the routes, such as `/progress/list.html`. Without this setting the address gives 404.
+    ///
+    /// The page has the same bytes for every viewer, and gets the jobs from the other routes. Like
+    /// these, it asks the application for the viewer. So a viewer who must sign in first is refused
+    /// or redirected as on every other route, and an administrator
+    /// ([`Viewer::Admin`]) sees all jobs and their owners. The page has its own, strict
+    /// Content-Security-Policy.
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore};
+    /// use progress_http::{Answer, ProgressApi, Request, Route, Viewer};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    /// # runtime.unwrap().block_on(async {
+    /// let api = ProgressApi::new(Jobs::new(MemoryStore::new())).with_page();
+    /// let request = Request { method: "GET", path: "/list.html", ..Request::default() };
+    /// let Route::Call(call) = api.route(&request) else { panic!("needs a viewer") };
+    /// let Answer::Whole(page) = call.answer(&Viewer::Admin).await else { panic!("not a stream") };
+    /// assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn with_page(mut self) -> Self {
+        self.change().has_page = true;
+        self
+    }
+
     /// The settings of this clone, detached from those of other clones.
     fn change(&mut self) -> &mut ApiState {
         Arc::make_mut(&mut self.state)
@@ -177,6 +207,10 @@ impl ProgressApi {
 
     pub(crate) fn poll_after(&self) -> Duration {
         self.state.poll_after
+    }
+
+    pub(crate) fn has_page(&self) -> bool {
+        self.state.has_page
     }
 
     pub(crate) fn trusted_origins(&self) -> &[String] {

@@ -46,6 +46,7 @@ mod negotiate;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod origin;
+mod page;
 mod query;
 mod reply;
 mod request;

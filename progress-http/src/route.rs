@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, refuse_cross_site,
-    widget,
+    Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, page,
+    refuse_cross_site, widget,
 };
 
 /// The result of routing a request.
@@ -45,6 +45,7 @@ enum Action {
     Log(String),
     Events(String),
     Cancel(String),
+    Page,
 }
 
 /// The resource at an address.
@@ -56,13 +57,18 @@ enum Resource<'a> {
     Events(&'a str),
     Cancel(&'a str),
     File(&'static widget::File, bool),
+    Page,
     #[cfg(feature = "openapi")]
     Description,
     Unknown,
 }
 
 impl<'a> Resource<'a> {
-    fn at(path: &'a str) -> Self {
+    fn at(path: &'a str, has_page: bool) -> Self {
+        // Not with a slash at the end, with which its links would lead elsewhere.
+        if has_page && path == page::PATH {
+            return Self::Page;
+        }
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.split('/');
@@ -84,9 +90,12 @@ impl<'a> Resource<'a> {
 
     fn allow(&self) -> &'static str {
         match self {
-            Self::Jobs | Self::ActiveJobs | Self::Log(_) | Self::Events(_) | Self::File(..) => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::Jobs
+            | Self::ActiveJobs
+            | Self::Log(_)
+            | Self::Events(_)
+            | Self::File(..)
+            | Self::Page => "GET, HEAD, OPTIONS",
             #[cfg(feature = "openapi")]
             Self::Description => "GET, HEAD, OPTIONS",
             Self::Job(_) => "GET, HEAD, DELETE, OPTIONS",
@@ -102,7 +111,7 @@ impl ProgressApi {
     /// forged requests of other sites.
     #[must_use]
     pub fn route(&self, request: &Request<'_>) -> Route {
-        let resource = Resource::at(request.path);
+        let resource = Resource::at(request.path, self.has_page());
         let if_none_match = request.headers.get("if-none-match");
         let is_head = request.method == "HEAD";
         let action = match (&resource, request.method) {
@@ -125,6 +134,7 @@ impl ProgressApi {
             }
             (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false },
             (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },
+            (Resource::Page, "GET" | "HEAD") => Action::Page,
             (Resource::Job(id), "GET" | "HEAD") => Action::Poll((*id).to_owned()),
             (Resource::Log(id), "GET" | "HEAD") => Action::Log((*id).to_owned()),
             (Resource::Events(id), "GET" | "HEAD") => Action::Events((*id).to_owned()),
@@ -163,6 +173,7 @@ impl Action {
             // The reply has no body.
             Self::Delete(_) => return None,
             Self::Events(_) => "text/event-stream",
+            Self::Page => "text/html",
             _ => "application/json",
         };
         let is_acceptable = negotiate::accepts(headers.get("accept"), media_type);
@@ -196,6 +207,8 @@ impl Call {
             }
             Action::Cancel(id) => self.api.cancel(viewer, id).await,
             Action::Delete(id) => self.api.delete(viewer, id).await,
+            // The viewer was asked for, but the page is the same for all.
+            Action::Page => page::serve(if_none_match),
         };
         Answer::Whole(head(self.is_head, reply))
     }
