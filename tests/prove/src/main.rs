@@ -31,6 +31,7 @@ mod one_ending;
 mod outage;
 mod outside;
 mod pace;
+mod pages;
 mod place;
 mod pooler;
 mod proxies;
@@ -60,7 +61,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 34] = [
+const CHECKS: [(&str, Check); 35] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -91,6 +92,7 @@ const CHECKS: [(&str, Check); 34] = [
     ("herd", herd::run),
     ("waiting", waiting::run),
     ("thrift", thrift::run),
+    ("pages", pages::run),
     ("slow-clients", slow_clients::run),
     ("proxies", proxies::run),
     ("outside", outside::run),
