@@ -341,7 +341,7 @@ test('there is a word for loading, empty and a wrong address', { skip }, async (
   await page.evaluate(() => document.querySelector('progress-list').refresh());
   await page.close();
   server.respond = null;
-  const empty = await openList({ viewer: 'owner:nobody' });
+  const empty = await openList({ viewer: 'owner:eve' });
   await empty.getByText('No jobs.').waitFor();
   const refused = await openList({
     viewer: 'owner:ann',

@@ -172,8 +172,11 @@ test('a job that the filter no longer selects stays', async () => {
   set(2, ended);
   await second();
   await second();
-  assert.deepEqual(shown(), [3, 2, 1]);
   assert.equal(feed._jobs()[1].status, 'completed');
+  // Also after the next answer, which does not contain it either.
+  set(4);
+  await second();
+  assert.deepEqual(shown(), [4, 3, 2, 1]);
 });
 
 test('a burst of jobs leaves no gap, and open rows stay', async () => {
@@ -211,6 +214,14 @@ test('an answer that is no list is an outage, and no entry but records counts', 
   await second();
   assert.deepEqual(shown(), [1]);
   assert.equal(feed._head.error, null);
+});
+
+test('a wrong address is tried twice', async () => {
+  trouble = () => new Response('', { status: 404 });
+  await follow();
+  await clock.advance(20_000);
+  assert.equal(requests.length, 2);
+  assert.equal(feed._head.error.kind, 'not-found');
 });
 
 test('the time is that of the server, if the clocks differ', async () => {
