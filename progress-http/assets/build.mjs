@@ -24,14 +24,21 @@ import { minify } from 'terser';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const source = join(here, 'src');
 const dist = join(here, 'dist');
-const STYLE_SHEET = 'progress-polling.css';
-const TYPES = ['progress-polling.d.ts', 'progress-poller.d.ts'];
+/** The style sheets: that of the widget is inside its script as well, that of the list is not. */
+const STYLE_SHEETS = ['progress-polling.css', 'progress-list.css'];
+const TYPES = ['progress-polling.d.ts', 'progress-poller.d.ts', 'progress-list.d.ts'];
+
+/** The module that the list imports when it runs, and the sources that it contains. */
+const WIDGET = './progress-polling.mjs';
+const SHARED = /\/shared\.js$/;
 
 /** Size limits in bytes, minified and after `gzip -9`. */
 const LIMITS = {
   'progress-polling.js': 12_000,
   'progress-poller.mjs': 3500,
   'progress-polling.css': 2500,
+  'progress-list.js': 6000,
+  'progress-list.css': 2000,
 };
 
 /** The oldest browsers in which the widget works. README.md and docs/page.md name them as well. */
@@ -40,8 +47,8 @@ const BASELINE = ['chrome111', 'edge111', 'firefox113', 'safari16.4'];
 /** A file that grew by more than this factor since the previous build causes a warning. */
 const NOTABLE_GROWTH = 1.03;
 
-async function minifiedStyleSheet() {
-  const { code } = await transform(await readFile(join(source, STYLE_SHEET), 'utf8'), {
+async function minifiedStyleSheet(path) {
+  const { code } = await transform(await readFile(path, 'utf8'), {
     loader: 'css',
     minify: true,
     target: BASELINE,
@@ -54,10 +61,20 @@ async function minifiedStyleSheet() {
 const styleSheetAsText = {
   name: 'style-sheet-as-text',
   setup(bundle) {
-    bundle.onLoad({ filter: /\.css$/ }, async () => ({
-      contents: (await minifiedStyleSheet()).trim(),
+    bundle.onLoad({ filter: /\.css$/ }, async ({ path }) => ({
+      contents: (await minifiedStyleSheet(path)).trim(),
       loader: 'text',
     }));
+  },
+};
+
+/** Lets the list import the widget's code from the widget's module, which is beside it. */
+const widgetAsModule = {
+  name: 'widget-as-module',
+  setup(bundle) {
+    bundle.onResolve({ filter: SHARED }, ({ importer }) =>
+      importer.startsWith(join(source, 'list')) ? { path: WIDGET, external: true } : undefined,
+    );
   },
 };
 
@@ -76,7 +93,7 @@ async function script(entry, format) {
     charset: 'utf8',
     target: BASELINE,
     legalComments: 'none',
-    plugins: [styleSheetAsText],
+    plugins: [styleSheetAsText, widgetAsModule],
     tsconfigRaw: {},
     write: false,
   });
@@ -134,8 +151,9 @@ async function buildInto(folder) {
     'progress-polling.js': await script('entry-classic.js', 'iife'),
     'progress-polling.mjs': await script('entry-module.js', 'esm'),
     'progress-poller.mjs': await script('entry-poller.js', 'esm'),
-    [STYLE_SHEET]: await minifiedStyleSheet(),
+    'progress-list.js': await script('list/entry.js', 'esm'),
   };
+  for (const name of STYLE_SHEETS) texts[name] = await minifiedStyleSheet(join(source, name));
   for (const name of TYPES) texts[name] = await readFile(join(source, name), 'utf8');
   const files = Object.fromEntries(
     Object.entries(texts).map(([name, text]) => [name, describe(text)]),

@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::select_all;
 use progress_core::{
-    Jobs, Progress, ProgressError, ProgressId, ProgressStore, Snapshot, Status, Watch,
+    Jobs, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore,
+    Snapshot, Status, Watch,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::prepared::{Prepared, PreparedPoll, Settings};
 use crate::query::{Listing, Parameters};
@@ -21,6 +22,10 @@ use crate::{Answer, Events, Reply, Viewer, events, tag};
 
 /// The default limit of waiting requests. Each costs a connection and a few kilobytes.
 const MAX_WAITERS: usize = 10_000;
+
+/// A request that waits for a page of a list pauses for so many times as long as it reads, so that
+/// reading takes at most a tenth of the time.
+const LIST_PAUSE: u32 = 9;
 
 /// The polling API over the jobs of an application, which every adapter serves.
 ///
@@ -56,6 +61,7 @@ struct ApiState {
     read_deadline: Duration,
     write_deadline: Duration,
     trusted_origins: Vec<String>,
+    has_page: bool,
     waiters: Arc<Waiters>,
     /// The pace of polls in seconds, for programs that know no milliseconds.
     retry_after: String,
@@ -89,6 +95,7 @@ impl ProgressApi {
             read_deadline: Duration::from_secs(1),
             write_deadline: Duration::from_secs(5),
             trusted_origins: Vec::new(),
+            has_page: false,
             waiters: Arc::new(Waiters::new(MAX_WAITERS)),
             retry_after: String::new(),
             is_failing: Arc::default(),
@@ -151,6 +158,34 @@ impl ProgressApi {
         self
     }
 
+    /// Serves a ready page with the viewer's jobs as `list.html`: its address is below the path of
+    /// the routes, such as `/progress/list.html`. Without this setting the address gives 404.
+    ///
+    /// The page has the same bytes for every viewer, and gets the jobs from the other routes. Like
+    /// these, it asks the application for the viewer. So a viewer who must sign in first is refused
+    /// or redirected as on every other route, and an administrator
+    /// ([`Viewer::Admin`]) sees all jobs and their owners. The page has its own, strict
+    /// Content-Security-Policy.
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore};
+    /// use progress_http::{Answer, ProgressApi, Request, Route, Viewer};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    /// # runtime.unwrap().block_on(async {
+    /// let api = ProgressApi::new(Jobs::new(MemoryStore::new())).with_page();
+    /// let request = Request { method: "GET", path: "/list.html", ..Request::default() };
+    /// let Route::Call(call) = api.route(&request) else { panic!("needs a viewer") };
+    /// let Answer::Whole(page) = call.answer(&Viewer::Admin).await else { panic!("not a stream") };
+    /// assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn with_page(mut self) -> Self {
+        self.change().has_page = true;
+        self
+    }
+
     /// The settings of this clone, detached from those of other clones.
     fn change(&mut self) -> &mut ApiState {
         Arc::make_mut(&mut self.state)
@@ -185,6 +220,10 @@ impl ProgressApi {
 
     pub(crate) fn stale_after(&self) -> Duration {
         self.state.settings.stale_after
+    }
+
+    pub(crate) fn has_page(&self) -> bool {
+        self.state.has_page
     }
 
     pub(crate) fn trusted_origins(&self) -> &[String] {
@@ -353,8 +392,8 @@ impl ProgressApi {
         }
     }
 
-    /// Answers a list, or 304 if the client's copy is current. With `wait`, a list of ids is
-    /// answered when one of its jobs changes.
+    /// Answers a list, or 304 if the client's copy is current. With `wait`, the list is answered
+    /// when it changes.
     pub(crate) async fn list(
         &self,
         viewer: &Viewer,
@@ -369,21 +408,14 @@ impl ProgressApi {
             Err(reply) => return reply,
         };
         match (listing, wait) {
-            (Listing::Page(query), _) => match self.read(self.state.jobs.list(&query)).await {
-                Ok(page) => {
-                    let next = page.next.map(|next| next.to_string());
-                    let reply = self.list_reply(viewer, &page.items, next, if_none_match);
-                    match page.next {
-                        // Relative to the requested address, whatever its prefix (RFC 8288).
-                        Some(next) => {
-                            let next = parameters.with_cursor(&next.to_string());
-                            reply.with_header("link", format!("<{next}>; rel=\"next\""))
-                        }
-                        None => reply,
-                    }
-                }
+            (Listing::Page(query), None) => match self.read(self.state.jobs.list(&query)).await {
+                Ok(page) => self.page_reply(viewer, &parameters, &page, if_none_match),
                 Err(reply) => reply,
             },
+            (Listing::Page(query), Some(wait)) => {
+                let reads = Reads { viewer, parameters: &parameters, query: &query };
+                self.wait_for_page(reads, if_none_match, wait).await
+            }
             (Listing::Ids(ids), None) => match self.visible(viewer, &ids).await {
                 Ok(jobs) => self.list_reply(viewer, &jobs, None, if_none_match),
                 Err(reply) => reply,
@@ -392,6 +424,68 @@ impl ProgressApi {
                 self.wait_for_any(viewer, &ids, if_none_match, wait).await
             }
         }
+    }
+
+    /// Answers a page when it changes: because one of its jobs does, or because a job was created
+    /// or deleted. The store cannot tell, so the page is read again and again.
+    async fn wait_for_page(
+        &self,
+        Reads { viewer, parameters, query }: Reads<'_>,
+        if_none_match: Option<&str>,
+        wait: Duration,
+    ) -> Reply {
+        let began = Instant::now();
+        let until = began + wait;
+        let mut page = match self.read(self.state.jobs.list(query)).await {
+            Ok(page) => page,
+            Err(reply) => return reply,
+        };
+        let mut took = began.elapsed();
+        let Some(place) = self.state.waiters.enter(viewer) else {
+            return self.page_reply(viewer, parameters, &page, if_none_match);
+        };
+        let first = self.page_tag(viewer, &page);
+        let mut outage = None;
+        if tag::should_wait(if_none_match, &first) {
+            while self.page_tag(viewer, &page) == first {
+                // A filter that selects few jobs may read many, so the pause grows with the read.
+                let pause = self.state.settings.poll_after.max(took * LIST_PAUSE);
+                if !is_in_time(until, &place, sleep(pause)).await {
+                    break;
+                }
+                let began = Instant::now();
+                // An outage is no change: with 503, all waiting clients would ask again at once.
+                match self.read(self.state.jobs.list(query)).await {
+                    Ok(read) => (page, outage) = (read, None),
+                    Err(reply) => outage = Some(reply),
+                }
+                took = began.elapsed();
+            }
+        }
+        let reply =
+            outage.unwrap_or_else(|| self.page_reply(viewer, parameters, &page, if_none_match));
+        reply.after_wait(wait)
+    }
+
+    fn page_reply(
+        &self,
+        viewer: &Viewer,
+        parameters: &Parameters<'_>,
+        page: &ProgressPage,
+        if_none_match: Option<&str>,
+    ) -> Reply {
+        let next = page.next.map(|next| next.to_string());
+        // Relative to the requested address, whatever its prefix (RFC 8288).
+        let link = next.as_ref().map(|next| parameters.with_cursor(next));
+        let reply = self.list_reply(viewer, &page.items, next, if_none_match);
+        match link {
+            Some(next) => reply.with_header("link", format!("<{next}>; rel=\"next\"")),
+            None => reply,
+        }
+    }
+
+    fn page_tag(&self, viewer: &Viewer, page: &ProgressPage) -> String {
+        self.list_tag(viewer, &page.items, page.next.map(|next| next.to_string()).as_deref())
     }
 
     /// Reads the jobs of these ids that the viewer may see.
@@ -459,13 +553,17 @@ impl ProgressApi {
             Reply::empty(304)
         } else {
             let records = jobs.iter().map(|progress| self.record(viewer, progress));
-            Reply::json(200, &PageJson::new(records.collect(), next))
+            Reply::json(
+                200,
+                &PageJson::new(records.collect(), next, self.state.settings.poll_after),
+            )
         };
         reply.with_header("etag", etag)
     }
 
     fn list_tag(&self, viewer: &Viewer, jobs: &[Progress], next: Option<&str>) -> String {
-        tag::of_list(jobs.iter().map(|progress| self.tag(viewer, progress)), next)
+        let settings = self.state.settings.tag;
+        tag::of_list(jobs.iter().map(|progress| self.tag(viewer, progress)), next, settings)
     }
 
     pub(crate) async fn log(
@@ -591,6 +689,13 @@ impl ProgressApi {
         }
         Reply::unavailable()
     }
+}
+
+/// What is needed to read a page of a list.
+struct Reads<'a> {
+    viewer: &'a Viewer,
+    parameters: &'a Parameters<'a>,
+    query: &'a ProgressQuery,
 }
 
 /// Waits for a change. Returns false if the time is over, or the server shuts down.

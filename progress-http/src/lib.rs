@@ -47,6 +47,7 @@ mod negotiate;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod origin;
+mod page;
 mod prepared;
 mod query;
 mod reply;

@@ -193,7 +193,7 @@ struct Document;
         ("if-none-match" = Option<String>, Header,
             description = "The `ETag` of the client's copy"),
         ("prefer" = Option<String>, Header,
-            description = "With `ids`: `wait=N` delays the response until one of the jobs changes, \
+            description = "`wait=N` delays the response until the list or one of its jobs changes, \
                 for at most N seconds, and never more than 25 (RFC 7240)"),
     ),
     responses(
@@ -218,10 +218,17 @@ fn list() {}
         ("cursor" = Option<String>, Query,
             pattern = "^[0-9]{1,13}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
             description = "The `next` of the previous page"),
+        ("if-none-match" = Option<String>, Header,
+            description = "The `ETag` of the client's copy"),
+        ("prefer" = Option<String>, Header,
+            description = "`wait=N` delays the response until the list or one of its jobs changes, \
+                for at most N seconds, and never more than 25 (RFC 7240)"),
     ),
     responses(
         (status = 200, description = "A page of jobs", body = PageJson<'static>, headers(
             ("etag" = String, description = "Identifies this state of the page"),
+            ("preference-applied" = String,
+                description = "The longest time that the response may have been delayed"),
             ("link" = String,
                 description = "`rel=\"next\"`, if there are more jobs (RFC 8288)"))),
         (status = 304, description = "The client's copy is current",

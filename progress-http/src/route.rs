@@ -6,8 +6,8 @@ use progress_core::ProgressId;
 
 use crate::html::{self, HtmlRequest};
 use crate::{
-    Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, refuse_cross_site,
-    widget,
+    Events, ProgressApi, Reply, Request, RequestHeaders, Viewer, negotiate, page,
+    refuse_cross_site, widget,
 };
 
 /// The result of routing a request.
@@ -50,6 +50,7 @@ enum Action {
     Log(Option<ProgressId>),
     Events(Option<ProgressId>),
     Cancel(Option<ProgressId>),
+    Page,
 }
 
 /// The resource at an address.
@@ -64,13 +65,18 @@ enum Resource<'a> {
     Events(&'a str),
     Cancel(&'a str),
     File(&'static widget::File, bool),
+    Page,
     #[cfg(feature = "openapi")]
     Description,
     Unknown,
 }
 
 impl<'a> Resource<'a> {
-    fn at(path: &'a str) -> Self {
+    fn at(path: &'a str, has_page: bool) -> Self {
+        // Not with a slash at the end, with which its links would lead elsewhere.
+        if has_page && path == page::PATH {
+            return Self::Page;
+        }
         let path = path.strip_prefix('/').unwrap_or(path);
         let has_slash = path.ends_with('/');
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -101,7 +107,7 @@ impl<'a> Resource<'a> {
             Self::Jobs | Self::ActiveJobs | Self::Log(_) | Self::Events(_) | Self::File(..) => {
                 "GET, HEAD, OPTIONS"
             }
-            Self::Html(_) | Self::HtmlStyle => "GET, HEAD, OPTIONS",
+            Self::Html(_) | Self::HtmlStyle | Self::Page => "GET, HEAD, OPTIONS",
             #[cfg(feature = "openapi")]
             Self::Description => "GET, HEAD, OPTIONS",
             Self::Job(_) => "GET, HEAD, DELETE, OPTIONS",
@@ -117,7 +123,7 @@ impl ProgressApi {
     /// forged requests of other sites.
     #[must_use]
     pub fn route(&self, request: &Request<'_>) -> Route {
-        let resource = Resource::at(request.path);
+        let resource = Resource::at(request.path, self.has_page());
         let if_none_match = request.headers.get("if-none-match");
         let is_head = request.method == "HEAD";
         let action = match (&resource, request.method) {
@@ -143,6 +149,7 @@ impl ProgressApi {
             }
             (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false },
             (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },
+            (Resource::Page, "GET" | "HEAD") => Action::Page,
             (Resource::Job(id), "GET" | "HEAD") => Action::Poll(id.parse().ok()),
             (Resource::Html(id), "GET" | "HEAD") => Action::Html(HtmlRequest {
                 id: id.parse().ok(),
@@ -186,7 +193,7 @@ impl Action {
             // The reply has no body.
             Self::Delete(_) => return None,
             Self::Events(_) => "text/event-stream",
-            Self::Html(_) => "text/html",
+            Self::Html(_) | Self::Page => "text/html",
             _ => "application/json",
         };
         let is_acceptable = negotiate::accepts(headers.get("accept"), media_type);
@@ -231,6 +238,8 @@ impl Call {
             }
             Action::Cancel(id) => self.api.cancel(viewer, id).await,
             Action::Delete(id) => self.api.delete(viewer, id).await,
+            // The viewer was asked for, but the page is the same for all.
+            Action::Page => page::serve(if_none_match),
         };
         Answer::Whole(head(self.is_head, reply))
     }

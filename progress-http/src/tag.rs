@@ -72,11 +72,16 @@ pub(crate) fn valid_for(progress: &Progress, stale_after: Duration) -> Option<Du
     Some(Duration::from_millis(other.unsigned_abs()))
 }
 
-/// Returns the tag of a list, which depends on the tags of its records and on the next page.
-pub(crate) fn of_list(tags: impl Iterator<Item = impl Hash>, next: Option<&str>) -> String {
+/// Returns the tag of a list, which depends on the tags of its records and on the next page. An
+/// empty list depends on the settings as well.
+pub(crate) fn of_list(
+    tags: impl Iterator<Item = impl Hash>,
+    next: Option<&str>,
+    settings: u16,
+) -> String {
     let mut hasher = DefaultHasher::new();
     tags.for_each(|tag| tag.hash(&mut hasher));
-    next.hash(&mut hasher);
+    (next, settings).hash(&mut hasher);
     format!("\"list-{:x}\"", hasher.finish())
 }
 

@@ -27,7 +27,8 @@ pub struct File {
     pub content: &'static str,
 }
 
-/// The files: a classic script, the same as an ES module, and the style sheet.
+/// The files: the widget as a classic script and as an ES module, its style sheet, and the ES
+/// module and the style sheet of the list.
 ///
 /// ```
 /// use progress_http::widget;
@@ -37,7 +38,7 @@ pub struct File {
 /// assert!(script.integrity().starts_with("sha384-"));
 /// assert!(script.hashed_name().ends_with(".js"));
 /// ```
-pub const FILES: [File; 3] = [
+pub const FILES: [File; 5] = [
     File {
         name: "progress-polling.js",
         content_type: "text/javascript; charset=utf-8",
@@ -52,6 +53,16 @@ pub const FILES: [File; 3] = [
         name: "progress-polling.css",
         content_type: "text/css; charset=utf-8",
         content: include_str!("../assets/dist/progress-polling.css"),
+    },
+    File {
+        name: "progress-list.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../assets/dist/progress-list.js"),
+    },
+    File {
+        name: "progress-list.css",
+        content_type: "text/css; charset=utf-8",
+        content: include_str!("../assets/dist/progress-list.css"),
     },
 ];
 
@@ -71,7 +82,7 @@ pub const FILES: [File; 3] = [
 #[must_use]
 pub fn tags(mount: &str) -> String {
     let mount = attribute(mount.trim_end_matches('/'));
-    let [script, _, style_sheet] = FILES;
+    let [script, _, style_sheet, ..] = FILES;
     format!(
         "<link rel=\"stylesheet\" href=\"{mount}/{}\" integrity=\"{}\">\n\
          <script src=\"{mount}/{}\" integrity=\"{}\"></script>\n",
@@ -79,6 +90,31 @@ pub fn tags(mount: &str) -> String {
         style_sheet.integrity(),
         script.hashed_name(),
         script.integrity(),
+    )
+}
+
+/// Returns the tags of the list's script for a page's head, by hashed name and with its integrity.
+/// `mount` is as for [`tags`]. The script is a module. It imports the widget and defines
+/// `<progress-list>` and `<progress-poller>`, so a page with a list needs no other tags.
+///
+/// ```
+/// let tags = progress_http::widget::list_tags("/progress");
+/// assert!(tags.contains("<script type=\"module\" src=\"/progress/progress-list."));
+/// assert_eq!(tags.matches(" integrity=\"sha384-").count(), 1);
+/// ```
+#[must_use]
+pub fn list_tags(mount: &str) -> String {
+    let mount = attribute(mount.trim_end_matches('/'));
+    let [_, widget, _, list, style_sheet] = FILES;
+    // The script loads two more files, under these names; the browser need not wait for it.
+    format!(
+        "<link rel=\"modulepreload\" href=\"{mount}/{}\">\n\
+         <link rel=\"preload\" as=\"style\" href=\"{mount}/{}\">\n\
+         <script type=\"module\" src=\"{mount}/{}\" integrity=\"{}\"></script>\n",
+        widget.name,
+        style_sheet.name,
+        list.hashed_name(),
+        list.integrity(),
     )
 }
 
@@ -153,7 +189,7 @@ static HASHED_NAMES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| 
 /// Returns the file with either name, and whether it is the hashed name. A name with the hash of
 /// another version is a page's that was loaded before an update; it gets the present file.
 pub(crate) fn find(name: &str) -> Option<(&'static File, bool)> {
-    static ALL_FILES: [File; 3] = FILES;
+    static ALL_FILES: [File; 5] = FILES;
     ALL_FILES.iter().find_map(|file| match name {
         _ if name == file.name => Some((file, false)),
         _ if name == file.hashed_name() => Some((file, true)),

@@ -240,11 +240,17 @@ pub(crate) struct PageJson<'a> {
     /// The `cursor` of the next page; null on the last page.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     next: Option<String>,
+    /// Milliseconds until the next poll of the list.
+    poll_after_ms: u64,
 }
 
 impl<'a> PageJson<'a> {
-    pub(crate) fn new(jobs: Vec<RecordJson<'a>>, next: Option<String>) -> Self {
-        Self { count: jobs.len(), jobs, next }
+    pub(crate) fn new(
+        jobs: Vec<RecordJson<'a>>,
+        next: Option<String>,
+        poll_after: Duration,
+    ) -> Self {
+        Self { count: jobs.len(), jobs, next, poll_after_ms: milliseconds(poll_after) }
     }
 }
 

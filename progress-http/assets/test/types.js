@@ -1,5 +1,6 @@
 // Not run: `npm run check` compares the public declarations with the implementation.
 import * as implementation from '../src/entry-module.js';
+import * as list from '../src/list/entry.js';
 import * as poller from '../src/entry-poller.js';
 
 /** @type {typeof import('../src/progress-polling.js')} */
@@ -7,3 +8,6 @@ export const declared = implementation;
 
 /** @type {typeof import('../src/progress-poller.js')} */
 export const declaredPoller = poller;
+
+/** @type {typeof import('../src/progress-list.js')} */
+export const declaredList = list;

@@ -118,3 +118,47 @@ async fn lists_hold_what_is_ones_own() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_page_exists_only_if_it_was_asked_for() {
+    let without = Server::new();
+    let reply = without.ask(&Viewer::Admin, "GET /list.html").await;
+    assert_eq!(reply, without.ask(&Viewer::Admin, "GET /unknown").await);
+    assert_eq!(reply.status, 404);
+
+    let server = Server::with(ProgressApi::with_page);
+    server.create(NewProgress::new("test").with_owner("ann").with_title("secret")).await;
+    let page = server.ask(&Viewer::Admin, "GET /list.html").await;
+    assert_eq!(page.status, 200);
+    for viewer in [ann(), Viewer::Owner("bob".to_owned()), Viewer::Anyone] {
+        assert_eq!(server.ask(&viewer, "GET /list.html").await, page, "the same for {viewer:?}");
+    }
+    let policy = page.header("content-security-policy").unwrap();
+    for part in ["default-src 'none'", "script-src 'self'", "trusted-types 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let html = std::str::from_utf8(&page.body).unwrap();
+    assert!(!html.contains("secret"));
+    // No script or style is inline, and every file is there.
+    assert_eq!(html.matches("<script").count(), html.matches("</script>").count());
+    assert!(!html.contains("<style") && html.contains("></script>"), "{html}");
+    let files = html.split(['"']).filter_map(|text| text.strip_prefix("./"));
+    let mut count = 0;
+    for file in files {
+        count += 1;
+        assert_eq!(
+            server.ask(&Viewer::Anyone, &format!("GET /{file}")).await.status,
+            200,
+            "{file}"
+        );
+    }
+    assert_eq!(count, 3);
+    let tag = page.header("etag").unwrap();
+    let again = [("if-none-match", tag)];
+    assert_eq!(server.ask_with(&ann(), "GET /list.html", &again).await.status, 304);
+    let json = [("accept", "application/json")];
+    assert_eq!(server.ask_with(&ann(), "GET /list.html", &json).await.status, 406);
+    // Its links would lead elsewhere.
+    assert_eq!(server.ask(&ann(), "GET /list.html/").await.status, 404);
+}

@@ -483,6 +483,78 @@ async fn a_list_of_ids_waits_for_the_first_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_waits_for_new_changed_and_deleted_jobs() {
+    let server = Arc::new(Server::new());
+    let mut tag = server.ask(&ann(), "GET /").await.header("etag").unwrap().to_owned();
+    let mut id = None;
+    let job = || NewProgress::new("test").with_owner("ann");
+    for step in 0..5 {
+        let writer = Arc::clone(&server);
+        let change = tokio::spawn(async move {
+            sleep(Duration::from_secs(3)).await;
+            match (step, id) {
+                // In another process, which the cache of this one does not notice.
+                (0, _) => return Some(writer.store.create(&job()).await.unwrap().id),
+                (1, Some(id)) => writer.update(id, ProgressUpdate::start()).await,
+                (2, Some(id)) => writer.update(id, ProgressUpdate::fail(Delta::new(), "o")).await,
+                (3, Some(id)) => writer.jobs.store().delete(id).await.unwrap(),
+                _ => {
+                    let theirs = NewProgress::new("test").with_owner("bob");
+                    writer.create(theirs).await;
+                }
+            }
+            id
+        });
+        let headers = [("if-none-match", tag.as_str()), ("prefer", "wait=10")];
+        let began = Instant::now();
+        let reply = server.ask_with(&ann(), "GET /", &headers).await;
+        assert_eq!(reply.header("preference-applied"), Some("wait=10"));
+        if step < 4 {
+            // The page is read again every 500 ms.
+            assert!(began.elapsed() <= Duration::from_millis(3_500), "{:?}", began.elapsed());
+            assert_eq!(reply.status, 200);
+        } else {
+            assert_about(began.elapsed(), Duration::from_secs(10));
+            assert_eq!(reply.status, 304, "the job of another owner is no change");
+        }
+        tag = reply.header("etag").unwrap().to_owned();
+        id = change.await.unwrap();
+    }
+    // An outdated copy is answered at once, and so is a request over the limit.
+    let old = [("if-none-match", "\"list-1\""), ("prefer", "wait=10")];
+    let began = Instant::now();
+    assert_eq!(server.ask_with(&ann(), "GET /active", &old).await.status, 200);
+    let full = Server::with(|api| api.with_max_waiters(0));
+    let reply = full.ask_with(&ann(), "GET /", &[("prefer", "wait=10")]).await;
+    assert_eq!((reply.status, reply.header("preference-applied")), (200, None));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_page_survives_an_outage() {
+    for (back_after, status) in [(4, 200), (60, 503)] {
+        let server = Arc::new(Server::new());
+        let writer = Arc::clone(&server);
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(2)).await;
+            writer.store.set(Fault::Away);
+            sleep(Duration::from_secs(back_after)).await;
+            writer.store.set(Fault::None);
+            writer.create(NewProgress::new("test").with_owner("ann")).await;
+        });
+        let tag = server.ask(&ann(), "GET /").await.header("etag").unwrap().to_owned();
+        let headers = [("if-none-match", tag.as_str()), ("prefer", "wait=20")];
+        let began = Instant::now();
+        let reply = server.ask_with(&ann(), "GET /", &headers).await;
+        assert_eq!(reply.status, status);
+        let expected = if status == 200 { 6 } else { 20 };
+        let slack = Duration::from_millis(520);
+        let expected = Duration::from_secs(expected);
+        assert!((expected..=expected + slack).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tag_that_a_proxy_has_changed_still_waits() {
     let server = Server::new();
     let (id, tag) = server.running().await;

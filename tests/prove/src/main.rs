@@ -33,6 +33,7 @@ mod one_ending;
 mod outage;
 mod outside;
 mod pace;
+mod pages;
 mod place;
 mod pooler;
 mod processes;
@@ -63,7 +64,7 @@ use self::report::{Report, Scale};
 type Check = fn(&mut Report);
 
 /// Every check, by name.
-const CHECKS: [(&str, Check); 37] = [
+const CHECKS: [(&str, Check); 38] = [
     ("conformance", conformance::run),
     ("increments", increments::run),
     ("cut-ack", cut_ack::run),
@@ -97,6 +98,7 @@ const CHECKS: [(&str, Check); 37] = [
     ("waiting", waiting::run),
     ("changes", changes::run),
     ("thrift", thrift::run),
+    ("pages", pages::run),
     ("slow-clients", slow_clients::run),
     ("proxies", proxies::run),
     ("outside", outside::run),

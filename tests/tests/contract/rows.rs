@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
 use progress_core::{Jobs, MemoryStore, NewProgress};
-use progress_http::{ProgressApi, Request, RequestHeaders, Route, Viewer};
+use progress_http::{Answer as Reply, ProgressApi, Request, RequestHeaders, Route, Viewer};
 
 use crate::servers::{
     BEGAN, CANCELLED, COMPLETED, FAILED, Mount, PENDING, PENDING_TO_CANCEL, RUNNING, STALE, THEIRS,
@@ -247,6 +247,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(ids_that_name_nothing());
     rows.extend(methods());
     rows.extend(files());
+    rows.extend(page());
     rows.extend(viewers());
     rows.extend(forged_requests());
     rows.extend(changes());
@@ -536,6 +537,15 @@ fn lists_and_logs() -> Vec<Row> {
         page(&format!("?ids={RUNNING}%2C{PENDING}"), 2),
         page("?ids=", 0),
         page("", 9).by("admin"),
+        page("", 7).says("\"poll_after_ms\":500}"),
+        // Nothing to wait for, and an outdated copy.
+        page("", 7).with("prefer: wait=0").has("preference-applied", "wait=0"),
+        page("", 7)
+            .with("prefer: wait=20\r\nif-none-match: \"list-1\"")
+            .has("preference-applied", "wait=20"),
+        page("/active", 4)
+            .with("prefer: wait=20\r\nif-none-match: \"list-1\"")
+            .has("preference-applied", "wait=20"),
         page(&format!("?ids={RUNNING},{UNOWNED}"), 1).by("anyone"),
         get("", 403).by("anyone").has("content-type", "application/problem+json"),
         get("/active", 403).by("anyone"),
@@ -747,6 +757,58 @@ fn files() -> Vec<Row> {
         rows.push(fresh().gzipped(file.content).with("accept-encoding: gzip").with(tag_of_other));
     }
     rows
+}
+
+/// The page with the viewer's jobs: the same for every viewer that the application lets in.
+fn page() -> Vec<Row> {
+    let page = || {
+        get("/list.html", 200)
+            .has("content-type", "text/html; charset=utf-8")
+            .has("cache-control", "no-cache")
+            .has("x-content-type-options", "nosniff")
+            .lacks("content-encoding")
+            .says("<progress-list page allow-cancel allow-delete></progress-list>")
+    };
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+        base-uri 'none'; form-action 'none'; frame-ancestors 'self'; \
+        require-trusted-types-for 'script'; trusted-types 'none'";
+    let tag = etag_of_page();
+    vec![
+        page().has("content-security-policy", policy).has("etag", &tag),
+        page().by("admin").has("etag", &tag),
+        page().by("owner:bob").has("etag", &tag),
+        page().by("anyone").has("etag", &tag),
+        page().with("accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"),
+        page().with("accept-encoding: gzip, br"),
+        page().target("{mount}/list.html?x=%zz"),
+        get("/list.html", 304).with(format!("if-none-match: {tag}")).has("etag", &tag).empty(),
+        get("/list.html", 401).anonymous().says("please sign in"),
+        get("/list.html", 406).with("accept: application/json"),
+        row("OPTIONS", "/list.html", 204).has("allow", "GET, HEAD, OPTIONS").empty(),
+        row("POST", "/list.html", 405).has("allow", "GET, HEAD, OPTIONS"),
+        row("DELETE", "/list.html", 405).has("allow", "GET, HEAD, OPTIONS"),
+        not_found("GET", "/list.html/"),
+        not_found("GET", "/list.htm"),
+        not_found("GET", "/list%2ehtml"),
+        not_found("GET", "/list.html/log"),
+        not_found("POST", "/list.html/cancel"),
+    ]
+}
+
+/// The tag of the page, which the viewer does not change.
+fn etag_of_page() -> String {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let api = ProgressApi::new(Jobs::new(MemoryStore::new())).with_page();
+        let request = Request { method: "GET", path: "/list.html", ..Request::default() };
+        let Route::Call(call) = api.route(&request) else { panic!("the page needs a viewer") };
+        match runtime.block_on(call.answer(&Viewer::Anyone)) {
+            Reply::Whole(page) => page.header("etag").unwrap().to_owned(),
+            Reply::Events(..) => panic!("the page is not a stream"),
+        }
+    })
+    .join()
+    .unwrap()
 }
 
 /// The tag that the routes give to a file in this coding.

@@ -109,7 +109,7 @@ impl Server {
         let store = Arc::new(FaultyStore::new(clock.clone()));
         // Longer than a test takes, so that the number of reads does not depend on its speed.
         let jobs = Jobs::with_freshness(store.clone(), Duration::from_secs(60));
-        let api = ProgressApi::new(jobs).with_trusted_origin("https://app.example.com");
+        let api = ProgressApi::new(jobs).with_trusted_origin("https://app.example.com").with_page();
         let server = Self { address: serve(change(api)).await, store, clock };
         server.fill().await;
         server

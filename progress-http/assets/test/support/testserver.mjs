@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { request as ask } from 'node:http';
+import { request as httpRequest } from 'node:http';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { serve } from './server.mjs';
@@ -10,65 +9,77 @@ const program =
   process.env.TESTSERVER ??
   fileURLToPath(new URL('../../../../target/debug/testserver', import.meta.url));
 
+/** The reason to skip a test if the server was not built; `false` if it was. */
+export const missingServer = existsSync(program)
+  ? false
+  : `no server at ${program}; run "cargo build -p progress-tests", or set TESTSERVER`;
+
 /**
- * Starts the server of the Rust tests, with the real routes under `/progress`, and before it a
- * server with pages, so that both have one origin.
+ * Starts the test server of the workspace, and in front of it a server with the built files and the
+ * test pages. Requests below `/progress` that name no file go to the test server.
  *
- * @param {Parameters<typeof serve>[0]} [options]
+ * @param {object} [options]
+ * @param {string[]} [options.args] of the test server
+ * @param {Record<string, string>} [options.headers] sent with every file and page
+ * @param {Record<string, string>} [options.files] further files by path
  */
-export async function serveReal(options = {}) {
-  if (!existsSync(program))
-    throw new Error(`no ${program}: run cargo build -p progress-tests --bin testserver`);
-  const settings = ['--framework', 'axum', '--store', 'memory', '--listen', '127.0.0.1:0'];
-  const server = spawn(program, settings);
-  const lines = createInterface(server.stdout);
-  const [line] = await once(lines, 'line');
-  const base = line.replace('listening on ', '');
-  /** Requests for jobs, and the status of their replies. */
-  const requests = [];
-  /** A status to answer with in place of the server. */
-  const outage = { status: 0 };
+export async function startServer({ args = ['--framework', 'axum'], headers, files } = {}) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = await new Promise((resolve, reject) => {
+    createInterface(child.stdout).once('line', (...lines) => resolve(lines));
+    child.once('exit', () => reject(new Error('the test server has stopped')));
+  });
+  const upstream = line.split(' ').at(-1);
   /** @type {Record<string, string>} HTML by path */
   const pages = {};
+  const backend = { requests: [], respond: null, upstream, pages };
   const answer = (request, response) => {
-    const page = pages[request.url];
+    const { pathname } = new URL(request.url, 'http://localhost');
+    const page = pages[pathname];
     if (page) {
-      response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...options.headers });
+      response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...headers });
       return (response.end(page), true);
     }
-    if (!request.url.startsWith('/progress/')) return false;
-    const seen = { path: request.url, headers: request.headers, status: outage.status };
-    if (request.url.includes('.html')) requests.push(seen);
-    if (outage.status) return (response.writeHead(outage.status).end('away'), true);
-    const { method, headers } = request;
-    const forwarded = ask(`${base}${request.url}`, { method, headers }, (reply) => {
-      seen.status = reply.statusCode;
-      response.writeHead(reply.statusCode, reply.headers);
-      reply.pipe(response);
-    });
+    const isBuilt = /\.(m?js|css)$/.test(pathname) && !pathname.endsWith('/progress-html.css');
+    if (!pathname.startsWith('/progress/') || isBuilt) return false;
+    const { method, url } = request;
+    const entry = { at: performance.now(), method, url, headers: request.headers, status: 0 };
+    backend.requests.push(entry);
+    if (backend.respond?.(request, response)) return true;
+    const forwarded = httpRequest(
+      `${upstream}${url}`,
+      { method, headers: request.headers, agent: false },
+      (reply) => {
+        entry.status = reply.statusCode;
+        response.writeHead(reply.statusCode, reply.headers);
+        reply.pipe(response);
+      },
+    );
     forwarded.on('error', () => response.destroy());
+    response.on('close', () => forwarded.destroy());
     request.pipe(forwarded);
     return true;
   };
-  const front = await serve({ ...options, answer });
-  const post = async (path, body) => {
-    const reply = await fetch(base + path, { method: 'POST', body: JSON.stringify(body) });
-    const text = await reply.text();
-    if (!reply.ok) throw new Error(`${path}: ${reply.status} ${text}`);
-    return JSON.parse(text);
+  const server = await serve({ headers, answer, files });
+  const send = async (path, body = {}) => {
+    const reply = await fetch(`${upstream}${path}`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+    });
+    if (!reply.ok) throw new Error(`${path}: ${reply.status} ${await reply.text()}`);
+    return reply.json();
   };
-  return {
-    origin: front.origin,
-    pages,
-    requests,
-    outage,
-    /** Creates a job and returns its id. */
-    create: async (job) => (await post('/test/jobs', job)).job_id,
-    update: (id, update) => post(`/test/jobs/${id}/update`, update),
-    cancel: (id) => post(`/progress/${id}/cancel`, {}),
+  return Object.assign(backend, {
+    origin: server.origin,
+    /** Creates a job, and returns its id. */
+    create: async (job) => (await send('/test/jobs', job)).job_id,
+    update: (id, update) => send(`/test/jobs/${id}/update`, update),
+    cancel: (id) => send(`/progress/${id}/cancel`),
+    run: (id, run) => send(`/test/jobs/${id}/run`, run),
     close: async () => {
-      server.kill();
-      await front.close();
+      await server.close();
+      const exited = new Promise((resolve) => child.once('exit', resolve));
+      if (child.kill()) await exited;
     },
-  };
+  });
 }

@@ -19,6 +19,9 @@ test('the package contains the built files, the licences and nothing else', asyn
     [
       'README.md',
       'dist/manifest.json',
+      'dist/progress-list.css',
+      'dist/progress-list.d.ts',
+      'dist/progress-list.js',
       'dist/progress-poller.d.ts',
       'dist/progress-poller.mjs',
       'dist/progress-polling.css',
@@ -56,4 +59,6 @@ test('every export resolves, and ProgressPoller works in node', async () => {
 test('the whole package can be imported without a page', async () => {
   const { ProgressPolling } = await import('progress-polling');
   assert.throws(() => new ProgressPolling('place', 'a-job'), ReferenceError);
+  const { ProgressListElement } = await import('progress-polling/list');
+  assert.equal(typeof ProgressListElement, 'function');
 });

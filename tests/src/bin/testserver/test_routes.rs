@@ -66,7 +66,7 @@ impl TestRoutes {
         freshness: Duration,
     ) -> Result<Self, ProgressError> {
         let jobs = Jobs::with_freshness(counting.clone(), freshness);
-        let api = ProgressApi::new(jobs.clone());
+        let api = ProgressApi::new(jobs.clone()).with_page();
         Ok(Self { api, bare: typical_poll().await?, jobs, counting, runtime: Handle::current() })
     }
 

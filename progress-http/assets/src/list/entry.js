@@ -1,0 +1,5 @@
+import { defineList } from './element.js';
+
+export { ProgressListElement } from './element.js';
+
+defineList();
