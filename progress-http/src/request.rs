@@ -8,8 +8,8 @@ use std::borrow::Cow;
 pub struct Request<'a> {
     /// The method, in upper case.
     pub method: &'a str,
-    /// The path up to the mount point, such as `/progress`, for the address in the OpenAPI
-    /// document.
+    /// The path up to the mount point, such as `/progress`, which the OpenAPI document and the HTML
+    /// of a job name.
     pub mount: &'a str,
     /// The path after the mount point: empty, or beginning with a slash.
     pub path: &'a str,

@@ -55,7 +55,9 @@ pub(crate) async fn follow(source: Source, events: Sender<Event>) {
     let (mut failures, mut misses) = (0, 0);
     let mut log = Log::default();
     loop {
-        let wait = (etag.is_some() && Instant::now() >= may_wait_at).then_some(WAIT);
+        // After a failure the answer must come at once, because it ends "no news".
+        let may_wait = etag.is_some() && failures == 0 && Instant::now() >= may_wait_at;
+        let wait = may_wait.then_some(WAIT);
         let call = Call { if_none_match: etag.clone(), wait, ..Call::default() };
         let reply = source.send(call).await;
         if wait.is_some() && !reply.as_ref().is_ok_and(|reply| reply.waited) {
