@@ -63,7 +63,7 @@ struct ApiState {
     trusted_origins: Vec<String>,
     has_page: bool,
     waiters: Arc<Waiters>,
-    /// The pace of polls in seconds, for programs that know no milliseconds.
+    /// The pace of polls in whole seconds: the header `Retry-After`.
     retry_after: String,
     /// Whether the store is failing. Logged when the outage begins and when it ends, not once per
     /// poll.

@@ -37,7 +37,7 @@
 //! | `all`, `active`, `all-of:<owner>`, `active-of:<owner>` | sorted sets: the order of the lists |
 //!
 //! The channel `{progress}:changes` tells watchers in other processes of changes. A user of an
-//! access control list needs permission for it (`&{progress}:changes`). Without it everything works,
+//! access control list needs permission for it (`&{progress}:changes`). Otherwise everything works,
 //! but watched records are read four times a second.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

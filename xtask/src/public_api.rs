@@ -11,7 +11,7 @@ use crate::step::{command, root};
 /// Crates whose types each of our crates may show, beside the standard library and our own crates.
 const ALLOWED: [(&str, &[&str]); 7] = [
     ("progress-core", &["chrono", "futures_core", "serde_core", "serde_json", "uuid"]),
-    ("progress-http", &["futures_core"]),
+    ("progress-http", &["bytes", "futures_core"]),
     ("progress-axum", &["axum", "axum_core", "http"]),
     ("progress-actix", &["actix_http", "actix_web"]),
     ("progress-apalis", &["apalis_core", "tower_layer", "tower_service"]),

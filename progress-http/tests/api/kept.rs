@@ -107,8 +107,12 @@ async fn check(steps: Vec<Step>) {
     }
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_kept_answer_is_never_out_of_date(steps in steps()) {
