@@ -1,5 +1,6 @@
--- Jobs that run more than once, jobs with stages, and jobs whose end is announced. Programs of version 1 go on working: they
--- create jobs without them, and their workers leave the new columns alone.
+-- Jobs that run more than once, jobs with stages, and jobs whose end is announced. Programs of
+-- version 1 go on working: they create jobs without them, and their workers leave the new columns
+-- alone.
 -- MySQL has no "ADD COLUMN IF NOT EXISTS", and an interrupted step is run again.
 SET @progress_step = IF(
     (SELECT count(*) FROM information_schema.columns

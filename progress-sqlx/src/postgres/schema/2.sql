@@ -1,5 +1,6 @@
--- Jobs that run more than once, jobs with stages, and jobs whose end is announced. Programs of version 1 go on working: they
--- create jobs without them, and their workers leave the new columns alone.
+-- Jobs that run more than once, jobs with stages, and jobs whose end is announced. Programs of
+-- version 1 go on working: they create jobs without them, and their workers leave the new columns
+-- alone.
 ALTER TABLE progress_records
     ADD COLUMN attempt bigint NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND 4294967295),
     ADD COLUMN max_attempts bigint CHECK (max_attempts BETWEEN 1 AND 4294967295),
