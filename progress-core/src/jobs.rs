@@ -156,9 +156,9 @@ impl Jobs {
         self
     }
 
-    /// Returns the store. Reads go through the cache, and the cache sees every write. An end that is
-    /// written with [`ProgressStore::update`] is [announced](Self::on_ended) by a janitor, and is
-    /// not counted by the metrics of this process.
+    /// Returns the store. Reads go through the cache, and the cache sees every write. An end that
+    /// is written with [`ProgressStore::update`] is [announced](Self::on_ended) by a janitor, and
+    /// is not counted by the metrics of this process.
     #[must_use]
     pub const fn store(&self) -> &CachedStore {
         &self.store

@@ -79,6 +79,10 @@ pub(super) async fn compare(store: &dyn ProgressStore, seed: u64) {
         }
         before = step(store, &mut model, &before, &update, seed).await;
     }
+    if before.status.is_finished() && before.announce_at.is_some() {
+        // The rules about announcements and deletions find only their own.
+        step(store, &mut model, &before, &ProgressUpdate::announced(), seed).await;
+    }
     let log = store.entries(id, 0, u32::MAX).await.expect(must::READ_LOG);
     let kept: Vec<_> = log
         .entries

@@ -54,16 +54,11 @@ fn told(place: &Place, way: &str, kills: u32) -> Finding {
         }
         worker.kill().iter().for_each(|line| note(line));
     }
-    let rest = Worker::start(&["announce", place.url(), way]);
-    let begun = Instant::now();
-    let mut jobs = runtime.block_on(all(&store));
-    while jobs.iter().any(is_open) && begun.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_secs(2));
-        jobs = runtime.block_on(all(&store));
+    let mut rest = Worker::start(&["announce", place.url(), way]);
+    while let Some(line) = rest.line() {
+        note(&line);
     }
-    // The notes of the last hooks.
-    std::thread::sleep(Duration::from_millis(500));
-    rest.kill().iter().for_each(|line| note(line));
+    let jobs = runtime.block_on(all(&store));
 
     let ended: Vec<_> = jobs.iter().filter(|job| job.status.is_finished()).collect();
     let missed = ended.iter().filter(|job| !told.contains_key(&job.id)).count();
@@ -147,9 +142,12 @@ pub(crate) async fn work(url: &str, rest: &[String]) {
     }
 }
 
-/// A process with a janitor alone.
+/// A process with a janitor alone, until nothing is left to do.
 pub(crate) async fn announce(url: &str, rest: &[String]) {
     let [way] = rest else { panic!("announce URL WAY") };
     let _jobs = process(url, way).await;
-    std::future::pending::<()>().await;
+    let (store, begun) = (open(url).await, Instant::now());
+    while all(&store).await.iter().any(is_open) && begun.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }

@@ -79,7 +79,7 @@ impl Drop for Proxy {
 
 impl Proxy {
     fn nginx(program: &str, server: &TestServer, more: &str) -> Self {
-        // What the guide says, as written, for the server of this check.
+        // What the guide says, with the address of this server.
         let guide = include_str!("../../../docs/operating.md");
         let guide = guide.split_once("```nginx\n").and_then(|(_, rest)| rest.split_once("```"));
         let guide = guide.expect("a location for nginx in the guide").0;
