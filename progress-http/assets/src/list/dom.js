@@ -18,11 +18,11 @@ const ROLES = /** @type {Record<string, string>} */ ({
  */
 export function element(tag, name, attributes, ...children) {
   const node = document.createElement(tag);
+  /** @type {Record<string, string>} */
   const all = { role: ROLES[tag], class: `progress-polling-${name}`, ...attributes };
   // Each text has its own writing direction.
-  if (tag === 'span') node.dir = 'auto';
-  for (const [key, value] of Object.entries(all))
-    if (value != null) node.setAttribute(key, value);
+  if (/span|time/.test(tag)) node.dir = 'auto';
+  for (const key in all) if (all[key] != null) node.setAttribute(key, all[key]);
   node.append(...children);
   return node;
 }

@@ -97,8 +97,12 @@ export function createList(host, root, options) {
   };
 
   const labelled = { 'aria-labelledby': 'heading' };
-  const heading = element(isPage ? 'h1' : 'h2', '', { id: 'heading', tabindex: '-1' });
-  put(heading, options.title ?? say('jobs'));
+  const heading = element(
+    isPage ? 'h1' : 'h2',
+    '',
+    { id: 'heading', tabindex: '-1' },
+    options.title ?? say('jobs'),
+  );
   const stateFilter = createFilter('state', STATES, options.status);
   kinds.add(options.taskType ?? '');
   const kindFilter = createFilter('kind', kinds, options.taskType);

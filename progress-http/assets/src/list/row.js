@@ -111,7 +111,9 @@ export function createRow(i18n, ago, allowed, { open: toggle, ...actions }) {
     /** @type {Record<string, any>} */
     const all = {
       ...shown,
-      detail: [kind, shown.alert || shown.message].filter(Boolean).join(' – '),
+      detail: [kind, shown['time-left'], shown.alert || shown.message]
+        .filter(Boolean)
+        .join(' – '),
       owner: job.owner ?? '–',
       processed: isPart ? say('countOfTotal', { number, total }) : shown.processed,
       errors: shown.errors || (0).toLocaleString(language),

@@ -4,6 +4,7 @@ import { contrastIn } from '../support/contrast.mjs';
 import { ENGINES, missing } from '../support/engines.mjs';
 import { completed, running, serveJobs } from '../support/jobs.mjs';
 import { until } from '../support/patience.mjs';
+import { missingServer, startServer } from '../support/testserver.mjs';
 import { states } from '../gallery/states.js';
 
 // A short look at the widget in the engines besides Chromium.
@@ -71,6 +72,40 @@ for (const [name, engine] of Object.entries(ENGINES)) {
         `${query}: states without a bar`,
       );
     }
+  });
+
+  const skipped = skip || missingServer;
+  if (skipped && !skip) console.error(`# THE LIST IS NOT TESTED: ${missingServer}`);
+  test(`the list in ${name}`, { skip: skipped }, async (context) => {
+    const server = await startServer({ viewer: 'owner:ann' });
+    context.after(() => server.close());
+    const session = await engine.start(engine);
+    context.after(() => session.close());
+    const id = await server.create({ owner: 'ann', title: 'First', total: 100 });
+    await server.update(id, { transition: 'start', succeeded: 42 });
+    await session.goto(`${server.origin}/pages/list.html`);
+    await session.evaluate(() => {
+      document.getElementById('main').append(document.createElement('progress-list'));
+    });
+    const measured = () => session.evaluate(measure, 'progress-list');
+    await until(async () => (await measured())?.value === '42', 'a row shows 42 %');
+    await until(async () => Math.abs((await measured()).filled - 0.42) < 0.02, 'its bar is filled');
+    const { track, text } = await measured();
+    assert.equal(track.height, 10);
+    assert.ok(track.width > 50, `a track of ${track.width} pixels`);
+    assert.match(text, /First/);
+    await session.evaluate(() => {
+      document.querySelector('progress-list').shadowRoot.querySelector('th button').click();
+    });
+    await server.create({ owner: 'ann', title: 'Second' });
+    const shown = () =>
+      session.evaluate(() => {
+        const { shadowRoot: root } = document.querySelector('progress-list');
+        const rows = [...root.querySelectorAll('th button')].map((row) => row.textContent);
+        return [...rows, !!root.querySelector('tbody .progress-polling-log-box')].join();
+      });
+    await until(async () => (await shown()) === 'Second,First,true', 'a new row, and an open one');
+    assert.deepEqual(await session.evaluate(() => window.violations), []);
   });
 }
 

@@ -22,8 +22,14 @@ export const missingServer = existsSync(program)
  * @param {string[]} [options.args] of the test server
  * @param {Record<string, string>} [options.headers] sent with every file and page
  * @param {Record<string, string>} [options.files] further files by path
+ * @param {string} [options.viewer] of browsers that cannot send a header of their own
  */
-export async function startServer({ args = ['--framework', 'axum'], headers, files } = {}) {
+export async function startServer({
+  args = ['--framework', 'axum'],
+  headers,
+  files,
+  viewer,
+} = {}) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = await new Promise((resolve, reject) => {
     createInterface(child.stdout).once('line', (...lines) => resolve(lines));
@@ -46,6 +52,7 @@ export async function startServer({ args = ['--framework', 'axum'], headers, fil
     const entry = { at: performance.now(), method, url, headers: request.headers, status: 0 };
     backend.requests.push(entry);
     if (backend.respond?.(request, response)) return true;
+    if (viewer) request.headers['x-viewer'] = viewer;
     const forwarded = httpRequest(
       `${upstream}${url}`,
       { method, headers: request.headers, agent: false },
