@@ -3,6 +3,7 @@
 
 pub mod deliveries;
 pub mod job;
+pub mod operation;
 pub mod pages;
 pub mod queue;
 pub mod serve;

@@ -14,6 +14,7 @@ use example_support::host::Hosts;
 use example_support::mailer::Mailer;
 use example_support::startup::{self, ForSetting, SettingError};
 use invoice_mailer::job::Sending;
+use invoice_mailer::operation;
 use invoice_mailer::serve;
 use invoice_mailer::settings::{Role, Settings};
 use invoice_mailer::storage::Storage;
@@ -46,6 +47,7 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
     let (setting, url) = settings.database()?;
     let Storage { store, deliveries, queue } = Storage::open(&setting, &url, lease).await?;
 
+    let metrics = operation::collect_metrics().for_setting("metrics")?;
     // The library's handle, shared by pages and workers. Its janitor ends the attempts of dead
     // workers.
     let jobs = Jobs::new(store);
@@ -74,7 +76,8 @@ async fn run(settings: Settings) -> Result<(), SettingError> {
     match listener {
         Some((listener, address)) => {
             let app = App { jobs, queue, deliveries, lease };
-            let pages = web::router(app, api.clone(), catcher.clone());
+            let for_operators = operation::router(app.jobs.clone(), metrics);
+            let pages = web::router(app, api.clone(), catcher.clone()).merge(for_operators);
             let pages = Hosts::new(&settings.listen, address, &settings.hosts).guard(pages);
             startup::announce(&format!("listening on http://{address}"));
             serve::serve(listener, pages, stopped).await;

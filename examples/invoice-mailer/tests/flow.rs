@@ -327,3 +327,22 @@ fn cross_site_requests_are_refused() {
     }
     assert_eq!(server.get("/progress").json["count"], 0, "a refused request created a job");
 }
+
+#[test]
+fn an_operator_sees_that_it_works_and_what_it_does() {
+    let data = tempfile::tempdir().unwrap();
+    let mut program = program(data.path(), &["--delay-ms", "0"]);
+    let server = Server::start(program.env("LOG_FORMAT", "json"));
+    assert_eq!(server.get("/health").status, 200);
+    let job = send(&server, 200);
+    let record = server.wait_for(&job, PATIENCE, is_finished);
+    let metrics = server.get("/metrics").text;
+    let failed = number(&record, "failed_items");
+    for line in [
+        "progress_jobs_started_total{task_type=\"email_sending\"} 1".to_owned(),
+        "progress_jobs_ended_total{task_type=\"email_sending\",status=\"completed\"} 1".to_owned(),
+        format!("progress_items_total{{task_type=\"email_sending\",outcome=\"failed\"}} {failed}"),
+    ] {
+        assert!(metrics.contains(&line), "{line} is missing in {metrics}");
+    }
+}

@@ -47,14 +47,16 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     text.replace(['\r', '\n'], " ")
 }
 
-/// Logs to stderr from `info` on, or as `RUST_LOG` says.
+/// Logs to stderr from `info` on, or as `RUST_LOG` says. `LOG_FORMAT=json` writes JSON, which
+/// collectors of logs read.
 pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::env::var("LOG_FORMAT").is_ok_and(|format| format == "json") {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
+    } else {
+        lines.with_ansi(std::io::stderr().is_terminal()).init();
+    }
 }
 
 /// Returns the exit code of a program: 2, after an error was printed to stderr, or 0.
