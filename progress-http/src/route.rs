@@ -74,8 +74,8 @@ enum Resource<'a> {
 impl<'a> Resource<'a> {
     fn at(path: &'a str, has_page: bool) -> Self {
         // Not with a slash at the end, with which its links would lead elsewhere.
-        if has_page && path == page::PATH {
-            return Self::Page;
+        if path == page::PATH {
+            return if has_page { Self::Page } else { Self::Unknown };
         }
         let path = path.strip_prefix('/').unwrap_or(path);
         let has_slash = path.ends_with('/');
