@@ -14,8 +14,8 @@ use crate::{Changed, Changes, MAX_PAGE, ProgressError, ProgressId};
 /// Each watched record is read once per freshness (four times a second), however many watches there
 /// are, and up to a hundred records in one call. With [hints](crate::ProgressStore::changes) of the
 /// store, a record is read when it has changed, and every 3 s. A change that was made in this
-/// process is seen at once. There is no background task: one waiting watch reads for all, and if its
-/// future is dropped, the next takes over.
+/// process is seen at once. There is no background task: one waiting watch reads for all, and the
+/// next takes over if its future is dropped.
 ///
 /// ```
 /// # use std::sync::Arc;

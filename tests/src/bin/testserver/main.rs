@@ -2,7 +2,7 @@
 //! jobs.
 //!
 //! `testserver --framework axum|actix --store memory|sqlite:PATH|postgres:URL|mysql:URL|redis:URL
-//! --listen 127.0.0.1:0` prints `listening on http://ADDRESS` on its first line, and ends on SIGTERM.
+//! --listen 127.0.0.1:0` prints `listening on http://ADDRESS` on its first line. It ends on SIGTERM.
 //! The header `x-viewer` names the viewer: `owner:ID` or `admin`; without it, anyone.
 //!
 //! | route | what it does |
