@@ -83,13 +83,14 @@ async fn cut(place: &Place, wanted: u32, writers: Writers) -> Counts {
         move |client, server| carry(client, server, Arc::clone(&scissors))
     })
     .await;
+    let url = readable(network.url());
     let direct = place.open().await;
     let mut tasks = JoinSet::new();
-    let shared = open(network.url()).await;
+    let shared = open(&url).await;
     for _ in 0..WRITERS {
         let scissors = Arc::clone(&scissors);
         if matches!(writers, Writers::Trackers) {
-            let store = open(network.url()).await;
+            let store = open(&url).await;
             let job = direct.create(&NewProgress::new("prove")).await.unwrap().id;
             tasks.spawn(async move { (job, track(store, job, &scissors).await) });
         } else {
@@ -109,6 +110,15 @@ async fn cut(place: &Place, wanted: u32, writers: Writers) -> Counts {
         assert_eq!(job.status, if ended { Status::Completed } else { Status::Running });
     }
     Counts { cuts: scissors.cuts.load(Ordering::Relaxed), expected, kept }
+}
+
+/// Returns the address of connections that are not encrypted, because the scissors read them.
+fn readable(url: &str) -> String {
+    match url.split_once(':') {
+        Some(("postgres" | "postgresql", _)) => format!("{url}?sslmode=disable"),
+        Some(("mysql", _)) => format!("{url}?ssl-mode=DISABLED"),
+        _ => url.to_owned(),
+    }
 }
 
 /// Counts through a tracker. The acknowledgements of its start and end are cut as well.
