@@ -222,8 +222,9 @@ impl CacheEntry {
         let mut state = self.state();
         let at = Instant::now();
         state.last_read = Some(at);
-        // Until the read has succeeded.
-        state.doubt = Some((Doubt::Possible, at));
+        // Until the read has succeeded. A hint stays, because this read may be dropped: the next
+        // watch then reads at once.
+        state.doubt.get_or_insert((Doubt::Possible, at));
         ReadToken { at, writes: state.writes }
     }
 
@@ -261,6 +262,8 @@ impl CacheEntry {
         if state.writes == token.writes {
             state.negative_reads = (state.negative_reads.0 + 1, NegativeRead::Failure);
         }
+        // Not at once again.
+        state.doubt = Some((Doubt::Possible, Instant::now()));
     }
 
     pub(super) fn record_write(&self, written: &Progress, began: Instant) {

@@ -563,3 +563,22 @@ async fn a_failed_read_after_a_hint_is_repeated() {
     watch.changed().await;
     assert!(began.elapsed() < Duration::from_millis(1_300), "{:?}", began.elapsed());
 }
+
+/// The watch that reads for all has its own answer, and its read is dropped.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_read_does_not_delay_a_hinted_change() {
+    let (fixture, sender) = hinted().await;
+    sender.set_live(true);
+    let [mut first, mut second] = [(); 2].map(|()| fixture.store.watch(fixture.id));
+    fixture.reads_while_waiting(&mut first).await;
+    second.read().await.unwrap();
+    let started = fixture.inside.update(fixture.id, &ProgressUpdate::start()).await.unwrap();
+    fixture.inside.set(Fault::Silent);
+    sender.send([(fixture.id, started.version)]);
+    let waited = tokio::time::timeout(Duration::from_millis(50), first.changed()).await;
+    assert!(waited.is_err(), "the store is silent");
+    fixture.inside.set(Fault::None);
+    let began = Instant::now();
+    second.changed().await;
+    assert!(began.elapsed() <= Duration::from_millis(30), "{:?}", began.elapsed());
+}
