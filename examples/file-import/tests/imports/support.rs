@@ -104,7 +104,8 @@ impl Contents {
             .collect();
         let mut next = None;
         for item in &items {
-            let place = expected.iter().position(|line| line == item).expect("a rejected line");
+            let place = expected.iter().position(|line| line == item);
+            let place = place.unwrap_or_else(|| panic!("{item} was not rejected"));
             // After a kill, the errors of one chunk may come again.
             let earliest = next.map_or(0, |next: usize| next.saturating_sub(10));
             let latest = next.unwrap_or(expected.len());
