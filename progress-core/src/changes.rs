@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{ProgressError, ProgressId};
 
@@ -15,6 +16,12 @@ const MAX_PENDING: usize = 10_000;
 
 /// How long to wait before another attempt to subscribe.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// A subscription sends itself a message this often.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A subscription that hears nothing for this time, not even itself, is broken.
+const MAX_SILENCE: Duration = Duration::from_secs(10);
 
 /// Hints that records were changed, by this process or another: see
 /// [`ProgressStore::changes`](crate::ProgressStore::changes).
@@ -62,6 +69,8 @@ pub struct ChangesSender {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
+    /// Wakes a sender that waits for a message.
+    heard: Notify,
     /// Wakes the receiver.
     sent: Notify,
     /// Wakes a sender that waits in `wanted`.
@@ -106,6 +115,25 @@ impl Changes {
     pub fn channel() -> (ChangesSender, Self) {
         let shared = Arc::<Shared>::default();
         (ChangesSender { shared: Arc::clone(&shared) }, Self { shared })
+    }
+
+    /// Writes hints as the text of a message from one process to others. Takes at most 58 bytes a
+    /// record.
+    ///
+    /// ```
+    /// use progress_core::{Changes, ProgressId};
+    ///
+    /// let id = ProgressId::new();
+    /// assert_eq!(Changes::message([(id, 7)]), format!("{id}:7 "));
+    /// ```
+    #[must_use]
+    pub fn message(records: impl IntoIterator<Item = (ProgressId, u64)>) -> String {
+        let mut text = String::new();
+        for (id, version) in records {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{id}:{version} ");
+        }
+        text
     }
 
     /// Whether hints of all changes arrive at present. If not, the receiver must read as often as
@@ -157,6 +185,51 @@ impl ChangesSender {
         records.into_iter().for_each(|(id, version)| state.add(id, version));
         drop(state);
         self.shared.sent.notify_one();
+    }
+
+    /// Sends the hints in a [`message`](Changes::message) that a subscription heard, and says that
+    /// it is live. Ignores what is not readable, because others may send to the same channel.
+    pub fn heard(&self, message: &str) {
+        self.shared.heard.notify_one();
+        self.set_live(true);
+        self.send(message.split_ascii_whitespace().filter_map(|record| {
+            let (id, version) = record.split_once(':')?;
+            Some((id.parse().ok()?, version.parse().ok()?))
+        }));
+    }
+
+    /// Runs a subscription until it breaks: `hear` passes each message to [`heard`](Self::heard),
+    /// and `ping` sends an empty message to all subscriptions, so that each hears itself.
+    ///
+    /// # Errors
+    ///
+    /// The error of `ping` or `hear`, and [`ProgressError::Unavailable`] if nothing was heard for
+    /// ten seconds.
+    pub async fn subscribe<P>(
+        &self,
+        ping: impl Fn() -> P,
+        hear: impl Future<Output = Result<Infallible, ProgressError>>,
+    ) -> Result<Infallible, ProgressError>
+    where
+        P: Future<Output = Result<(), ProgressError>>,
+    {
+        let ping = async {
+            loop {
+                ping().await?;
+                sleep(PING_INTERVAL).await;
+            }
+        };
+        let silence = async {
+            loop {
+                let heard = timeout(MAX_SILENCE, self.shared.heard.notified()).await;
+                heard.map_err(ProgressError::unavailable)?;
+            }
+        };
+        tokio::select! {
+            outcome = ping => outcome,
+            outcome = hear => outcome,
+            outcome = silence => outcome,
+        }
     }
 
     /// Sends the hint that any record may have changed.
@@ -244,6 +317,45 @@ mod tests {
         sender.send(ids.iter().map(|id| (*id, 1)));
         sender.send([(ProgressId::new(), 1)]);
         assert_eq!(changes.next().await, Changed::Any);
+    }
+
+    #[tokio::test]
+    async fn a_message_is_read_back() {
+        let records = HashMap::from([(ProgressId::new(), 1), (ProgressId::new(), 20)]);
+        let (sender, mut changes) = Changes::channel();
+        sender.set_live(true);
+        assert_eq!(changes.next().await, Changed::Any);
+        sender.heard(&Changes::message(records.clone()));
+        assert_eq!(changes.next().await, Changed::Records(records));
+        let id = ProgressId::new();
+        sender.heard(&format!("hello {id} {id}:x x:1 {id}:7"));
+        assert_eq!(changes.next().await, Changed::Records(HashMap::from([(id, 7)])));
+        let longest = Changes::message([(id, Changes::DELETED)]);
+        assert_eq!(longest.len(), 58, "documented");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_hears_nothing_has_failed() {
+        let (sender, mut changes) = Changes::channel();
+        let (messages, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let begun = tokio::time::Instant::now();
+        let ping = || async {
+            // The server loses the messages after a minute.
+            if begun.elapsed() < Duration::from_secs(60) {
+                let _ = messages.send(String::new());
+            }
+            Ok(())
+        };
+        let hear = async {
+            while let Some(message) = heard.recv().await {
+                sender.heard(&message);
+            }
+            Err(ProgressError::unavailable("the connection has ended"))
+        };
+        let Err(error) = sender.subscribe(ping, hear).await;
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(changes.next().await, Changed::Any);
+        assert_eq!(begun.elapsed(), Duration::from_secs(65));
     }
 
     #[tokio::test]

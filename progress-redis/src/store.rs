@@ -13,7 +13,6 @@ use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use crate::changes;
 use crate::keys::{Keys, id_at, place};
 use crate::scripts::{self, DELETE, ENTRIES, READ, WRITE};
 use crate::server::Server;
@@ -355,7 +354,7 @@ impl Store {
         command.arg(text(record)?).arg(place(Cursor::of(progress)));
         command.arg(heartbeat).arg(millis(progress.retention_begins_at()));
         command.arg(millis(announce_at)).arg(self.log_limit);
-        command.arg(self.keys.changes()).arg(changes::message(progress.id, progress.version));
+        command.arg(self.keys.changes()).arg(Changes::message([(progress.id, progress.version)]));
         for entry in entries {
             command.arg(entry.seq).arg(text(entry)?);
         }
@@ -367,7 +366,7 @@ impl Store {
         let mut command = scripts::run(&DELETE, &self.keys.of(progress));
         command.arg(progress.id.to_string()).arg(&stored.revision);
         command.arg(place(Cursor::of(progress)));
-        command.arg(self.keys.changes()).arg(changes::message(progress.id, Changes::DELETED));
+        command.arg(self.keys.changes()).arg(Changes::message([(progress.id, Changes::DELETED)]));
         command
     }
 

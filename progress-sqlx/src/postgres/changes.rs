@@ -1,13 +1,10 @@
 //! Hints about changes by `NOTIFY`.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use progress_core::{Changes, ChangesSender, ProgressError, ProgressId};
 use sqlx::postgres::{PgListener, PgPoolOptions, Postgres};
-use tokio::time::{sleep, timeout};
 
 use crate::error::classify;
 use crate::store::{Operation, Session, SqlStore};
@@ -18,14 +15,8 @@ use crate::value::values;
 const CHANNEL: &str = "progress_changes";
 const NOTIFY: &str = "SELECT 1 FROM pg_notify('progress_changes', $1)";
 /// How many records one notification names. Its text must be shorter than 8,000 bytes (PostgreSQL,
-/// NOTIFY), and each record takes up to 58.
+/// NOTIFY).
 const MAX_RECORDS: usize = 128;
-/// A subscription hears itself so often.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// A connection that hears nothing for this time is broken, or a pooler gives its session to
-/// others.
-const MAX_SILENCE: Duration = Duration::from_secs(10);
-
 /// Sends a notification. It needs no transaction of its own.
 struct Notify(String);
 
@@ -42,7 +33,8 @@ impl Operation<Postgres> for Notify {
 /// record next.
 pub(super) async fn announce(store: &SqlStore<Postgres>, changed: Vec<(ProgressId, u64)>) {
     for changed in changed.chunks(MAX_RECORDS) {
-        if let Err(error) = store.call(Notify(payload(changed))).await {
+        let message = Changes::message(changed.iter().copied());
+        if let Err(error) = store.call(Notify(message)).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "other processes were not notified of a change"
@@ -73,44 +65,13 @@ async fn receive(
     let mut listener = PgListener::connect_with(&pool).await.map_err(classify)?;
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await.map_err(classify)?;
-    let ping = async {
-        loop {
-            store.call(Notify(String::new())).await?;
-            sleep(PING_INTERVAL).await;
-        }
-    };
     let hear = async {
-        loop {
-            let heard = timeout(MAX_SILENCE, listener.try_recv()).await;
-            let heard = heard.map_err(ProgressError::unavailable)?.map_err(classify)?;
-            let Some(notification) = heard else {
-                return Err(ProgressError::unavailable("the connection has ended"));
-            };
-            sender.set_live(true);
-            sender.send(records(notification.payload()));
+        while let Some(heard) = listener.try_recv().await.map_err(classify)? {
+            sender.heard(heard.payload());
         }
+        Err(ProgressError::unavailable("the connection has ended"))
     };
-    tokio::select! {
-        outcome = ping => outcome,
-        outcome = hear => outcome,
-    }
-}
-
-fn payload(changed: &[(ProgressId, u64)]) -> String {
-    let mut text = String::new();
-    for (id, version) in changed {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{id}:{version} ");
-    }
-    text
-}
-
-/// Ignores what is not readable, because anyone may send to the channel.
-fn records(payload: &str) -> impl Iterator<Item = (ProgressId, u64)> {
-    payload.split_ascii_whitespace().filter_map(|record| {
-        let (id, version) = record.split_once(':')?;
-        Some((id.parse().ok()?, version.parse().ok()?))
-    })
+    sender.subscribe(|| store.call(Notify(String::new())), hear).await
 }
 
 #[cfg(test)]
@@ -121,11 +82,7 @@ mod tests {
     fn a_notification_holds_a_whole_batch() {
         let changed: Vec<_> =
             (0..MAX_RECORDS).map(|_| (ProgressId::new(), Changes::DELETED)).collect();
-        let text = payload(&changed);
-        assert!(text.len() < 8_000, "{} bytes", text.len());
-        assert_eq!(records(&text).collect::<Vec<_>>(), changed);
-        let id = changed[0].0;
-        let foreign = format!("hello {id} {id}:x x:1 {id}:7");
-        assert_eq!(records(&foreign).collect::<Vec<_>>(), [(id, 7)]);
+        let message = Changes::message(changed);
+        assert!(message.len() < 8_000, "{} bytes", message.len());
     }
 }
