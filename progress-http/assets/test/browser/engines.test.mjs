@@ -74,6 +74,24 @@ for (const [name, engine] of Object.entries(ENGINES)) {
     }
   });
 
+  test(`the title of the tab in ${name}`, { skip }, async (context) => {
+    const jobs = await serveJobs();
+    context.after(() => jobs.close());
+    const session = await engine.start(engine);
+    context.after(() => session.close());
+    jobs.record = running(42);
+    await session.goto(`${jobs.origin}/pages/news.html`);
+    await session.evaluate(() => {
+      document.getElementById('element').setAttribute('job-id', 'a-job');
+    });
+    const title = () => session.evaluate(() => document.title);
+    await until(async () => (await title()) === '(42%) Invoices', 'the percentage');
+    const isHidden = () => session.evaluate(() => document.querySelector('progress-notify').hidden);
+    assert.equal(await isHidden(), false, 'the browser can ask the reader');
+    jobs.record = completed();
+    await until(async () => (await title()) === 'Invoices', 'the title of the page');
+  });
+
   const skipped = skip || missingServer;
   if (skipped && !skip) console.error(`# THE LIST IS NOT TESTED: ${missingServer}`);
   test(`the list in ${name}`, { skip: skipped }, async (context) => {

@@ -62,6 +62,14 @@ export async function startSession() {
         script: `return (${code})(...arguments);`,
         args,
       }),
+    /** Sends a command of the DevTools protocol. */
+    devTools: (cmd, params = {}) =>
+      command('POST', `${session}/goog/cdp/execute`, { cmd, params }),
+    click: async (selector) => {
+      const found = { using: 'css selector', value: selector };
+      const [id] = Object.values(await command('POST', `${session}/element`, found));
+      return command('POST', `${session}/element/${id}/click`, {});
+    },
     currentTab: () => command('GET', `${session}/window`),
     newTab: async () => (await command('POST', `${session}/window/new`, { type: 'tab' })).handle,
     switchTo: (handle) => command('POST', `${session}/window`, { handle }),

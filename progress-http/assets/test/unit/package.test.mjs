@@ -22,6 +22,8 @@ test('the package contains the built files, the licences and nothing else', asyn
       'dist/progress-list.css',
       'dist/progress-list.d.ts',
       'dist/progress-list.js',
+      'dist/progress-news.d.ts',
+      'dist/progress-news.js',
       'dist/progress-poller.d.ts',
       'dist/progress-poller.mjs',
       'dist/progress-polling.css',
@@ -61,4 +63,6 @@ test('the whole package can be imported without a page', async () => {
   assert.throws(() => new ProgressPolling('place', 'a-job'), ReferenceError);
   const { ProgressListElement } = await import('progress-polling/list');
   assert.equal(typeof ProgressListElement, 'function');
+  const { askForNotifications } = await import('progress-polling/news');
+  assert.equal(await askForNotifications(), false, 'node shows no notifications');
 });
