@@ -390,7 +390,7 @@ export function createList(host, root, options) {
 
   // The column has room for the buttons of an ended job.
   const { again, delete: remove } = allowed;
-  list.style.setProperty('--actions', again && remove ? '15.5rem' : '9.5rem');
+  list.style.setProperty('--actions', again && remove ? '17rem' : '10rem');
   const link = element('link', '', { rel: 'stylesheet', href: options.sheet });
   // Until the style sheet is there. Without one the list works all the same.
   list.hidden = true;

@@ -132,6 +132,52 @@ test('the list is a table in every form', { skip }, async () => {
   }
 });
 
+for (const width of [390, 800, 1280]) {
+  for (const lang of ['en', 'fr']) {
+    test(`nothing that counts is cut off: ${width} pixels, ${lang}`, { skip }, async () => {
+      const half = [START, { succeeded: 36_000, failed: 12 }];
+      await job('Import customers.csv', { updates: half, total: 60_000 });
+      await job('Export', { updates: [...half, { transition: 'fail' }], total: 60_000 });
+      await job('Newsletter', { type: 'a kind with a very long name '.repeat(4) });
+      const page = await openList({ page: { lang }, window: { viewport: { width, height: 800 } } });
+      await until(async () => (await titles(page)).length === 3, 'three rows');
+      const cut = await page.evaluate(() => {
+        const { shadowRoot } = document.querySelector('progress-list');
+        const parts = 'time, .progress-polling-processed span, .progress-polling-errors span';
+        const duration = [...shadowRoot.querySelectorAll('td .progress-polling-duration')];
+        for (const span of duration) span.textContent = '59 min 59 s';
+        const counts = [...shadowRoot.querySelectorAll(`tbody :is(${parts})`), ...duration];
+        return counts
+          .filter(({ scrollWidth, offsetWidth }) => scrollWidth > offsetWidth)
+          .map(({ textContent }) => textContent);
+      });
+      assert.deepEqual(cut, []);
+      const overflow = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      assert.equal(overflow, 0);
+      for (const row of await page.locator('tbody > [data-tone]').all()) {
+        const boxes = await row.locator('> *').evaluateAll((cells) =>
+          cells
+            .filter((cell) => cell.checkVisibility())
+            .flatMap((cell) => [...cell.children].filter((child) => child.offsetWidth))
+            .map((child) => child.getBoundingClientRect().toJSON()),
+        );
+        for (const [index, one] of boxes.entries()) {
+          for (const other of boxes.slice(index + 1)) {
+            const isApart =
+              one.right <= other.left + 1 ||
+              other.right <= one.left + 1 ||
+              one.bottom <= other.top + 1 ||
+              other.bottom <= one.top + 1;
+            assert.ok(isApart, `${JSON.stringify(one)} ${JSON.stringify(other)}`);
+          }
+        }
+      }
+    });
+  }
+}
+
 test('hostile texts in every field are shown literally', { skip }, async (context) => {
   const records = hostile.map((text, index) => ({
     job_id: text.replaceAll(',', ' '),
