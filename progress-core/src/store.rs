@@ -1,5 +1,6 @@
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -307,17 +308,30 @@ pub trait ProgressStore: Debug + Send + Sync + 'static {
         self.get(ProgressId::from_uuid(uuid::Uuid::nil())).await.map(drop)
     }
 
-    /// Reads several records, each as [`get`](Self::get) would, in the order of `ids`.
+    /// Reads several records, each as [`get`](Self::get) would, in the order of `ids`. The default
+    /// calls `get` for all of them at the same time. A store that reads them by one statement makes
+    /// many pages cheap, because [`CachedStore`](crate::CachedStore) gathers their reads.
     ///
     /// # Errors
     ///
     /// Only those of the store itself; then nothing is returned.
     async fn get_many(&self, ids: &[ProgressId]) -> Result<Vec<Option<Progress>>, ProgressError> {
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.push(self.get(*id).await?);
-        }
-        Ok(found)
+        let mut reads: Vec<_> = ids.iter().map(|id| (self.get(*id), None)).collect();
+        std::future::poll_fn(|context| {
+            let mut is_done = true;
+            for (read, outcome) in &mut reads {
+                if outcome.is_none() {
+                    match read.as_mut().poll(context) {
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Ready(Ok(found)) => *outcome = Some(found),
+                        Poll::Pending => is_done = false,
+                    }
+                }
+            }
+            if is_done { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await?;
+        Ok(reads.into_iter().map(|(_, outcome)| outcome.flatten()).collect())
     }
 
     /// Applies several updates, each as [`update`](Self::update) would, and returns one outcome for

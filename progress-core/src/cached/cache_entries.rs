@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cache_entry::{CacheEntry, Revision};
+use super::snapshot::Snapshot;
 use crate::{Changed, ProgressId};
 
 /// The cache entries, including those of records that are being read for the first time.
@@ -55,6 +56,11 @@ impl CacheEntries {
 
     pub(super) fn get(&self, id: ProgressId) -> Option<Arc<CacheEntry>> {
         self.map().entries.get(&id).map(Arc::clone)
+    }
+
+    /// Returns a record that is fresh now.
+    pub(super) fn fresh(&self, id: ProgressId, freshness: Duration) -> Option<Arc<Snapshot>> {
+        self.map().entries.get(&id)?.fresh_at(Instant::now(), freshness)
     }
 
     /// Returns a record's entry, and creates it if there is none.

@@ -2,6 +2,7 @@
 
 mod cache_entries;
 mod cache_entry;
+mod gatherer;
 mod snapshot;
 mod watch;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use self::cache_entries::CacheEntries;
 use self::cache_entry::WaitOutcome;
+use self::gatherer::Gatherer;
 pub use self::snapshot::Snapshot;
 use self::watch::Poller;
 pub use self::watch::Watch;
@@ -67,6 +69,7 @@ struct Cache {
     store: Arc<dyn ProgressStore>,
     freshness: Duration,
     entries: CacheEntries,
+    gatherer: Gatherer,
     poller: Poller,
 }
 
@@ -86,7 +89,9 @@ impl CachedStore {
         Self { cache: Arc::new(Cache::new(store, freshness)) }
     }
 
-    /// Reads a record as [`get`](ProgressStore::get) does, without copying it.
+    /// Reads a record as [`get`](ProgressStore::get) does, without copying it. When many records are
+    /// read at about the same time, a read may wait 10 ms, and shares a call of the inner store with
+    /// up to 99 others.
     ///
     /// # Errors
     ///
@@ -99,8 +104,7 @@ impl CachedStore {
     /// the record: [`read`](Self::read) it then.
     #[must_use]
     pub fn fresh(&self, id: ProgressId) -> Option<Arc<Snapshot>> {
-        let entry = self.cache.entries.get(id)?;
-        entry.fresh_at(Instant::now(), self.cache.freshness)
+        self.cache.entries.fresh(id, self.cache.freshness)
     }
 
     /// Watches a record for changes: see [`Watch`].
@@ -112,10 +116,29 @@ impl CachedStore {
 
 impl Cache {
     fn new(store: Arc<dyn ProgressStore>, freshness: Duration) -> Self {
-        Self { store, freshness, entries: CacheEntries::default(), poller: Poller::default() }
+        Self {
+            store,
+            freshness,
+            entries: CacheEntries::default(),
+            gatherer: Gatherer::default(),
+            poller: Poller::default(),
+        }
     }
 
+    /// Reads a record, together with other records that are being read.
     async fn read(&self, id: ProgressId) -> Result<Option<Arc<Snapshot>>, ProgressError> {
+        self.read_by(id, || self.gatherer.read(&*self.store, id)).await
+    }
+
+    /// Returns a fresh record, or reads it by this call.
+    async fn read_by<F>(
+        &self,
+        id: ProgressId,
+        call: impl Fn() -> F,
+    ) -> Result<Option<Arc<Snapshot>>, ProgressError>
+    where
+        F: Future<Output = Result<Option<Progress>, ProgressError>>,
+    {
         let entry = self.entries.get_or_insert(id, self.freshness);
         let request = entry.read_request();
         if let Some(fresh) = entry.fresh(request, self.freshness) {
@@ -135,8 +158,7 @@ impl Cache {
         };
         loop {
             let token = entry.begin_read();
-            let outcome = self.store.get(id).await;
-            match outcome {
+            match call().await {
                 Ok(found) => {
                     // Otherwise a concurrent write may have made this read stale, and the loop
                     // repeats it.
@@ -224,7 +246,9 @@ impl ProgressStore for CachedStore {
     }
 
     async fn get(&self, id: ProgressId) -> Result<Option<Progress>, ProgressError> {
-        Ok(self.read(id).await?.map(Snapshot::into_progress))
+        // Not gathered: a caller that reads one record after the other would wait each time.
+        let found = self.cache.read_by(id, || self.cache.store.get(id)).await?;
+        Ok(found.map(Snapshot::into_progress))
     }
 
     async fn update(

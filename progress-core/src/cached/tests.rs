@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -366,6 +367,138 @@ async fn several_records_are_read_in_one_call() {
     assert_eq!(fixture.inside.reads(), 2);
     fixture.store.get(ids[9]).await.unwrap();
     assert_eq!(fixture.inside.reads(), 2);
+}
+
+impl Fixture {
+    async fn create_many(&self, count: usize) -> Vec<ProgressId> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            ids.push(self.inside.create(&NewProgress::new("test")).await.unwrap().id);
+        }
+        ids
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_poll_a_job_each_share_calls() {
+    let fixture = fixture().await;
+    let mut pages = JoinSet::new();
+    for (id, nth) in fixture.create_many(1_000).await.into_iter().zip(0..) {
+        let store = fixture.store.clone();
+        pages.spawn(async move {
+            sleep(Duration::from_micros(500) * nth).await;
+            let mut slowest = Duration::ZERO;
+            for _ in 0..20 {
+                let began = Instant::now();
+                assert_eq!(store.read(id).await.unwrap().unwrap().id, id);
+                slowest = slowest.max(began.elapsed());
+                sleep(Duration::from_millis(500)).await;
+            }
+            slowest
+        });
+    }
+    let slowest = pages.join_all().await.into_iter().max().unwrap();
+    assert!(slowest <= Duration::from_millis(12), "{slowest:?}");
+    let reads = fixture.inside.reads();
+    assert!(reads <= 1_400, "{reads} calls for 20,000 reads in ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_alone_and_a_loop_do_not_wait() {
+    let fixture = fixture().await;
+    let began = Instant::now();
+    let ids = fixture.create_many(100).await;
+    for id in &ids {
+        assert!(fixture.store.get(*id).await.unwrap().is_some());
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    fixture.store.read(ids[0]).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    // One read waits for others, which do not come.
+    for id in &ids[1..] {
+        fixture.store.read(*id).await.unwrap();
+    }
+    assert!(began.elapsed() <= Duration::from_millis(12), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_herd_is_read_a_hundred_at_a_time() {
+    let fixture = fixture().await;
+    let mut readers = JoinSet::new();
+    for id in fixture.create_many(2_000).await {
+        let store = fixture.store.clone();
+        readers.spawn(async move { assert_eq!(store.read(id).await.unwrap().unwrap().id, id) });
+    }
+    let began = Instant::now();
+    readers.join_all().await;
+    assert!(began.elapsed() <= Duration::from_millis(12), "{:?}", began.elapsed());
+    // One alone, 19 full batches, and the last 99.
+    assert_eq!(fixture.inside.reads(), 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gathered_reads_fail_together_only_in_an_outage() {
+    let fixture = fixture().await;
+    let ids = fixture.create_many(10).await;
+    let read_all = async || {
+        let mut readers = JoinSet::new();
+        for id in ids.clone() {
+            let store = fixture.store.clone();
+            readers.spawn(async move { store.read(id).await });
+        }
+        readers.join_all().await
+    };
+    fixture.inside.set(Fault::Away);
+    assert!(read_all().await.into_iter().all(|read| read.unwrap_err().is_transient()));
+    assert_eq!(fixture.inside.reads(), 2, "one alone, and a batch");
+    fixture.inside.set(Fault::Broken);
+    sleep(Duration::from_secs(1)).await;
+    assert!(read_all().await.into_iter().all(|read| !read.unwrap_err().is_transient()));
+    assert_eq!(fixture.inside.reads(), 2 + 2 + 9, "each again alone");
+
+    // One record cannot be read.
+    let mut mock = crate::MockProgressStore::new();
+    let bad = ids[3];
+    let read = move |id| match id {
+        id if id == bad => Err(ProgressError::store("unreadable")),
+        id => Ok(Some(Progress::new(&NewProgress::new("t").with_id(id), Default::default())?)),
+    };
+    mock.expect_get().returning(read);
+    mock.expect_get_many().returning(move |ids| ids.iter().map(|id| read(*id)).collect());
+    let store = CachedStore::new(Arc::new(mock));
+    let mut readers = JoinSet::new();
+    for id in ids {
+        let store = store.clone();
+        readers.spawn(async move { assert_eq!(store.read(id).await.is_err(), id == bad) });
+    }
+    readers.join_all().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn gathered_reads_do_not_depend_on_the_first() {
+    for is_dropped in [true, false] {
+        let fixture = fixture().await;
+        let ids = fixture.create_many(3).await;
+        fixture.store.read(fixture.id).await.unwrap();
+        let [mut first, mut second, mut third] =
+            [0, 1, 2].map(|nth| Box::pin(fixture.store.read(ids[nth])));
+        assert!((&mut first).now_or_never().is_none());
+        assert!((&mut second).now_or_never().is_none());
+        if is_dropped {
+            drop(first);
+            assert_eq!(second.await.unwrap().unwrap().id, ids[1]);
+            continue;
+        }
+        // Not polled, as if its thread were blocked.
+        sleep(Duration::from_millis(11)).await;
+        assert!((&mut second).now_or_never().is_none());
+        assert_eq!((&mut third).now_or_never().unwrap().unwrap().unwrap().id, ids[2]);
+        assert_eq!(second.await.unwrap().unwrap().id, ids[1]);
+        assert_eq!(first.await.unwrap().unwrap().id, ids[0]);
+        assert_eq!(fixture.inside.reads(), 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,6 +119,11 @@ impl Cache {
     async fn run_poller(&self) {
         let mut hints = self.poller.changes.lock().await;
         let hints = hints.get_or_insert_with(|| Hints(self.store.changes()));
+        // Boxed, so that the watches which wait for the lock take little memory.
+        Box::pin(self.poll_forever(hints)).await;
+    }
+
+    async fn poll_forever(&self, hints: &mut Hints) {
         loop {
             let interval =
                 if hints.are_live() { self.freshness.max(HINTED_INTERVAL) } else { self.freshness };
