@@ -1,6 +1,10 @@
 //! Measures the cost of a poll without a socket: a handler of the framework that does nothing, the
 //! same handler with the bytes of a poll ready, and a poll. Rounds are interleaved, because speed
-//! drifts over time. Prints the medians of the rounds, and their ratios to the empty handler.
+//! drifts over time.
+//!
+//! Prints `figure | value | limit | ratio`: the median of the rounds, and its ratio to the empty
+//! handler. Each figure is measured twice: for the handler alone, and together with building the
+//! request, as a server must do that reads it from a connection.
 //!
 //! Run it on one processor, as in `taskset -c 0 cargo bench -p progress-tests --bench poll`.
 #![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
@@ -16,45 +20,74 @@ const ROUNDS: u32 = 25;
 /// Requests of each kind in a round.
 const REQUESTS: u32 = 20_000;
 
+/// What is measured: the handler alone, or together with building the request.
+const KINDS: [&str; 2] = ["", ", with the request"];
+
+/// The times of a case: by framework, and by kind.
+type Times = [[Vec<Duration>; 2]; 2];
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let mut axum = Axum::new().await;
         let actix = Actix::new().await;
-        let mut times: Vec<[Vec<Duration>; 2]> = CASES.iter().map(|_| Default::default()).collect();
+        let mut times: Vec<Times> = CASES.iter().map(|_| Default::default()).collect();
         for _ in 0..ROUNDS {
             for (case, [on_axum, on_actix]) in CASES.iter().zip(&mut times) {
-                on_axum.push(axum_round(&mut axum, *case).await);
-                on_actix.push(actix_round(&actix, *case).await);
+                add(on_axum, axum_round(&mut axum, *case).await);
+                add(on_actix, actix_round(&actix, *case).await);
             }
         }
-        for (framework, index) in [("axum", 0), ("actix", 1)] {
-            let bare = median(&mut times[0][index]);
-            for (case, times) in CASES.iter().zip(&mut times) {
-                let time = median(&mut times[index]);
-                println!("{framework:6} {case:?}: {time:6.0} ns ({:.2}x)", time / bare);
+        for (kind, what) in KINDS.iter().enumerate() {
+            for (index, framework) in ["axum", "actix"].iter().enumerate() {
+                let bare = median(&mut times[0][index][kind]);
+                for (case, times) in CASES.iter().zip(&mut times) {
+                    let time = median(&mut times[index][kind]);
+                    let limit = limit(*case);
+                    println!(
+                        "{framework} {case:?}{what}, ns | {time:.0} | {limit} | {:.2}",
+                        time / bare
+                    );
+                }
             }
         }
     });
 }
 
-async fn axum_round(axum: &mut Axum, case: Case) -> Duration {
-    let requests: Vec<_> = (0..REQUESTS).map(|_| axum.request(case)).collect();
+/// Returns the aim of a ratio.
+const fn limit(case: Case) -> &'static str {
+    match case {
+        Case::Poll => "<= 1.2",
+        Case::Poll304 => "<= 0.95",
+        Case::Bare | Case::Ready | Case::Bare304 => "-",
+    }
+}
+
+fn add(times: &mut [Vec<Duration>; 2], round: [Duration; 2]) {
+    for (times, time) in times.iter_mut().zip(round) {
+        times.push(time);
+    }
+}
+
+async fn axum_round(axum: &mut Axum, case: Case) -> [Duration; 2] {
     let begun = Instant::now();
+    let requests: Vec<_> = (0..REQUESTS).map(|_| axum.request(case)).collect();
+    let built = Instant::now();
     for request in requests {
         assert_eq!(axum.answer(request).await.status().as_u16(), case.status());
     }
-    begun.elapsed()
+    [built.elapsed(), begun.elapsed()]
 }
 
-async fn actix_round(actix: &Actix, case: Case) -> Duration {
-    let requests: Vec<_> = (0..REQUESTS).map(|_| actix.request(case)).collect();
+async fn actix_round(actix: &Actix, case: Case) -> [Duration; 2] {
     let begun = Instant::now();
+    let requests: Vec<_> = (0..REQUESTS).map(|_| actix.request(case)).collect();
+    let built = Instant::now();
     for request in requests {
         assert_eq!(actix.answer(request).await.status().as_u16(), case.status());
     }
-    begun.elapsed()
+    [built.elapsed(), begun.elapsed()]
 }
 
 fn median(times: &mut [Duration]) -> f64 {
