@@ -1,12 +1,14 @@
 use std::any::Any;
+use std::borrow::Cow;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::select_all;
+use futures_util::future::{BoxFuture, select_all};
 use progress_core::{
     Jobs, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore,
     Snapshot, Status, Watch,
@@ -64,7 +66,7 @@ struct ApiState {
     has_page: bool,
     waiters: Arc<Waiters>,
     /// The pace of polls in whole seconds: the header `Retry-After`.
-    retry_after: String,
+    retry_after: Cow<'static, str>,
     /// Whether the store is failing. Logged when the outage begins and when it ends, not once per
     /// poll.
     is_failing: Arc<AtomicBool>,
@@ -97,7 +99,7 @@ impl ProgressApi {
             trusted_origins: Vec::new(),
             has_page: false,
             waiters: Arc::new(Waiters::new(MAX_WAITERS)),
-            retry_after: String::new(),
+            retry_after: Cow::Borrowed(""),
             is_failing: Arc::default(),
         };
         let mut api = Self { state: Arc::new(state) };
@@ -211,7 +213,9 @@ impl ProgressApi {
         let settings = &mut self.change().settings;
         settings.tag = tag::of_settings((settings.poll_after, settings.stale_after));
         let seconds = whole_seconds_up(settings.poll_after).max(1);
-        self.change().retry_after = seconds.to_string();
+        // The usual second needs no copy for each reply.
+        self.change().retry_after =
+            if seconds == 1 { Cow::Borrowed("1") } else { Cow::Owned(seconds.to_string()) };
     }
 
     pub(crate) fn poll_after(&self) -> Duration {
@@ -290,8 +294,11 @@ impl ProgressApi {
         if tag::should_wait(if_none_match, &first) {
             let mut watch = self.state.jobs.store().watch(progress.id);
             while progress.status.is_active() && self.tag(viewer, &progress) == first {
-                let change = self.changed(&progress, &mut watch);
-                if !is_in_time(until, &place, change).await {
+                let is_in_time = {
+                    let change = pin!(self.changed(&progress, &mut watch));
+                    is_in_time(until, &place, change).await
+                };
+                if !is_in_time {
                     break;
                 }
                 progress = match self.read(watch.read()).await {
@@ -450,7 +457,7 @@ impl ProgressApi {
             while self.page_tag(viewer, &page) == first {
                 // A filter that selects few jobs may read many, so the pause grows with the read.
                 let pause = self.state.settings.poll_after.max(took * LIST_PAUSE);
-                if !is_in_time(until, &place, sleep(pause)).await {
+                if !is_in_time(until, &place, pin!(sleep(pause))).await {
                     break;
                 }
                 let began = Instant::now();
@@ -519,7 +526,7 @@ impl ProgressApi {
                 let active = jobs.iter().zip(&mut watches);
                 let changes = active.filter(|(job, _)| job.status.is_active());
                 let changes = changes.map(|(job, watch)| Box::pin(self.changed(job, watch)));
-                if !is_in_time(until, &place, select_all(changes)).await {
+                if !is_in_time(until, &place, pin!(select_all(changes))).await {
                     break;
                 }
                 let mut seen = Vec::new();
@@ -640,30 +647,36 @@ impl ProgressApi {
         record.filter(|record| viewer.may_see(record)).ok_or_else(Reply::not_found)
     }
 
-    pub(crate) async fn read<T>(
-        &self,
-        call: impl Future<Output = Result<T, ProgressError>>,
-    ) -> Result<T, Reply> {
-        self.within(self.state.read_deadline, call).await?.map_err(|_| Reply::not_found())
+    pub(crate) fn read<'a, T: 'a>(
+        &'a self,
+        call: impl Future<Output = Result<T, ProgressError>> + Send + 'a,
+    ) -> impl Future<Output = Result<T, Reply>> + Send + 'a {
+        let call = self.within(self.state.read_deadline, Box::pin(call));
+        async { call.await?.map_err(|_| Reply::not_found()) }
     }
 
     /// The inner error is the job's status, because of which the store refused the write.
-    async fn write<T>(
-        &self,
-        call: impl Future<Output = Result<T, ProgressError>>,
-    ) -> Result<Result<T, Status>, Reply> {
-        match self.within(self.state.write_deadline, call).await? {
-            Ok(done) => Ok(Ok(done)),
-            Err(ProgressError::Refused { status, .. }) => Ok(Err(status)),
-            Err(_) => Err(Reply::not_found()),
+    fn write<'a, T: 'a>(
+        &'a self,
+        call: impl Future<Output = Result<T, ProgressError>> + Send + 'a,
+    ) -> impl Future<Output = Result<Result<T, Status>, Reply>> + Send + 'a {
+        let call = self.within(self.state.write_deadline, Box::pin(call));
+        async {
+            match call.await? {
+                Ok(done) => Ok(Ok(done)),
+                Err(ProgressError::Refused { status, .. }) => Ok(Err(status)),
+                Err(_) => Err(Reply::not_found()),
+            }
         }
     }
 
     /// Turns a failure of the store into 503. The inner error is about the record.
+    ///
+    /// The call is boxed, because a request that waits later keeps the room of its reads.
     async fn within<T>(
         &self,
         deadline: Duration,
-        call: impl Future<Output = Result<T, ProgressError>>,
+        call: BoxFuture<'_, Result<T, ProgressError>>,
     ) -> Result<Result<T, ProgressError>, Reply> {
         // A third-party store may panic. Viewers must not see its message, and the connection stays
         // open.
@@ -699,7 +712,9 @@ struct Reads<'a> {
 }
 
 /// Waits for a change. Returns false if the time is over, or the server shuts down.
-async fn is_in_time(until: Instant, place: &Place, change: impl Future) -> bool {
+///
+/// The change is pinned by the caller, because an `async fn` keeps the room of its arguments.
+async fn is_in_time(until: Instant, place: &Place, change: Pin<&mut impl Future>) -> bool {
     tokio::select! {
         outcome = timeout_at(until, change) => outcome.is_ok(),
         () = place.closed() => false,

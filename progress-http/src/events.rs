@@ -1,7 +1,7 @@
 //! Server-sent events (WHATWG HTML, section 9.2): pushes a record's changes to clients that do not
 //! poll.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ impl StreamState {
             let progress = match self.api.read(self.watch.read()).await {
                 Ok(Some(progress)) if self.viewer.may_see(&progress) => progress,
                 Err(reply) if reply.status == 503 => {
-                    let pause = tokio::time::sleep(READ_PAUSE);
+                    let pause = pin!(tokio::time::sleep(READ_PAUSE));
                     in_time(self.until, self.place.as_ref(), pause).await?;
                     continue;
                 }
@@ -124,15 +124,14 @@ impl StreamState {
             if is_finished {
                 return None;
             }
-            let (api, watch) = (self.api.clone(), &mut self.watch);
-            let change = api.changed(&progress, watch);
+            let change = pin!(self.api.changed(&progress, &mut self.watch));
             in_time(self.until, self.place.as_ref(), change).await?;
         }
     }
 }
 
 /// Waits for something. `None` if the stream ends instead.
-async fn in_time(until: Instant, place: Option<&Place>, wait: impl Future) -> Option<()> {
+async fn in_time(until: Instant, place: Option<&Place>, wait: Pin<&mut impl Future>) -> Option<()> {
     tokio::select! {
         outcome = timeout_at(until, wait) => outcome.ok().map(drop),
         () = place?.closed() => None,

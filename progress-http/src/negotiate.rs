@@ -30,6 +30,10 @@ pub(crate) fn accepts(accept: Option<&str>, media_type: &str) -> bool {
     let Some(accept) = accept.map(str::trim).filter(|accept| !accept.is_empty()) else {
         return true;
     };
+    // What scripts send, most of the time.
+    if accept == "*/*" || accept == media_type {
+        return true;
+    }
     let (family, _) = media_type.split_once('/').unwrap_or((media_type, ""));
     let weights = elements(accept, ',').filter_map(|range| {
         let mut parts = elements(range, ';');

@@ -57,7 +57,8 @@ enum Action {
 enum Resource<'a> {
     Jobs,
     ActiveJobs,
-    Job(&'a str),
+    /// `None` if the id is malformed.
+    Job(Option<ProgressId>),
     /// The same as HTML.
     Html(&'a str),
     HtmlStyle,
@@ -93,8 +94,12 @@ impl<'a> Resource<'a> {
             (name, None, _) if !has_slash && name.ends_with(html::EXTENSION) => {
                 Self::Html(name.strip_suffix(html::EXTENSION).unwrap_or(name))
             }
-            (name, None, _) => widget::find(name)
-                .map_or(Self::Job(name), |(file, is_hashed)| Self::File(file, is_hashed)),
+            (name, None, _) => match name.parse() {
+                // First, because most requests are polls.
+                Ok(id) => Self::Job(Some(id)),
+                Err(_) => widget::find(name)
+                    .map_or(Self::Job(None), |(file, is_hashed)| Self::File(file, is_hashed)),
+            },
             (id, Some("log"), None) => Self::Log(id),
             (id, Some("events"), None) => Self::Events(id),
             (id, Some("cancel"), None) => Self::Cancel(id),
@@ -150,7 +155,7 @@ impl ProgressApi {
             (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false },
             (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },
             (Resource::Page, "GET" | "HEAD") => Action::Page,
-            (Resource::Job(id), "GET" | "HEAD") => Action::Poll(id.parse().ok()),
+            (Resource::Job(id), "GET" | "HEAD") => Action::Poll(*id),
             (Resource::Html(id), "GET" | "HEAD") => Action::Html(HtmlRequest {
                 id: id.parse().ok(),
                 mount: html::public_mount(request),
@@ -158,7 +163,7 @@ impl ProgressApi {
             }),
             (Resource::Log(id), "GET" | "HEAD") => Action::Log(id.parse().ok()),
             (Resource::Events(id), "GET" | "HEAD") => Action::Events(id.parse().ok()),
-            (Resource::Job(id), "DELETE") => Action::Delete(id.parse().ok()),
+            (Resource::Job(id), "DELETE") => Action::Delete(*id),
             (Resource::Cancel(id), "POST") => Action::Cancel(id.parse().ok()),
             _ => {
                 let allow = resource.allow();
@@ -218,26 +223,27 @@ impl Call {
     async fn answer_by_reading(self, viewer: &Viewer) -> Answer {
         let query = self.query.as_deref();
         let if_none_match = self.if_none_match.as_deref();
+        // The larger ones are boxed, so that a request that waits does not keep room for them.
         let reply = match self.action {
             Action::List { only_active } => {
-                self.api.list(viewer, query, only_active, if_none_match, self.wait).await
+                Box::pin(self.api.list(viewer, query, only_active, if_none_match, self.wait)).await
             }
             Action::Poll(id) => match self.wait {
                 Some(wait) => self.api.long_poll(viewer, id, if_none_match, wait).await,
                 None => self.api.poll_by_id(viewer, id, if_none_match).await,
             },
-            Action::Html(request) => self.api.html(viewer, &request, if_none_match).await,
-            Action::Log(id) => self.api.log(viewer, id, query).await,
+            Action::Html(request) => Box::pin(self.api.html(viewer, &request, if_none_match)).await,
+            Action::Log(id) => Box::pin(self.api.log(viewer, id, query)).await,
             Action::Events(id) => {
-                match self.api.events(viewer, id, self.last_event_id.as_deref()).await {
+                match Box::pin(self.api.events(viewer, id, self.last_event_id.as_deref())).await {
                     Answer::Whole(reply) => reply,
                     // Without a length, which is unknown.
                     Answer::Events(head, _) if self.is_head => return Answer::Whole(head),
                     events @ Answer::Events(..) => return events,
                 }
             }
-            Action::Cancel(id) => self.api.cancel(viewer, id).await,
-            Action::Delete(id) => self.api.delete(viewer, id).await,
+            Action::Cancel(id) => Box::pin(self.api.cancel(viewer, id)).await,
+            Action::Delete(id) => Box::pin(self.api.delete(viewer, id)).await,
             // The viewer was asked for, but the page is the same for all.
             Action::Page => page::serve(if_none_match),
         };
