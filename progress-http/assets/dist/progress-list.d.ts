@@ -1,4 +1,9 @@
-import type { PollerOptions, PollError, ProgressData } from './progress-polling.js';
+import type {
+  PollerOptions,
+  PollError,
+  ProgressData,
+  ProgressPolling,
+} from './progress-polling.js';
 
 /**
  * The options of a list. On the element, those that are a text, a number or a boolean are
@@ -29,7 +34,10 @@ export interface ProgressListOptions extends Omit<PollerOptions, 'url'> {
   messages?: Record<string, string | Record<string, string | Record<string, string>>>;
 }
 
-/** `<progress-list>`: the jobs of the viewer, newest first. An administrator sees all. */
+/**
+ * `<progress-list>`: the jobs of the viewer, newest first. An administrator sees all. Its children
+ * are shown in the rows that are open: see `progress-list:open`.
+ */
 export class ProgressListElement extends HTMLElement {
   /** The options that are no texts. Setting them draws the list anew. */
   options: ProgressListOptions;
@@ -38,6 +46,11 @@ export class ProgressListElement extends HTMLElement {
 }
 
 export interface ProgressListEvents {
+  /**
+   * The user has opened a row. `poller` is its widget, which is destroyed when the row is closed. A
+   * child of the list with `slot="<job id>"` is shown below the widget.
+   */
+  'progress-list:open': CustomEvent<{ data: ProgressData; poller: ProgressPolling }>;
   /** The user wants a job to run again. The application starts it. */
   'progress-list:runagain': CustomEvent<{ data: ProgressData }>;
   /** The session has ended. The list keeps polling, and goes on when the user has signed in. */

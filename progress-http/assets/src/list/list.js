@@ -43,7 +43,7 @@ export function createList(host, root, options) {
   const i18n = translator(lang, { ...textsFor(lang), ...options.messages });
   const { language, say } = i18n;
   const ago = relativeTime(language);
-  const limit = Math.min(Math.max(Math.floor(Number(pageSize)), 1) || 25, 100);
+  const limit = Math.min(Math.max(Math.floor(/** @type {any} */ (pageSize)), 1) || 25, 100);
   const allowed = {
     cancel: options.allowCancel,
     again: options.allowRunAgain,
@@ -216,7 +216,7 @@ export function createList(host, root, options) {
 
   /** @param {string} id */
   const create = (id) => {
-    const row = createRow(i18n, ago, allowed, {
+    const row = createRow(id, i18n, ago, allowed, {
       open: () => toggle(row),
       cancel: () => ask(row, 'cancel'),
       again: () => tell('runagain', { data: row._job() }),
@@ -261,10 +261,10 @@ export function createList(host, root, options) {
    * Shows something below a row.
    *
    * @param {Row} row
-   * @param {HTMLElement} node
+   * @param {HTMLElement[]} nodes
    */
-  const below = ({ _content: content, _panel: panel }, node) => {
-    content.replaceChildren(node);
+  const below = ({ _content: content, _panel: panel }, ...nodes) => {
+    content.replaceChildren(...nodes);
     panel.hidden = false;
   };
 
@@ -277,12 +277,15 @@ export function createList(host, root, options) {
     const { job_id: id } = row._job();
     if (widgets.has(id)) return close(id);
     const place = element('div', '');
-    below(row, place);
+    // The page's own content for the job comes below its widget.
+    below(row, place, element('slot', '', { name: id }));
     row._open.setAttribute('aria-expanded', 'true');
     const { title: _, pollInterval: __, ...settings } = options;
     const own = { lang: language, showLog: true, allowCancel: false };
     feed._pinned.add(id);
-    widgets.set(id, new ProgressPolling(place, id, { ...settings, ...own, skin: 'plain' }));
+    const poller = new ProgressPolling(place, id, { ...settings, ...own, skin: 'plain' });
+    widgets.set(id, poller);
+    tell('open', { data: row._job(), poller });
   };
 
   /**
@@ -299,10 +302,18 @@ export function createList(host, root, options) {
       leave(row);
       act(row, action);
     });
-    const group = element('div', 'confirm', { role: 'group', 'aria-label': question });
-    group.append(element('span', 'question', {}, question), keep, go);
     close(row._job().job_id);
-    below(row, group);
+    below(
+      row,
+      element(
+        'div',
+        'confirm',
+        { role: 'group', 'aria-label': question },
+        element('span', 'question', {}, question),
+        keep,
+        go,
+      ),
+    );
     keep.focus();
   };
 
@@ -326,9 +337,11 @@ export function createList(host, root, options) {
     const isCancel = action === 'cancel';
     row._render(row._job(), feed._now(), isCancel);
     try {
-      const method = isCancel ? 'POST' : 'DELETE';
-      const address = isCancel ? belongingUrl(url, action) : url;
-      const { text } = await request(feed._settings, address, { method });
+      const { text } = await request(
+        feed._settings,
+        isCancel ? belongingUrl(url, action) : url,
+        { method: isCancel ? 'POST' : 'DELETE' },
+      );
       if (isCancel) feed._put(JSON.parse(text));
       else feed._remove(id);
     } catch (error) {

@@ -24,16 +24,15 @@ export const COLUMNS = [
  */
 
 /**
+ * @param {string} id the job's, which is unique in the shadow root of the list
  * @param {ReturnType<typeof import('./widget.js').translator>} i18n
  * @param {(seconds: number) => string} ago
  * @param {Record<string, unknown>} allowed the actions that the page allows
  * @param {Record<string, () => void>} actions what the buttons do: `open`, and the others in their
  *   order
  */
-export function createRow(i18n, ago, allowed, { open: toggle, ...actions }) {
+export function createRow(id, i18n, ago, allowed, { open: toggle, ...actions }) {
   const { language, say, duration } = i18n;
-  // At random, because a page may have several lists.
-  const id = `progress-list-${Math.random()}`;
   const title = element('span', 'title', { id });
   const open = button('', toggle, 'open');
   open.append(title);

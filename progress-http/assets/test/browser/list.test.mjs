@@ -119,6 +119,41 @@ test(
   },
 );
 
+test('the page adds its own content to a row that is open', { skip }, async () => {
+  const id = await job('Sending', { updates: [START, { failed: 1 }] });
+  const other = await job('Other', { updates: [START] });
+  const page = await openList();
+  await page.evaluate(() => {
+    globalThis.opened = [];
+    document.addEventListener('progress-list:open', ({ target, detail: { data, poller } }) => {
+      globalThis.opened.push([data.job_id, data.failed_items]);
+      const own = Object.assign(document.createElement('output'), { slot: data.job_id });
+      poller.addEventListener('progress', () => {
+        own.textContent = `errors: ${poller.snapshot.failed_items}`;
+      });
+      target.append(own);
+    });
+  });
+  const own = page.locator(`output[slot="${id}"]`);
+  await rowOf(page, 'Sending').locator('th button').click();
+  await until(async () => (await own.textContent()) === 'errors: 1', 'the content has a record');
+  assert.ok(await own.isVisible());
+  assert.ok(await page.locator('.progress-polling-log-box').isVisible());
+  await server.update(id, { failed: 2 });
+  await until(async () => (await own.textContent()) === 'errors: 3', 'it follows the job');
+  assert.equal(await page.locator(`output[slot="${other}"]`).count(), 0);
+
+  // A closed row shows nothing and follows nothing.
+  await rowOf(page, 'Sending').locator('th button').click();
+  assert.equal(await own.isVisible(), false);
+  await server.update(id, { failed: 2 });
+  const errors = rowOf(page, 'Sending').locator('td.progress-polling-errors span');
+  await until(async () => (await errors.textContent()) === '5', 'the row follows the job');
+  assert.equal(await own.textContent(), 'errors: 3');
+  assert.deepEqual(await page.evaluate(() => globalThis.opened), [[id, 1]]);
+  assert.deepEqual(page.mistakes, []);
+});
+
 test('a job of another process appears within two seconds', { skip }, async (context) => {
   const folder = await mkdtemp(join(tmpdir(), 'progress-list-'));
   const store = `sqlite:${join(folder, 'progress.db')}`;
