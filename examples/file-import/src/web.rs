@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse};
 use axum::{Router, routing};
+use example_support::spreadsheet::defuse;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use progress_axum::{Anyone, BoxError, NewProgress, ProgressApi, ProgressId, SameOrigin};
 use tokio::fs;
@@ -110,10 +111,4 @@ async fn rejected(app: State<App>, id: Path<ProgressId>) -> Result<impl IntoResp
     });
     let csv = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
     Ok((csv, Body::from_stream(names.chain(pages))))
-}
-
-/// Keeps a spreadsheet from running a field as a formula (OWASP, "CSV Injection").
-fn defuse(field: String) -> String {
-    let is_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    if is_formula { format!("'{field}") } else { field }
 }

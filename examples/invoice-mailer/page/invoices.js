@@ -1,16 +1,6 @@
-// The table of invoices, with the outcome of each in one job.
+// The table of the invoices of a job, with the outcome of each.
 
-import {
-  amount,
-  breakable,
-  create,
-  hasEnded,
-  number,
-  setText,
-  showState,
-  timeFormat,
-  titleOf,
-} from './elements.js';
+import { amount, breakable, create, hasEnded, setText, showState } from './elements.js';
 import { paced } from './pacing.js';
 import { requestJson } from './requests.js';
 import { text } from './words.js';
@@ -26,79 +16,78 @@ const isWaiting = ({ outcome }) => outcome === 'waiting';
  * sent may have arrived.
  */
 function outcomeWord(delivery, job) {
-  if (isWaiting(delivery) && job?.status === 'cancelled') return text('invoice_not_sent');
-  if (isWaiting(delivery) && job?.status === 'failed') return text('invoice_no_record');
+  if (isWaiting(delivery) && job.status === 'cancelled') return text('invoice_not_sent');
+  if (isWaiting(delivery) && job.status === 'failed') return text('invoice_no_record');
   return text(`invoice_${delivery.outcome}`);
 }
 
-/** The row of one invoice, with its outcome in the job that is shown. */
+/** A row, which shows one invoice after the other: errors are found in any order. */
 class InvoiceRow {
+  #reference = create('th', { scope: 'row' });
+  #customer = create('bdi');
+  #email = create('span');
   #detail = create('span', { className: 'detail', dir: 'auto' });
+  #amount = create('td', { className: 'number' });
   #state = create('span', { className: 'tag' });
 
-  constructor({ reference, customer, email, amount_cents: cents }) {
+  constructor() {
     this.node = create(
       'tr',
       {},
-      create('th', { scope: 'row' }, reference),
-      create('td', { className: 'customer' }, create('bdi', {}, customer)),
-      create('td', { className: 'address' }, ...breakable(email), this.#detail),
-      create('td', { className: 'number' }, amount(cents)),
+      this.#reference,
+      create('td', { className: 'customer' }, this.#customer),
+      create('td', { className: 'address' }, this.#email, this.#detail),
+      this.#amount,
       create('td', { className: 'state' }, this.#state),
     );
   }
 
-  show(delivery, job) {
-    showState(this.#state, delivery.outcome, outcomeWord(delivery, job));
-    setText(this.#detail, delivery.detail);
+  show(invoice, job) {
+    const { reference, customer, email, amount_cents: cents, outcome, detail } = invoice;
+    if (this.#reference.textContent !== reference) {
+      this.#reference.textContent = reference;
+      this.#customer.textContent = customer;
+      this.#email.replaceChildren(...breakable(email));
+      this.#amount.textContent = amount(cents);
+    }
+    showState(this.#state, outcome, outcomeWord(invoice, job));
+    setText(this.#detail, detail);
   }
 }
 
-function invoicesUrl(job, from) {
-  const query = new URLSearchParams({ from });
-  if (job) query.set('job', job.job_id);
-  if (job?.total_items) query.set('total', job.total_items);
-  return `invoices?${query}`;
-}
-
-/**
- * The table of invoices, in blocks of the length that the server returns. A number means the same
- * invoice in every job: another job changes only the outcomes, and the rows stay.
- */
+/** The table of invoices, in blocks of the length that the server returns. */
 export class InvoiceTable {
-  /** The record of the job that is shown, if any. */
-  #job = null;
-  #box = document.getElementById('invoices-box');
-  #table = document.getElementById('invoices');
-  #body = this.#table.tBodies[0];
-  #more = document.getElementById('more-invoices');
+  /** The latest record of the job. */
+  #job;
+  #onlyErrors;
+  #table;
+  #body;
+  #more;
   /** @type {{ from: number, rows: InvoiceRow[], settled: boolean }[]} */
   #blocks = [{ from: 1, rows: [], settled: false }];
   #next = null;
+  #refresh = paced(() => this.#read(), ROWS_INTERVAL);
 
-  constructor() {
-    this.refresh = paced(() => this.#read(), ROWS_INTERVAL);
+  /** @param {boolean} onlyErrors whether to show only the invoices that could not be sent */
+  constructor(onlyErrors) {
+    this.#onlyErrors = onlyErrors;
+    const template = document.getElementById('invoice-table').content;
+    this.node = document.importNode(template, true).firstElementChild;
+    this.#table = this.node.querySelector('table');
+    [this.#body] = this.#table.tBodies;
+    this.#more = this.node.querySelector('button');
     this.#more.addEventListener('click', () => this.#showMore());
-  }
-
-  /** Shows a job, or its new record. */
-  show(job) {
-    const isOther = job.job_id !== this.#job?.job_id;
-    this.#job = job;
-    if (isOther) this.#startOver();
-    this.refresh({ urgent: isOther });
-  }
-
-  #startOver() {
-    const [first, ...others] = this.#blocks;
-    for (const row of others.flatMap(({ rows }) => rows)) row.node.remove();
-    this.#blocks = [{ ...first, settled: false }];
-    // Until the response comes, the rows show the previous job.
     this.#table.ariaBusy = 'true';
   }
 
-  focus() {
-    this.#box.focus();
+  /** Shows a job, or its new record. Its node is in the page. */
+  show(job) {
+    this.#job = job;
+    this.#refresh();
+  }
+
+  remove() {
+    this.node.remove();
   }
 
   #showMore() {
@@ -106,51 +95,46 @@ export class InvoiceTable {
     this.#blocks.push({ from: this.#next, rows: [], settled: false });
     // The response says where the next block starts.
     this.#next = null;
-    this.refresh({ urgent: true });
+    this.#refresh({ urgent: true });
   }
 
   async #read() {
     const job = this.#job;
     let beyond = false;
-    for (const block of this.#blocks) {
-      if (block.rows.length && (block.settled || beyond)) continue;
-      const { invoices, next } = await requestJson(invoicesUrl(job, block.from));
-      // Another job was chosen during the request; it is read next.
-      if (this.#job?.job_id !== job?.job_id) return;
+    for (const [index, block] of this.#blocks.entries()) {
+      if (!this.node.isConnected) return;
+      if (block.settled || (block.rows.length && beyond)) continue;
+      const query = new URLSearchParams({ from: block.from, errors: this.#onlyErrors });
+      const { invoices, next } = await requestJson(`invoices/${job.job_id}?${query}`);
       this.#draw(block, invoices, job);
-      if (block === this.#blocks.at(-1)) this.#offerMore(next);
+      const following = this.#blocks[index + 1];
+      if (following) following.from = next ?? following.from;
+      else this.#offerMore(next);
       // Mails are sent in the order of their numbers, so after a waiting block all others wait.
       beyond = !hasEnded(job) && invoices.every(isWaiting);
     }
-    this.#describe(job);
+    this.#table.ariaBusy = 'false';
   }
 
   #draw(block, invoices, job) {
     for (const [index, invoice] of invoices.entries()) {
-      block.rows[index] ??= this.#append(new InvoiceRow(invoice));
+      block.rows[index] ??= new InvoiceRow();
       block.rows[index].show(invoice, job);
     }
     for (const surplus of block.rows.splice(invoices.length)) surplus.node.remove();
-    block.settled = hasEnded(job) || !invoices.some(isWaiting);
-  }
-
-  #append(row) {
-    this.#body.append(row.node);
-    return row;
+    // A row that is there keeps its place, and its selection.
+    const before = this.#blocks[this.#blocks.indexOf(block) + 1]?.rows[0]?.node ?? null;
+    for (const { node } of block.rows)
+      if (!node.isConnected) this.#body.insertBefore(node, before);
+    // An invoice that waits may still become an error.
+    const isOpen = this.#onlyErrors || invoices.some(isWaiting);
+    block.settled = hasEnded(job) || !isOpen;
   }
 
   #offerMore(next) {
     this.#next = next;
     // If the button had the focus, the table takes it over.
-    if (next === null && document.activeElement === this.#more) this.focus();
+    if (next === null && document.activeElement === this.#more) this.node.focus();
     this.#more.hidden = next === null;
-  }
-
-  #describe(job) {
-    const words = job
-      ? `${titleOf(job)}, ${timeFormat.format(new Date(job.created_at))}`
-      : text('waiting_to_be_sent');
-    setText(this.#table.caption, words);
-    this.#table.ariaBusy = 'false';
   }
 }

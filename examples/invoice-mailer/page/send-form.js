@@ -14,15 +14,13 @@ export class SendForm {
   #error = document.getElementById('send-error');
   /** The error that is shown, if any. */
   #failure = null;
-  #onStarted;
-  #onReturn;
+  #onChange;
   #timer;
   #lookAgain = paced(() => this.#look());
 
-  /** @param {{ onStarted: Function, onReturn: Function }} listeners */
-  constructor({ onStarted, onReturn }) {
-    this.#onStarted = onStarted;
-    this.#onReturn = onReturn;
+  /** @param {{ onChange: Function }} listeners called when there may be another job */
+  constructor({ onChange }) {
+    this.#onChange = onChange;
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#send();
@@ -35,12 +33,12 @@ export class SendForm {
     clearTimeout(this.#timer);
     this.#show(null);
     try {
-      const { job_id: jobId } = await requestJson('invoices/send', {
+      await requestJson('invoices/send', {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ count: this.#form.elements.count.valueAsNumber }),
       });
-      this.#onStarted(jobId);
+      this.#onChange();
     } catch (error) {
       this.#show(error);
       if (error.isPassing) this.#timer = setTimeout(() => this.#lookAgain(), READING_TIME);
@@ -61,6 +59,7 @@ export class SendForm {
     if (!failure?.isPassing) return;
     await requestJson('progress?limit=1');
     if (this.#failure === failure) this.#show(null);
-    this.#onReturn();
+    // It may have started the job in spite of the error.
+    this.#onChange();
   }
 }

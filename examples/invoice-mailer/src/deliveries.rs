@@ -1,12 +1,14 @@
 //! The result of each mail, which is the application's own data.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use apalis_redis::ConnectionManager;
 use progress_axum::{BoxError, ProgressId};
 use serde::{Deserialize, Serialize};
 use serde_json::from_str;
 use sqlx::{PgPool, SqlitePool};
+
+use crate::queue::Batch;
 
 /// Where the results are: at the same address as the records.
 #[derive(Debug, Clone)]
@@ -31,6 +33,10 @@ pub(crate) struct Delivery {
 impl Delivery {
     pub(crate) fn new(outcome: &str, detail: &str) -> Self {
         Self { outcome: outcome.to_owned(), detail: detail.to_owned() }
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        self.outcome == "sent"
     }
 }
 
@@ -98,6 +104,26 @@ impl Deliveries {
             Ok((u32::try_from(number)?, Delivery { outcome, detail }))
         });
         rows.collect()
+    }
+
+    /// Returns the numbers `from` to `to` of a batch in their order, without those that an earlier
+    /// job has sent. The results of jobs that have ended do not change, so neither does this.
+    pub(crate) async fn numbers(
+        &self,
+        batch: &Batch,
+        from: u32,
+        to: u32,
+    ) -> Result<BTreeSet<u32>, BoxError> {
+        let to = to.min(batch.count);
+        let mut numbers: BTreeSet<_> = (from..=to).collect();
+        for job in &batch.again_of {
+            for (number, delivery) in self.of(*job, from, to).await? {
+                if delivery.is_sent() {
+                    numbers.remove(&number);
+                }
+            }
+        }
+        Ok(numbers)
     }
 }
 

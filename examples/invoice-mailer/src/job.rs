@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use example_support::invoice::Invoice;
+use example_support::language::Language;
 use example_support::mailer::{Mailer, SendError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -23,7 +24,22 @@ const RETRY_DELAY: Duration = Duration::from_secs(30);
 /// How long a job tries to save the result of a mail: long enough for a restart of the database.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Mail = (Invoice, OpenItem);
+/// An invoice of the job, and its place among them.
+struct Mail {
+    invoice: Invoice,
+    place: usize,
+    item: OpenItem,
+}
+
+/// What is the same for all mails of a job.
+struct Job<'a> {
+    total: usize,
+    language: Language,
+    tracker: &'a TrackerHandle,
+    /// The job that was the first to send these invoices.
+    first: ProgressId,
+}
+
 type Outcome = Result<Delivery, SendError>;
 
 /// What a job needs.
@@ -49,13 +65,21 @@ impl Sending {
     /// After a cancellation, or when the program stops, no further mail is begun. Mails that are
     /// being sent are completed and counted.
     pub(crate) async fn run(&self, order: Order, tracker: &TrackerHandle) -> Result<(), Failure> {
-        let Order { count, language } = order;
+        let Order { batch, language } = &order;
+        let language = *language;
         let first = tracker.cursor::<u32>()?.unwrap_or(0) + 1;
+        let unreadable = |error| passing(language.not_readable(), error);
+        let numbers = self.deliveries.numbers(batch, 1, batch.count).await.map_err(unreadable)?;
         // A killed worker has saved these results, and not the cursor behind them.
-        let known = self.deliveries.of(tracker.id(), first, count).await;
-        let mut known = known.map_err(|error| passing(language.not_readable(), error))?;
+        let known = self.deliveries.of(tracker.id(), first, batch.count).await;
+        let mut known = known.map_err(unreadable)?;
+        let total = numbers.len();
+        // Less than announced if the lost worker of an earlier job has saved a result since.
+        tracker.set_total(total as u64);
+        let first_job = batch.again_of.first().copied().unwrap_or(tracker.id());
+        let job = &Job { total, language, tracker, first: first_job };
         let saves = tracker.save_in_order();
-        let mut numbers = first..=count;
+        let mut numbers = (1..).zip(numbers).skip_while(|(_, number)| *number < first).peekable();
         let mut mails = FuturesUnordered::new();
         let (mut unanswered, mut denied) = (Vec::new(), None);
         loop {
@@ -64,19 +88,20 @@ impl Sending {
                 && denied.is_none()
                 && tracker.stopped().is_none()
                 && !*self.stopping.borrow()
-                && let Some(number) = numbers.next()
+                && let Some((place, number)) = numbers.next()
             {
-                let mail = (Invoice::sample(number), saves.begin(&number)?);
-                mails.push(self.send(order, tracker.id(), mail, known.remove(&number)));
+                let (invoice, item) = (Invoice::sample(number), saves.begin(&number)?);
+                let mail = Mail { invoice, place, item };
+                mails.push(self.send(job, mail, known.remove(&number)));
             }
             let Some((mail, outcome)) = mails.next().await else { break };
             match outcome {
                 Ok(delivery) => {
                     for (mail, error) in unanswered.drain(..) {
                         let failed = Delivery::new("failed", SendError::describe(&error, language));
-                        self.finish(order, tracker, mail, failed).await?;
+                        self.finish(job, mail, failed).await?;
                     }
-                    self.finish(order, tracker, mail, delivery).await?;
+                    self.finish(job, mail, delivery).await?;
                 }
                 Err(error) if error.is_denied() => denied = Some(error),
                 // Not finished: unless the server replies again, the next attempt sends it.
@@ -91,27 +116,21 @@ impl Sending {
         if let Some((_, error)) = unanswered.pop() {
             return Err(passing(language.server_away(), error));
         }
-        if numbers.is_empty() { Ok(()) } else { Err(Failure::new(language.stopped())) }
+        if numbers.peek().is_none() { Ok(()) } else { Err(Failure::new(language.stopped())) }
     }
 
     /// Sends a mail, unless its result is known. An error is not about this mail alone.
-    async fn send(
-        &self,
-        order: Order,
-        job: ProgressId,
-        mail: Mail,
-        known: Option<Delivery>,
-    ) -> (Mail, Outcome) {
+    async fn send(&self, job: &Job<'_>, mail: Mail, known: Option<Delivery>) -> (Mail, Outcome) {
         if let Some(delivery) = known {
             return (mail, Ok(delivery));
         }
         sleep(self.pause).await;
-        // The same in each attempt, so that a mail that is sent twice is often shown once.
-        let id = format!("{job}.{}", mail.0.number);
-        let outcome = match self.mailer.send(&mail.0, &id).await {
+        // The same each time, so that a mail that is sent twice is often shown once.
+        let id = format!("{}.{}", job.first, mail.invoice.number);
+        let outcome = match self.mailer.send(&mail.invoice, &id).await {
             Ok(()) => Ok(Delivery::new("sent", "")),
             Err(error) if error.is_unreachable() || error.is_denied() => Err(error),
-            Err(error) => Ok(Delivery::new("refused", error.describe(order.language))),
+            Err(error) => Ok(Delivery::new("refused", error.describe(job.language))),
         };
         (mail, outcome)
     }
@@ -120,9 +139,8 @@ impl Sending {
     /// the database must not end the attempt.
     async fn finish(
         &self,
-        Order { count, language }: Order,
-        tracker: &TrackerHandle,
-        (invoice, item): Mail,
+        &Job { total, language, tracker, .. }: &Job<'_>,
+        Mail { invoice, place, item }: Mail,
         delivery: Delivery,
     ) -> Result<(), Failure> {
         let deadline = Instant::now() + SAVE_TIMEOUT;
@@ -132,15 +150,15 @@ impl Sending {
             }
             sleep(Duration::from_millis(500)).await;
         }
-        let Invoice { number, reference, email, .. } = &invoice;
-        if delivery.outcome == "sent" {
+        let Invoice { reference, email, .. } = &invoice;
+        if delivery.is_sent() {
             let file = invoice.file_name();
-            tracing::info!("[{number}/{count}] email sent: {file}");
+            tracing::info!("[{place}/{total}] email sent: {file}");
             tracker.message(language.sent(&file, email));
             item.succeed();
         } else {
             let error = delivery.detail;
-            tracing::warn!("[{number}/{count}] email error: {reference} - {email}: {error}");
+            tracing::warn!("[{place}/{total}] email error: {reference} - {email}: {error}");
             tracker.message(language.not_sent(reference, email));
             tracker.entry(NewEntry::error(error).with_item(reference));
             item.fail();

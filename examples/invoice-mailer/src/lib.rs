@@ -2,6 +2,7 @@
 //! first.
 
 pub mod deliveries;
+mod invoices;
 pub mod job;
 pub mod operation;
 pub mod pages;

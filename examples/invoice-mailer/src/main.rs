@@ -1,5 +1,5 @@
-//! Sends invoices by mail and shows the progress of each job: a button, real mail over SMTP, a bar,
-//! per-item errors, a history. Run `cargo run -p invoice-mailer`, then open the printed address.
+//! Sends invoices by mail and shows the progress of each job: a button, real mail over SMTP, a list
+//! of jobs, the errors of each. Run `cargo run -p invoice-mailer`, then open the printed address.
 //!
 //! One process does all of it, or `--role web` serves the pages and `--role worker` does the jobs.
 

@@ -10,17 +10,38 @@ use apalis_redis::{ConnectionManager, RedisStorage};
 use apalis_sqlite::{SqlitePool, SqliteStorage};
 use example_support::language::Language;
 use progress_apalis::SubmitError;
-use progress_axum::{Jobs, NewProgress, Progress};
+use progress_axum::{Jobs, NewProgress, Progress, ProgressId};
 use serde::{Deserialize, Serialize};
 
 /// The task type of these jobs in their records.
 pub const TASK_TYPE: &str = "email_sending";
 
-/// What a job does.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Order {
-    /// How many invoices to send.
+/// The invoices of a job: 1 to `count`, without those that earlier jobs have sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Batch {
+    /// The number of the last invoice.
     pub count: u32,
+    /// The jobs whose unsent invoices this one sends again, oldest first. They have ended.
+    #[serde(default)]
+    pub again_of: Vec<ProgressId>,
+}
+
+impl Batch {
+    /// Returns the batch of a job, which is in the metadata of its record.
+    pub(crate) fn of(job: &Progress) -> Self {
+        let batch = job.metadata.as_ref().and_then(|batch| Self::deserialize(batch).ok());
+        // A job of an earlier version of this program.
+        let count = || u32::try_from(job.total.unwrap_or(0)).unwrap_or(0);
+        batch.unwrap_or_else(|| Self { count: count(), again_of: Vec::new() })
+    }
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// The invoices to send.
+    #[serde(flatten)]
+    pub batch: Batch,
     /// The language of its messages.
     pub language: Language,
 }

@@ -1,31 +1,32 @@
-//! The routes of the application: the pages, the button, the table of invoices, and the library's
+//! The routes of the application: the pages, the button that starts a job, and the library's
 //! routes, which return the progress of jobs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Query, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::extract::State;
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, Router};
 use example_support::catcher::Catcher;
-use example_support::invoice::Invoice;
 use example_support::language::Language;
 use example_support::problem::problem;
-use example_support::request::{DEFAULT_COUNT, MAX_COUNT, SendRequest};
+use example_support::request::SendRequest;
 use example_support::{outbox, pages};
-use progress_axum::{Jobs, NewProgress, ProgressApi, SameOrigin, Viewer};
-use serde::{Deserialize, Serialize};
+use progress_apalis::SubmitError;
+use progress_axum::{
+    Jobs, NewProgress, ProgressApi, ProgressError, ProgressId, SameOrigin, Viewer,
+};
 use serde_json::json;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::deliveries::{Deliveries, Delivery};
+use crate::deliveries::Deliveries;
+use crate::invoices;
 use crate::pages::{FILES, PAGES};
-use crate::queue::{Order, Queue, TASK_TYPE};
+use crate::queue::{Batch, Order, Queue, TASK_TYPE};
 
 /// The owner of all jobs. There is no login: every visitor is the billing office. A real
 /// application uses the id of the logged-in user.
@@ -54,15 +55,14 @@ pub struct App {
 
 /// Returns the routes of the application. The catcher is what the outbox shows, if there is one.
 pub fn router(app: App, api: ProgressApi, catcher: Option<Arc<Catcher>>) -> Router {
-    let viewer = |_: &_| Viewer::Owner(OWNER.to_owned());
     let header = |name, value| {
         let value = HeaderValue::from_static(value);
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), value)
     };
     Router::new()
         .route("/invoices/send", post(send))
-        .route("/invoices", get(invoices))
-        .merge(progress_axum::router_with("/progress", api, viewer))
+        .merge(invoices::router())
+        .merge(progress_axum::router_with("/progress", api, |_: &_| viewer()))
         .merge(pages::router(PAGES, FILES))
         .merge(outbox::router(catcher))
         .layer(header("content-security-policy", CONTENT_SECURITY_POLICY))
@@ -71,73 +71,49 @@ pub fn router(app: App, api: ProgressApi, catcher: Option<Arc<Catcher>>) -> Rout
         .with_state(app)
 }
 
-/// Creates a job and responds at once: 202, with the address of its progress.
+/// The visitor, who sees the jobs of the office.
+pub(crate) fn viewer() -> Viewer {
+    Viewer::Owner(OWNER.to_owned())
+}
+
+/// Creates a job that sends invoices.
 async fn send(_: SameOrigin, app: State<App>, headers: HeaderMap, body: Bytes) -> Response {
     let language = Language::of(&headers);
     let SendRequest { count, title } = match SendRequest::parse(&headers, &body) {
         Ok(request) => request,
         Err(mistake) => return problem(StatusCode::BAD_REQUEST, &mistake.describe(language)),
     };
-    let mut job = NewProgress::new(TASK_TYPE).with_owner(OWNER).with_total(u64::from(count));
-    job = job.with_attempts(ATTEMPTS).with_lease(app.lease);
-    if let Some(title) = title {
-        job = job.with_title(title);
-    }
-    match app.queue.submit(&app.jobs, job, Order { count, language }).await {
-        Ok(job) => {
-            let body = json!({"success": true, "job_id": job.id.to_string()});
-            // Relative, so that it holds behind a proxy under any path.
-            let location = format!("../progress/{}", job.id);
-            (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
-        }
+    let batch = Batch { count, again_of: Vec::new() };
+    start(&app, ProgressId::new(), count, title, Order { batch, language }).await
+}
+
+/// Creates a job and responds at once: 202, with the address of its progress. If there is a job
+/// with this id, responds 200 with that one.
+pub(crate) async fn start(
+    app: &App,
+    id: ProgressId,
+    count: u32,
+    title: Option<String>,
+    order: Order,
+) -> Response {
+    let Order { batch, language } = &order;
+    let (language, is_again) = (*language, !batch.again_of.is_empty());
+    let title = title.unwrap_or_else(|| language.job_title(count, is_again));
+    let job = NewProgress::new(TASK_TYPE).with_id(id).with_owner(OWNER).with_title(title);
+    let job = job.with_total(u64::from(count)).with_metadata(json!(batch));
+    let job = job.with_attempts(ATTEMPTS).with_lease(app.lease);
+    let status = match app.queue.submit(&app.jobs, job, order).await {
+        Ok(_) => StatusCode::ACCEPTED,
+        Err(SubmitError::Progress(ProgressError::AlreadyExists(_))) => StatusCode::OK,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a job was not created");
-            problem(StatusCode::SERVICE_UNAVAILABLE, language.not_started())
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct Rows {
-    job: Option<String>,
-    from: Option<u32>,
-    total: Option<u32>,
-}
-
-/// An invoice and its result.
-#[derive(Debug, Serialize)]
-struct Row {
-    #[serde(flatten)]
-    invoice: Invoice,
-    #[serde(flatten)]
-    delivery: Delivery,
-}
-
-/// Returns up to 200 invoices, with the result of each in a job.
-async fn invoices(app: State<App>, headers: HeaderMap, Query(rows): Query<Rows>) -> Response {
-    let total = rows.total.unwrap_or(DEFAULT_COUNT).clamp(1, MAX_COUNT);
-    let from = rows.from.unwrap_or(1).clamp(1, total);
-    let to = total.min(from + DEFAULT_COUNT - 1);
-    // A malformed id is treated like an unknown one.
-    let known = match rows.job.and_then(|job| job.parse().ok()) {
-        Some(job) => app.deliveries.of(job, from, to).await,
-        None => Ok(HashMap::new()),
-    };
-    let mut known = match known {
-        Ok(known) => known,
-        Err(error) => {
-            tracing::error!(error = &*error as &dyn std::error::Error, "cannot read the invoices");
-            return problem(StatusCode::SERVICE_UNAVAILABLE, Language::of(&headers).not_readable());
+            return problem(StatusCode::SERVICE_UNAVAILABLE, language.not_started());
         }
     };
-    let invoices: Vec<_> = (from..=to)
-        .map(|number| {
-            let delivery = known.remove(&number);
-            let delivery = delivery.unwrap_or_else(|| Delivery::new("waiting", ""));
-            Row { invoice: Invoice::sample(number), delivery }
-        })
-        .collect();
-    let next = (to < total).then_some(to + 1);
-    let body = Json(json!({"total": total, "invoices": invoices, "next": next}));
-    ([(CACHE_CONTROL, "no-store")], body).into_response()
+    let is_new = status == StatusCode::ACCEPTED;
+    let body = json!({"success": true, "job_id": id.to_string(), "new": is_new});
+    // Relative, so that it holds behind a proxy under any path.
+    let root = if is_again { "../.." } else { ".." };
+    let location = format!("{root}/progress/{id}");
+    (status, [(LOCATION, location)], Json(body)).into_response()
 }

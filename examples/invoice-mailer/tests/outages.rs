@@ -8,7 +8,7 @@ use example_support::catcher::Catcher;
 use example_support::language::Language;
 use example_support::mailer::Mailer;
 use invoice_mailer::job::Sending;
-use invoice_mailer::queue::{Order, TASK_TYPE};
+use invoice_mailer::queue::{Batch, Order, TASK_TYPE};
 use invoice_mailer::storage::Storage;
 use invoice_mailer::worker::Worker;
 use progress_axum::{Jobs, NewProgress, Progress, ProgressId, Status};
@@ -34,7 +34,8 @@ impl Office {
         let Storage { store, deliveries, queue } = storage;
         let jobs = Jobs::new(store);
         let job = NewProgress::new(TASK_TYPE).with_total(u64::from(count)).with_attempts(5);
-        let order = Order { count, language: Language::English };
+        let batch = Batch { count, again_of: Vec::new() };
+        let order = Order { batch, language: Language::English };
         let job = queue.submit(&jobs, job, order).await.unwrap().id;
 
         let (stop, stopping) = watch::channel(false);

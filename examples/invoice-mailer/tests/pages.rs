@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use example_support::language::Language;
 use invoice_mailer::pages::{FILES, PAGES};
-use progress_axum::progress_core::{WORKER_LOST, WORKER_RESTARTED, WORKER_STOPPED};
 
 fn file(name: &str) -> &'static str {
     FILES.iter().find(|(known, _)| *known == name).unwrap().1
@@ -26,14 +25,6 @@ fn names(texts: &HashMap<String, String>) -> BTreeSet<&String> {
 /// The values that a text contains.
 fn values(text: &str) -> BTreeSet<&str> {
     text.split('{').skip(1).map(|part| part.split('}').next().unwrap()).collect()
-}
-
-/// The page translates the messages that the library writes into records.
-#[test]
-fn messages_of_the_library_are_translated() {
-    for message in [WORKER_LOST, WORKER_STOPPED, WORKER_RESTARTED] {
-        assert!(file("history.js").contains(&format!("['{message}',")), "{message:?}");
-    }
 }
 
 /// An absolute path would lead past the path of a proxy.
@@ -83,10 +74,9 @@ fn every_text_is_used_and_none_is_missing() {
     }
     let all: String = PAGES.iter().map(|(_, html)| *html).chain(scripts()).collect();
     for name in known {
-        // Some names are composed: `job_` and a state, or a name and the form of its plural.
+        // Some names are composed: `invoice_` and a state, or a name and the form of its plural.
         let parts: Vec<_> = name.split('_').collect();
-        let is_composed = ["job", "invoice"].contains(&parts[0])
-            || ["one", "other"].contains(parts.last().unwrap());
+        let is_composed = parts[0] == "invoice" || ["one", "other"].contains(parts.last().unwrap());
         let is_used = [format!("{{{{{name}}}}}"), format!("'{name}'"), format!("text({name})")]
             .iter()
             .any(|mention| all.contains(mention));

@@ -72,7 +72,27 @@ everywhere!(
     at_most_one_mail_is_sent_twice_for_each_kill,
     a_worker_goes_on_while_the_pages_are_down,
     many_processes_may_start_at_once,
+    the_errors_of_a_job_are_sent_again,
 );
+
+fn the_errors_of_a_job_are_sent_again(place: &Place) {
+    let web = web(place);
+    let worker = worker(place, &web, "0");
+    let job = send(&web, 180);
+    done(&web, &job);
+    let path = job.replace("progress", "invoices");
+    let [first, second] = [(); 2].map(|()| web.post(&format!("{path}/again"), "text/plain", ""));
+    assert_eq!((first.status, second.status), (202, 200), "{}", first.text);
+    assert_eq!(first.json["job_id"], second.json["job_id"]);
+    let again = format!("/progress/{}", first.json["job_id"].as_str().unwrap());
+    let record = done(&web, &again);
+    let failed = 180 - ACCEPTED_OF_180;
+    assert_eq!((number(&record, "total_items"), number(&record, "failed_items")), (failed, failed));
+    let errors = web.get(&format!("{path}?errors=true")).json["invoices"].clone();
+    let again = web.get(&again.replace("progress", "invoices")).json["invoices"].clone();
+    assert_eq!((errors.as_array().unwrap().len() as u64, &again), (failed, &errors));
+    worker.kill();
+}
 
 /// The lock is held for longer than a connection waits for it.
 #[test]
@@ -114,7 +134,7 @@ fn a_restart_of_redis_delays_a_job_but_does_not_end_it() {
     server.start_again();
     let record = done(&web, &job);
     // After a long outage, the first request may only find that the connection is lost.
-    drop(web.get("/invoices?job=00000000-0000-4000-8000-000000000000"));
+    drop(web.get(&job.replace("progress", "invoices")));
     assert_all_sent(&web, &job, &record, 1);
     let next = send(&web, 5);
     done(&web, &next);

@@ -65,15 +65,20 @@ impl Invoice {
 
 /// Formats cents as euros with separated thousands, such as `1,234.50`.
 pub(crate) fn euros(cents: u64) -> String {
-    let whole = (cents / 100).to_string();
+    format!("{}.{:02}", grouped(cents / 100, ','), cents % 100)
+}
+
+/// Formats a number with separated thousands, such as `1,234`.
+pub(crate) fn grouped(number: u64, separator: char) -> String {
+    let digits = number.to_string();
     let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            grouped.push(',');
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(separator);
         }
         grouped.push(digit);
     }
-    format!("{grouped}.{:02}", cents % 100)
+    grouped
 }
 
 /// Hashes a number, so that neighbouring numbers give different customers and amounts. Unlike those

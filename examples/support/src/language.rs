@@ -2,7 +2,10 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_LANGUAGE, COOKIE};
+use chrono::{Datelike, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::invoice::grouped;
 
 /// The name of the cookie that stores the language chosen on the page.
 pub const COOKIE_NAME: &str = "language";
@@ -75,9 +78,48 @@ fn preferred(headers: &HeaderMap) -> Option<Language> {
     best.map(|(language, _)| language)
 }
 
+const MONTHS: [(&str, &str); 12] = [
+    ("January", "de janvier"),
+    ("February", "de février"),
+    ("March", "de mars"),
+    ("April", "d’avril"),
+    ("May", "de mai"),
+    ("June", "de juin"),
+    ("July", "de juillet"),
+    ("August", "d’août"),
+    ("September", "de septembre"),
+    ("October", "d’octobre"),
+    ("November", "de novembre"),
+    ("December", "de décembre"),
+];
+
 /// The texts of jobs and responses. Mails are in English, and a mail server's replies are not
 /// translated.
 impl Language {
+    /// The title of a job that is started today: what it sends, how many, whether again, and who
+    /// has started it.
+    #[must_use]
+    pub fn job_title(self, count: u32, is_again: bool) -> String {
+        self.title_on(Utc::now().date_naive(), count, is_again)
+    }
+
+    fn title_on(self, day: NaiveDate, count: u32, is_again: bool) -> String {
+        let (month, french_month) = MONTHS[day.month0() as usize];
+        let (year, count) = (day.year(), u64::from(count));
+        let (again, french_again) = if is_again { (" again", " à nouveau") } else { ("", "") };
+        self.pick(
+            format!(
+                "Invoices of {month} {year}: {}{again}, by the billing office",
+                grouped(count, ',')
+            ),
+            format!(
+                "Factures {french_month} {year}\u{a0}: {}{french_again}, par le service \
+                 facturation",
+                grouped(count, '\u{202f}')
+            ),
+        )
+    }
+
     /// The message of a job after it has sent an invoice.
     #[must_use]
     pub fn sent(self, file: &str, email: &str) -> String {
@@ -141,6 +183,36 @@ impl Language {
         )
     }
 
+    /// The response if the job does not exist, or is not the viewer's.
+    #[must_use]
+    pub fn no_such_job(self) -> &'static str {
+        self.pick("There is no such job.", "Cette tâche n’existe pas.")
+    }
+
+    /// The response if invoices are to be sent again while their job still sends them.
+    #[must_use]
+    pub fn not_ended(self) -> &'static str {
+        self.pick(
+            "The job has not ended yet. Its errors can be sent again afterwards.",
+            "La tâche n’est pas terminée. Ses erreurs pourront être renvoyées ensuite.",
+        )
+    }
+
+    /// The response if invoices are to be sent again, and all were sent.
+    #[must_use]
+    pub fn all_sent(self) -> &'static str {
+        self.pick("The job has sent all of its invoices.", "La tâche a envoyé toutes ses factures.")
+    }
+
+    /// The head of the file of errors.
+    #[must_use]
+    pub fn error_columns(self) -> [&'static str; 5] {
+        self.pick(
+            ["Reference", "Customer", "E-mail", "Amount (EUR)", "Reason"],
+            ["Référence", "Client", "Adresse e-mail", "Montant (EUR)", "Raison"],
+        )
+    }
+
     /// The response if the database does not return the invoices.
     #[must_use]
     pub fn not_readable(self) -> &'static str {
@@ -201,6 +273,29 @@ mod tests {
         assert_eq!(of("fr", "a=b; language=en"), English);
         assert_eq!(of("en", "language=fr"), French);
         assert_eq!(of("fr", "language=<script>"), French);
+    }
+
+    #[test]
+    fn a_title_says_what_when_how_many_and_who() {
+        let day = |month| NaiveDate::from_ymd_opt(2026, month, 30).unwrap();
+        let title = |language: Language, count, again| language.title_on(day(11), count, again);
+        assert_eq!(
+            title(Language::English, 1_200, false),
+            "Invoices of November 2026: 1,200, by the billing office"
+        );
+        assert_eq!(
+            title(Language::French, 1_200, false),
+            "Factures de novembre 2026\u{a0}: 1\u{202f}200, par le service facturation"
+        );
+        assert_eq!(
+            title(Language::English, 13, true),
+            "Invoices of November 2026: 13 again, by the billing office"
+        );
+        assert!(
+            Language::French
+                .title_on(day(8), 13, true)
+                .starts_with("Factures d’août 2026\u{a0}: 13 à nouveau, ")
+        );
     }
 
     #[test]

@@ -15,4 +15,5 @@ pub mod pages;
 pub mod pdf;
 pub mod problem;
 pub mod request;
+pub mod spreadsheet;
 pub mod startup;

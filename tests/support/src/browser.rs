@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use fantoccini::elements::{Element, ElementRef};
+use fantoccini::error::CmdError;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -147,7 +149,8 @@ impl Browser {
         self.client.refresh().await.expect("the page");
     }
 
-    /// Clicks the first element that the selector matches, as soon as it is clickable.
+    /// Clicks the first element that the selector matches, in the page or in its lists of jobs, as
+    /// soon as it is clickable.
     ///
     /// # Panics
     ///
@@ -155,12 +158,19 @@ impl Browser {
     pub async fn click(&self, selector: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let outcome =
-                async { self.client.find(Locator::Css(selector)).await?.click().await }.await;
-            let Err(error) = outcome else { return };
+            let Err(error) = self.try_click(selector).await else { return };
             assert!(Instant::now() < deadline, "{selector} is not clickable: {error}");
             sleep(GLANCE).await;
         }
+    }
+
+    async fn try_click(&self, selector: &str) -> Result<(), CmdError> {
+        // A selector of the driver does not reach into a list, which is in a shadow root.
+        let found = format!("return watch.all({})[0];", Value::from(selector));
+        let found = self.client.execute(&found, Vec::new()).await?;
+        let id = found.as_object().and_then(|found| found.values().next()?.as_str());
+        let id = ElementRef::from(id.unwrap_or_default().to_owned());
+        Element::from_element_id(self.client.clone(), id).click().await
     }
 
     /// Types text into the first element that the selector matches. In a file input, the text is
@@ -185,13 +195,11 @@ impl Browser {
         serde_json::from_value(value).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Returns the visible text of each element that the selector matches.
+    /// Returns the visible text of each element that the selector matches, in the page or in its
+    /// lists of jobs.
     pub async fn texts(&self, selector: &str) -> Vec<String> {
         let selector = Value::from(selector);
-        self.evaluate(&format!(
-            "Array.from(document.querySelectorAll({selector}), (node) => node.innerText.trim())"
-        ))
-        .await
+        self.evaluate(&format!("watch.all({selector}).map((node) => node.innerText.trim())")).await
     }
 
     /// Waits until a text satisfies `is_so`, and returns it.

@@ -13,13 +13,26 @@
     keep();
   };
 
+  /** The elements that a selector matches, in the page and in the shadow roots of its lists. */
+  const all = (selector) => {
+    const lists = [...document.querySelectorAll('progress-list')];
+    const roots = [document, ...lists.map(({ shadowRoot }) => shadowRoot).filter(Boolean)];
+    return roots.flatMap((root) => [...root.querySelectorAll(selector)]);
+  };
+
+  /** The bars: widgets, and the rows of lists. A widget inside a row shows the job of the row. */
   const bars = () =>
-    [...document.querySelectorAll('.progress-polling')].map((bar) => ({
-      job: bar.parentElement.getAttribute('job-id') ?? bar.parentElement.id,
+    all('.progress-polling:not(.progress-list), tbody > .progress-polling-job-row').map((bar) => ({
+      job: jobOf(bar),
       state: bar.dataset.state ?? '',
       // An indeterminate bar has no such attribute.
       percent: number(bar.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow')),
     }));
+  const jobOf = (bar) =>
+    bar.parentElement.getAttribute('job-id') ||
+    bar.querySelector('th .progress-polling-title')?.id ||
+    bar.closest('.progress-polling-panel')?.id ||
+    bar.parentElement.id;
   const number = (text) => (text ? Number(text) : null);
 
   const latest = new Map();
@@ -49,12 +62,21 @@
     true,
   );
   addEventListener('unhandledrejection', ({ reason }) => mistake(String(reason)));
-  new MutationObserver(look).observe(document, {
+  const observer = new MutationObserver(look);
+  const observed = {
     subtree: true,
     childList: true,
     attributeFilter: ['data-state', 'aria-valuenow'],
-  });
-  globalThis.watch = { bars, shown, kept, seen: 0 };
+  };
+  observer.observe(document, observed);
+  // An observer does not see into shadow roots.
+  const { attachShadow } = Element.prototype;
+  Element.prototype.attachShadow = function (init) {
+    const root = attachShadow.call(this, init);
+    if (this.localName === 'progress-list') observer.observe(root, observed);
+    return root;
+  };
+  globalThis.watch = { all, bars, shown, kept, seen: 0 };
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden) globalThis.watch.seen = performance.now();
   });

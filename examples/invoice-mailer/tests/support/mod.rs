@@ -41,7 +41,7 @@ pub(crate) fn results(server: &Server, job: &str, total: u64) -> (u64, u64) {
     let id = job.rsplit('/').next().unwrap();
     let (mut results, mut sent) = (0, 0);
     for from in (1..=total).step_by(200) {
-        let table = server.get(&format!("/invoices?job={id}&total={total}&from={from}")).json;
+        let table = server.get(&format!("/invoices/{id}?from={from}")).json;
         let rows = table["invoices"].as_array().unwrap();
         let known = rows.iter().filter(|invoice| invoice["outcome"] != "waiting").count();
         results += known as u64;
