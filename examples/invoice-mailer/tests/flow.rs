@@ -195,8 +195,8 @@ fn pages_responses_and_jobs_use_the_readers_language() {
     let job = address(&server.post_with("/invoices/send", &french, "{\"count\": 1}"));
     let record = server.wait_for(&job, PATIENCE, is_finished);
     let title = record["custom_title"].as_str().unwrap();
-    assert!(title.starts_with("Factures d"), "{title}");
-    assert!(title.ends_with("\u{a0}: 1, par le service facturation"), "{title}");
+    assert!(title.starts_with("1 facture\u{a0}: "), "{title}");
+    assert!(title.ends_with(", par le service facturation"), "{title}");
     assert!(record["current_message"].as_str().unwrap().contains(" envoyé à "), "{record}");
 }
 

@@ -79,25 +79,25 @@ fn preferred(headers: &HeaderMap) -> Option<Language> {
 }
 
 const MONTHS: [(&str, &str); 12] = [
-    ("January", "de janvier"),
-    ("February", "de février"),
-    ("March", "de mars"),
-    ("April", "d’avril"),
-    ("May", "de mai"),
-    ("June", "de juin"),
-    ("July", "de juillet"),
-    ("August", "d’août"),
-    ("September", "de septembre"),
-    ("October", "d’octobre"),
-    ("November", "de novembre"),
-    ("December", "de décembre"),
+    ("January", "janvier"),
+    ("February", "février"),
+    ("March", "mars"),
+    ("April", "avril"),
+    ("May", "mai"),
+    ("June", "juin"),
+    ("July", "juillet"),
+    ("August", "août"),
+    ("September", "septembre"),
+    ("October", "octobre"),
+    ("November", "novembre"),
+    ("December", "décembre"),
 ];
 
 /// The texts of jobs and responses. Mails are in English, and a mail server's replies are not
 /// translated.
 impl Language {
-    /// The title of a job that is started today: what it sends, how many, whether again, and who
-    /// has started it.
+    /// The title of a job that is started today: how many invoices, whether again, when, and who has
+    /// started it. What differs comes first, because a narrow list cuts the end.
     #[must_use]
     pub fn job_title(self, count: u32, is_again: bool) -> String {
         self.title_on(Utc::now().date_naive(), count, is_again)
@@ -105,17 +105,15 @@ impl Language {
 
     fn title_on(self, day: NaiveDate, count: u32, is_again: bool) -> String {
         let (month, french_month) = MONTHS[day.month0() as usize];
-        let (year, count) = (day.year(), u64::from(count));
+        let (year, number) = (day.year(), u64::from(count));
+        let s = if count == 1 { "" } else { "s" };
         let (again, french_again) = if is_again { (" again", " à nouveau") } else { ("", "") };
+        let (english, french) = (grouped(number, ','), grouped(number, '\u{202f}'));
         self.pick(
+            format!("{english} invoice{s}{again}: {month} {year}, by the billing office"),
             format!(
-                "Invoices of {month} {year}: {}{again}, by the billing office",
-                grouped(count, ',')
-            ),
-            format!(
-                "Factures {french_month} {year}\u{a0}: {}{french_again}, par le service \
-                 facturation",
-                grouped(count, '\u{202f}')
+                "{french} facture{s}{french_again}\u{a0}: {french_month} {year}, par le service \
+                 facturation"
             ),
         )
     }
@@ -276,26 +274,26 @@ mod tests {
     }
 
     #[test]
-    fn a_title_says_what_when_how_many_and_who() {
-        let day = |month| NaiveDate::from_ymd_opt(2026, month, 30).unwrap();
-        let title = |language: Language, count, again| language.title_on(day(11), count, again);
-        assert_eq!(
-            title(Language::English, 1_200, false),
-            "Invoices of November 2026: 1,200, by the billing office"
-        );
-        assert_eq!(
-            title(Language::French, 1_200, false),
-            "Factures de novembre 2026\u{a0}: 1\u{202f}200, par le service facturation"
-        );
-        assert_eq!(
-            title(Language::English, 13, true),
-            "Invoices of November 2026: 13 again, by the billing office"
-        );
-        assert!(
-            Language::French
-                .title_on(day(8), 13, true)
-                .starts_with("Factures d’août 2026\u{a0}: 13 à nouveau, ")
-        );
+    fn a_title_says_how_many_when_and_who() {
+        let day = NaiveDate::from_ymd_opt(2026, 8, 30).unwrap();
+        for (language, count, is_again, title) in [
+            (Language::English, 1_200, false, "1,200 invoices: August 2026, by the billing office"),
+            (Language::English, 1, true, "1 invoice again: August 2026, by the billing office"),
+            (
+                Language::French,
+                1_200,
+                false,
+                "1\u{202f}200 factures\u{a0}: août 2026, par le service facturation",
+            ),
+            (
+                Language::French,
+                13,
+                true,
+                "13 factures à nouveau\u{a0}: août 2026, par le service facturation",
+            ),
+        ] {
+            assert_eq!(language.title_on(day, count, is_again), title);
+        }
     }
 
     #[test]
