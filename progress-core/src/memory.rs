@@ -7,15 +7,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    Entry, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId, ProgressPage,
-    ProgressQuery, ProgressStore, ProgressUpdate, Record,
+    Cursor, Entry, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId,
+    ProgressPage, ProgressQuery, ProgressStore, ProgressUpdate, Record,
 };
 
 /// A store in the memory of the process. Use it in tests, or if records need not survive a restart.
 ///
-/// Records are lost when the process ends, and no other process sees them. The store's clock is the
-/// monotonic clock, started at the system time. It never jumps, and it stands still under tokio's
-/// paused time.
+/// Records are lost when the process ends, and no other process sees them. Lists, sweeps and
+/// deletions of old records look at each record. The store's clock is the monotonic clock, started
+/// at the system time. It never jumps, and it stands still under tokio's paused time.
 #[derive(Debug)]
 pub struct MemoryStore {
     records: Mutex<HashMap<ProgressId, Stored>>,
@@ -99,15 +99,16 @@ impl ProgressStore for MemoryStore {
 
     async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage, ProgressError> {
         let now = self.now();
-        let mut items: Vec<_> = self
-            .records()
+        let records = self.records();
+        let mut found: Vec<_> = records
             .values()
             .filter(|stored| query.matches(&stored.record.progress))
-            .map(|stored| stored.record.snapshot(now))
+            .map(|stored| (Cursor::of(&stored.record.progress), stored))
             .collect();
-        items
-            .sort_unstable_by_key(|progress| std::cmp::Reverse((progress.created_at, progress.id)));
-        items.truncate(query.limit() as usize + 1);
+        found.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
+        // Only the records of the page are copied.
+        let page = found.iter().take(query.limit() as usize + 1);
+        let items = page.map(|(_, stored)| stored.record.snapshot(now)).collect();
         Ok(ProgressPage::from_one_more(items, query.limit()))
     }
 

@@ -47,8 +47,22 @@ pub(super) async fn pages_hold_every_record_once_and_only_the_owners(suite: &Sui
         }
     })
     .await;
-    let cancelled = suite.store.update(created[0].id, &ProgressUpdate::request_cancel()).await;
-    created[0] = cancelled.expect("update: a pending job must accept a cancel request");
+    // Every status follows every other, so that a store cannot list one after the other.
+    let start = ProgressUpdate::start();
+    let endings = [
+        vec![ProgressUpdate::request_cancel()],
+        vec![start.clone()],
+        vec![start.clone(), ProgressUpdate::fail(Delta::new(), "over")],
+        vec![start, ProgressUpdate::complete(Delta::new(), crate::Completion::new())],
+    ];
+    for (number, updates) in endings.iter().enumerate() {
+        let places: Vec<_> = (number..created.len()).step_by(5).collect();
+        let ids: Vec<_> = places.iter().map(|place| created[*place].id).collect();
+        for update in updates {
+            let updated = suite.update_all(&ids, update).await;
+            places.iter().zip(updated).for_each(|(place, job)| created[*place] = job);
+        }
+    }
     created.sort_by_key(|progress| Reverse((progress.created_at, progress.id)));
 
     let owned = || ProgressQuery::new().with_owner(&unique);
@@ -65,7 +79,27 @@ pub(super) async fn pages_hold_every_record_once_and_only_the_owners(suite: &Sui
             owned().with_status(Status::Cancelled).with_active(),
             "a query that no status satisfies must select nothing",
         ),
+        (owned().with_active().with_limit(3), "the pages of several statuses must hold every job"),
+        (
+            owned().with_finished().with_limit(3),
+            "the pages of several statuses must hold every job",
+        ),
         (owned().with_task_type(&odd), "with_task_type must select this type"),
+        (owned().with_task_type(&even).with_limit(3), "the pages of a type must hold every job"),
+        (owned().with_task_type(&odd).with_status(Status::Failed), "all conditions must hold"),
+        (owned().with_task_type(&odd).with_active(), "all conditions must hold"),
+        (
+            ProgressQuery::new().with_task_type(&odd).with_finished().with_limit(7),
+            "all conditions must hold, without an owner as well",
+        ),
+        (
+            ProgressQuery::new().with_task_type(&even).with_status(Status::Completed),
+            "all conditions must hold, without an owner as well",
+        ),
+        (
+            ProgressQuery::new().with_task_type("no such type"),
+            "a type without jobs must have an empty list",
+        ),
         (
             ProgressQuery::new().with_task_type(&even),
             "a query without an owner must select all jobs, with or without an owner",
