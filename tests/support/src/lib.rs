@@ -5,6 +5,7 @@
 #[cfg(feature = "browser")]
 mod browser;
 mod database;
+mod growth;
 mod network;
 mod not_run;
 mod quick_start;
@@ -19,6 +20,7 @@ use serde_json::Value;
 #[cfg(feature = "browser")]
 pub use crate::browser::{Bar, Browser, Shown};
 pub use crate::database::{Database, Kind};
+pub use crate::growth::{Fill, SPACING, SqlFiller, measure_growth};
 pub use crate::network::Network;
 pub use crate::quick_start::try_quick_start;
 pub use crate::redis::{RedisServer, free_port};
