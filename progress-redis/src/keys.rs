@@ -1,7 +1,7 @@
 //! The keys. All have the same hash tag, the text in braces, so that one script may use them
 //! together on a Redis Cluster.
 
-use progress_core::{Cursor, Progress, ProgressId};
+use progress_core::{Cursor, Progress, ProgressId, Status};
 
 /// The names of all keys of a store.
 #[derive(Debug, Clone)]
@@ -45,28 +45,44 @@ impl Keys {
         format!("{}unannounced", self.prefix)
     }
 
-    /// A sorted set: the [`place`]s of an owner's records, or of all; of the active ones, or of
-    /// all.
-    pub(crate) fn list(&self, owner: Option<&str>, is_active: bool) -> String {
-        let which = if is_active { "active" } else { "all" };
-        match owner {
-            Some(owner) => format!("{}{which}-of:{owner}", self.prefix),
-            None => format!("{}{which}", self.prefix),
+    /// A sorted set: the [`place`]s of the records with a status; of an owner, of a type, of both,
+    /// or all.
+    pub(crate) fn list(
+        &self,
+        status: Status,
+        owner: Option<&str>,
+        task_type: Option<&str>,
+    ) -> String {
+        let list = format!("{}list:{status}", self.prefix);
+        match (owner, task_type) {
+            (None, None) => list,
+            (Some(owner), None) => format!("{list}:owner:{owner}"),
+            (None, Some(task_type)) => format!("{list}:type:{task_type}"),
+            // Both may contain a colon.
+            (Some(owner), Some(task_type)) => {
+                format!("{list}:both:{}:{owner}:{task_type}", owner.len())
+            }
         }
     }
 
-    /// Returns the keys of `write.lua` and `delete.lua`.
-    pub(crate) fn of(&self, progress: &Progress) -> [String; 9] {
-        let owner = progress.owner.as_deref();
-        [
+    /// The lists that contain a record while it has this status.
+    pub(crate) fn lists(&self, progress: &Progress, status: Status) -> Vec<String> {
+        let task_type = Some(progress.task_type.as_str());
+        let mut lists = vec![self.list(status, None, None), self.list(status, None, task_type)];
+        if let owner @ Some(_) = progress.owner.as_deref() {
+            lists.push(self.list(status, owner, None));
+            lists.push(self.list(status, owner, task_type));
+        }
+        lists
+    }
+
+    /// Returns the first keys of `write.lua` and `delete.lua`. The lists follow.
+    pub(crate) fn of(&self, progress: &Progress) -> Vec<String> {
+        vec![
             self.record(progress.id),
             self.log(progress.id),
             self.running(),
             self.finished(),
-            self.list(None, false),
-            self.list(owner, false),
-            self.list(None, true),
-            self.list(owner, true),
             self.unannounced(),
         ]
     }

@@ -34,7 +34,10 @@
 //! | `running` | hash: the last heartbeat of each running job |
 //! | `finished` | sorted set: the jobs that have ended, by the begin of their retention |
 //! | `unannounced` | sorted set: the jobs whose end is to be announced, by when this is due |
-//! | `all`, `active`, `all-of:<owner>`, `active-of:<owner>` | sorted sets: the order of the lists |
+//! | `list:<status>` | sorted set: the order of the records with this status |
+//! | `list:<status>:owner:<owner>` | the same of an owner |
+//! | `list:<status>:type:<type>` | the same of a type |
+//! | `list:<status>:both:<n>:<owner>:<type>` | the same of both; `<owner>` has `<n>` bytes |
 //!
 //! The channel `{progress}:changes` tells watchers in other processes of changes. A user of an
 //! access control list needs permission for it (`&{progress}:changes`). Otherwise everything works,

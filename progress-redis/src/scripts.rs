@@ -13,6 +13,7 @@ pub(crate) static DELETE: Source =
     LazyLock::new(|| Script::new(include_str!("scripts/delete.lua")));
 pub(crate) static ENTRIES: Source =
     LazyLock::new(|| Script::new(include_str!("scripts/entries.lua")));
+pub(crate) static LIST: Source = LazyLock::new(|| Script::new(include_str!("scripts/list.lua")));
 
 /// Returns the command that runs a script which the server has.
 pub(crate) fn run(script: &Script, keys: &[String]) -> Cmd {
@@ -28,6 +29,7 @@ pub(crate) fn load() -> impl Iterator<Item = Cmd> {
         include_str!("scripts/write.lua"),
         include_str!("scripts/delete.lua"),
         include_str!("scripts/entries.lua"),
+        include_str!("scripts/list.lua"),
     ];
     texts.into_iter().map(|text| {
         let mut load = redis::cmd("SCRIPT");

@@ -7,18 +7,15 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use progress_core::{
     Changes, Cursor, Entry, EntryPage, Heartbeat, NewProgress, Progress, ProgressError, ProgressId,
-    ProgressPage, ProgressQuery, ProgressUpdate, Record,
+    ProgressPage, ProgressQuery, ProgressUpdate, Record, Status,
 };
 use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::keys::{Keys, id_at, place};
-use crate::scripts::{self, DELETE, ENTRIES, READ, WRITE};
+use crate::scripts::{self, DELETE, ENTRIES, LIST, READ, WRITE};
 use crate::server::Server;
-
-/// How many records of a list are read at once.
-const LIST_CHUNK: usize = 128;
 
 /// How many records of an owner are deleted at once, so that the server is not busy for long.
 const DELETE_CHUNK: usize = 50;
@@ -86,7 +83,7 @@ impl Store {
         let (now, _) = self.read(&[], self.write_deadline).await?;
         let record = Record::new(job, now)?;
         let progress = record.progress.clone();
-        let write = self.write("", &record, &[])?;
+        let write = self.write(None, &record, &[])?;
         match self.send([write], self.write_deadline).await?.first() {
             Some(1) => Ok(progress),
             _ => Err(ProgressError::AlreadyExists(progress.id)),
@@ -147,11 +144,13 @@ impl Store {
                         continue;
                     }
                 };
+            let status = record.progress.status;
             match record.update(update, now) {
                 Err(error) => outcomes[index] = Some(Err(error)),
                 Ok(applied) if !applied.is_new => outcomes[index] = Some(Ok(record.progress)),
                 Ok(applied) => {
-                    let command = self.write(&revision, &record, &applied.entries)?;
+                    let command =
+                        self.write(Some((&revision, status)), &record, &applied.entries)?;
                     writes.push((index, record.progress, command));
                 }
             }
@@ -170,20 +169,20 @@ impl Store {
     }
 
     pub(crate) async fn list(&self, query: &ProgressQuery) -> Result<ProgressPage> {
-        let is_active = query.statuses().iter().all(|status| status.is_active());
-        let list = self.keys.list(query.owner(), is_active);
+        let list = |status: &Status| self.keys.list(*status, query.owner(), query.task_type());
+        let lists: Vec<_> = query.statuses().iter().map(list).collect();
         let mut from = query.after().map_or("+".to_owned(), |cursor| format!("({}", place(cursor)));
         let mut found: Vec<Progress> = Vec::new();
         let wanted = query.limit() as usize + 1;
-        while found.len() < wanted && !query.statuses().is_empty() {
-            let mut range = redis::cmd("ZRANGE");
-            range.arg(&list).arg(&from).arg("-").arg(&["BYLEX", "REV", "LIMIT"]);
-            range.arg(0).arg(LIST_CHUNK);
-            let places: Vec<String> = self.one(range, self.read_deadline).await?;
+        while found.len() < wanted && !lists.is_empty() {
+            let mut command = scripts::run(&LIST, &lists);
+            command.arg(&from).arg(wanted - found.len());
+            let places: Vec<String> = self.one(command, self.read_deadline).await?;
             let Some(last) = places.last() else { break };
             from = format!("({last}");
             let ids: Vec<_> = places.iter().filter_map(|place| id_at(place)).collect();
             let records = self.get_many(&ids).await?;
+            // One that has changed since may have left the list.
             found.extend(records.into_iter().flatten().filter(|progress| query.matches(progress)));
         }
         found.truncate(wanted);
@@ -275,18 +274,27 @@ impl Store {
     }
 
     pub(crate) async fn delete_owned(&self, owner: &str, limit: u32) -> Result<u64> {
-        let list = self.keys.list(Some(owner), false);
+        let mut deleted = 0;
+        for status in Status::ALL.into_iter().filter(|status| status.is_finished()) {
+            let list = self.keys.list(status, Some(owner), None);
+            deleted += self.delete_listed(&list, u64::from(limit) - deleted).await?;
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes those records in a list whose jobs have ended.
+    async fn delete_listed(&self, list: &str, limit: u64) -> Result<u64> {
         let (mut from, mut deleted) = ("-".to_owned(), 0);
-        while deleted < u64::from(limit) {
+        while deleted < limit {
             let mut range = redis::cmd("ZRANGE");
-            range.arg(&list).arg(&from).arg("+").arg(&["BYLEX", "LIMIT"]).arg(0).arg(DELETE_CHUNK);
+            range.arg(list).arg(&from).arg("+").arg(&["BYLEX", "LIMIT"]).arg(0).arg(DELETE_CHUNK);
             let places: Vec<String> = self.one(range, self.write_deadline).await?;
             let Some(last) = places.last() else { break };
             from = format!("({last}");
             let mut ids: Vec<_> = places.iter().filter_map(|place| id_at(place)).collect();
-            while !ids.is_empty() && deleted < u64::from(limit) {
+            while !ids.is_empty() && deleted < limit {
                 let (_, found) = self.read(&ids, self.write_deadline).await?;
-                let left = usize::try_from(u64::from(limit) - deleted).unwrap_or(usize::MAX);
+                let left = usize::try_from(limit - deleted).unwrap_or(usize::MAX);
                 let finished: Vec<_> = found
                     .into_iter()
                     .flatten()
@@ -338,8 +346,14 @@ impl Store {
         Ok((now, records))
     }
 
-    /// Returns the command that writes a record which was read with this revision.
-    fn write(&self, revision: &str, record: &Record, entries: &[Entry]) -> Result<Cmd> {
+    /// Returns the command that writes a record. `before` is the revision and the status with which
+    /// it was read; `None` for a new record.
+    fn write(
+        &self,
+        before: Option<(&str, Status)>,
+        record: &Record,
+        entries: &[Entry],
+    ) -> Result<Cmd> {
         let progress = &record.progress;
         let heartbeat = Heartbeat::of(progress).map_or(String::new(), |heartbeat| {
             format!("{} {}", heartbeat.at.timestamp_millis(), heartbeat.lease.as_millis())
@@ -348,13 +362,24 @@ impl Store {
             at.map_or(String::new(), |at| at.timestamp_millis().to_string())
         };
         let announce_at = progress.announce_at.filter(|_| progress.finished_at.is_some());
-        let mut command = scripts::run(&WRITE, &self.keys.of(progress));
+        let mut keys = self.keys.of(progress);
+        let (mut leaves, revision) = (0, before.map_or("", |(revision, _)| revision));
+        if before.is_none_or(|(_, status)| status != progress.status) {
+            if let Some((_, status)) = before {
+                let left = self.keys.lists(progress, status);
+                leaves = left.len();
+                keys.extend(left);
+            }
+            keys.extend(self.keys.lists(progress, progress.status));
+        }
+        let mut command = scripts::run(&WRITE, &keys);
         // A revision is a random number, so that a repeated command knows its own work.
         command.arg(progress.id.to_string()).arg(revision).arg(Uuid::new_v4().to_string());
         command.arg(text(record)?).arg(place(Cursor::of(progress)));
         command.arg(heartbeat).arg(millis(progress.retention_begins_at()));
         command.arg(millis(announce_at)).arg(self.log_limit);
         command.arg(self.keys.changes()).arg(Changes::message([(progress.id, progress.version)]));
+        command.arg(leaves);
         for entry in entries {
             command.arg(entry.seq).arg(text(entry)?);
         }
@@ -363,7 +388,9 @@ impl Store {
 
     fn deletion(&self, stored: &Stored) -> Cmd {
         let progress = &stored.record.progress;
-        let mut command = scripts::run(&DELETE, &self.keys.of(progress));
+        let mut keys = self.keys.of(progress);
+        keys.extend(self.keys.lists(progress, progress.status));
+        let mut command = scripts::run(&DELETE, &keys);
         command.arg(progress.id.to_string()).arg(&stored.revision);
         command.arg(place(Cursor::of(progress)));
         command.arg(self.keys.changes()).arg(Changes::message([(progress.id, Changes::DELETED)]));

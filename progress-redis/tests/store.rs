@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use progress_core::testing::Suite;
 use progress_core::{
     Changed, Changes, Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressId,
-    ProgressStore, ProgressUpdate, Stamp,
+    ProgressQuery, ProgressStore, ProgressUpdate, Stamp, Status,
 };
 use progress_redis::RedisStore;
 use progress_test_support::RedisServer;
@@ -140,6 +140,43 @@ async fn a_server_that_does_not_answer_is_unavailable_and_then_available_again()
     server.signal("CONT");
     tokio::time::sleep(Duration::from_millis(50)).await;
     store.update(id, &one()).await.unwrap();
+}
+
+/// Lists of other databases are tested by their query plans.
+#[tokio::test]
+async fn a_list_reads_no_record_that_it_does_not_contain() {
+    let Some(server) = RedisServer::or_say_so(&[]) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    for number in 0..300 {
+        let job = NewProgress::new(format!("type {}", number % 2)).with_owner("ann");
+        store.create(&job).await.unwrap();
+    }
+    let reads = async |query: ProgressQuery| {
+        server.command("CONFIG RESETSTAT").unwrap();
+        let found = store.list(&query).await.unwrap().items.len();
+        let statistics = server.command("INFO commandstats").unwrap();
+        let reads = statistics.lines().find_map(|line| line.strip_prefix("cmdstat_hmget:calls="));
+        let reads = reads.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap());
+        (found, reads)
+    };
+    let all = ProgressQuery::new;
+    let owned = || all().with_owner("ann");
+    for empty in [
+        all().with_status(Status::Failed),
+        all().with_finished(),
+        all().with_task_type("type 2"),
+        all().with_task_type("type 1").with_finished(),
+        all().with_owner("bob"),
+        owned().with_status(Status::Running),
+        owned().with_task_type("type 2"),
+        owned().with_task_type("type 1").with_status(Status::Cancelled),
+    ] {
+        assert_eq!(reads(empty.clone()).await, (0, 0), "{empty:?}");
+    }
+    // The control, and one more record to see whether a page follows.
+    for full in [all(), owned().with_active(), all().with_task_type("type 1")] {
+        assert_eq!(reads(full.clone().with_limit(20)).await, (20, 21), "{full:?}");
+    }
 }
 
 /// As after a failover to a server that has never seen the scripts.
