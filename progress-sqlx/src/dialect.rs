@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use progress_core::{Changes, ProgressError, ProgressId};
+use progress_core::{Changes, ProgressError, ProgressId, Status};
 
 use crate::statements::Statements;
 use crate::store::SqlStore;
@@ -16,14 +16,15 @@ pub(crate) struct Deadlines {
     pub(crate) write: Duration,
 }
 
-/// A page of a list: records created before a position, with one of these statuses (JSON).
+/// A page of a list: records created before a position. The statement of a list has the parameters
+/// that are set.
 pub(crate) struct ListPage {
     pub(crate) before: i64,
     pub(crate) before_id: String,
-    pub(crate) owner: Option<String>,
-    pub(crate) statuses: String,
-    pub(crate) task_type: Option<String>,
     pub(crate) limit: u32,
+    pub(crate) statuses: Option<Vec<Status>>,
+    pub(crate) task_type: Option<String>,
+    pub(crate) owner: Option<String>,
 }
 
 /// A page of a log. `kept` is the maximum number of entries in the log.
@@ -58,12 +59,7 @@ pub(crate) trait Dialect: sqlx::Database {
     }
 
     /// Returns the parameters of the statements that list records.
-    fn list(page: ListPage) -> Vec<Value> {
-        let ListPage { before, before_id, owner, statuses, task_type, limit } = page;
-        let mut values = values![before, before_id, statuses, task_type, limit];
-        values.extend(owner.map(Value::from));
-        values
-    }
+    fn list(page: ListPage) -> Result<Vec<Value>, ProgressError>;
 
     /// Returns the parameters of the statement `old`.
     fn old(age: i64, limit: u32) -> Vec<Value> {

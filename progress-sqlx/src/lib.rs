@@ -83,6 +83,8 @@ mod impl_store;
 mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod plans;
 #[cfg(feature = "_sql")]
 mod pools;
 #[cfg(feature = "postgres")]

@@ -11,7 +11,7 @@ use progress_core::{
 use crate::dialect::{Dialect, ListPage, LogPage};
 use crate::error::classify;
 use crate::store::{Operation, Session, SqlStore};
-use crate::value::{Value, to_json, values};
+use crate::value::{Value, values};
 use crate::{row, rows};
 
 /// Runs one statement that reads.
@@ -95,22 +95,25 @@ impl<D: Dialect> SqlStore<D> {
             Some(cursor) => (cursor.created_at().timestamp_millis(), cursor.id().to_string()),
             None => (i64::MAX, String::new()),
         };
-        let page = ListPage {
+        let is_any_status = query.statuses().len() == Status::ALL.len();
+        let statements = D::STATEMENTS;
+        let statement = match (query.owner(), query.task_type(), is_any_status) {
+            (None, None, true) => statements.list,
+            (None, None, false) => statements.list_by_status,
+            (None, Some(_), _) => statements.list_by_type,
+            (Some(_), None, true) => statements.list_of_owner,
+            (Some(_), None, false) => statements.list_of_owner_by_status,
+            (Some(_), Some(_), _) => statements.list_of_owner_by_type,
+        };
+        let is_merged = query.task_type().is_some() || !is_any_status;
+        let values = D::list(ListPage {
             before,
             before_id,
-            owner: query.owner().map(str::to_owned),
-            statuses: to_json(query.statuses())?,
-            task_type: query.task_type().map(str::to_owned),
             limit: query.limit() + 1,
-        };
-        let is_active = query.statuses().iter().copied().all(Status::is_active);
-        let statement = match (query.owner(), is_active) {
-            (None, false) => D::STATEMENTS.list,
-            (None, true) => D::STATEMENTS.list_active,
-            (Some(_), false) => D::STATEMENTS.list_owned,
-            (Some(_), true) => D::STATEMENTS.list_active_owned,
-        };
-        let values = D::list(page);
+            statuses: is_merged.then(|| query.statuses().to_vec()),
+            task_type: query.task_type().map(str::to_owned),
+            owner: query.owner().map(str::to_owned),
+        })?;
         let found = self.read(statement, values).await?;
         let items = found.iter().map(row::progress::<D>).collect::<Result<_, _>>()?;
         Ok(ProgressPage::from_one_more(items, query.limit()))

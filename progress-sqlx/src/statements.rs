@@ -54,15 +54,20 @@ pub(crate) struct Statements {
     ///
     /// [`Dialect::entries`]: crate::dialect::Dialect::entries
     pub(crate) entries: &'static str,
-    /// Lists records, with the parameters of [`Dialect::list`]. Active records and the records of
-    /// an owner have their own statements, because optional conditions would prevent the use of an
+    /// Lists records, with the parameters of [`Dialect::list`]: all, and those of an owner. Each
+    /// kind of list has its own statement, because optional conditions would prevent the use of an
     /// index.
     ///
     /// [`Dialect::list`]: crate::dialect::Dialect::list
     pub(crate) list: &'static str,
-    pub(crate) list_active: &'static str,
-    pub(crate) list_owned: &'static str,
-    pub(crate) list_active_owned: &'static str,
+    pub(crate) list_of_owner: &'static str,
+    /// The same of some statuses. An index has the list of each status in order, and these
+    /// statements merge the lists, so they read at most a page of each status.
+    pub(crate) list_by_status: &'static str,
+    pub(crate) list_of_owner_by_status: &'static str,
+    /// The same of one type, and of some statuses or all.
+    pub(crate) list_by_type: &'static str,
+    pub(crate) list_of_owner_by_type: &'static str,
     /// Reads id, heartbeat and lease of all running jobs.
     pub(crate) heartbeats: &'static str,
     /// Reads finished records whose announcement is due, the earliest first: how many.
@@ -70,7 +75,8 @@ pub(crate) struct Statements {
     /// Locks finished records, oldest first by the begin of their retention, and skips those that
     /// are locked: minimum age, how many.
     pub(crate) old: &'static str,
-    /// Reads the ids of an owner's finished records, with the parameters of [`Dialect::owned`].
+    /// Reads the ids of an owner's finished records in any order, with the parameters of
+    /// [`Dialect::owned`].
     ///
     /// [`Dialect::owned`]: crate::dialect::Dialect::owned
     pub(crate) owned: &'static str,

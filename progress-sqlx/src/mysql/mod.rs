@@ -4,7 +4,7 @@ mod statements;
 
 use std::time::Duration;
 
-use progress_core::ProgressError;
+use progress_core::{ProgressError, Status};
 use sqlx::mysql::{MySql, MySqlConnection, MySqlRow};
 
 use crate::dialect::{Deadlines, Dialect, ListPage, LogPage, driver};
@@ -75,15 +75,23 @@ impl Dialect for MySql {
     }
 
     // MySQL's placeholders have no numbers, so a value is bound once for each use.
-    fn list(page: ListPage) -> Vec<Value> {
-        let ListPage { before, before_id, owner, statuses, task_type, limit } = page;
-        let mut values = match owner {
-            Some(owner) => values![owner.as_str(), owner],
-            None => Vec::new(),
+    fn list(page: ListPage) -> Result<Vec<Value>, ProgressError> {
+        let ListPage { before, before_id, limit, statuses, task_type, owner } = page;
+        let mut equal = Vec::new();
+        for text in task_type.iter().chain(&owner) {
+            equal.extend(values![text.as_str(), text.as_str()]);
+        }
+        let place = values![before, before, before_id, limit];
+        let Some(statuses) = statuses else {
+            return Ok([equal, place].concat());
         };
-        values.extend(values![before, before, before_id, statuses]);
-        values.extend(values![task_type.as_deref(), task_type.as_deref(), task_type, limit]);
-        values
+        let mut values = Vec::new();
+        for number in 0..Status::ALL.len() {
+            let status = statuses.get(number).map(|status| status.as_str());
+            values.extend([equal.clone(), values![status], place.clone()].concat());
+        }
+        values.extend(values![limit]);
+        Ok(values)
     }
 
     fn old(age: i64, limit: u32) -> Vec<Value> {

@@ -20,6 +20,39 @@ macro_rules! select {
     };
 }
 
+/// Merges the lists of five statuses. A status that is NULL has no record. The positions are read
+/// from the index, and only those of the page lead to records.
+macro_rules! merge {
+    ($index:literal, $condition:literal) => {
+        concat!(
+            select!(),
+            " FROM (",
+            merge!(@ $index, $condition),
+            " UNION ALL ",
+            merge!(@ $index, $condition),
+            " UNION ALL ",
+            merge!(@ $index, $condition),
+            " UNION ALL ",
+            merge!(@ $index, $condition),
+            " UNION ALL ",
+            merge!(@ $index, $condition),
+            " ORDER BY found_at DESC, found_id DESC LIMIT ?) AS found \
+             STRAIGHT_JOIN progress_records FORCE INDEX (PRIMARY) ON id = found_id \
+             ORDER BY created_at DESC, id DESC"
+        )
+    };
+    (@ $index:literal, $condition:literal) => {
+        concat!(
+            "(SELECT created_at AS found_at, id AS found_id FROM progress_records FORCE INDEX (",
+            $index,
+            ") WHERE ",
+            $condition,
+            "status = ? AND created_at <= ? AND (created_at < ? OR id < ?) \
+             ORDER BY created_at DESC, id DESC LIMIT ?)"
+        )
+    };
+}
+
 pub(super) const STATEMENTS: Statements = Statements {
     // Sets everything that the transaction relies on, whatever the defaults of the server and of
     // the session.
@@ -171,48 +204,43 @@ pub(super) const STATEMENTS: Statements = Statements {
     list: concat!(
         select!(),
         " FROM progress_records WHERE created_at <= ? AND (created_at < ? OR id < ?) \
-         AND json_contains(?, json_quote(status)) \
-         AND (? IS NULL OR (task_type = ? AND char_length(task_type) = char_length(?))) \
          ORDER BY created_at DESC, id DESC LIMIT ?"
     ),
-    list_active: concat!(
-        select!(),
-        " FROM progress_records WHERE created_at <= ? AND (created_at < ? OR id < ?) \
-         AND status IN ('pending', 'running') AND json_contains(?, json_quote(status)) \
-         AND (? IS NULL OR (task_type = ? AND char_length(task_type) = char_length(?))) \
-         ORDER BY created_at DESC, id DESC LIMIT ?"
-    ),
-    list_owned: concat!(
+    list_of_owner: concat!(
         select!(),
         " FROM progress_records WHERE owner = ? AND char_length(owner) = char_length(?) \
          AND created_at <= ? AND (created_at < ? OR id < ?) \
-         AND json_contains(?, json_quote(status)) \
-         AND (? IS NULL OR (task_type = ? AND char_length(task_type) = char_length(?))) \
          ORDER BY created_at DESC, id DESC LIMIT ?"
     ),
-    list_active_owned: concat!(
-        select!(),
-        " FROM progress_records WHERE owner = ? AND char_length(owner) = char_length(?) \
-         AND created_at <= ? AND (created_at < ? OR id < ?) \
-         AND status IN ('pending', 'running') AND json_contains(?, json_quote(status)) \
-         AND (? IS NULL OR (task_type = ? AND char_length(task_type) = char_length(?))) \
-         ORDER BY created_at DESC, id DESC LIMIT ?"
+    list_by_status: merge!("progress_records_by_status", ""),
+    list_of_owner_by_status: merge!(
+        "progress_records_by_owner_and_status",
+        "owner = ? AND char_length(owner) = char_length(?) AND "
+    ),
+    list_by_type: merge!(
+        "progress_records_by_type",
+        "task_type = ? AND char_length(task_type) = char_length(?) AND "
+    ),
+    list_of_owner_by_type: merge!(
+        "progress_records_by_owner_and_type",
+        "task_type = ? AND char_length(task_type) = char_length(?) \
+         AND owner = ? AND char_length(owner) = char_length(?) AND "
     ),
     heartbeats: "SELECT id, heartbeat_at, lease FROM progress_records WHERE status = 'running'",
     unannounced: concat!(
         select!(),
         " FROM progress_records WHERE finished_at IS NOT NULL \
          AND announce_at < timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 \
-         ORDER BY announce_at, id LIMIT ?"
+         ORDER BY announce_at, finished_at, id LIMIT ?"
     ),
     old: "SELECT id FROM progress_records WHERE finished_at < \
          timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 - ? \
          AND (announce_at IS NULL OR finished_at < \
          timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000 - ? - 86400000) \
          ORDER BY finished_at, id LIMIT ? FOR UPDATE SKIP LOCKED",
-    owned: "SELECT id FROM progress_records \
-         WHERE owner = ? AND char_length(owner) = char_length(?) AND finished_at IS NOT NULL \
-         ORDER BY created_at, id LIMIT ?",
+    owned: "SELECT id FROM progress_records FORCE INDEX (progress_records_by_owner_and_status) \
+         WHERE owner = ? AND char_length(owner) = char_length(?) \
+         AND status IN ('completed', 'failed', 'cancelled') LIMIT ?",
     lock_finished: "SELECT id FROM json_table(?, '$[*]' COLUMNS \
          (given_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given \
          STRAIGHT_JOIN progress_records FORCE INDEX (PRIMARY) ON id = given_id \
@@ -231,7 +259,11 @@ pub(super) const STATEMENTS: Statements = Statements {
     has_schema: "SELECT table_name FROM information_schema.tables \
          WHERE table_schema = database() AND table_name = 'progress_schema'",
     schema_version: "SELECT max(version), max(serves) FROM progress_schema",
-    migrations: &[include_str!("schema/1.sql"), include_str!("schema/2.sql")],
+    migrations: &[
+        include_str!("schema/1.sql"),
+        include_str!("schema/2.sql"),
+        include_str!("schema/3.sql"),
+    ],
 };
 
 /// Sets what a read outside a transaction relies on.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use progress_core::{Changes, ProgressError, ProgressId};
 use sqlx::postgres::{PgConnection, PgRow, Postgres};
 
-use crate::dialect::{Deadlines, Dialect, driver};
+use crate::dialect::{Deadlines, Dialect, ListPage, driver};
 use crate::impl_store::impl_progress_store;
 use crate::statements::Statements;
 use crate::store::SqlStore;
+use crate::value::{Value, to_json, values};
 
 /// A store of progress records in PostgreSQL 12 or later (tested on 15).
 ///
@@ -78,6 +79,16 @@ impl Dialect for Postgres {
 
     async fn write_lock(_: &SqlStore<Self>) -> Result<(), ProgressError> {
         Ok(())
+    }
+
+    fn list(page: ListPage) -> Result<Vec<Value>, ProgressError> {
+        let mut values = values![page.before, page.before_id, page.limit];
+        if let Some(statuses) = page.statuses {
+            values.extend(values![to_json(statuses)?]);
+        }
+        values.extend(page.task_type.map(Value::from));
+        values.extend(page.owner.map(Value::from));
+        Ok(values)
     }
 
     fn keeps_statements(store: &SqlStore<Self>) -> bool {

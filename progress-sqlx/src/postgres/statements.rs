@@ -17,6 +17,21 @@ macro_rules! select {
     };
 }
 
+/// Merges the lists of statuses (JSON).
+macro_rules! merge {
+    ($condition:literal) => {
+        concat!(
+            "SELECT found.* FROM json_array_elements_text($4::json) AS wanted (status) \
+             CROSS JOIN LATERAL (",
+            select!(),
+            " WHERE status = wanted.status AND (created_at, id) < ($1, $2)",
+            $condition,
+            " ORDER BY created_at DESC, id DESC LIMIT $3) AS found \
+             ORDER BY created_at DESC, id DESC LIMIT $3"
+        )
+    };
+}
+
 pub(super) const STATEMENTS: Statements = Statements {
     // Sets everything that the transaction relies on, whatever the defaults of the server, the
     // database and the role. The settings end with the transaction, because a pooler may then give
@@ -109,28 +124,17 @@ pub(super) const STATEMENTS: Statements = Statements {
          WHERE records.id = $1 ORDER BY entries.seq",
     list: concat!(
         select!(),
-        " WHERE (created_at, id) < ($1, $2) \
-         AND status IN (SELECT json_array_elements_text($3::json)) \
-         AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
+        " WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"
     ),
-    list_active: concat!(
+    list_of_owner: concat!(
         select!(),
-        " WHERE (created_at, id) < ($1, $2) AND status IN ('pending', 'running') \
-         AND status IN (SELECT json_array_elements_text($3::json)) \
-         AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
+        " WHERE (created_at, id) < ($1, $2) AND owner = $4 \
+         ORDER BY created_at DESC, id DESC LIMIT $3"
     ),
-    list_owned: concat!(
-        select!(),
-        " WHERE (created_at, id) < ($1, $2) AND owner = $6 \
-         AND status IN (SELECT json_array_elements_text($3::json)) \
-         AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
-    ),
-    list_active_owned: concat!(
-        select!(),
-        " WHERE (created_at, id) < ($1, $2) AND owner = $6 AND status IN ('pending', 'running') \
-         AND status IN (SELECT json_array_elements_text($3::json)) \
-         AND ($4 IS NULL OR task_type = $4) ORDER BY created_at DESC, id DESC LIMIT $5"
-    ),
+    list_by_status: merge!(""),
+    list_of_owner_by_status: merge!(" AND owner = $5"),
+    list_by_type: merge!(" AND task_type = $5"),
+    list_of_owner_by_type: merge!(" AND task_type = $5 AND owner = $6"),
     heartbeats: "SELECT id, heartbeat_at, lease FROM progress_records WHERE status = 'running'",
     unannounced: concat!(
         select!(),
@@ -143,8 +147,11 @@ pub(super) const STATEMENTS: Statements = Statements {
          AND (announce_at IS NULL OR finished_at \
          < floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 - 86400000) \
          ORDER BY finished_at, id LIMIT $2 FOR UPDATE SKIP LOCKED",
-    owned: "SELECT id FROM progress_records \
-         WHERE owner = $1 AND finished_at IS NOT NULL ORDER BY created_at, id LIMIT $2",
+    // Sorted, because PostgreSQL would otherwise prefer a scan if the owner has many records.
+    owned: "SELECT id FROM (VALUES ('completed'), ('failed'), ('cancelled')) AS ended (status) \
+         CROSS JOIN LATERAL (SELECT id FROM progress_records \
+         WHERE owner = $1 AND status = ended.status ORDER BY created_at, id LIMIT $2) AS found \
+         LIMIT $2",
     // In order, so that two calls do not wait for each other.
     lock_finished: "SELECT id FROM progress_records \
          WHERE id IN (SELECT json_array_elements_text($1::json)) AND finished_at IS NOT NULL \
@@ -159,7 +166,11 @@ pub(super) const STATEMENTS: Statements = Statements {
     has_schema: "SELECT found::text FROM to_regclass('progress_schema') AS found \
          WHERE found IS NOT NULL",
     schema_version: "SELECT max(version), max(serves) FROM progress_schema",
-    migrations: &[include_str!("schema/1.sql"), include_str!("schema/2.sql")],
+    migrations: &[
+        include_str!("schema/1.sql"),
+        include_str!("schema/2.sql"),
+        include_str!("schema/3.sql"),
+    ],
 };
 
 /// Lets one session at a time migrate a database. The lock's number is "progress" in ASCII, which

@@ -6,18 +6,18 @@ mod write_lock;
 
 use std::time::Duration;
 
-use progress_core::{Changes, ProgressError};
+use progress_core::{Changes, ProgressError, Status};
 use serde_json::Value as Cell;
 use sqlx::Row as _;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use tokio::sync::OwnedMutexGuard;
 
 use self::write_lock::WriteLock;
-use crate::dialect::{Deadlines, Dialect, query};
+use crate::dialect::{Deadlines, Dialect, ListPage, query};
 use crate::impl_store::impl_progress_store;
 use crate::statements::Statements;
 use crate::store::SqlStore;
-use crate::value::Value;
+use crate::value::{Value, values};
 
 /// A store of progress records in SQLite.
 ///
@@ -67,6 +67,18 @@ impl Dialect for Sqlite {
 
     fn changes(store: &SqlStore<Self>) -> Option<Changes> {
         changes::subscribe(store)
+    }
+
+    fn list(page: ListPage) -> Result<Vec<Value>, ProgressError> {
+        let mut values = values![page.before, page.before_id, page.limit];
+        if let Some(statuses) = page.statuses {
+            let names = (0..Status::ALL.len())
+                .map(|place| statuses.get(place).map(|status| status.as_str()));
+            values.extend(names.map(Value::from));
+        }
+        values.extend(page.task_type.map(Value::from));
+        values.extend(page.owner.map(Value::from));
+        Ok(values)
     }
 
     fn retry_delay(

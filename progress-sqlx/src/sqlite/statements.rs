@@ -38,6 +38,35 @@ macro_rules! select_many {
     };
 }
 
+/// Merges the lists of the statuses $4 to $8. A status that is NULL has no record. SQLite merges
+/// them row by row, and stops when the page is full.
+macro_rules! merge {
+    ($condition:literal) => {
+        concat!(
+            merge!(@ "$4", $condition),
+            " UNION ALL ",
+            merge!(@ "$5", $condition),
+            " UNION ALL ",
+            merge!(@ "$6", $condition),
+            " UNION ALL ",
+            merge!(@ "$7", $condition),
+            " UNION ALL ",
+            merge!(@ "$8", $condition),
+            " ORDER BY 2 DESC, 3 DESC LIMIT $3"
+        )
+    };
+    (@ $status:literal, $condition:literal) => {
+        concat!(
+            "SELECT ",
+            record!(),
+            ", created_at, id FROM progress_records WHERE status = ",
+            $status,
+            " AND (created_at, id) < ($1, $2)",
+            $condition
+        )
+    };
+}
+
 pub(super) const STATEMENTS: Statements = Statements {
     // Takes the write lock at once. A transaction that reads first and writes later is rejected
     // without waiting if another connection wrote in between.
@@ -142,28 +171,17 @@ pub(super) const STATEMENTS: Statements = Statements {
          WHERE records.id = $1 ORDER BY entries.seq",
     list: concat!(
         select!(),
-        " WHERE (created_at, id) < ($1, $2) \
-         AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
-         ORDER BY created_at DESC, id DESC LIMIT $5"
+        " WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"
     ),
-    list_active: concat!(
+    list_of_owner: concat!(
         select!(),
-        " WHERE (created_at, id) < ($1, $2) AND status IN ('pending', 'running') \
-         AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
-         ORDER BY created_at DESC, id DESC LIMIT $5"
+        " WHERE (created_at, id) < ($1, $2) AND owner = $4 \
+         ORDER BY created_at DESC, id DESC LIMIT $3"
     ),
-    list_owned: concat!(
-        select!(),
-        " WHERE (created_at, id) < ($1, $2) AND owner = $6 \
-         AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
-         ORDER BY created_at DESC, id DESC LIMIT $5"
-    ),
-    list_active_owned: concat!(
-        select!(),
-        " WHERE (created_at, id) < ($1, $2) AND owner = $6 AND status IN ('pending', 'running') \
-         AND status IN (SELECT value FROM json_each($3)) AND ($4 IS NULL OR task_type = $4) \
-         ORDER BY created_at DESC, id DESC LIMIT $5"
-    ),
+    list_by_status: merge!(""),
+    list_of_owner_by_status: merge!(" AND owner = $9"),
+    list_by_type: merge!(" AND task_type = $9"),
+    list_of_owner_by_type: merge!(" AND task_type = $9 AND owner = $10"),
     heartbeats: "SELECT group_concat(json_array(id, heartbeat_at, lease), ' ') \
          FROM progress_records WHERE status = 'running'",
     unannounced: concat!(
@@ -178,7 +196,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) - $1 - 86400000) \
          ORDER BY finished_at, id LIMIT $2",
     owned: "SELECT json_array(id) FROM progress_records \
-         WHERE owner = $1 AND finished_at IS NOT NULL ORDER BY created_at, id LIMIT $2",
+         WHERE owner = $1 AND status IN ('completed', 'failed', 'cancelled') LIMIT $2",
     lock_finished: "SELECT json_array(id) FROM progress_records \
          WHERE id IN (SELECT value FROM json_each($1)) AND finished_at IS NOT NULL",
     delete: [
@@ -189,7 +207,11 @@ pub(super) const STATEMENTS: Statements = Statements {
     has_schema: "SELECT json_array(name) FROM sqlite_schema \
          WHERE type = 'table' AND name = 'progress_schema'",
     schema_version: "SELECT json_array(max(version), max(serves)) FROM progress_schema",
-    migrations: &[include_str!("schema/1.sql"), include_str!("schema/2.sql")],
+    migrations: &[
+        include_str!("schema/1.sql"),
+        include_str!("schema/2.sql"),
+        include_str!("schema/3.sql"),
+    ],
 };
 
 pub(super) const WRITE_AHEAD_LOG: &str = "PRAGMA journal_mode = WAL";

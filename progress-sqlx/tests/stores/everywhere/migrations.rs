@@ -49,16 +49,16 @@ async fn newer_tables_say_which_programs_they_serve(database: Database) {
     let pool = database.pool().await;
     // The next version adds a column with a default, and serves programs of this one.
     pool.execute("ALTER TABLE progress_records ADD COLUMN later INTEGER NOT NULL DEFAULT 7").await;
-    pool.execute("INSERT INTO progress_schema (version, serves) VALUES (3, 1)").await;
+    pool.execute("INSERT INTO progress_schema (version, serves) VALUES (4, 1)").await;
     let store = database.store().await;
     assert_eq!(store.update(id, &one()).await.unwrap().succeeded, 1);
     running(&store).await;
 
-    pool.execute("INSERT INTO progress_schema (version, serves) VALUES (4, 3)").await;
+    pool.execute("INSERT INTO progress_schema (version, serves) VALUES (5, 4)").await;
     let error = progress_sqlx::connect_any(database.url()).await.unwrap_err();
     assert!(matches!(error, ProgressError::Setup(_)), "{error:?}");
-    let wanted = "the progress tables have version 4 and need a program of version 3 or later, \
-                  but this program has version 2: upgrade the program";
+    let wanted = "the progress tables have version 5 and need a program of version 4 or later, \
+                  but this program has version 3: upgrade the program";
     assert_eq!(error.to_string(), wanted);
 }
 
