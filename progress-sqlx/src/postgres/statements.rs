@@ -18,15 +18,20 @@ macro_rules! select {
 }
 
 /// Merges the lists of statuses (JSON).
+///
+/// The status is compared and sorted together with the time of creation, although it is the same in
+/// a whole list: an index by time alone does not have this order. With an equality, PostgreSQL may
+/// read by time alone, and pass all records if none has the status.
 macro_rules! merge {
     ($condition:literal) => {
         concat!(
-            "SELECT found.* FROM json_array_elements_text($4::json) AS wanted (status) \
+            "SELECT found.* FROM json_array_elements_text($4::json) AS wanted (wanted_status) \
              CROSS JOIN LATERAL (",
             select!(),
-            " WHERE status = wanted.status AND (created_at, id) < ($1, $2)",
+            " WHERE (status, created_at, id) < (wanted_status, $1, $2) \
+             AND status >= wanted_status",
             $condition,
-            " ORDER BY created_at DESC, id DESC LIMIT $3) AS found \
+            " ORDER BY status DESC, created_at DESC, id DESC LIMIT $3) AS found \
              ORDER BY created_at DESC, id DESC LIMIT $3"
         )
     };
@@ -126,10 +131,11 @@ pub(super) const STATEMENTS: Statements = Statements {
         select!(),
         " WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"
     ),
+    // As in `merge`.
     list_of_owner: concat!(
         select!(),
-        " WHERE (created_at, id) < ($1, $2) AND owner = $4 \
-         ORDER BY created_at DESC, id DESC LIMIT $3"
+        " WHERE (owner, created_at, id) < ($4, $1, $2) AND owner >= $4 \
+         ORDER BY owner DESC, created_at DESC, id DESC LIMIT $3"
     ),
     list_by_status: merge!(""),
     list_of_owner_by_status: merge!(" AND owner = $5"),
