@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 
-use crate::flush::{FlushLoop, RunsOn, TrackedJob};
+use crate::flush::{FlushLoop, RunsOn, StartResult, TrackedJob};
 use crate::tracker::Reports;
 use crate::{
     BoxError, CachedStore, Completion, Delta, Failure, Janitor, MAX_PAGE, NewProgress, Progress,
@@ -475,18 +475,18 @@ impl Jobs {
         let jobs = self.clone();
         async move {
             // Boxed, so that the future of a job is not much deeper than the application's own.
-            let tracker = Box::pin(jobs.tracker_with(options, id)).await.inspect_err(|error| {
-                log_unless_refused(id, error, "the job could not be started");
-            })?;
+            let start = Box::pin(jobs.start_when_free(options, id)).await;
             // Dropped so that a worker does not keep resources that it does not use.
             drop(jobs);
-            let started = tracker.handle().reports.record();
-            let span = tracing::info_span!(
-                "job",
-                %id,
-                task_type = started.map(|job| job.task_type.as_str()),
-                attempt = started.map(|job| job.attempt),
-            );
+            let (tracker, span) = match start {
+                Ok((tracker, Progress { task_type, attempt, .. })) => {
+                    (tracker, tracing::info_span!("job", %id, task_type, attempt))
+                }
+                Err(error) => {
+                    log_unless_refused(id, &error, "the job could not be started");
+                    return Err(error);
+                }
+            };
             let ended = match work(tracker.handle().clone()).instrument(span).await {
                 Ok(completion) => tracker.complete(completion).await,
                 Err(failure) => match tracker.handle().reports.acknowledged_stop() {
@@ -540,23 +540,21 @@ impl Jobs {
         id: ProgressId,
     ) -> impl Future<Output = Result<Tracker, ProgressError>> + Send + use<> {
         let jobs = self.clone();
-        async move {
-            loop {
-                let started = jobs.start(options, id).await;
-                let is_running =
-                    matches!(&started, Err(ProgressError::Refused { status: Status::Running, .. }));
-                if !is_running || !jobs.attempt_ends(id).await {
-                    return started;
-                }
+        async move { jobs.start_when_free(options, id).await.map(|(tracker, _)| tracker) }
+    }
+
+    async fn start_when_free(&self, options: TrackerOptions, id: ProgressId) -> StartResult {
+        loop {
+            let started = self.start(options, id).await;
+            let is_running =
+                matches!(&started, Err(ProgressError::Refused { status: Status::Running, .. }));
+            if !is_running || !self.attempt_ends(id).await {
+                return started;
             }
         }
     }
 
-    async fn start(
-        &self,
-        options: TrackerOptions,
-        id: ProgressId,
-    ) -> Result<Tracker, ProgressError> {
+    async fn start(&self, options: TrackerOptions, id: ProgressId) -> StartResult {
         let reports = Arc::new(Reports::new(id, Arc::clone(&self.flush)));
         let (reply, started) = oneshot::channel();
         self.flush.add_job(TrackedJob::new(reports, options, reply));

@@ -42,6 +42,16 @@ pub(crate) fn text(text: impl Into<String>, max: usize) -> String {
     if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
+/// Replaces the content of `buffer` by at most `max` characters of `text`, without an allocation if
+/// the buffer is large enough. Unlike [`text`], it keeps NUL.
+pub(crate) fn cut_into(buffer: &mut String, text: &str, max: usize) {
+    // Each character takes at least one byte.
+    let is_short = text.len() <= max;
+    let end = if is_short { None } else { text.char_indices().nth(max) };
+    buffer.clear();
+    buffer.push_str(end.map_or(text, |(end, _)| &text[..end]));
+}
+
 /// Caps a count at [`MAX_COUNT`].
 pub(crate) const fn count(count: u64) -> u64 {
     if count > MAX_COUNT { MAX_COUNT } else { count }
@@ -106,6 +116,18 @@ mod tests {
         let long = text("e\u{301}".repeat(10_000), MAX_MESSAGE);
         assert_eq!(long.chars().count(), MAX_MESSAGE);
         assert!(long.capacity() < 10_000);
+    }
+
+    #[test]
+    fn text_that_was_cut_into_a_buffer_is_the_same_text() {
+        let long = "e\u{301}".repeat(10_000);
+        let mut buffer = String::new();
+        let cases = [("short", 200), ("", 3), ("a\0b", 3), (&long, MAX_MESSAGE), ("éé", 3)];
+        for (given, max) in cases {
+            cut_into(&mut buffer, given, max);
+            assert_eq!(text(&*buffer, max), text(given, max));
+        }
+        assert!(buffer.capacity() < 10_000);
     }
 
     #[test]

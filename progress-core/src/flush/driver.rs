@@ -31,7 +31,8 @@ const JANITOR_WARNING_DELAY: Duration = Duration::from_secs(60);
 /// The running flush loop.
 pub(super) struct Driver {
     flush: Arc<FlushLoop>,
-    jobs: HashMap<u64, TrackedJob>,
+    /// Boxed, because a map keeps up to as many free places as it has entries.
+    jobs: HashMap<u64, Box<TrackedJob>>,
     /// When to check each job again. An entry that differs from its job's `due` is out of date.
     due: BinaryHeap<Reverse<(Instant, u64)>>,
     /// Jobs to check before all others.

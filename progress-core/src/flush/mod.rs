@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use self::driver::Driver;
 use self::runtime_guard::RuntimeGuards;
-pub(crate) use self::tracked_job::TrackedJob;
+pub(crate) use self::tracked_job::{StartResult, TrackedJob};
 use crate::endings::Observer;
 use crate::{CachedStore, Progress, ProgressUpdate};
 
@@ -47,11 +47,12 @@ pub(crate) struct FlushLoop {
     last_sweep: Mutex<Instant>,
     has_warned_of_no_janitor: AtomicBool,
     observer: Observer,
+    begun: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    new_jobs: Vec<TrackedJob>,
+    new_jobs: Vec<Box<TrackedJob>>,
     /// Jobs with an update that should not wait: a start or an ending.
     urgent: Vec<u64>,
     is_running: bool,
@@ -70,6 +71,7 @@ impl FlushLoop {
             last_sweep: Mutex::new(Instant::now()),
             has_warned_of_no_janitor: AtomicBool::new(false),
             observer: Observer::default(),
+            begun: Instant::now(),
         }
     }
 
@@ -81,6 +83,11 @@ impl FlushLoop {
     /// Returns a new key for a tracked job.
     pub(crate) fn next_key(&self) -> u64 {
         self.keys.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Returns the time since the loop was created, in milliseconds.
+    pub(crate) fn millis(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Makes the loop check this job before all others.
@@ -104,7 +111,7 @@ impl FlushLoop {
         let must_start = {
             let mut queue = self.queue();
             queue.urgent.push(job.reports().key);
-            queue.new_jobs.push(job);
+            queue.new_jobs.push(Box::new(job));
             !std::mem::replace(&mut queue.is_running, true)
         };
         if must_start {

@@ -44,12 +44,12 @@ pub(crate) struct TrackedJob {
     options: TrackerOptions,
     writer: Uuid,
     seq: u64,
-    start: Option<Start>,
+    start: Option<Box<Start>>,
     /// The attempt that the start began.
     attempt: u32,
     /// Sent and not acknowledged. Repeated unchanged, with its stamp and counts, until the store
     /// returns its outcome.
-    in_flight: Option<ProgressUpdate>,
+    in_flight: Option<Box<ProgressUpdate>>,
     /// When to check this job again, unless it is prioritized.
     pub(super) due: Instant,
     next_flush: Instant,
@@ -64,10 +64,13 @@ pub(crate) struct TrackedJob {
     pub(super) guard: Option<GuardRegistration>,
 }
 
+/// A tracker with the record that the start returned.
+pub(crate) type StartResult = Result<(Tracker, Progress), ProgressError>;
+
 /// A start that is not acknowledged yet.
 #[derive(Debug)]
 struct Start {
-    reply: oneshot::Sender<Result<Tracker, ProgressError>>,
+    reply: oneshot::Sender<StartResult>,
     begun: Instant,
 }
 
@@ -95,7 +98,7 @@ impl TrackedJob {
     pub(crate) fn new(
         reports: Arc<Reports>,
         options: TrackerOptions,
-        reply: oneshot::Sender<Result<Tracker, ProgressError>>,
+        reply: oneshot::Sender<StartResult>,
     ) -> Self {
         let now = Instant::now();
         let writer = Uuid::new_v4();
@@ -104,9 +107,9 @@ impl TrackedJob {
             options,
             writer,
             seq: 1,
-            start: Some(Start { reply, begun: now }),
+            start: Some(Box::new(Start { reply, begun: now })),
             attempt: 0,
-            in_flight: Some(ProgressUpdate::start().with_stamp(Stamp { writer, seq: 1 })),
+            in_flight: Some(Box::new(ProgressUpdate::start().with_stamp(Stamp { writer, seq: 1 }))),
             due: now,
             next_flush: now,
             next_heartbeat: now,
@@ -138,12 +141,12 @@ impl TrackedJob {
             self.in_flight = self.next_update(now);
         }
         match &self.in_flight {
-            Some(update) => Step::Send(Box::new(update.clone())),
+            Some(update) => Step::Send(update.clone()),
             None => Step::Wait,
         }
     }
 
-    fn next_update(&mut self, now: Instant) -> Option<ProgressUpdate> {
+    fn next_update(&mut self, now: Instant) -> Option<Box<ProgressUpdate>> {
         let update = if let Some(ending) = self.reports.take_ending() {
             ending
         } else if now >= self.next_flush || self.reports.take_urgent_save() {
@@ -162,7 +165,7 @@ impl TrackedJob {
         };
         self.seq += 1;
         let stamp = Stamp { writer: self.writer, seq: self.seq };
-        Some(update.with_stamp(stamp).with_attempt(self.attempt))
+        Some(Box::new(update.with_stamp(stamp).with_attempt(self.attempt)))
     }
 
     fn schedule(&mut self) {
@@ -193,7 +196,7 @@ impl TrackedJob {
             self.reports.accepted(update, &progress, self.failures > 0);
         }
         self.reports.note_stored();
-        let was_ending = sent.as_ref().is_some_and(ProgressUpdate::is_ending);
+        let was_ending = sent.as_ref().is_some_and(|update| update.is_ending());
         let now = Instant::now();
         if sent.is_some_and(|update| !update.is_heartbeat()) {
             self.next_flush = now + self.options.flush_interval;
@@ -226,9 +229,10 @@ impl TrackedJob {
             self.reports.update_stop_reason(&progress);
             self.active = Some(metering::active(&progress));
             self.attempt = progress.attempt;
-            self.reports.started(progress);
+            self.reports.started(progress.clone());
             // If the caller is gone, the tracker is dropped here, which ends the job.
-            drop(start.reply.send(Ok(Tracker::new(Arc::clone(&self.reports)))));
+            let tracker = Tracker::new(Arc::clone(&self.reports));
+            drop(start.reply.send(Ok((tracker, progress))));
         } else if was_ending {
             return FollowUp::Close(Outcome::Ended(Box::new(progress)));
         } else if status.is_finished() {
@@ -248,6 +252,8 @@ impl TrackedJob {
             return self.not_started(start, error);
         }
         self.failures = self.failures.saturating_add(1);
+        // Otherwise the first message after an outage would be as old as the outage.
+        self.reports.request_message();
         self.due = now + back_off(self.failures).min(self.max_retry_delay);
         FollowUp::Wait
     }
@@ -263,7 +269,7 @@ impl TrackedJob {
         if was_start && status == Status::Running && self.options.joins_running {
             // A refused update leaves no stamp, so its sequence number is free.
             let stamp = Stamp { writer: self.writer, seq: self.seq };
-            self.in_flight = Some(ProgressUpdate::join().with_stamp(stamp));
+            self.in_flight = Some(Box::new(ProgressUpdate::join().with_stamp(stamp)));
             self.start = Some(start);
             return FollowUp::SendNow;
         }
@@ -288,7 +294,7 @@ impl TrackedJob {
     }
 
     /// Closes a job whose work does not begin, and tells the caller why, unless the caller is gone.
-    fn not_started(&mut self, start: Start, error: ProgressError) -> FollowUp {
+    fn not_started(&mut self, start: Box<Start>, error: ProgressError) -> FollowUp {
         let outcome = match &error {
             ProgressError::Refused { status, .. } => Outcome::Refused(*status),
             _ => Outcome::StoreFailed,

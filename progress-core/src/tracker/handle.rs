@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::reports::Reports;
 use super::{SaveInOrder, Stopped};
-use crate::{NewEntry, Progress, ProgressError, ProgressId, TotalChange, limits};
+use crate::{NewEntry, ProgressError, ProgressId, TotalChange, limits};
 
 /// A worker's handle for reports on one job. Clones report on the same job.
 ///
@@ -36,21 +36,62 @@ impl TrackerHandle {
     }
 
     /// Sets the current message; viewers see the latest one. At most 500 characters are kept.
-    pub fn message(&self, message: impl Into<String>) {
-        self.reports.set_message(message.into());
+    ///
+    /// The last message before the end of the job is always written.
+    pub fn message(&self, message: impl AsRef<str>) {
+        self.reports.set_message(message.as_ref());
+    }
+
+    /// Like [`message`](Self::message), but calls `message` only if the flush loop has written
+    /// since the last call that did: about four times a second, however many items there are. It
+    /// is called on this thread, before this method returns, and may be slow.
+    ///
+    /// So viewers see a message that was current at most a flush interval ago, also at the end of
+    /// the job. If the last one must be exact, set it with [`message`](Self::message).
+    ///
+    /// ```
+    /// # use progress_core::{Jobs, MemoryStore, NewProgress};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// # let jobs = Jobs::new(MemoryStore::new());
+    /// # let id = jobs.create(NewProgress::new("import")).await?.id;
+    /// let ended = jobs.run(id, async |tracker| {
+    ///     for line in 1..=1_000_000 {
+    ///         tracker.item_done_with(|| format!("line {line}"));
+    ///     }
+    ///     tracker.message("all lines read");
+    ///     Ok(())
+    /// }).await?;
+    /// assert_eq!(ended.succeeded, 1_000_000);
+    /// assert_eq!(ended.message.as_deref(), Some("all lines read"));
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn message_with<T: AsRef<str>>(&self, message: impl FnOnce() -> T) {
+        if self.reports.take_message_request() {
+            self.message(message());
+        }
     }
 
     /// Counts one succeeded item and sets the current message.
-    pub fn item_done(&self, message: impl Into<String>) {
-        self.message(message);
-        self.inc(1);
+    pub fn item_done(&self, message: impl AsRef<str>) {
+        self.reports.item_done(message.as_ref());
+    }
+
+    /// Counts one succeeded item, and calls `message` for the current message as seldom as
+    /// [`message_with`](Self::message_with) does. It costs hardly more than [`inc`](Self::inc).
+    pub fn item_done_with<T: AsRef<str>>(&self, message: impl FnOnce() -> T) {
+        if self.reports.take_message_request() {
+            self.item_done(message());
+        } else {
+            self.inc(1);
+        }
     }
 
     /// Counts one failed item and adds an entry with the item and the error to the job's log.
     /// Viewers read both.
     pub fn item_failed(&self, item: impl Into<String>, error: impl Into<String>) {
-        self.entry(NewEntry::error(error).with_item(item));
-        self.inc_failed(1);
+        self.reports.item_failed(NewEntry::error(error).with_item(item));
     }
 
     /// Adds an entry to the job's log.
@@ -109,7 +150,7 @@ impl TrackerHandle {
     /// [`ProgressError::Invalid`] if the job has no stage with this name, or if this attempt has
     /// already begun a later one.
     pub fn begin_stage(&self, name: &str) -> Result<bool, ProgressError> {
-        let stages = self.record().and_then(|record| record.stages.as_ref());
+        let stages = self.reports.start().and_then(|start| start.stages.as_deref());
         let Some((stages, stage)) = stages.and_then(|all| Some((all, all.position(name)?))) else {
             return Err(ProgressError::invalid(format!(
                 "the job has no stage {name:?}: name it in `NewProgress::with_stages`"
@@ -127,17 +168,24 @@ impl TrackerHandle {
         Ok(true)
     }
 
-    /// Returns the record with which this worker started: the counts and the total that it
-    /// continues from.
+    /// Returns the total number of items when this worker started, if it was known. In a job with
+    /// stages, that is the total of the stage in which it started.
     #[must_use]
-    pub fn record(&self) -> Option<&Progress> {
-        self.reports.record()
+    pub fn total(&self) -> Option<u64> {
+        self.reports.start().and_then(|start| start.total)
+    }
+
+    /// Returns how many items were processed when this worker started: those that earlier attempts
+    /// have saved, or that other workers of a shared job have reported.
+    #[must_use]
+    pub fn carried_over(&self) -> u64 {
+        self.reports.start().map_or(0, |start| start.processed)
     }
 
     /// Returns the number of this attempt, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.record().map_or(0, |record| record.attempt)
+        self.reports.start().map_or(0, |start| start.attempt)
     }
 
     /// Returns what the last attempt saved, or `None` if nothing was saved. In a job with stages,
@@ -147,7 +195,7 @@ impl TrackerHandle {
     ///
     /// [`ProgressError::Invalid`] if it is not a `T`, such as after a change of the type.
     pub fn cursor<T: DeserializeOwned>(&self) -> Result<Option<T>, ProgressError> {
-        let checkpoint = self.record().and_then(|record| record.checkpoint.as_ref());
+        let checkpoint = self.reports.start().and_then(|start| start.checkpoint.as_deref());
         let checkpoint = checkpoint.filter(|saved| saved.stage == self.reports.stage());
         let Some(cursor) = checkpoint.and_then(|checkpoint| checkpoint.cursor.as_ref()) else {
             return Ok(None);
@@ -206,7 +254,7 @@ impl TrackerHandle {
         &self,
         cursor: &T,
     ) -> Result<Value, ProgressError> {
-        if self.record().is_none_or(|record| record.max_attempts.is_none()) {
+        if !self.reports.has_attempts() {
             return Err(ProgressError::invalid(
                 "the job runs once, so there is nothing to continue: create it with \
                  `NewProgress::with_attempts`",
@@ -247,13 +295,6 @@ impl TrackerHandle {
     /// Waits until there is a reason to stop; without one, it never returns. Use it in
     /// `tokio::select!` beside a long item.
     pub async fn until_stopped(&self) -> Stopped {
-        let mut reason = self.reports.subscribe();
-        // The result borrows the channel, so it is dropped before the reason is read.
-        let has_reason = reason.wait_for(Option::is_some).await.is_ok();
-        match self.stopped().filter(|_| has_reason) {
-            Some(stopped) => stopped,
-            // Unreachable: the sender is in `self.reports`, which this handle keeps alive.
-            None => std::future::pending().await,
-        }
+        self.reports.until_stopped().await
     }
 }

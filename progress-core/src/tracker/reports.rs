@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
+use tokio::sync::{Notify, oneshot};
 
 use super::{Outcome, Stopped};
 use crate::flush::FlushLoop;
 use crate::{
-    Checkpoint, Completion, Delta, NewEntry, Progress, ProgressId, ProgressUpdate, TotalChange,
-    WORKER_RESTARTED, limits,
+    Checkpoint, Completion, Delta, NewEntry, Progress, ProgressId, ProgressUpdate, Stages,
+    TotalChange, WORKER_RESTARTED, limits,
 };
 
 /// How many entries are buffered until the next flush. Beyond that the oldest are dropped, and the
@@ -23,46 +22,93 @@ const ENTRY_BUFFER: usize = 1_000;
 const YIELD_INTERVAL: u64 = 10;
 
 /// The reports of a worker that the flush loop has not taken yet, and the reason to stop, if any.
+///
+/// A process may run ten thousand jobs, so what few of them need is boxed. A test counts the bytes.
 #[derive(Debug)]
 pub(crate) struct Reports {
     pub(crate) id: ProgressId,
     /// The job's number in its flush loop. Its id is not enough, because a job may be tracked
     /// twice.
     pub(crate) key: u64,
-    /// Counts since the last flush.
+    /// Counts since the last flush, in addition to those in `pending`.
     succeeded: AtomicU64,
     failed: AtomicU64,
+    /// Whether the next message that is rendered on request should be. Set by the flush loop.
+    wants_message: AtomicBool,
     pending: Mutex<Pending>,
-    stopped: watch::Sender<Option<Stopped>>,
-    /// The record with which this worker started.
-    record: OnceLock<Progress>,
-    /// The number of the last checkpoint that the store has; `u64::MAX` after the end.
-    stored_save: watch::Sender<u64>,
+    /// Whether `pending` has a reason to stop. Spares checkpoints the lock.
+    is_stopped: AtomicBool,
     /// Whether the worker has read a reason to stop.
     has_read_stop: AtomicBool,
-    begun: Instant,
-    /// Milliseconds from `begun` to when the worker last yielded.
+    /// What the worker knows of the record with which it started.
+    start: OnceLock<StartRecord>,
+    /// The number of the last checkpoint that the store has; `u64::MAX` after the end.
+    stored_save: AtomicU64,
+    /// Notified when there is a reason to stop, and when `stored_save` grows. Most workers never
+    /// wait for either.
+    news: OnceLock<Box<Notify>>,
+    /// When the worker last yielded, in milliseconds of the flush loop's clock.
     last_yield: AtomicU64,
     flush: Arc<FlushLoop>,
 }
 
+/// What a worker knows of the record with which it started.
+#[derive(Debug)]
+pub(crate) struct StartRecord {
+    pub(super) attempt: u32,
+    pub(super) has_attempts: bool,
+    pub(super) total: Option<u64>,
+    /// The items that were processed before, in all stages.
+    pub(super) processed: u64,
+    pub(super) checkpoint: Option<Box<Checkpoint>>,
+    pub(super) stages: Option<Box<Stages>>,
+}
+
+impl StartRecord {
+    fn new(record: Progress) -> Self {
+        Self {
+            attempt: record.attempt,
+            has_attempts: record.max_attempts.is_some(),
+            total: record.total,
+            processed: record.processed(),
+            checkpoint: record.checkpoint.map(Box::new),
+            stages: record.stages.map(Box::new),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Pending {
-    delta: Delta,
+    /// `None` while there are only counts.
+    delta: Option<Box<Delta>>,
     /// The index of the current stage; 0 for a job without stages.
     stage: usize,
+    /// Only of a job with attempts.
+    saves: Option<Box<Saves>>,
+    stopped: Option<Stopped>,
+    ending: Ending,
+    outcome: Option<Outcome>,
+}
+
+/// The checkpoints of a worker.
+#[derive(Debug, Default)]
+struct Saves {
     /// The counts and the total with which this worker began the current stage.
     base: Base,
     /// What earlier calls of `take` returned of the current stage.
     taken: Counts,
     /// The number of the last checkpoint, from 1.
-    save: u64,
+    last: u64,
     /// The number of the last checkpoint that the flush loop has taken.
     taken_save: u64,
     /// Whether the worker waits until the store has the last checkpoint.
-    is_save_urgent: bool,
-    ending: Ending,
-    outcome: Option<Outcome>,
+    is_urgent: bool,
+}
+
+impl Pending {
+    fn delta(&mut self) -> &mut Delta {
+        self.delta.get_or_insert_default()
+    }
 }
 
 /// The counts of the items before which all have finished.
@@ -95,7 +141,7 @@ enum Ending {
     #[default]
     None,
     /// Requested, and not sent yet.
-    Requested(EndingKind, Option<oneshot::Sender<Outcome>>),
+    Requested(Box<EndingKind>, Option<oneshot::Sender<Outcome>>),
     /// Sent by the flush loop.
     Sent(Option<oneshot::Sender<Outcome>>),
 }
@@ -139,13 +185,14 @@ impl Reports {
             key: flush.next_key(),
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            wants_message: AtomicBool::new(true),
             pending: Mutex::default(),
-            stopped: watch::Sender::new(None),
-            record: OnceLock::new(),
-            stored_save: watch::Sender::new(0),
+            is_stopped: AtomicBool::new(false),
             has_read_stop: AtomicBool::new(false),
-            begun: Instant::now(),
-            last_yield: AtomicU64::new(0),
+            start: OnceLock::new(),
+            stored_save: AtomicU64::new(0),
+            news: OnceLock::new(),
+            last_yield: AtomicU64::new(flush.millis()),
             flush,
         }
     }
@@ -163,19 +210,49 @@ impl Reports {
         self.failed.fetch_add(limits::count(items), Ordering::Relaxed);
     }
 
-    pub(super) fn set_message(&self, message: String) {
-        let message = limits::text(message, limits::MAX_MESSAGE);
-        self.pending().delta.message = Some(message);
+    pub(super) fn set_message(&self, message: &str) {
+        self.pending().delta().set_message(message);
+    }
+
+    /// Counts a succeeded item together with its message. The lock is needed anyway, so the count
+    /// needs no atomic addition.
+    pub(super) fn item_done(&self, message: &str) {
+        let mut pending = self.pending();
+        let delta = pending.delta();
+        delta.set_message(message);
+        delta.succeeded = limits::sum(delta.succeeded, 1);
+    }
+
+    /// Whether a message should be rendered, because none was since the last flush. Resets the
+    /// request.
+    pub(super) fn take_message_request(&self) -> bool {
+        self.wants_message.load(Ordering::Relaxed)
+            && self.wants_message.swap(false, Ordering::Relaxed)
+    }
+
+    /// Makes the worker render its next message.
+    pub(crate) fn request_message(&self) {
+        self.wants_message.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn change_total(&self, change: TotalChange) {
         let mut pending = self.pending();
-        pending.delta.total = pending.delta.total.then(change);
+        let delta = pending.delta();
+        delta.total = delta.total.then(change);
+    }
+
+    pub(super) fn item_failed(&self, entry: NewEntry) {
+        let mut pending = self.pending();
+        let delta = pending.delta();
+        Self::push(delta, entry);
+        delta.failed = limits::sum(delta.failed, 1);
     }
 
     pub(super) fn push_entry(&self, entry: NewEntry) {
-        let mut pending = self.pending();
-        let delta = &mut pending.delta;
+        Self::push(self.pending().delta(), entry);
+    }
+
+    fn push(delta: &mut Delta, entry: NewEntry) {
         if delta.entries.len() == ENTRY_BUFFER {
             // Drops a tenth at a time, so that a flood does not move the whole buffer for each
             // entry.
@@ -191,20 +268,22 @@ impl Reports {
         let mut pending = self.pending();
         pending.stage = record.current_stage();
         let Progress { succeeded, failed, total, .. } = record;
-        pending.base = Base { succeeded, failed, total };
+        let base = Base { succeeded, failed, total };
+        let saves = record.max_attempts.map(|_| Box::new(Saves { base, ..Saves::default() }));
+        pending.saves = saves;
         drop(pending);
         // There is one start.
-        let _ = self.record.set(record);
+        let _ = self.start.set(StartRecord::new(record));
     }
 
-    /// Returns the record with which this worker started. A tracker exists only after the start.
-    pub(crate) fn record(&self) -> Option<&Progress> {
-        self.record.get()
+    /// Returns what is known of the start. A tracker exists only after the start.
+    pub(super) fn start(&self) -> Option<&StartRecord> {
+        self.start.get()
     }
 
     /// Whether the job may run more than once.
-    fn has_attempts(&self) -> bool {
-        self.record().is_some_and(|record| record.max_attempts.is_some())
+    pub(super) fn has_attempts(&self) -> bool {
+        self.start().is_some_and(|start| start.has_attempts)
     }
 
     /// Returns the index of the current stage; 0 for a job without stages.
@@ -221,60 +300,87 @@ impl Reports {
         }
         let succeeded = limits::count(self.succeeded.swap(0, Ordering::Relaxed));
         let failed = limits::count(self.failed.swap(0, Ordering::Relaxed));
-        let delta = &mut pending.delta;
+        let delta = pending.delta();
         delta.succeeded = limits::sum(delta.succeeded, succeeded);
         delta.failed = limits::sum(delta.failed, failed);
         delta.begin_stage(stage);
+        // The message of the stage before is gone.
+        self.request_message();
         pending.stage = stage;
-        pending.base = Base::default();
-        pending.taken = Counts::default();
+        if let Some(saves) = &mut pending.saves {
+            saves.base = Base::default();
+            saves.taken = Counts::default();
+        }
     }
 
     /// Saves a checkpoint and returns its number. Its counts are those of this attempt and stage
     /// that are given, or everything that was reported before this call.
     pub(super) fn save(&self, cursor: Value, given: Option<Finished>) -> u64 {
         let mut pending = self.pending();
-        if given.is_some_and(|given| given.stage != pending.stage) {
-            // The next stage has begun, which says more than this cursor.
-            return pending.save;
-        }
-        let counts = Counts {
-            succeeded: self.succeeded.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-            total: pending.delta.total,
+        let Pending { delta, stage, saves: Some(saves), .. } = &mut *pending else {
+            // Unreachable: a job without attempts has no cursor.
+            return 0;
         };
-        let mut counts = pending.taken.and(counts);
+        if given.is_some_and(|given| given.stage != *stage) {
+            // The next stage has begun, which says more than this cursor.
+            return saves.last;
+        }
+        let delta = delta.get_or_insert_default();
+        let counts = Counts {
+            succeeded: limits::sum(delta.succeeded, self.succeeded.load(Ordering::Relaxed)),
+            failed: limits::sum(delta.failed, self.failed.load(Ordering::Relaxed)),
+            total: delta.total,
+        };
+        let mut counts = saves.taken.and(counts);
         if let Some(given) = given {
             (counts.succeeded, counts.failed) = (given.succeeded, given.failed);
         }
-        let base = pending.base;
+        let base = saves.base;
         let checkpoint = Checkpoint {
-            stage: pending.stage,
+            stage: *stage,
             cursor: Some(cursor),
             succeeded: limits::sum(base.succeeded, counts.succeeded),
             failed: limits::sum(base.failed, counts.failed),
             total: counts.total.applied_to(base.total),
         };
-        pending.delta.checkpoint = Some(Box::new(checkpoint));
-        pending.save += 1;
-        pending.save
+        delta.checkpoint = Some(Box::new(checkpoint));
+        saves.last += 1;
+        saves.last
     }
 
     /// Waits until the store has the checkpoint `save`. Returns false if the job ended before.
     pub(super) async fn stored(&self, save: u64) -> bool {
-        self.pending().is_save_urgent = true;
+        if let Some(saves) = &mut self.pending().saves {
+            saves.is_urgent = true;
+        }
         self.flush.prioritize(self.key);
-        let mut stored = self.stored_save.subscribe();
-        match stored.wait_for(|stored| *stored >= save).await {
-            Ok(stored) => *stored != u64::MAX,
-            // Unreachable: the sender is in `self`.
-            Err(_) => false,
+        let stored = || Some(self.stored_save.load(Ordering::Acquire)).filter(|last| *last >= save);
+        self.wait_for(stored).await != u64::MAX
+    }
+
+    /// Waits for news until `check` returns something.
+    async fn wait_for<T>(&self, check: impl Fn() -> Option<T>) -> T {
+        let news = self.news.get_or_init(Box::default);
+        loop {
+            // Created before the check, so that no news comes in between unnoticed.
+            let next = news.notified();
+            match check() {
+                Some(found) => return found,
+                None => next.await,
+            }
+        }
+    }
+
+    fn notify(&self) {
+        if let Some(news) = self.news.get() {
+            news.notify_waiters();
         }
     }
 
     /// Whether the next flush must not wait for its interval. Resets the request.
     pub(crate) fn take_urgent_save(&self) -> bool {
-        std::mem::take(&mut self.pending().is_save_urgent)
+        let mut pending = self.pending();
+        pending.saves.as_mut().is_some_and(|saves| std::mem::take(&mut saves.is_urgent))
     }
 
     /// Follows an update of this worker that the store has accepted.
@@ -289,15 +395,14 @@ impl Reports {
 
     /// Records that the store has everything that the flush loop has taken.
     pub(crate) fn note_stored(&self) {
-        self.set_stored_save(self.pending().taken_save);
+        let save = self.pending().saves.as_ref().map_or(0, |saves| saves.taken_save);
+        self.set_stored_save(save);
     }
 
     fn set_stored_save(&self, save: u64) {
-        self.stored_save.send_if_modified(|stored| {
-            let is_newer = save > *stored;
-            *stored = save.max(*stored);
-            is_newer
-        });
+        if self.stored_save.fetch_max(save, Ordering::SeqCst) < save {
+            self.notify();
+        }
     }
 
     /// Takes everything that was reported since the last call, in one moment: a total that was
@@ -307,11 +412,17 @@ impl Reports {
         let mut pending = self.pending();
         let succeeded = limits::count(self.succeeded.swap(0, Ordering::Relaxed));
         let failed = limits::count(self.failed.swap(0, Ordering::Relaxed));
-        let delta = std::mem::take(&mut pending.delta);
-        let counts = Counts { succeeded, failed, total: delta.total };
-        pending.taken = pending.taken.and(counts);
-        pending.taken_save = pending.save;
-        Delta { succeeded, failed, ..delta }
+        self.request_message();
+        let mut delta = pending.delta.take().map(|delta| *delta).unwrap_or_default();
+        delta.clean_message();
+        delta.succeeded = limits::sum(delta.succeeded, succeeded);
+        delta.failed = limits::sum(delta.failed, failed);
+        if let Some(saves) = &mut pending.saves {
+            let Delta { succeeded, failed, total, .. } = delta;
+            saves.taken = saves.taken.and(Counts { succeeded, failed, total });
+            saves.taken_save = saves.last;
+        }
+        delta
     }
 
     /// Takes the ending with everything that was reported before it. Returns `None` if the worker
@@ -344,7 +455,7 @@ impl Reports {
                 let _ = reply.send(outcome.clone());
             }
         } else if matches!(pending.ending, Ending::None) {
-            pending.ending = Ending::Requested(kind, reply);
+            pending.ending = Ending::Requested(Box::new(kind), reply);
             drop(pending);
             self.flush.prioritize(self.key);
         }
@@ -367,7 +478,7 @@ impl Reports {
     /// Whether the worker has kept its thread for `YIELD_INTERVAL`. If so, restarts the time,
     /// because the caller then yields.
     pub(super) fn is_time_to_yield(&self) -> bool {
-        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = self.flush.millis();
         let is_time = now - self.last_yield.load(Ordering::Relaxed).min(now) >= YIELD_INTERVAL;
         if is_time {
             self.last_yield.store(now, Ordering::Relaxed);
@@ -386,14 +497,16 @@ impl Reports {
             // The store failed permanently. The job itself did not, and may go on without reports.
             Outcome::StoreFailed => None,
         };
-        if stopped.is_some() {
-            self.stopped.send_replace(stopped);
-        }
-        self.set_stored_save(u64::MAX);
         let mut pending = self.pending();
+        if stopped.is_some() {
+            pending.stopped = stopped;
+            self.is_stopped.store(true, Ordering::SeqCst);
+        }
         let ending = std::mem::take(&mut pending.ending);
         pending.outcome = Some(outcome.clone());
         drop(pending);
+        self.stored_save.store(u64::MAX, Ordering::SeqCst);
+        self.notify();
         if let Ending::Requested(_, Some(reply)) | Ending::Sent(Some(reply)) = ending {
             let _ = reply.send(outcome);
         }
@@ -407,29 +520,33 @@ impl Reports {
             (None, true) => Stopped::CancelRequested,
             (None, false) => return,
         };
-        self.stopped.send_if_modified(|stopped| {
-            let is_first = stopped.is_none();
-            stopped.get_or_insert(reason);
-            is_first
-        });
+        let mut pending = self.pending();
+        let is_first = pending.stopped.is_none();
+        pending.stopped.get_or_insert(reason);
+        drop(pending);
+        if is_first {
+            self.is_stopped.store(true, Ordering::SeqCst);
+            self.notify();
+        }
     }
 
     /// Returns why the worker should stop, and notes that the worker has read it.
     pub(super) fn stopped(&self) -> Option<Stopped> {
-        let stopped = *self.stopped.borrow();
-        if stopped.is_some() {
-            self.has_read_stop.store(true, Ordering::Relaxed);
+        if !self.is_stopped.load(Ordering::SeqCst) {
+            return None;
         }
-        stopped
+        self.has_read_stop.store(true, Ordering::Relaxed);
+        self.pending().stopped
+    }
+
+    /// Waits until there is a reason to stop, and notes that the worker has read it.
+    pub(super) async fn until_stopped(&self) -> Stopped {
+        self.wait_for(|| self.stopped()).await
     }
 
     /// Returns the reason to stop, if the worker has read it.
     pub(crate) fn acknowledged_stop(&self) -> Option<Stopped> {
-        if self.has_read_stop.load(Ordering::Relaxed) { *self.stopped.borrow() } else { None }
-    }
-
-    pub(super) fn subscribe(&self) -> watch::Receiver<Option<Stopped>> {
-        self.stopped.subscribe()
+        if self.has_read_stop.load(Ordering::Relaxed) { self.pending().stopped } else { None }
     }
 }
 
@@ -466,6 +583,16 @@ mod tests {
             assert!(Some(counted) <= announced, "{counted} of {announced:?}");
         }
         worker.join().unwrap();
+    }
+
+    #[test]
+    fn a_message_is_cut_and_without_nul() {
+        let reports = reports();
+        for message in ["a\0b".to_owned(), "x".repeat(1_000), "é\0".repeat(1_000)] {
+            reports.set_message(&message);
+            let expected = Delta::new().with_message(message);
+            assert_eq!(reports.take().message(), expected.message());
+        }
     }
 
     #[test]

@@ -152,3 +152,15 @@ fn a_flush_never_moves_counts_to_another_stage() {
     }
     assert!(cuts > 20, "{cuts} cuts within a stage prove nothing");
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_stage_renders_its_first_message() {
+    let fixture = fixture(job()).await;
+    let tracker = fixture.start().await;
+    let handle = tracker.handle();
+    handle.message_with(|| "reading");
+    assert!(handle.begin_stage("Check").unwrap());
+    handle.message_with(|| "checking");
+    let ended = tracker.complete(()).await.unwrap();
+    assert_eq!(ended.message.as_deref(), Some("checking"));
+}

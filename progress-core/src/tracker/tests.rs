@@ -457,3 +457,101 @@ async fn runs_in_a_spawned_task() {
     assert_send(&run);
     assert_eq!(tokio::spawn(run).await.unwrap().unwrap().succeeded, 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_on_request_is_rendered_once_per_flush() {
+    let fixture = fixture(NewProgress::new("test")).await;
+    let tracker = fixture.start().await;
+    let (mut rendered, begun) = (0, Instant::now());
+    for item in 0..20_000 {
+        tracker.handle().item_done_with(|| {
+            rendered += 1;
+            format!("item {item}")
+        });
+        sleep(Duration::from_micros(100)).await;
+    }
+    let now = fixture.read().await;
+    let shown: u64 = now.message.unwrap().trim_start_matches("item ").parse().unwrap();
+    // A message is rendered just after a flush and written with the next one.
+    assert!(shown + 10_000 > now.succeeded, "{shown} of {}", now.succeeded);
+    let flushes = begun.elapsed().as_millis() / FLUSH.as_millis();
+    assert!(rendered <= flushes + 1, "rendered {rendered} times in {flushes} flushes");
+    assert!(rendered > flushes / 2, "rendered {rendered} times in {flushes} flushes");
+    let ended = tracker.complete(()).await.unwrap();
+    assert_eq!(ended.succeeded, 20_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_message_before_the_end_is_written() {
+    for is_completed in [true, false] {
+        let fixture = fixture(job()).await;
+        let tracker = fixture.start().await;
+        sleep(AFTER_FLUSH).await;
+        let handle = tracker.handle();
+        handle.item_done_with(|| "first");
+        handle.item_done_with::<String>(|| unreachable!("nothing was written since the first"));
+        handle.message_with::<String>(|| unreachable!("nothing was written since the first"));
+        handle.message("last");
+        let ended = if is_completed { tracker.complete(()).await } else { tracker.cancel().await };
+        let ended = ended.unwrap();
+        assert_eq!((ended.message.as_deref(), ended.succeeded), (Some("last"), 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_ends_before_its_first_flush_has_its_first_message() {
+    let fixture = fixture(job()).await;
+    let tracker = fixture.start().await;
+    tracker.handle().item_done_with(|| "first");
+    let ended = tracker.complete(()).await.unwrap();
+    assert_eq!(ended.message.as_deref(), Some("first"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_after_an_outage_is_not_as_old_as_the_outage() {
+    let fixture = fixture(job()).await;
+    let tracker = fixture.start().await;
+    fixture.faulty.set(Fault::Away);
+    let begun = Instant::now();
+    let report = async || {
+        tracker.handle().message_with(|| begun.elapsed().as_millis().to_string());
+        sleep(Duration::from_millis(10)).await;
+    };
+    while begun.elapsed() < Duration::from_secs(60) {
+        report().await;
+    }
+    fixture.faulty.set(Fault::None);
+    // Until the next attempt, the update of the attempts before, and the first update after them.
+    while begun.elapsed() < Duration::from_secs(66) {
+        report().await;
+        let shown = fixture.read().await.message;
+        let shown = shown.map_or(0, |shown| shown.parse::<u64>().unwrap());
+        if shown > 55_000 {
+            return;
+        }
+        assert!(shown < 1_000, "{shown} ms");
+    }
+    panic!("no message was written after the outage");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rendering_a_message_may_use_the_tracker_and_may_panic() {
+    let fixture = fixture(job()).await;
+    let tracker = fixture.start().await;
+    let handle = tracker.handle();
+    handle.message_with(|| {
+        handle.message("from within");
+        "outer"
+    });
+    sleep(AFTER_FLUSH).await;
+    assert_eq!(fixture.read().await.message.as_deref(), Some("outer"));
+    let panicking = std::panic::AssertUnwindSafe(|| {
+        handle.message_with::<String>(|| panic!("a defect of the application"));
+    });
+    std::panic::catch_unwind(panicking).unwrap_err();
+    sleep(AFTER_FLUSH).await;
+    handle.message_with(|| "after the panic");
+    sleep(AFTER_FLUSH).await;
+    assert_eq!(fixture.read().await.message.as_deref(), Some("after the panic"));
+    drop(tracker);
+}

@@ -138,7 +138,9 @@ pub(crate) async fn serve_queue(url: &str, ids: &str) {
         for job in records.iter().filter(|job| job.status == Status::Pending) {
             // A third of the jobs each, so that all workers have some.
             if running.len() < JOBS.div_ceil(WORKERS) + 5 {
-                running.entry(job.id).or_insert_with(|| tokio::spawn(work(jobs.clone(), job.id)));
+                let has_attempts = job.max_attempts.is_some();
+                let work = || tokio::spawn(work(jobs.clone(), job.id, has_attempts));
+                running.entry(job.id).or_insert_with(work);
             }
         }
         tokio::select! {
@@ -148,14 +150,14 @@ pub(crate) async fn serve_queue(url: &str, ids: &str) {
     }
 }
 
-async fn work(jobs: Jobs, id: ProgressId) {
-    let run = jobs.run(id, async |tracker| {
-        let total = tracker.record().and_then(|record| record.total).unwrap_or(0);
+async fn work(jobs: Jobs, id: ProgressId, has_attempts: bool) {
+    let run = jobs.run(id, async move |tracker| {
+        let total = tracker.total().unwrap_or(0);
         for item in tracker.cursor()?.unwrap_or(0)..total {
             tokio::time::sleep(ITEM).await;
             tracker.inc(1);
             // The control has no attempts, and nothing to continue.
-            if tracker.record().is_some_and(|record| record.max_attempts.is_some()) {
+            if has_attempts {
                 tracker.save(&(item + 1))?;
             }
         }
