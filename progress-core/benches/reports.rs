@@ -1,7 +1,7 @@
 //! Measures the cost of a report, as a ratio to one relaxed `fetch_add` of the same round.
 //!
-//! Run with `cargo bench -p progress-core`. Rounds are interleaved and the medians are of ratios,
-//! so that noise affects both sides.
+//! Run with `cargo xtask bench reports`. Rounds are interleaved and the medians are of ratios, so
+//! that noise affects both sides.
 
 #![allow(clippy::expect_used, reason = "a benchmark reports errors by panicking")]
 
@@ -28,36 +28,44 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A kind of report, and the number of `fetch_add`s that it may cost.
-type Row = (&'static str, f64, Box<dyn FnMut(&TrackerHandle)>);
+/// A kind of report, the bounds of its ratio, and the report.
+type Row = (&'static str, &'static str, Box<dyn Fn(&TrackerHandle)>);
 
 fn main() {
+    let rounds = if std::env::args().any(|word| word == "--quick") { 7 } else { ROUNDS };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let jobs = Jobs::new(MemoryStore::new());
         let job = jobs.create(NewProgress::new("bench")).await.expect("created");
         let tracker = jobs.tracker(job.id).await.expect("started");
-        measure(tracker.handle());
+        measure(tracker.handle(), rounds);
+        measure_threads(tracker.handle(), rounds);
         tracker.complete(()).await.expect("completed");
     });
 }
 
-fn measure(tracker: &TrackerHandle) {
-    let mut number = 0u64;
-    let mut rows: Vec<Row> = vec![
-        ("inc(1)", 1.2, Box::new(|tracker| tracker.inc(black_box(1)))),
-        ("success(&str)", 4.0, Box::new(|tracker| tracker.item_done(black_box("CCT123 sent")))),
+fn measure(tracker: &TrackerHandle, rounds: usize) {
+    let rows: Vec<Row> = vec![
+        ("`inc(1)`", "<= 1.2 | <= 2", Box::new(|tracker| tracker.inc(black_box(1)))),
         (
-            "success(format!)",
-            16.0,
-            Box::new(move |tracker| {
-                number += 1;
-                tracker.item_done(format!("{} sent", black_box(number)));
-            }),
+            "`item_done(&str)`",
+            "<= 4 | <= 6",
+            Box::new(|tracker| tracker.item_done(black_box("CCT123 sent"))),
         ),
         (
-            "failure(item, error)",
-            25.0,
+            "`item_done_with(closure)`",
+            "<= 1.2 | <= 2",
+            Box::new(|tracker| tracker.item_done_with(|| format!("{} sent", black_box(123)))),
+        ),
+        // Most of this is the application's own `format!`.
+        (
+            "`item_done(format!(..))`",
+            "- | <= 60",
+            Box::new(|tracker| tracker.item_done(format!("{} sent", black_box(123)))),
+        ),
+        (
+            "`item_failed(item, error)`",
+            "- | <= 80",
             Box::new(|tracker| {
                 tracker.item_failed(black_box("CCT123"), black_box("550 no mailbox"));
             }),
@@ -66,19 +74,52 @@ fn measure(tracker: &TrackerHandle) {
     let counter = AtomicU64::new(0);
     let mut limits = Vec::new();
     let mut times = vec![Vec::new(); rows.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let limit = time(|| {
             counter.fetch_add(black_box(1), Ordering::Relaxed);
         });
         limits.push(limit);
-        for ((_, _, report), times) in rows.iter_mut().zip(&mut times) {
+        for ((_, _, report), times) in rows.iter().zip(&mut times) {
             times.push(time(|| report(tracker)));
         }
     }
-    println!("{:<22} {:>9} {:>7} {:>7}", "report", "ns", "ratio", "target");
-    println!("{:<22} {:>9.2} {:>7} {:>7}", "fetch_add", median(limits.clone()), 1, "");
-    for ((name, aim, _), times) in rows.iter().zip(times) {
-        let ratios = times.iter().zip(&limits).map(|(time, limit)| time / limit).collect();
-        println!("{name:<22} {:>9.2} {:>7.2} {aim:>7}", median(times.clone()), median(ratios));
+    for ((name, bounds, _), times) in rows.iter().zip(times) {
+        print(name, times, &limits, bounds);
     }
+}
+
+/// Compares `inc` on one tracker by several threads with a `fetch_add` by as many.
+fn measure_threads(tracker: &TrackerHandle, rounds: usize) {
+    let counter = AtomicU64::new(0);
+    for threads in [2, 8] {
+        let (mut limits, mut times) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            limits.push(time_of_all(threads, || {
+                counter.fetch_add(black_box(1), Ordering::Relaxed);
+            }));
+            times.push(time_of_all(threads, || tracker.inc(black_box(1))));
+        }
+        print(&format!("`inc(1)`, {threads} threads"), times, &limits, "<= 1.2 | <= 2");
+    }
+}
+
+/// Returns the mean time between two calls, in nanoseconds, while this many threads call.
+fn time_of_all(threads: u32, call: impl Fn() + Sync) -> f64 {
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| (0..CALLS).for_each(|_| call()));
+        }
+    });
+    begun.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS * threads)
+}
+
+fn print(name: &str, times: Vec<f64>, limits: &[f64], bounds: &str) {
+    let ratios = times.iter().zip(limits).map(|(time, limit)| time / limit).collect();
+    println!(
+        "{name} | {:.2} ns | {:.2} ns | {:.2} | {bounds}",
+        median(times),
+        median(limits.to_vec()),
+        median(ratios)
+    );
 }

@@ -2,9 +2,8 @@
 //! same row through the same driver, and a batch of 100 with a single update. Rounds are
 //! interleaved, because speed drifts over time. Prints the medians of the rounds and their ratios.
 //!
-//! Runs on SQLite, and on the servers of PROGRESS_TEST_POSTGRES and PROGRESS_TEST_MYSQL if they are
-//! set. Run it on one processor, as in `taskset -c 0 cargo bench -p progress-sqlx --bench flush`.
-//! On several, the time in which an idle processor wakes up is measured as well: an update hands
+//! Run it with `cargo xtask bench flush`: on SQLite, and on the servers of PROGRESS_TEST_POSTGRES
+//! and PROGRESS_TEST_MYSQL if they are set; on one processor. On several, the time in which an idle processor wakes up is measured as well: an update hands
 //! over to another thread more often than a bare statement.
 #![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
 
@@ -21,11 +20,13 @@ const ROUNDS: u32 = 15;
 const CALLS: u32 = 200;
 const BATCH: u32 = 100;
 
-/// Returns the bare statement for the same table and key.
+/// Returns the bare statement for the same table and key. MySQL has no RETURNING.
 fn bare(kind: &str) -> &'static str {
     match kind {
         "mysql" => "UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = ?",
-        _ => "UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = $1",
+        _ => {
+            "UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = $1 RETURNING succeeded"
+        }
     }
 }
 
@@ -34,7 +35,7 @@ macro_rules! bare_connection {
         let mut connection = <$connection>::connect($url).await.unwrap();
         let begun = Instant::now();
         for _ in 0..CALLS {
-            sqlx::query(bare($kind)).bind($id).execute(&mut connection).await.unwrap();
+            sqlx::query(bare($kind)).bind($id).fetch_optional(&mut connection).await.unwrap();
         }
         let elapsed = begun.elapsed();
         connection.close().await.unwrap();
@@ -52,7 +53,7 @@ async fn bare_updates(kind: &str, url: &str, id: &str) -> Duration {
             let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
             let begun = Instant::now();
             for _ in 0..CALLS {
-                sqlx::query(bare(kind)).bind(id).execute(&mut connection).await.unwrap();
+                sqlx::query(bare(kind)).bind(id).fetch_optional(&mut connection).await.unwrap();
             }
             let elapsed = begun.elapsed();
             connection.close().await.unwrap();
@@ -66,7 +67,7 @@ fn one(writer: Uuid, seq: u32) -> ProgressUpdate {
     ProgressUpdate::advance(delta).with_stamp(Stamp { writer, seq: u64::from(seq) })
 }
 
-async fn measure(kind: &str, url: &str) {
+async fn measure(kind: &str, url: &str, rounds: u32) {
     let store = progress_sqlx::connect_any(url).await.unwrap();
     let mut jobs: Vec<ProgressId> = Vec::new();
     for _ in 0..=BATCH {
@@ -83,7 +84,7 @@ async fn measure(kind: &str, url: &str) {
         stores.push((" with NOTIFY", Arc::new(store)));
     }
     let (mut bares, mut singles, mut batches) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         bares.push(bare_updates(kind, url, &single.to_string()).await);
         for (number, (_, store)) in stores.iter().enumerate() {
             // Each store counts as a writer of its own.
@@ -101,12 +102,44 @@ async fn measure(kind: &str, url: &str) {
         let single = micros(of_this(&singles), CALLS);
         let batch = micros(of_this(&batches), CALLS / 10 * BATCH);
         println!(
-            "{kind:9} bare UPDATE {bare:7.1} us, update{name} {single:7.1} us ({:.2}x), \
-             update_many of {BATCH} {batch:6.2} us per job ({:.3}x of one update)",
-            single / bare,
+            "one flush, {}{name} | {single:.1} us | {bare:.1} us | {:.2} | <= 3 | <= 5",
+            label(kind),
+            single / bare
+        );
+        println!(
+            "a job in a batch of {BATCH}, {}{name} | {batch:.2} us | {single:.1} us | {:.3} | \
+             <= 0.2 | <= 0.35",
+            label(kind),
             batch / single
         );
     }
+}
+
+fn label(kind: &str) -> &'static str {
+    match kind {
+        "postgres" => "PostgreSQL",
+        "mysql" => "MariaDB",
+        _ => "SQLite",
+    }
+}
+
+async fn print_version(kind: &str, url: &str) {
+    let version = match kind {
+        "postgres" => {
+            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+            sqlx::query_scalar("SHOW server_version").fetch_one(&mut connection).await
+        }
+        "mysql" => {
+            let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+            sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut connection).await
+        }
+        _ => {
+            let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await
+        }
+    };
+    let version: String = version.unwrap();
+    println!("version | {} | {version}", label(kind));
 }
 
 async fn update_one(
@@ -162,14 +195,21 @@ fn main() {
     // One thread, as in the flush loop of `Jobs`.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        let rounds = if std::env::args().any(|word| word == "--quick") { 5 } else { ROUNDS };
         let folder = tempfile::tempdir().unwrap();
-        measure("sqlite", &format!("sqlite://{}", folder.path().join("bench.db").display())).await;
+        let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+        measure("sqlite", &url, rounds).await;
+        print_version("sqlite", &url).await;
         for (kind, variable) in
             [("postgres", "PROGRESS_TEST_POSTGRES"), ("mysql", "PROGRESS_TEST_MYSQL")]
         {
             match std::env::var(variable) {
-                Ok(server) => measure(kind, &database(kind, &server).await).await,
-                Err(_) => println!("{kind:9} not measured: set {variable}"),
+                Ok(server) => {
+                    let url = database(kind, &server).await;
+                    measure(kind, &url, rounds).await;
+                    print_version(kind, &url).await;
+                }
+                Err(_) => println!("not measured | flush, {} | set {variable}", label(kind)),
             }
         }
     });

@@ -6,7 +6,7 @@
 //! handler. Each figure is measured twice: for the handler alone, and together with building the
 //! request, as a server must do that reads it from a connection.
 //!
-//! Run it on one processor, as in `taskset -c 0 cargo bench -p progress-tests --bench poll`.
+//! Run it with `cargo xtask bench poll`, on one processor.
 #![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
 
 #[path = "../tests/cost/handlers.rs"]
@@ -33,7 +33,8 @@ fn main() {
         let mut axum = Axum::new().await;
         let actix = Actix::new().await;
         let mut times: Vec<Times> = CASES.iter().map(|_| Default::default()).collect();
-        for _ in 0..ROUNDS {
+        let quick = std::env::args().any(|word| word == "--quick");
+        for _ in 0..if quick { 5 } else { ROUNDS } {
             for (case, [on_axum, on_actix]) in CASES.iter().zip(&mut times) {
                 add(on_axum, axum_round(&mut axum, *case).await);
                 add(on_actix, actix_round(&actix, *case).await);
@@ -44,24 +45,22 @@ fn main() {
                 let bare = median(&mut times[0][index][kind]);
                 for (case, times) in CASES.iter().zip(&mut times) {
                     let time = median(&mut times[index][kind]);
-                    let limit = limit(*case);
+                    let (name, bounds) = match case {
+                        Case::Bare => continue,
+                        Case::Ready => ("the bytes of a poll, ready", ""),
+                        Case::Bare304 => ("304 without a record", ""),
+                        Case::Poll => ("a poll, 200", " | <= 1.2 | <= 3"),
+                        Case::Poll304 => ("a poll, 304", " | <= 0.95 | <= 3"),
+                    };
+                    let ratio = time / bare;
                     println!(
-                        "{framework} {case:?}{what}, ns | {time:.0} | {limit} | {:.2}",
-                        time / bare
+                        "{name}, {framework}{what} | {time:.0} ns | {bare:.0} ns | \
+                         {ratio:.2}{bounds}"
                     );
                 }
             }
         }
     });
-}
-
-/// Returns the aim of a ratio.
-const fn limit(case: Case) -> &'static str {
-    match case {
-        Case::Poll => "<= 1.2",
-        Case::Poll304 => "<= 0.95",
-        Case::Bare | Case::Ready | Case::Bare304 => "-",
-    }
 }
 
 fn add(times: &mut [Vec<Duration>; 2], round: [Duration; 2]) {

@@ -1,7 +1,9 @@
 //! Development tasks. `cargo xtask test` runs every test and sets up what the tests need. `cargo
 //! xtask check` runs all other checks that must pass before a change lands. `cargo xtask prove`
-//! runs the torture suite. `cargo xtask queues` runs the programs of `docs/queues.md`.
+//! runs the torture suite. `cargo xtask bench` measures, and writes `docs/benchmarks.md`. `cargo
+//! xtask queues` runs the programs of `docs/queues.md`.
 
+mod bench;
 mod check;
 mod prose;
 mod prove;
@@ -21,6 +23,9 @@ cargo xtask test -p progress-sqlx --test stores …
 cargo xtask check   checks format, lints, documentation, each feature alone, and packages
 cargo xtask prove [--quick] [name …]
                     runs the torture suite (kills, signals, many processes): about an hour in all
+cargo xtask bench [--quick] [--peers] [name …]
+                    measures and writes docs/benchmarks.md, in about ten minutes; --quick takes
+                    fewer rounds and fails if a figure is far from its aim
 cargo xtask queues  runs the programs of docs/queues.md with their queues (550 crates)";
 
 fn main() -> ExitCode {
@@ -30,6 +35,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::run(rest),
         ["check"] => check::run(),
         ["prove", rest @ ..] => prove::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
         ["queues"] => queues::run(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

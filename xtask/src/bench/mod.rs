@@ -1,0 +1,301 @@
+//! `cargo xtask bench`: runs the benchmarks, compares their figures with the aims, and writes
+//! `docs/benchmarks.md`.
+//!
+//! Each benchmark measures its limit in the same rounds, because the speed of a machine changes
+//! from run to run, and a ratio hardly does.
+
+mod figure;
+mod page;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use self::figure::{Figure, Line};
+use crate::servers::Servers;
+use crate::setup;
+use crate::step::{Report, root};
+
+/// Passed on to each benchmark, which then takes fewer rounds.
+const QUICK: &str = "--quick";
+
+/// One benchmark program.
+struct Bench {
+    /// Its name on the command line of `cargo xtask bench`.
+    key: &'static str,
+    folder: &'static str,
+    name: &'static str,
+    title: &'static str,
+    method: &'static str,
+    arguments: &'static [&'static str],
+    /// Whether it runs on one processor. On several, a hand-over to another thread also measures
+    /// how long an idle processor takes to wake up.
+    is_pinned: bool,
+    /// Whether it is part of the short form.
+    is_quick: bool,
+}
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        key: "reports",
+        folder: "progress-core",
+        name: "reports",
+        title: "A report",
+        method: "Time of one call of the worker's handle. The limit is one relaxed `fetch_add` of \
+                 the same number of threads. The memory of a tracked job is what it allocates \
+                 until it ends, counted by the allocator.",
+        arguments: &[],
+        is_pinned: false,
+        is_quick: true,
+    },
+    Bench {
+        key: "flush",
+        folder: "progress-sqlx",
+        name: "flush",
+        title: "A flush to a database",
+        method: "One stamped update, through the store. The limit is a bare autocommit \
+                 `UPDATE .. RETURNING` of the same row, through the same driver. A job in a batch \
+                 is compared with a single update. On one processor; PostgreSQL and MariaDB \
+                 without `fsync`, so that no disk hides the overhead.",
+        arguments: &[],
+        is_pinned: true,
+        is_quick: true,
+    },
+    Bench {
+        key: "redis",
+        folder: "progress-redis",
+        name: "flush",
+        title: "A flush to Redis",
+        method: "One stamped update, through the store. The limit is a bare `SET` of a value of \
+                 the same size. On one processor.",
+        arguments: &[],
+        is_pinned: true,
+        is_quick: true,
+    },
+    Bench {
+        key: "metrics",
+        folder: "progress-sqlx",
+        name: "metrics",
+        title: "Metrics",
+        method: "A flush of a process that counts with Prometheus. The limit is the same flush \
+                 without a recorder. On one processor.",
+        arguments: &[],
+        is_pinned: true,
+        is_quick: true,
+    },
+    Bench {
+        key: "many-jobs",
+        folder: "progress-sqlx",
+        name: "many_jobs",
+        title: "Many running jobs in one process",
+        method: "10,000 jobs, each with an item every 100 ms. Meanwhile a job starts and completes \
+                 every 50 ms. Then the same jobs without items, which send only heartbeats.",
+        arguments: &["10000", "15"],
+        is_pinned: false,
+        is_quick: false,
+    },
+    Bench {
+        key: "growth",
+        folder: "progress-sqlx",
+        name: "growth",
+        title: "Many finished records",
+        method: "The same calls beside 1,000, 100,000 and 1,000,000 finished records.",
+        arguments: &[],
+        is_pinned: false,
+        is_quick: false,
+    },
+    Bench {
+        key: "poll",
+        folder: "tests",
+        name: "poll",
+        title: "A poll without a socket",
+        method: "The limit is a handler of the same framework that sends a text of 258 bytes. On \
+                 one processor.",
+        arguments: &[],
+        is_pinned: true,
+        is_quick: true,
+    },
+    Bench {
+        key: "connections",
+        folder: "tests",
+        name: "connections",
+        title: "Polls through sockets",
+        method: "Clients and server share the machine. The limit is a bare handler of the same \
+                 framework, under the same load.",
+        arguments: &[],
+        is_pinned: false,
+        is_quick: false,
+    },
+    Bench {
+        key: "watchers",
+        folder: "tests",
+        name: "watchers",
+        title: "Many watchers",
+        method: "9,000 connections watch 100 running jobs on SQLite; clients and server share the \
+                 machine. docs/scale.md calculates with these figures.",
+        arguments: &[],
+        is_pinned: false,
+        is_quick: false,
+    },
+];
+
+/// The benchmark of other progress libraries, in a package of its own, so that nothing else
+/// compiles them.
+const PEERS: Bench = Bench {
+    key: "peers",
+    folder: "tests/peers",
+    name: "peers",
+    title: "Other progress libraries",
+    method: "One reported item. The limit is one relaxed `fetch_add`.",
+    arguments: &[],
+    is_pinned: false,
+    is_quick: false,
+};
+
+/// What the benchmarks have printed.
+#[derive(Default)]
+struct Results {
+    /// The figures of each benchmark that has run.
+    benches: Vec<(&'static Bench, Vec<Figure>)>,
+    versions: Vec<(String, String)>,
+    /// What was not measured, and why.
+    not_measured: Vec<(String, String)>,
+}
+
+/// Runs the benchmarks, or those with the given keys. Only a whole run in full length writes the
+/// page. The short form fails if a figure misses its gate.
+pub(crate) fn run(arguments: &[&str]) -> ExitCode {
+    let is_quick = arguments.contains(&QUICK);
+    let with_peers = arguments.contains(&"--peers");
+    let chosen: Vec<_> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
+    let known: Vec<_> = BENCHES.iter().chain([&PEERS]).map(|bench| bench.key).collect();
+    let unknown = arguments.iter().find(|word| {
+        let is_option = [QUICK, "--peers"].contains(word);
+        !is_option && !known.contains(word)
+    });
+    if let Some(unknown) = unknown {
+        eprintln!("unknown argument {unknown}; the benchmarks are {}", known.join(", "));
+        return ExitCode::from(2);
+    }
+    let is_chosen = |bench: &&Bench| match chosen.as_slice() {
+        [] => (!is_quick || bench.is_quick) && (with_peers || bench.key != PEERS.key),
+        chosen => chosen.contains(&&bench.key),
+    };
+    let benches = BENCHES.iter().chain([&PEERS]).filter(is_chosen).collect::<Vec<_>>();
+
+    let mut report = Report::default();
+    if let Err(reason) = setup::compiler() {
+        report.not_run("benchmarks", &reason);
+        return report.finish();
+    }
+    let servers = Servers::start();
+    servers.report(&mut report);
+    let mut results = Results::default();
+    let (peers, own): (Vec<&Bench>, Vec<&Bench>) =
+        benches.into_iter().partition(|bench| bench.key == PEERS.key);
+    for benches in [own, peers] {
+        let programs = match build(&benches) {
+            Ok(programs) => programs,
+            Err(reason) => {
+                report.judge("build", Err(reason));
+                continue;
+            }
+        };
+        for (bench, program) in programs {
+            let measured = measure(bench, &program, is_quick, &servers, &mut results);
+            report.judge(bench.key, measured);
+        }
+    }
+    println!("\n{}", page::tables(&results));
+    if is_quick {
+        let figures = results.benches.iter().flat_map(|(_, figures)| figures);
+        let missed: Vec<_> = figures.filter(|figure| figure.misses_gate()).collect();
+        let names: Vec<_> = missed.iter().map(|figure| figure.name.as_str()).collect();
+        let verdict = if names.is_empty() { Ok(()) } else { Err(names.join("; ")) };
+        report.judge("figures within their gates", verdict);
+    } else if chosen.is_empty() {
+        let path = root().join("docs/benchmarks.md");
+        let written = std::fs::write(&path, page::page(&results));
+        report.judge("docs/benchmarks.md", written.map_err(|error| error.to_string()));
+    }
+    report.finish()
+}
+
+/// Builds benchmarks of one workspace, in one call, because each call for other packages compiles
+/// other features of the dependencies.
+fn build(benches: &[&'static Bench]) -> Result<Vec<(&'static Bench, PathBuf)>, String> {
+    let Some(first) = benches.first() else { return Ok(Vec::new()) };
+    let mut cargo = Command::new("cargo");
+    cargo.args(["bench", "--no-run", "--locked", "--message-format=json-render-diagnostics"]);
+    if first.key == PEERS.key {
+        cargo.current_dir(root().join(first.folder));
+        cargo.env("CARGO_TARGET_DIR", root().join("target/peers"));
+    } else {
+        cargo.current_dir(root()).arg("--workspace");
+    }
+    let names: BTreeSet<_> = benches.iter().map(|bench| bench.name).collect();
+    for name in names {
+        cargo.args(["--bench", name]);
+    }
+    let built = cargo.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
+    if !built.status.success() {
+        return Err(format!("cargo bench --no-run: {}", built.status));
+    }
+    let text = String::from_utf8_lossy(&built.stdout);
+    let messages: Vec<serde_json::Value> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let program = |bench: &&'static Bench| {
+        let source = root().join(bench.folder).join("benches").join(bench.name);
+        let source = source.with_extension("rs");
+        let built = messages.iter().filter(|message| {
+            message["target"]["src_path"].as_str().map(Path::new) == Some(source.as_path())
+        });
+        let program = built.filter_map(|message| message["executable"].as_str()).next_back();
+        let program = program.ok_or_else(|| format!("cargo built no {}", source.display()));
+        program.map(|program| (*bench, PathBuf::from(program)))
+    };
+    benches.iter().map(program).collect()
+}
+
+/// Runs a benchmark, shows what it prints, and adds its figures to the results.
+fn measure(
+    bench: &'static Bench,
+    program: &Path,
+    is_quick: bool,
+    servers: &Servers,
+    results: &mut Results,
+) -> Result<(), String> {
+    println!("\n==> {}", bench.key);
+    let mut command = Command::new(if bench.is_pinned { Path::new("taskset") } else { program });
+    if bench.is_pinned {
+        command.args(["-c", "0"]).arg(program);
+    }
+    command.current_dir(root());
+    command.args(bench.arguments).args(is_quick.then_some(QUICK)).stdout(Stdio::piped());
+    servers.tell(&mut command);
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let mut figures = Vec::new();
+    for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
+        let line = line.map_err(|error| error.to_string())?;
+        println!("{line}");
+        match Line::parse(&line) {
+            Line::Figure(figure) => figures.push(figure),
+            Line::Version(name, version) => {
+                if !results.versions.iter().any(|(known, _)| *known == name) {
+                    results.versions.push((name, version));
+                }
+            }
+            Line::NotMeasured(name, reason) => results.not_measured.push((name, reason)),
+            Line::Remark => {}
+        }
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    let is_empty = figures.is_empty();
+    results.benches.push((bench, figures));
+    match status.success() {
+        true if is_empty => Err("it printed no figure".to_owned()),
+        true => Ok(()),
+        false => Err(status.to_string()),
+    }
+}
