@@ -149,17 +149,6 @@ impl Delta {
         self
     }
 
-    /// Replaces the message in its buffer, for [`clean_message`](Self::clean_message) to complete.
-    pub(crate) fn set_message(&mut self, message: &str) {
-        let buffer = self.message.get_or_insert_default();
-        limits::cut_into(buffer, message, limits::MAX_MESSAGE);
-    }
-
-    /// Does what is left to do for a message that was set: once per flush, not once per item.
-    pub(crate) fn clean_message(&mut self) {
-        self.message = self.message.take().map(|text| limits::text(text, limits::MAX_MESSAGE));
-    }
-
     pub(crate) fn begin_stage(&mut self, stage: usize) {
         self.stage_changes.push(StageChange {
             succeeded: std::mem::take(&mut self.succeeded),

@@ -283,7 +283,7 @@ impl Driver {
                 "writing progress failed, counts are kept, will retry"
             );
         }
-        let longest = self.jobs.values().map(|job| job.max_retry_delay).min().unwrap_or_default();
+        let longest = self.jobs.values().map(|job| job.max_retry_delay()).min().unwrap_or_default();
         let pause = back_off(failures).min(longest);
         self.outage = Some(Outage { failures, since: Instant::now(), pause });
     }

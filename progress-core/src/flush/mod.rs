@@ -52,6 +52,7 @@ pub(crate) struct FlushLoop {
 
 #[derive(Debug, Default)]
 struct Queue {
+    #[allow(clippy::vec_box, reason = "the loop keeps them boxed, in a map")]
     new_jobs: Vec<Box<TrackedJob>>,
     /// Jobs with an update that should not wait: a start or an ending.
     urgent: Vec<u64>,
@@ -85,9 +86,10 @@ impl FlushLoop {
         self.keys.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Returns the time since the loop was created, in milliseconds.
-    pub(crate) fn millis(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    /// Returns the time since the loop was created, in milliseconds. They wrap around after 49 days.
+    pub(crate) fn millis(&self) -> u32 {
+        let wrapped = self.begun.elapsed().as_millis() & u128::from(u32::MAX);
+        u32::try_from(wrapped).unwrap_or_default()
     }
 
     /// Makes the loop check this job before all others.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::runtime_guard::GuardRegistration;
 use crate::metering::{self, ActiveJob};
-use crate::tracker::{Outcome, Reports};
+use crate::tracker::{Intervals, Outcome, Reports};
 use crate::{
     Progress, ProgressError, ProgressId, ProgressUpdate, Stamp, Status, Tracker, TrackerOptions,
     Transition,
@@ -38,10 +38,18 @@ pub(super) fn back_off(failures: u32) -> Duration {
     MIN_RETRY_DELAY.saturating_mul(doubled).min(MAX_RETRY_DELAY)
 }
 
+/// Returns the longest pause between two attempts of a job with this lease, in milliseconds.
+fn max_retry_delay(lease: Duration) -> u32 {
+    let delay = MAX_RETRY_DELAY.min(lease / RETRIES_PER_LEASE);
+    u32::try_from(delay.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// A process may run ten thousand of them, so what most jobs do not need is boxed. A test counts
+/// the bytes.
 #[derive(Debug)]
 pub(crate) struct TrackedJob {
     reports: Arc<Reports>,
-    options: TrackerOptions,
+    intervals: Intervals,
     writer: Uuid,
     seq: u64,
     start: Option<Box<Start>>,
@@ -54,14 +62,20 @@ pub(crate) struct TrackedJob {
     pub(super) due: Instant,
     next_flush: Instant,
     next_heartbeat: Instant,
-    failures: u32,
-    /// The longest pause between two attempts.
-    pub(super) max_retry_delay: Duration,
-    permanent_error_since: Option<Instant>,
+    trouble: Option<Box<Trouble>>,
+    /// The longest pause between two attempts, in milliseconds.
+    max_retry_delay: u32,
     /// Set while the job runs; dropped when it is closed.
     active: Option<ActiveJob>,
     /// Dropped when the job is closed.
     pub(super) guard: Option<GuardRegistration>,
+}
+
+/// The state of a job whose last update failed.
+#[derive(Debug, Default)]
+struct Trouble {
+    failures: u32,
+    permanent_error_since: Option<Instant>,
 }
 
 /// A tracker with the record that the start returned.
@@ -72,6 +86,7 @@ pub(crate) type StartResult = Result<(Tracker, Progress), ProgressError>;
 struct Start {
     reply: oneshot::Sender<StartResult>,
     begun: Instant,
+    joins_running: bool,
 }
 
 /// What the loop does with a job.
@@ -104,18 +119,21 @@ impl TrackedJob {
         let writer = Uuid::new_v4();
         Self {
             reports,
-            options,
+            intervals: options.intervals,
             writer,
             seq: 1,
-            start: Some(Box::new(Start { reply, begun: now })),
+            start: Some(Box::new(Start {
+                reply,
+                begun: now,
+                joins_running: options.joins_running,
+            })),
             attempt: 0,
             in_flight: Some(Box::new(ProgressUpdate::start().with_stamp(Stamp { writer, seq: 1 }))),
             due: now,
             next_flush: now,
             next_heartbeat: now,
-            failures: 0,
-            max_retry_delay: MAX_RETRY_DELAY,
-            permanent_error_since: None,
+            trouble: None,
+            max_retry_delay: max_retry_delay(Duration::MAX),
             active: None,
             guard: None,
         }
@@ -125,9 +143,14 @@ impl TrackedJob {
         &self.reports
     }
 
+    /// Returns the longest pause between two attempts.
+    pub(super) fn max_retry_delay(&self) -> Duration {
+        Duration::from_millis(self.max_retry_delay.into())
+    }
+
     /// Whether its last update failed.
     pub(super) fn is_failing(&self) -> bool {
-        self.failures > 0
+        self.trouble.is_some()
     }
 
     /// Returns what to send now. Called when the job is due, and when it is prioritized.
@@ -151,7 +174,7 @@ impl TrackedJob {
             ending
         } else if now >= self.next_flush || self.reports.take_urgent_save() {
             let delta = self.reports.take();
-            self.next_flush = now + self.options.flush_interval;
+            self.next_flush = now + self.intervals.flush();
             if delta.is_empty() && now < self.next_heartbeat {
                 self.schedule();
                 return None;
@@ -182,7 +205,7 @@ impl TrackedJob {
             Err(error) if error.is_transient() => self.retry(error),
             Err(ProgressError::Refused { status, id }) => self.refused(id, status),
             Err(error @ ProgressError::NotFound(_)) => match self.start.take() {
-                Some(start) => self.not_started(start, error),
+                Some(start) => self.not_started(*start, error),
                 None => FollowUp::Close(Outcome::Deleted),
             },
             // Of several updates that failed together, perhaps only one cannot be written.
@@ -193,20 +216,19 @@ impl TrackedJob {
     fn accepted(&mut self, progress: Progress) -> FollowUp {
         let sent = self.in_flight.take();
         if let Some(update) = &sent {
-            self.reports.accepted(update, &progress, self.failures > 0);
+            self.reports.accepted(update, &progress, self.is_failing());
         }
         self.reports.note_stored();
         let was_ending = sent.as_ref().is_some_and(|update| update.is_ending());
         let now = Instant::now();
         if sent.is_some_and(|update| !update.is_heartbeat()) {
-            self.next_flush = now + self.options.flush_interval;
+            self.next_flush = now + self.intervals.flush();
         }
         let heartbeats = progress.lease / HEARTBEATS_PER_LEASE;
-        self.next_heartbeat = now + self.options.heartbeat_interval.min(heartbeats);
+        self.next_heartbeat = now + self.intervals.heartbeat().min(heartbeats);
         self.schedule();
-        self.max_retry_delay = MAX_RETRY_DELAY.min(progress.lease / RETRIES_PER_LEASE);
-        self.failures = 0;
-        self.permanent_error_since = None;
+        self.max_retry_delay = max_retry_delay(progress.lease);
+        self.trouble = None;
         let status = progress.status;
         if self.start.is_none() && progress.attempt != self.attempt && !was_ending {
             // These counts arrived before. Since then a janitor ended the attempt.
@@ -219,12 +241,12 @@ impl TrackedJob {
                 progress.max_attempts.is_some() && start.begun.elapsed() >= progress.lease;
             if may_be_of_another {
                 let error = ProgressError::unavailable("the start took longer than the lease");
-                return self.not_started(start, error);
+                return self.not_started(*start, error);
             }
             if status.is_finished() {
                 // The job ended while the acknowledgement was under way or lost.
                 let id = progress.id;
-                return self.not_started(start, ProgressError::Refused { id, status });
+                return self.not_started(*start, ProgressError::Refused { id, status });
             }
             self.reports.update_stop_reason(&progress);
             self.active = Some(metering::active(&progress));
@@ -249,12 +271,14 @@ impl TrackedJob {
     fn retry(&mut self, error: ProgressError) -> FollowUp {
         let now = Instant::now();
         if let Some(start) = self.start.take_if(|start| now - start.begun >= START_TIMEOUT) {
-            return self.not_started(start, error);
+            return self.not_started(*start, error);
         }
-        self.failures = self.failures.saturating_add(1);
+        let trouble = self.trouble.get_or_insert_default();
+        trouble.failures = trouble.failures.saturating_add(1);
+        let pause = back_off(trouble.failures);
         // Otherwise the first message after an outage would be as old as the outage.
         self.reports.request_message();
-        self.due = now + back_off(self.failures).min(self.max_retry_delay);
+        self.due = now + pause.min(self.max_retry_delay());
         FollowUp::Wait
     }
 
@@ -266,22 +290,23 @@ impl TrackedJob {
             .in_flight
             .as_ref()
             .is_some_and(|update| matches!(update.transition(), Transition::Start));
-        if was_start && status == Status::Running && self.options.joins_running {
+        if was_start && status == Status::Running && start.joins_running {
             // A refused update leaves no stamp, so its sequence number is free.
             let stamp = Stamp { writer: self.writer, seq: self.seq };
             self.in_flight = Some(Box::new(ProgressUpdate::join().with_stamp(stamp)));
             self.start = Some(start);
             return FollowUp::SendNow;
         }
-        self.not_started(start, ProgressError::Refused { id, status })
+        self.not_started(*start, ProgressError::Refused { id, status })
     }
 
     fn permanent_error(&mut self, error: ProgressError, is_own: bool) -> FollowUp {
         if let Some(start) = self.start.take_if(|_| is_own) {
-            return self.not_started(start, error);
+            return self.not_started(*start, error);
         }
         let now = Instant::now();
-        let since = *self.permanent_error_since.get_or_insert(now);
+        let trouble = self.trouble.get_or_insert_default();
+        let since = *trouble.permanent_error_since.get_or_insert(now);
         if is_own && now.duration_since(since) >= PERMANENT_ERROR_TIMEOUT {
             tracing::error!(
                 id = %self.reports.id,
@@ -294,7 +319,7 @@ impl TrackedJob {
     }
 
     /// Closes a job whose work does not begin, and tells the caller why, unless the caller is gone.
-    fn not_started(&mut self, start: Box<Start>, error: ProgressError) -> FollowUp {
+    fn not_started(&mut self, start: Start, error: ProgressError) -> FollowUp {
         let outcome = match &error {
             ProgressError::Refused { status, .. } => Outcome::Refused(*status),
             _ => Outcome::StoreFailed,

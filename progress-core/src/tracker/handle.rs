@@ -81,10 +81,8 @@ impl TrackerHandle {
     /// Counts one succeeded item, and calls `message` for the current message as seldom as
     /// [`message_with`](Self::message_with) does. It costs hardly more than [`inc`](Self::inc).
     pub fn item_done_with<T: AsRef<str>>(&self, message: impl FnOnce() -> T) {
-        if self.reports.take_message_request() {
-            self.item_done(message());
-        } else {
-            self.inc(1);
+        if self.reports.count_and_take_request() {
+            self.message(message());
         }
     }
 
@@ -150,7 +148,7 @@ impl TrackerHandle {
     /// [`ProgressError::Invalid`] if the job has no stage with this name, or if this attempt has
     /// already begun a later one.
     pub fn begin_stage(&self, name: &str) -> Result<bool, ProgressError> {
-        let stages = self.reports.start().and_then(|start| start.stages.as_deref());
+        let stages = self.reports.start().and_then(|start| start.stages());
         let Some((stages, stage)) = stages.and_then(|all| Some((all, all.position(name)?))) else {
             return Err(ProgressError::invalid(format!(
                 "the job has no stage {name:?}: name it in `NewProgress::with_stages`"
@@ -176,7 +174,8 @@ impl TrackerHandle {
     }
 
     /// Returns how many items were processed when this worker started: those that earlier attempts
-    /// have saved, or that other workers of a shared job have reported.
+    /// have saved, or that other workers of a shared job have reported. In a job with stages, those
+    /// of the stage in which it started.
     #[must_use]
     pub fn carried_over(&self) -> u64 {
         self.reports.start().map_or(0, |start| start.processed)
@@ -195,7 +194,7 @@ impl TrackerHandle {
     ///
     /// [`ProgressError::Invalid`] if it is not a `T`, such as after a change of the type.
     pub fn cursor<T: DeserializeOwned>(&self) -> Result<Option<T>, ProgressError> {
-        let checkpoint = self.reports.start().and_then(|start| start.checkpoint.as_deref());
+        let checkpoint = self.reports.start().and_then(|start| start.checkpoint());
         let checkpoint = checkpoint.filter(|saved| saved.stage == self.reports.stage());
         let Some(cursor) = checkpoint.and_then(|checkpoint| checkpoint.cursor.as_ref()) else {
             return Ok(None);

@@ -23,6 +23,7 @@ use crate::{Completion, Progress, ProgressError, ProgressId, Status};
 pub use self::failure::{Failure, Stopped};
 pub use self::handle::TrackerHandle;
 pub use self::in_order::{OpenItem, SaveInOrder};
+pub(crate) use self::options::Intervals;
 pub use self::options::TrackerOptions;
 pub(crate) use self::reports::{EndingKind, Reports};
 pub use self::track::{Resumable, TrackIterator, TrackStream, Tracked};

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 /// Lower bound; keeps the flush loop from running without a pause.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-/// Upper bound; keeps `Instant` arithmetic from overflowing.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
+/// Upper bound; fits into 32 bits of milliseconds.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(30 * 86_400);
 
 /// How often a tracker writes, and which jobs it accepts: an argument of
 /// [`Jobs::run_with`](crate::Jobs::run_with) and [`Jobs::tracker_with`](crate::Jobs::tracker_with).
@@ -16,19 +16,36 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct TrackerOptions {
-    pub(crate) flush_interval: Duration,
-    pub(crate) heartbeat_interval: Duration,
+    pub(crate) intervals: Intervals,
     pub(crate) joins_running: bool,
+}
+
+/// In milliseconds, because each running job keeps them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Intervals {
+    flush: u32,
+    heartbeat: u32,
+}
+
+impl Intervals {
+    pub(crate) fn flush(self) -> Duration {
+        Duration::from_millis(self.flush.into())
+    }
+
+    pub(crate) fn heartbeat(self) -> Duration {
+        Duration::from_millis(self.heartbeat.into())
+    }
 }
 
 impl Default for TrackerOptions {
     fn default() -> Self {
-        Self {
-            flush_interval: Duration::from_millis(250),
-            heartbeat_interval: Duration::from_secs(5),
-            joins_running: false,
-        }
+        Self { intervals: Intervals { flush: 250, heartbeat: 5_000 }, joins_running: false }
     }
+}
+
+fn millis(interval: Duration) -> u32 {
+    let millis = interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL).as_millis();
+    u32::try_from(millis).unwrap_or(u32::MAX)
 }
 
 impl TrackerOptions {
@@ -39,20 +56,21 @@ impl TrackerOptions {
         Self::default()
     }
 
-    /// Sets the shortest time between two writes, however many items are counted; at least 10 ms.
+    /// Sets the shortest time between two writes, however many items are counted, in whole
+    /// milliseconds; at least 10 ms and at most 30 days.
     #[must_use]
     pub fn with_flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval = interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
+        self.intervals.flush = millis(interval);
         self
     }
 
-    /// Sets the time between heartbeats when there is nothing else to write; at least 10 ms. A
-    /// tracker sends at least three heartbeats per [lease](crate::NewProgress::with_lease),
+    /// Sets the time between heartbeats when there is nothing else to write, in whole milliseconds;
+    /// at least 10 ms and at most 30 days. A tracker sends at least three heartbeats per [lease](crate::NewProgress::with_lease),
     /// whatever this interval is. Keep the interval at a third of the time after which readers call
     /// a job stale, or less.
     #[must_use]
     pub fn with_heartbeat_interval(mut self, interval: Duration) -> Self {
-        self.heartbeat_interval = interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
+        self.intervals.heartbeat = millis(interval);
         self
     }
 

@@ -1,6 +1,6 @@
 //! The state of one job that its worker and the flush loop share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +18,13 @@ use crate::{
 /// log says how many.
 const ENTRY_BUFFER: usize = 1_000;
 
+/// Set while no further message is wanted, because one was rendered since the last flush. It is a
+/// bit of a counter, so that an item learns of it from the addition that counts the item: a flag of
+/// its own costs half as much again. Counts stop at 2^53, far below it.
+const RENDERED: u64 = 1 << 63;
+
 /// Milliseconds for which a worker may keep its thread before a checkpoint yields.
-const YIELD_INTERVAL: u64 = 10;
+const YIELD_INTERVAL: u32 = 10;
 
 /// The reports of a worker that the flush loop has not taken yet, and the reason to stop, if any.
 ///
@@ -30,11 +35,10 @@ pub(crate) struct Reports {
     /// The job's number in its flush loop. Its id is not enough, because a job may be tracked
     /// twice.
     pub(crate) key: u64,
-    /// Counts since the last flush, in addition to those in `pending`.
+    /// Counts since the last flush, in addition to those in `pending`. The highest bit of
+    /// `succeeded` is [`RENDERED`].
     succeeded: AtomicU64,
     failed: AtomicU64,
-    /// Whether the next message that is rendered on request should be. Set by the flush loop.
-    wants_message: AtomicBool,
     pending: Mutex<Pending>,
     /// Whether `pending` has a reason to stop. Spares checkpoints the lock.
     is_stopped: AtomicBool,
@@ -47,8 +51,8 @@ pub(crate) struct Reports {
     /// Notified when there is a reason to stop, and when `stored_save` grows. Most workers never
     /// wait for either.
     news: OnceLock<Box<Notify>>,
-    /// When the worker last yielded, in milliseconds of the flush loop's clock.
-    last_yield: AtomicU64,
+    /// When the worker last yielded, in milliseconds of the flush loop's clock, which wrap around.
+    last_yield: AtomicU32,
     flush: Arc<FlushLoop>,
 }
 
@@ -58,10 +62,15 @@ pub(crate) struct StartRecord {
     pub(super) attempt: u32,
     pub(super) has_attempts: bool,
     pub(super) total: Option<u64>,
-    /// The items that were processed before, in all stages.
     pub(super) processed: u64,
-    pub(super) checkpoint: Option<Box<Checkpoint>>,
-    pub(super) stages: Option<Box<Stages>>,
+    resume: Option<Box<Resume>>,
+}
+
+/// Where a job with attempts or stages continues.
+#[derive(Debug)]
+struct Resume {
+    checkpoint: Option<Checkpoint>,
+    stages: Option<Stages>,
 }
 
 impl StartRecord {
@@ -71,23 +80,34 @@ impl StartRecord {
             has_attempts: record.max_attempts.is_some(),
             total: record.total,
             processed: record.processed(),
-            checkpoint: record.checkpoint.map(Box::new),
-            stages: record.stages.map(Box::new),
+            resume: (record.checkpoint.is_some() || record.stages.is_some())
+                .then(|| Box::new(Resume { checkpoint: record.checkpoint, stages: record.stages })),
         }
+    }
+
+    pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.resume.as_ref()?.checkpoint.as_ref()
+    }
+
+    pub(super) fn stages(&self) -> Option<&Stages> {
+        self.resume.as_ref()?.stages.as_ref()
     }
 }
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// `None` while there are only counts.
+    /// `None` while there are only counts and a message.
     delta: Option<Box<Delta>>,
+    /// Not in `delta`, because each further indirection costs an item a fifth of its time.
+    message: Option<String>,
+    /// Items that were counted together with a message.
+    counted: u64,
     /// The index of the current stage; 0 for a job without stages.
-    stage: usize,
+    stage: u8,
     /// Only of a job with attempts.
     saves: Option<Box<Saves>>,
     stopped: Option<Stopped>,
     ending: Ending,
-    outcome: Option<Outcome>,
 }
 
 /// The checkpoints of a worker.
@@ -106,6 +126,12 @@ struct Saves {
 }
 
 impl Pending {
+    /// Replaces the message in its buffer. [`Reports::take`] does the rest, once per flush.
+    fn set_message(&mut self, message: &str) {
+        let buffer = self.message.get_or_insert_default();
+        limits::cut_into(buffer, message, limits::MAX_MESSAGE);
+    }
+
     fn delta(&mut self) -> &mut Delta {
         self.delta.get_or_insert_default()
     }
@@ -141,9 +167,11 @@ enum Ending {
     #[default]
     None,
     /// Requested, and not sent yet.
-    Requested(Box<EndingKind>, Option<oneshot::Sender<Outcome>>),
+    Requested(Box<(EndingKind, Option<oneshot::Sender<Outcome>>)>),
     /// Sent by the flush loop.
     Sent(Option<oneshot::Sender<Outcome>>),
+    /// The job has left the flush loop.
+    Closed(Outcome),
 }
 
 /// The ways in which a worker leaves its job.
@@ -168,6 +196,11 @@ impl EndingKind {
     }
 }
 
+/// Returns the index of a stage in a byte. A job has at most [`limits::MAX_STAGES`].
+fn short(stage: usize) -> u8 {
+    u8::try_from(stage).unwrap_or(u8::MAX)
+}
+
 impl Counts {
     fn and(self, more: Self) -> Self {
         Self {
@@ -185,14 +218,13 @@ impl Reports {
             key: flush.next_key(),
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            wants_message: AtomicBool::new(true),
             pending: Mutex::default(),
             is_stopped: AtomicBool::new(false),
             has_read_stop: AtomicBool::new(false),
             start: OnceLock::new(),
             stored_save: AtomicU64::new(0),
             news: OnceLock::new(),
-            last_yield: AtomicU64::new(flush.millis()),
+            last_yield: AtomicU32::new(flush.millis()),
             flush,
         }
     }
@@ -211,28 +243,41 @@ impl Reports {
     }
 
     pub(super) fn set_message(&self, message: &str) {
-        self.pending().delta().set_message(message);
+        self.pending().set_message(message);
     }
 
     /// Counts a succeeded item together with its message. The lock is needed anyway, so the count
     /// needs no atomic addition.
     pub(super) fn item_done(&self, message: &str) {
         let mut pending = self.pending();
-        let delta = pending.delta();
-        delta.set_message(message);
-        delta.succeeded = limits::sum(delta.succeeded, 1);
+        pending.set_message(message);
+        pending.counted = limits::sum(pending.counted, 1);
     }
 
-    /// Whether a message should be rendered, because none was since the last flush. Resets the
-    /// request.
+    /// Counts a succeeded item. Returns whether its message should be rendered, because none was
+    /// since the last flush.
+    pub(super) fn count_and_take_request(&self) -> bool {
+        let before = self.succeeded.fetch_add(1, Ordering::Relaxed);
+        before & RENDERED == 0 && self.take_message_request()
+    }
+
+    /// Whether a message should be rendered. Resets the request.
     pub(super) fn take_message_request(&self) -> bool {
-        self.wants_message.load(Ordering::Relaxed)
-            && self.wants_message.swap(false, Ordering::Relaxed)
+        self.succeeded.load(Ordering::Relaxed) & RENDERED == 0
+            && self.succeeded.fetch_or(RENDERED, Ordering::Relaxed) & RENDERED == 0
     }
 
     /// Makes the worker render its next message.
     pub(crate) fn request_message(&self) {
-        self.wants_message.store(true, Ordering::Relaxed);
+        self.succeeded.fetch_and(!RENDERED, Ordering::Relaxed);
+    }
+
+    /// Takes the counts since the last flush, and asks for the next message.
+    fn take_counts(&self, pending: &mut Pending) -> (u64, u64) {
+        let succeeded = self.succeeded.swap(0, Ordering::Relaxed) & !RENDERED;
+        let failed = self.failed.swap(0, Ordering::Relaxed);
+        let counted = std::mem::take(&mut pending.counted);
+        (limits::sum(limits::count(succeeded), counted), limits::count(failed))
     }
 
     pub(super) fn change_total(&self, change: TotalChange) {
@@ -266,7 +311,7 @@ impl Reports {
     /// Records the start, and the record that it returned.
     pub(crate) fn started(&self, record: Progress) {
         let mut pending = self.pending();
-        pending.stage = record.current_stage();
+        pending.stage = short(record.current_stage());
         let Progress { succeeded, failed, total, .. } = record;
         let base = Base { succeeded, failed, total };
         let saves = record.max_attempts.map(|_| Box::new(Saves { base, ..Saves::default() }));
@@ -288,25 +333,23 @@ impl Reports {
 
     /// Returns the index of the current stage; 0 for a job without stages.
     pub(super) fn stage(&self) -> usize {
-        self.pending().stage
+        self.pending().stage.into()
     }
 
     /// Begins a stage. Everything that was reported before belongs to the stages before.
     pub(super) fn begin_stage(&self, stage: usize) {
         let mut pending = self.pending();
-        if stage <= pending.stage {
+        if stage <= pending.stage.into() {
             // Another clone of the handle was first.
             return;
         }
-        let succeeded = limits::count(self.succeeded.swap(0, Ordering::Relaxed));
-        let failed = limits::count(self.failed.swap(0, Ordering::Relaxed));
+        let (succeeded, failed) = self.take_counts(&mut pending);
+        pending.message = None;
         let delta = pending.delta();
         delta.succeeded = limits::sum(delta.succeeded, succeeded);
         delta.failed = limits::sum(delta.failed, failed);
         delta.begin_stage(stage);
-        // The message of the stage before is gone.
-        self.request_message();
-        pending.stage = stage;
+        pending.stage = short(stage);
         if let Some(saves) = &mut pending.saves {
             saves.base = Base::default();
             saves.taken = Counts::default();
@@ -317,17 +360,17 @@ impl Reports {
     /// that are given, or everything that was reported before this call.
     pub(super) fn save(&self, cursor: Value, given: Option<Finished>) -> u64 {
         let mut pending = self.pending();
-        let Pending { delta, stage, saves: Some(saves), .. } = &mut *pending else {
+        let Pending { delta, counted, stage, saves: Some(saves), .. } = &mut *pending else {
             // Unreachable: a job without attempts has no cursor.
             return 0;
         };
-        if given.is_some_and(|given| given.stage != *stage) {
+        if given.is_some_and(|given| given.stage != usize::from(*stage)) {
             // The next stage has begun, which says more than this cursor.
             return saves.last;
         }
         let delta = delta.get_or_insert_default();
         let counts = Counts {
-            succeeded: limits::sum(delta.succeeded, self.succeeded.load(Ordering::Relaxed)),
+            succeeded: limits::sum(*counted, self.succeeded.load(Ordering::Relaxed) & !RENDERED),
             failed: limits::sum(delta.failed, self.failed.load(Ordering::Relaxed)),
             total: delta.total,
         };
@@ -337,7 +380,7 @@ impl Reports {
         }
         let base = saves.base;
         let checkpoint = Checkpoint {
-            stage: *stage,
+            stage: usize::from(*stage),
             cursor: Some(cursor),
             succeeded: limits::sum(base.succeeded, counts.succeeded),
             failed: limits::sum(base.failed, counts.failed),
@@ -361,6 +404,8 @@ impl Reports {
     /// Waits for news until `check` returns something.
     async fn wait_for<T>(&self, check: impl Fn() -> Option<T>) -> T {
         let news = self.news.get_or_init(Box::default);
+        // With the fence in `notify`: either `check` sees what changed, or `notify` sees `news`.
+        fence(Ordering::SeqCst);
         loop {
             // Created before the check, so that no news comes in between unnoticed.
             let next = news.notified();
@@ -371,7 +416,9 @@ impl Reports {
         }
     }
 
+    /// Wakes the waiting worker, after a change of what it waits for.
     fn notify(&self) {
+        fence(Ordering::SeqCst);
         if let Some(news) = self.news.get() {
             news.notify_waiters();
         }
@@ -400,7 +447,7 @@ impl Reports {
     }
 
     fn set_stored_save(&self, save: u64) {
-        if self.stored_save.fetch_max(save, Ordering::SeqCst) < save {
+        if self.stored_save.fetch_max(save, Ordering::AcqRel) < save {
             self.notify();
         }
     }
@@ -410,11 +457,10 @@ impl Reports {
     /// one; and the counts of a checkpoint are never ahead of those of its delta.
     pub(crate) fn take(&self) -> Delta {
         let mut pending = self.pending();
-        let succeeded = limits::count(self.succeeded.swap(0, Ordering::Relaxed));
-        let failed = limits::count(self.failed.swap(0, Ordering::Relaxed));
-        self.request_message();
+        let (succeeded, failed) = self.take_counts(&mut pending);
         let mut delta = pending.delta.take().map(|delta| *delta).unwrap_or_default();
-        delta.clean_message();
+        let message = pending.message.take();
+        delta.message = message.map(|message| limits::text(message, limits::MAX_MESSAGE));
         delta.succeeded = limits::sum(delta.succeeded, succeeded);
         delta.failed = limits::sum(delta.failed, failed);
         if let Some(saves) = &mut pending.saves {
@@ -431,7 +477,8 @@ impl Reports {
         let kind = {
             let mut pending = self.pending();
             match std::mem::take(&mut pending.ending) {
-                Ending::Requested(kind, reply) => {
+                Ending::Requested(ending) => {
+                    let (kind, reply) = *ending;
                     pending.ending = Ending::Sent(reply);
                     kind
                 }
@@ -449,15 +496,19 @@ impl Reports {
     /// known, the caller gets it at once.
     pub(super) fn end(&self, kind: EndingKind, reply: Option<oneshot::Sender<Outcome>>) {
         let mut pending = self.pending();
-        if let Some(outcome) = &pending.outcome {
-            if let Some(reply) = reply {
-                // The caller may have dropped the receiver.
-                let _ = reply.send(outcome.clone());
+        match &pending.ending {
+            Ending::None => {
+                pending.ending = Ending::Requested(Box::new((kind, reply)));
+                drop(pending);
+                self.flush.prioritize(self.key);
             }
-        } else if matches!(pending.ending, Ending::None) {
-            pending.ending = Ending::Requested(Box::new(kind), reply);
-            drop(pending);
-            self.flush.prioritize(self.key);
+            Ending::Requested(_) | Ending::Sent(_) => {}
+            Ending::Closed(outcome) => {
+                if let Some(reply) = reply {
+                    // The caller may have dropped the receiver.
+                    let _ = reply.send(outcome.clone());
+                }
+            }
         }
     }
 
@@ -479,7 +530,9 @@ impl Reports {
     /// because the caller then yields.
     pub(super) fn is_time_to_yield(&self) -> bool {
         let now = self.flush.millis();
-        let is_time = now - self.last_yield.load(Ordering::Relaxed).min(now) >= YIELD_INTERVAL;
+        let kept = now.wrapping_sub(self.last_yield.load(Ordering::Relaxed));
+        // Another thread may just have set a time that is a little later.
+        let is_time = (YIELD_INTERVAL..u32::MAX / 2).contains(&kept);
         if is_time {
             self.last_yield.store(now, Ordering::Relaxed);
         }
@@ -500,14 +553,18 @@ impl Reports {
         let mut pending = self.pending();
         if stopped.is_some() {
             pending.stopped = stopped;
-            self.is_stopped.store(true, Ordering::SeqCst);
+            self.is_stopped.store(true, Ordering::Release);
         }
-        let ending = std::mem::take(&mut pending.ending);
-        pending.outcome = Some(outcome.clone());
+        let ending = std::mem::replace(&mut pending.ending, Ending::Closed(outcome.clone()));
         drop(pending);
-        self.stored_save.store(u64::MAX, Ordering::SeqCst);
+        self.stored_save.store(u64::MAX, Ordering::Release);
         self.notify();
-        if let Ending::Requested(_, Some(reply)) | Ending::Sent(Some(reply)) = ending {
+        let reply = match ending {
+            Ending::None | Ending::Closed(_) => None,
+            Ending::Requested(ending) => ending.1,
+            Ending::Sent(reply) => reply,
+        };
+        if let Some(reply) = reply {
             let _ = reply.send(outcome);
         }
     }
@@ -525,14 +582,14 @@ impl Reports {
         pending.stopped.get_or_insert(reason);
         drop(pending);
         if is_first {
-            self.is_stopped.store(true, Ordering::SeqCst);
+            self.is_stopped.store(true, Ordering::Release);
             self.notify();
         }
     }
 
     /// Returns why the worker should stop, and notes that the worker has read it.
     pub(super) fn stopped(&self) -> Option<Stopped> {
-        if !self.is_stopped.load(Ordering::SeqCst) {
+        if !self.is_stopped.load(Ordering::Acquire) {
             return None;
         }
         self.has_read_stop.store(true, Ordering::Relaxed);
