@@ -1,0 +1,1 @@
+//! Empty: the package has only a benchmark.
