@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests report failures by panicking")]
 
 mod handlers;
+mod memory;
 
 use self::handlers::{Actix, Axum, CASES, Case};
 
