@@ -40,7 +40,7 @@ where
     let path = path.trim_end_matches('/');
     let depth = path.matches('/').count();
     let handler = any(move |State(state): State<S>, request: Request| {
-        answer::<V, S>(api, depth, state, request)
+        answer::<V, S>(&api, depth, state, request)
     });
     let routes = Router::new()
         .route(&format!("{path}/"), handler.clone())
@@ -48,7 +48,13 @@ where
     if path.is_empty() { routes } else { routes.route(path, handler) }
 }
 
-async fn answer<V, S>(api: ProgressApi, depth: usize, state: S, request: Request) -> Response
+/// Not an `async fn`, which would keep room for the request as well as for its parts.
+fn answer<V, S>(
+    api: &ProgressApi,
+    depth: usize,
+    state: S,
+    request: Request,
+) -> impl Future<Output = Response> + use<V, S>
 where
     V: FromRequestParts<S> + IntoViewer,
     S: Send + Sync,
@@ -65,20 +71,24 @@ where
         query: parts.uri.query(),
         headers: request_headers(&parts.headers).or_host(authority(&parts.uri)),
     });
-    let call = match route {
-        Route::Answered(reply) => return response(reply),
-        Route::Call(call) => call,
-    };
-    let viewer = match V::from_request_parts(&mut parts, &state).await {
-        Ok(viewer) => viewer.into_viewer(),
-        Err(rejection) => return rejection.into_response(),
-    };
-    match call.answer(&viewer).await {
-        Answer::Whole(reply) => response(reply),
-        Answer::Events(head, events) => {
-            let mut response = response(head);
-            *response.body_mut() = Body::new(EventBody(events));
-            response
+    async move {
+        let call = match route {
+            Route::Answered(reply) => return response(reply),
+            Route::Call(call) => call,
+        };
+        let viewer = match V::from_request_parts(&mut parts, &state).await {
+            Ok(viewer) => viewer.into_viewer(),
+            Err(rejection) => return rejection.into_response(),
+        };
+        // A request may wait for a change. Its headers need not.
+        drop((parts, state));
+        match call.answer(&viewer).await {
+            Answer::Whole(reply) => response(reply),
+            Answer::Events(head, events) => {
+                let mut response = response(head);
+                *response.body_mut() = Body::new(EventBody(events));
+                response
+            }
         }
     }
 }

@@ -220,34 +220,41 @@ impl Call {
         Box::pin(self.answer_by_reading(viewer)).await
     }
 
-    async fn answer_by_reading(self, viewer: &Viewer) -> Answer {
-        let query = self.query.as_deref();
-        let if_none_match = self.if_none_match.as_deref();
-        // The larger ones are boxed, so that a request that waits does not keep room for them.
-        let reply = match self.action {
-            Action::List { only_active } => {
-                Box::pin(self.api.list(viewer, query, only_active, if_none_match, self.wait)).await
-            }
-            Action::Poll(id) => match self.wait {
-                Some(wait) => self.api.long_poll(viewer, id, if_none_match, wait).await,
-                None => self.api.poll_by_id(viewer, id, if_none_match).await,
-            },
-            Action::Html(request) => Box::pin(self.api.html(viewer, &request, if_none_match)).await,
-            Action::Log(id) => Box::pin(self.api.log(viewer, id, query)).await,
-            Action::Events(id) => {
-                match Box::pin(self.api.events(viewer, id, self.last_event_id.as_deref())).await {
-                    Answer::Whole(reply) => reply,
-                    // Without a length, which is unknown.
-                    Answer::Events(head, _) if self.is_head => return Answer::Whole(head),
-                    events @ Answer::Events(..) => return events,
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` has room for its arguments twice")]
+    fn answer_by_reading(self, viewer: &Viewer) -> impl Future<Output = Answer> {
+        async move {
+            let query = self.query.as_deref();
+            let if_none_match = self.if_none_match.as_deref();
+            // The larger ones are boxed, so that a request that waits does not keep room for them.
+            let reply = match self.action {
+                Action::List { only_active } => {
+                    Box::pin(self.api.list(viewer, query, only_active, if_none_match, self.wait))
+                        .await
                 }
-            }
-            Action::Cancel(id) => Box::pin(self.api.cancel(viewer, id)).await,
-            Action::Delete(id) => Box::pin(self.api.delete(viewer, id)).await,
-            // The viewer was asked for, but the page is the same for all.
-            Action::Page => page::serve(if_none_match),
-        };
-        Answer::Whole(head(self.is_head, reply))
+                Action::Poll(id) => match self.wait {
+                    Some(wait) => self.api.long_poll(viewer, id, if_none_match, wait).await,
+                    None => self.api.poll_by_id(viewer, id, if_none_match).await,
+                },
+                Action::Html(request) => {
+                    Box::pin(self.api.html(viewer, &request, if_none_match)).await
+                }
+                Action::Log(id) => Box::pin(self.api.log(viewer, id, query)).await,
+                Action::Events(id) => {
+                    match Box::pin(self.api.events(viewer, id, self.last_event_id.as_deref())).await
+                    {
+                        Answer::Whole(reply) => reply,
+                        // Without a length, which is unknown.
+                        Answer::Events(head, _) if self.is_head => return Answer::Whole(head),
+                        events @ Answer::Events(..) => return events,
+                    }
+                }
+                Action::Cancel(id) => Box::pin(self.api.cancel(viewer, id)).await,
+                Action::Delete(id) => Box::pin(self.api.delete(viewer, id)).await,
+                // The viewer was asked for, but the page is the same for all.
+                Action::Page => page::serve(if_none_match),
+            };
+            Answer::Whole(head(self.is_head, reply))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod handlers;
 mod memory;
+mod waiting;
 
 use self::handlers::{Actix, Axum, CASES, Case};
 
