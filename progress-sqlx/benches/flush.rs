@@ -3,8 +3,9 @@
 //! interleaved, because speed drifts over time. Prints the medians of the rounds and their ratios.
 //!
 //! Run it with `cargo xtask bench flush`: on SQLite, and on the servers of PROGRESS_TEST_POSTGRES
-//! and PROGRESS_TEST_MYSQL if they are set; on one processor. On several, the time in which an idle processor wakes up is measured as well: an update hands
-//! over to another thread more often than a bare statement.
+//! and PROGRESS_TEST_MYSQL if they are set; on one processor. On several, the time in which an idle
+//! processor wakes up is measured as well: an update hands over to another thread more often than a
+//! bare statement.
 #![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
 
 use std::sync::Arc;

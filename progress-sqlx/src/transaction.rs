@@ -251,9 +251,9 @@ impl LockedRecord {
         Ok(self.record.progress.clone())
     }
 
-    /// Whether it is enough to write the columns of [`Advance`]. A probe changes nothing, and SQLite
-    /// writes nothing if a statement sets a row to the values that it has, unless one of them is in
-    /// an index.
+    /// Whether it is enough to write the columns of [`Advance`]. A probe changes nothing, and
+    /// SQLite writes nothing if a statement sets a row to the values that it has, unless one of
+    /// them is in an index.
     fn is_advance(&self) -> bool {
         !self.is_probed && self.before == RareColumns::of(&self.record.progress)
     }

@@ -4,9 +4,10 @@
 //! - **closed**: 64 and 1,000 connections poll one job, and send the next request at once.
 //! - **open**: 1,000 pages poll a job each, every 500 ms.
 //!
-//! Run it as `cargo bench -p progress-tests --bench connections -- [closed] [open] [axum] [actix]`;
-//! without a word, all of it. It takes 4 minutes. Prints `figure | value | limit | ratio`: the value
-//! of the polls, the limit of the ratio, and the median of the rounds' ratios to the handler.
+//! Run it with `cargo xtask bench connections`, or one part with
+//! `cargo bench -p progress-tests --bench connections -- [closed] [open] [axum] [actix]`. All of it
+//! takes 4 minutes. Prints `figure | value | limit | ratio`: the value of the polls, the limit of
+//! the ratio, and the median of the rounds' ratios to the handler.
 #![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
 #![allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 
@@ -153,7 +154,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// One kind of request, for a while.
+/// One kind of request during some seconds.
 struct Turn {
     /// The response times, in order of size.
     times: Vec<Duration>,

@@ -96,8 +96,8 @@ const MONTHS: [(&str, &str); 12] = [
 /// The texts of jobs and responses. Mails are in English, and a mail server's replies are not
 /// translated.
 impl Language {
-    /// The title of a job that is started today: how many invoices, whether again, when, and who has
-    /// started it. What differs comes first, because a narrow list cuts the end.
+    /// The title of a job that is started today: how many invoices, whether again, when, and who
+    /// has started it. What differs comes first, because a narrow list cuts the end.
     #[must_use]
     pub fn job_title(self, count: u32, is_again: bool) -> String {
         self.title_on(Utc::now().date_naive(), count, is_again)

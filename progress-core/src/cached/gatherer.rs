@@ -71,8 +71,9 @@ impl State {
 impl Gatherer {
     /// Reads a record, perhaps together with others.
     ///
-    /// If the store is unavailable, all reads of a batch fail. If the call fails for another reason,
-    /// which may be a single record, or if its caller is dropped, each read is repeated alone.
+    /// If the store is unavailable, all reads of a batch fail. If the call fails for another
+    /// reason, which may be a single record, or if its caller is dropped, each read is repeated
+    /// alone.
     pub(super) async fn read(
         &self,
         store: &dyn ProgressStore,

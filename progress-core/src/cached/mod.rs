@@ -89,9 +89,9 @@ impl CachedStore {
         Self { cache: Arc::new(Cache::new(store, freshness)) }
     }
 
-    /// Reads a record as [`get`](ProgressStore::get) does, without copying it. When many records are
-    /// read at about the same time, a read may wait 10 ms, and shares a call of the inner store with
-    /// up to 99 others.
+    /// Reads a record as [`get`](ProgressStore::get) does, without copying it. When many records
+    /// are read at about the same time, a read may wait 10 ms, and shares a call of the inner store
+    /// with up to 99 others.
     ///
     /// # Errors
     ///

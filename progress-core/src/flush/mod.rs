@@ -86,7 +86,8 @@ impl FlushLoop {
         self.keys.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Returns the time since the loop was created, in milliseconds. They wrap around after 49 days.
+    /// Returns the time since the loop was created, in milliseconds, which wrap around after 49
+    /// days.
     pub(crate) fn millis(&self) -> u32 {
         let wrapped = self.begun.elapsed().as_millis() & u128::from(u32::MAX);
         u32::try_from(wrapped).unwrap_or_default()

@@ -65,8 +65,8 @@ impl TrackerOptions {
     }
 
     /// Sets the time between heartbeats when there is nothing else to write, in whole milliseconds;
-    /// at least 10 ms and at most 30 days. A tracker sends at least three heartbeats per [lease](crate::NewProgress::with_lease),
-    /// whatever this interval is. Keep the interval at a third of the time after which readers call
+    /// at least 10 ms and at most 30 days. A tracker sends at least three heartbeats per
+    /// [lease](crate::NewProgress::with_lease), whatever this interval is. Keep the interval at a third of the time after which readers call
     /// a job stale, or less.
     #[must_use]
     pub fn with_heartbeat_interval(mut self, interval: Duration) -> Self {

@@ -219,12 +219,12 @@ async fn measure(store: &Arc<dyn ProgressStore>, filler: &mut impl Fill, size: u
         assert!(expected.is_none_or(|expected| found == expected), "{found} found by {query:?}");
     };
     let owned = || page().with_owner("owner 7");
-    let (unknown, none) = ("type nobody has", Status::Cancelled);
+    let (unknown, none) = ("unknown type", Status::Cancelled);
     for (name, query, expected) in [
         ("list", page(), Some(50)),
         ("list, cursor in the middle", page().with_cursor(cursor), Some(50)),
         ("list of an owner", owned(), Some(50)),
-        ("list of an unknown owner", page().with_owner("owner nobody has"), Some(0)),
+        ("list of an unknown owner", page().with_owner("unknown owner"), Some(0)),
         ("completed", page().with_status(Status::Completed), Some(50)),
         (
             "failed, cursor in the middle",
