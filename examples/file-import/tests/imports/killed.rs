@@ -14,7 +14,14 @@ use crate::support::{Contents, PATIENCE, Sample, id, is_finished, start, upload}
 ///
 /// A stage may take less than a second, so a trigger in its table makes one of its statements
 /// endless. The lines before are in the table, and their counts are not all in the record.
-async fn kill_in_each_stage(mut server: Server, folder: &Path, job: ProgressId) -> Server {
+///
+/// `shown` waits until viewers have seen the stage.
+async fn kill_in_each_stage(
+    mut server: Server,
+    folder: &Path,
+    job: ProgressId,
+    shown: impl AsyncFn(&str),
+) -> Server {
     let contents = Contents::of(folder).await;
     let address = server.base().trim_start_matches("http://").to_owned();
     for (stage, event, lines) in [
@@ -31,8 +38,7 @@ async fn kill_in_each_stage(mut server: Server, folder: &Path, job: ProgressId) 
             assert!(Instant::now() < deadline, "{stage} does not move");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // The page asks twice a second, so it shows the stage.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        shown(stage).await;
         server.kill();
         let count = contents.count(lines).await;
         assert!((400..60_000).contains(&count), "{stage} is not in the middle: {count}");
@@ -49,7 +55,8 @@ async fn an_import_that_is_killed_in_each_stage_ends_with_exact_counts() {
     let sample = Sample::new(100_000);
     let server = start("127.0.0.1:0", folder.path());
     let job = upload(&server, sample.file.as_bytes());
-    let server = kill_in_each_stage(server, folder.path(), id(&job)).await;
+    let some_writes = async |_: &str| tokio::time::sleep(Duration::from_secs(1)).await;
+    let server = kill_in_each_stage(server, folder.path(), id(&job), some_writes).await;
     let record = server.wait_for(&job, PATIENCE, is_finished);
     assert_eq!(record["status"], "completed", "{record}");
     assert_eq!(record["completion_message"], "99,000 lines imported, 1,000 rejected");
@@ -81,7 +88,16 @@ async fn the_page_follows_an_import_that_is_killed_in_each_stage() {
          read += document.querySelector('progress-poller').textContent); }))";
     let _: Value = browser.evaluate(listen).await;
     let job: ProgressId = job.parse().unwrap();
-    let server = kill_in_each_stage(server, folder.path(), job).await;
+    // After a kill, the page asks again some seconds later.
+    let shown = async |stage: &str| {
+        let text = format!(": {stage}");
+        let deadline = Instant::now() + PATIENCE;
+        while !browser.evaluate::<String>("read").await.contains(&text) {
+            assert!(Instant::now() < deadline, "the page does not show {stage}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let server = kill_in_each_stage(server, folder.path(), job, shown).await;
 
     let bars = browser.wait_for_bars(|bar| bar.state == "completed").await;
     assert_eq!(bars[0].percent, Some(100));

@@ -17,7 +17,7 @@ fn wait_for_stage(server: &Server, job: &str, stage: u64) -> Value {
 async fn two_processes_share_the_uploads() {
     let folder = tempfile::tempdir().unwrap();
     let servers = [(); 2].map(|()| start("127.0.0.1:0", folder.path()));
-    let samples = [60_000, 50_000].map(Sample::new);
+    let samples = [300_000, 250_000].map(Sample::new);
     let jobs = [0, 1].map(|file: usize| upload(&servers[0], samples[file].file.as_bytes()));
     let contents = Contents::of(folder.path()).await;
     let mut records = Vec::new();
