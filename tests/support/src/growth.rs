@@ -11,7 +11,7 @@ use progress_core::{
 use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
-const SIZES: [u64; 3] = [1_000, 100_000, 1_000_000];
+const SIZES: [u64; 2] = [1_000, 100_000];
 /// Calls of each kind; their median is printed.
 const CALLS: usize = 41;
 /// The first calls prepare statements and fill caches.
@@ -38,14 +38,19 @@ pub trait Fill {
     async fn settle(&mut self);
 }
 
-/// Measures the calls of a store that contains nothing else, and prints the median of each call at
-/// each size (by default 1,000, 100,000 and 1,000,000 records), and the ratio of the last to the
-/// first.
+/// Measures the calls of a store that contains nothing else. Prints for each call
+/// `figure | value | limit | ratio | aim`: the median beside the largest number of records, that
+/// beside the smallest, and their ratio.
 ///
 /// # Panics
 ///
 /// If a call fails, or finds other records than it should.
-pub async fn measure_growth(store: Arc<dyn ProgressStore>, filler: &mut impl Fill, sizes: &[u64]) {
+pub async fn measure_growth(
+    name: &str,
+    store: Arc<dyn ProgressStore>,
+    filler: &mut impl Fill,
+    sizes: &[u64],
+) {
     let sizes = if sizes.is_empty() { &SIZES[..] } else { sizes };
     let (mut columns, mut filled) = (Vec::new(), 0);
     for size in sizes {
@@ -53,14 +58,12 @@ pub async fn measure_growth(store: Arc<dyn ProgressStore>, filler: &mut impl Fil
         filled = *size;
         filler.settle().await;
         columns.push(measure(&store, filler, *size).await);
+        println!("{name}: measured beside {size} records");
     }
-    let heads: Vec<_> = sizes.iter().map(|size| format!("{size:>10}")).collect();
-    println!("{:36} {}   ratio   (median, ms)", "beside so many records", heads.join(" "));
-    for (row, (name, first)) in columns[0].0.iter().enumerate() {
-        let times: Vec<_> = columns.iter().map(|column| column.0[row].1.as_secs_f64()).collect();
-        let cells: Vec<_> = times.iter().map(|time| format!("{:>10.3}", time * 1e3)).collect();
-        let last = times.last().copied().unwrap_or_default();
-        println!("{name:36} {} {:>7.1}", cells.join(" "), last / first.as_secs_f64());
+    let (Some(few), Some(many)) = (columns.first(), columns.last()) else { return };
+    for ((call, few), (_, many)) in few.0.iter().zip(&many.0) {
+        let (few, many) = (few.as_secs_f64() * 1e3, many.as_secs_f64() * 1e3);
+        println!("{call}, {name} | {many:.3} ms | {few:.3} ms | {:.2} | <= 2", many / few);
     }
 }
 
