@@ -11,15 +11,17 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
 #![allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 
-use std::net::SocketAddr;
-use std::process::Command;
+#[path = "support/server.rs"]
+mod server;
+
 use std::time::Duration;
 
-use progress_test_support::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
+
+use self::server::TestServer;
 
 const ROUNDS: u32 = 7;
 const TURN: Duration = Duration::from_millis(1_000);
@@ -179,23 +181,7 @@ impl Turn {
     }
 }
 
-struct TestServer {
-    server: Server,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
 impl TestServer {
-    fn start(framework: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = format!("sqlite:{}", folder.path().join("progress.db").display());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_testserver"));
-        command.args(["--framework", framework, "--store", &store]);
-        let server = Server::start(&mut command);
-        let address = server.base().strip_prefix("http://").unwrap().parse().unwrap();
-        Self { server, address, _folder: folder }
-    }
-
     async fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();

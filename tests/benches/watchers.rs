@@ -11,18 +11,18 @@
 #[path = "../prove/src/client.rs"]
 #[allow(dead_code, reason = "the torture suite uses all of it")]
 mod client;
+#[path = "support/server.rs"]
+mod server;
 
-use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
-use progress_test_support::Server;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::client::{Client, percentile};
+use self::server::TestServer;
 
 const WATCHERS: u32 = 9_000;
 const JOBS: u32 = 100;
@@ -152,23 +152,7 @@ async fn follow(mut client: Client, path: &str) -> Instant {
     }
 }
 
-struct TestServer {
-    server: Server,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
 impl TestServer {
-    fn start(framework: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = format!("sqlite:{}", folder.path().join("progress.db").display());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_testserver"));
-        command.args(["--framework", framework, "--store", &store]);
-        let server = Server::start(&mut command);
-        let address = server.base().strip_prefix("http://").unwrap().parse().unwrap();
-        Self { server, address, _folder: folder }
-    }
-
     /// Uses a new connection, because the server closes those that are idle.
     async fn post(&self, path: &str, body: &Value) -> Value {
         let mut client = Client::connect(self.address).await.unwrap();
