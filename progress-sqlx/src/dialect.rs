@@ -16,6 +16,14 @@ pub(crate) struct Deadlines {
     pub(crate) write: Duration,
 }
 
+/// What fits into one TLS record with the rest of a statement (RFC 8446, section 5.1).
+///
+/// sqlx 0.9.0 sends each record of a longer statement by itself and does not set `TCP_NODELAY`. The
+/// last one then waits until the server acknowledges the one before, 40 ms on Linux
+/// ([issue 4335](https://github.com/launchbadge/sqlx/issues/4335)).
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const ONE_TLS_RECORD: usize = 16_000;
+
 /// A page of a list: records created before a position. The statement of a list has the parameters
 /// that are set.
 pub(crate) struct ListPage {
@@ -41,6 +49,8 @@ pub(crate) trait Dialect: sqlx::Database {
     /// Whether a connection works only while the runtime that opened it is running. Reads of such a
     /// store also run on the store's own runtime.
     const NEEDS_RUNTIME: bool;
+    /// The most bytes of rows that a statement should send.
+    const MAX_ROWS_LENGTH: usize;
     /// State that the clones of a store share, besides their connections.
     type DialectState: Debug + Send + Sync;
     /// Held from before a writing transaction until after its end.

@@ -13,7 +13,7 @@ use crate::row::{self, Stored};
 use crate::rows::{self, Advance, Change, EarlierStamp, LogEntry, RareColumns, Writer};
 use crate::store::{Operation, Session};
 use crate::update::Group;
-use crate::value::{Value, to_json, values};
+use crate::value::{Value, to_json, to_json_arrays, values};
 
 /// The outcome of each update, with its position in the call.
 pub(crate) type Outcomes = Vec<(usize, Result<Progress, ProgressError>)>;
@@ -169,14 +169,10 @@ impl UpdateBatch<'_> {
         let statements = (D::STATEMENTS.advance, D::STATEMENTS.advance_many);
         save(session, statements, advances, Advance::into_values).await?;
         let stamps: Vec<_> = changed.iter().flat_map(|record| record.earlier_stamps()).collect();
-        if !stamps.is_empty() {
-            session.fetch(D::STATEMENTS.save_stamps, values![to_json(stamps)?]).await?;
-        }
+        save_rows(session, D::STATEMENTS.save_stamps, &stamps).await?;
         let entries: Vec<_> =
             changed.iter().flat_map(|record| record.log_entries(self.log_limit)).collect();
-        if !entries.is_empty() {
-            session.fetch(D::STATEMENTS.append, values![to_json(entries)?]).await?;
-        }
+        save_rows(session, D::STATEMENTS.append, &entries).await?;
         let full = changed.iter().filter(|record| record.is_log_full(self.log_limit));
         let full: Vec<_> = full.map(|record| record.record.progress.id).collect();
         if !full.is_empty() {
@@ -194,12 +190,25 @@ async fn save<D: Dialect, Row: Serialize + Send + Sync>(
     mut rows: Vec<Row>,
     into_values: fn(Row) -> Vec<Value>,
 ) -> Result<(), ProgressError> {
-    let (statement, values) = match rows.len() {
-        0 => return Ok(()),
-        1 => (one, rows.pop().map(into_values).unwrap_or_default()),
-        _ => (many, values![to_json(rows)?]),
-    };
-    session.fetch(statement, values).await.map(drop)
+    if rows.len() > 1 {
+        return save_rows(session, many, &rows).await;
+    }
+    match rows.pop() {
+        Some(row) => session.fetch(one, into_values(row)).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Writes any number of rows, by as few statements as should be sent.
+async fn save_rows<D: Dialect, Row: Serialize + Sync>(
+    session: &mut Session<'_, D>,
+    statement: &'static str,
+    rows: &[Row],
+) -> Result<(), ProgressError> {
+    for rows in to_json_arrays(rows, D::MAX_ROWS_LENGTH)? {
+        session.fetch(statement, values![rows]).await?;
+    }
+    Ok(())
 }
 
 /// A locked record, with the changes of the updates.

@@ -67,9 +67,42 @@ pub(crate) fn to_json(rows: impl serde::Serialize) -> Result<String, progress_co
     serde_json::to_string(&rows).map_err(progress_core::ProgressError::store)
 }
 
+/// Converts rows to JSON arrays of at most `limit` bytes. A row that is longer has one for itself.
+pub(crate) fn to_json_arrays<Row: serde::Serialize>(
+    rows: &[Row],
+    limit: usize,
+) -> Result<Vec<String>, progress_core::ProgressError> {
+    let mut arrays: Vec<String> = Vec::new();
+    for row in rows {
+        let row = to_json(row)?;
+        match arrays.last_mut() {
+            // With a comma, and the bracket at the end.
+            Some(array) if array.len() + row.len() + 2 <= limit => {
+                array.push(',');
+                array.push_str(&row);
+            }
+            _ => arrays.push(format!("[{row}")),
+        }
+    }
+    arrays.iter_mut().for_each(|array| array.push(']'));
+    Ok(arrays)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arrays_hold_as_many_rows_as_fit() {
+        let arrays = |limit| to_json_arrays(&["a", "b", "long one", "c", "d"], limit).unwrap();
+        let all = r#"["a","b","long one","c","d"]"#;
+        assert_eq!(arrays(usize::MAX), [all]);
+        assert_eq!(arrays(all.len()), [all]);
+        assert_eq!(arrays(all.len() - 1), [r#"["a","b","long one","c"]"#, r#"["d"]"#]);
+        assert_eq!(arrays(9), [r#"["a","b"]"#, r#"["long one"]"#, r#"["c","d"]"#]);
+        assert_eq!(arrays(0).len(), 5);
+        assert!(to_json_arrays::<u8>(&[], 9).unwrap().is_empty());
+    }
 
     #[test]
     fn converted_sequence_numbers_keep_their_order() {

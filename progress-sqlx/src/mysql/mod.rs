@@ -56,6 +56,7 @@ impl Dialect for MySql {
     const DEADLINES: Deadlines =
         Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
     const NEEDS_RUNTIME: bool = true;
+    const MAX_ROWS_LENGTH: usize = crate::dialect::ONE_TLS_RECORD;
     type DialectState = SessionSetup;
     type WriteGuard = ();
 

@@ -74,6 +74,7 @@ impl Dialect for Postgres {
     const DEADLINES: Deadlines =
         Deadlines { read: Duration::from_secs(1), write: Duration::from_secs(5) };
     const NEEDS_RUNTIME: bool = true;
+    const MAX_ROWS_LENGTH: usize = crate::dialect::ONE_TLS_RECORD;
     type DialectState = Pooling;
     type WriteGuard = ();
 

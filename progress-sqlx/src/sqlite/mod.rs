@@ -56,6 +56,7 @@ impl Dialect for Sqlite {
         Deadlines { read: Duration::from_secs(1), write: Duration::from_millis(9_500) };
     /// Each connection is a thread of its own, and one of them holds an in-memory database.
     const NEEDS_RUNTIME: bool = false;
+    const MAX_ROWS_LENGTH: usize = usize::MAX;
     type DialectState = WriteLock;
     type WriteGuard = OwnedMutexGuard<()>;
     /// The elements of a JSON array.
