@@ -256,15 +256,22 @@ impl Reports {
 
     /// Counts a succeeded item. Returns whether its message should be rendered, because none was
     /// since the last flush.
+    #[inline]
     pub(super) fn count_and_take_request(&self) -> bool {
         let before = self.succeeded.fetch_add(1, Ordering::Relaxed);
-        before & RENDERED == 0 && self.take_message_request()
+        before & RENDERED == 0 && self.reset_message_request()
     }
 
     /// Whether a message should be rendered. Resets the request.
+    #[inline]
     pub(super) fn take_message_request(&self) -> bool {
-        self.succeeded.load(Ordering::Relaxed) & RENDERED == 0
-            && self.succeeded.fetch_or(RENDERED, Ordering::Relaxed) & RENDERED == 0
+        self.succeeded.load(Ordering::Relaxed) & RENDERED == 0 && self.reset_message_request()
+    }
+
+    /// Not part of its callers, which are inlined: it runs four times a second.
+    #[cold]
+    fn reset_message_request(&self) -> bool {
+        self.succeeded.fetch_or(RENDERED, Ordering::Relaxed) & RENDERED == 0
     }
 
     /// Makes the worker render its next message.
