@@ -28,7 +28,7 @@ fn main() {
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("progress.db").display());
-        let aims = [" | >= 3.8", " | <= 0.5", " | <= 50"];
+        let aims = [" | >= 3.8", " | <= 1", " | <= 50"];
         measure("SQLite", &url, count, time, &metrics, aims).await;
         match std::env::var("PROGRESS_TEST_POSTGRES") {
             Ok(server) => {

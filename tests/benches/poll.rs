@@ -48,6 +48,7 @@ fn main() {
                     let (name, bounds) = match case {
                         Case::Bare => continue,
                         Case::Ready => ("the bytes of a poll, ready", ""),
+                        Case::ReadyById => ("the same by the id in the path", ""),
                         Case::Bare304 => ("304 without a record", ""),
                         Case::Poll => ("a poll, 200", " | <= 1.2 | <= 3"),
                         Case::Poll304 => ("a poll, 304", " | <= 0.95 | <= 3"),

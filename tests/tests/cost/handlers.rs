@@ -19,7 +19,9 @@ pub(crate) enum Case {
     Bare,
     /// The same with the headers and the body of a poll, which are ready.
     Ready,
-    /// The same with the status 304.
+    /// The same with the job's id in the path, as a handler without this library would have it.
+    ReadyById,
+    /// A handler that does nothing but send the status 304.
     Bare304,
     /// A poll: the page has an older version.
     Poll,
@@ -27,8 +29,8 @@ pub(crate) enum Case {
     Poll304,
 }
 
-pub(crate) const CASES: [Case; 5] =
-    [Case::Bare, Case::Ready, Case::Bare304, Case::Poll, Case::Poll304];
+pub(crate) const CASES: [Case; 6] =
+    [Case::Bare, Case::Ready, Case::ReadyById, Case::Bare304, Case::Poll, Case::Poll304];
 
 const HELLO: &str = "a handler that does nothing but send this text, which is about as long as \
     the answers of small interfaces often are, so that the cost of a body is part of the cost of \
@@ -39,6 +41,7 @@ impl Case {
         match self {
             Self::Bare => "/bare".to_owned(),
             Self::Ready => "/ready".to_owned(),
+            Self::ReadyById => format!("/ready/{job}"),
             Self::Bare304 => "/bare-304".to_owned(),
             Self::Poll | Self::Poll304 => format!("/progress/{job}"),
         }
@@ -46,7 +49,7 @@ impl Case {
 
     pub(crate) const fn status(self) -> u16 {
         match self {
-            Self::Bare | Self::Ready | Self::Poll => 200,
+            Self::Bare | Self::Ready | Self::ReadyById | Self::Poll => 200,
             Self::Bare304 | Self::Poll304 => 304,
         }
     }
@@ -98,6 +101,7 @@ impl Axum {
         let router = Router::new()
             .route("/bare", get(|| async { HELLO }))
             .route("/ready", get(ready))
+            .route("/ready/{id}", get(move |_: axum::extract::Path<String>| ready()))
             .route("/bare-304", get(|| async { StatusCode::NOT_MODIFIED.into_response() }))
             .merge(progress_axum::router::<progress_axum::Anyone, _>("/progress", job.jobs.clone()))
             .with_state(());
@@ -166,6 +170,7 @@ impl Actix {
         let app = App::new()
             .route("/bare", web::get().to(|| async { HELLO }))
             .route("/ready", web::get().to(ready))
+            .route("/ready/{id}", web::get().to(move |_: web::Path<String>| ready()))
             .route("/bare-304", web::get().to(|| async { HttpResponse::NotModified().finish() }))
             .service(progress_actix::scope::<progress_actix::Anyone>("/progress", jobs));
         Self { app: Box::new(App1(test::init_service(app).await)), job }

@@ -139,6 +139,17 @@ const BENCHES: &[Bench] = &[
         is_pinned: false,
         is_quick: false,
     },
+    Bench {
+        key: "watchers",
+        folder: "tests",
+        name: "watchers",
+        title: "Many watchers",
+        method: "9,000 connections watch running jobs on SQLite; clients and server share the \
+                 machine. docs/scale.md calculates with these figures.",
+        arguments: &[],
+        is_pinned: false,
+        is_quick: false,
+    },
 ];
 
 /// The benchmark of other progress libraries, in a package of its own, so that nothing else
