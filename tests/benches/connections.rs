@@ -51,9 +51,11 @@ fn main() {
     }
 }
 
-/// What is measured: the handler that does nothing, a poll of a page with an older version, and a
-/// poll of a page with this version.
-const ARMS: [&str; 3] = ["bare", "200", "304"];
+/// What is measured: the handler that does nothing, a poll of a page with an older version, a poll
+/// of a page with this version, and a handler that reads the job with one `SELECT`. The aims apply
+/// to the polls.
+const ARMS: [(&str, bool); 4] =
+    [("bare", false), ("200", true), ("304", true), ("one SELECT instead", false)];
 
 /// Measures many connections that poll one job as often as they can.
 async fn closed(framework: &str, connections: usize) {
@@ -65,7 +67,7 @@ async fn closed(framework: &str, connections: usize) {
     for _ in 0..connections {
         pages.push(server.connect().await);
     }
-    let mut turns: [Vec<Turn>; 3] = Default::default();
+    let mut turns: [Vec<Turn>; 4] = Default::default();
     // The first round fills pools and caches.
     for round in 0..=ROUNDS {
         for (request, turns) in requests.iter().zip(&mut turns) {
@@ -91,8 +93,9 @@ async fn closed(framework: &str, connections: usize) {
         1_000 => ["-", "<= 2"],
         _ => ["-", "-"],
     };
-    for (arm, polls) in ARMS.iter().zip(&turns).skip(1) {
+    for ((arm, is_poll), polls) in ARMS.iter().zip(&turns).skip(1) {
         let name = format!("{framework}, {connections} connections on one job, {arm}");
+        let limits = if *is_poll { limits } else { ["-", "-"] };
         print(&format!("{name}, requests per second"), polls, &turns[0], limits[0], |turn| {
             turn.times.len() as f64 / TURN.as_secs_f64()
         });
@@ -114,7 +117,7 @@ async fn open(framework: &str) {
     for requests in jobs {
         pages.push((server.connect().await, requests));
     }
-    let mut turns: [Vec<Turn>; 3] = Default::default();
+    let mut turns: [Vec<Turn>; 4] = Default::default();
     for _ in 0..OPEN_ROUNDS {
         for (arm, turns) in turns.iter_mut().enumerate() {
             let mut tasks = JoinSet::new();
@@ -138,9 +141,10 @@ async fn open(framework: &str) {
             turns.push(Turn::new(times, cpu.div_f64(share)));
         }
     }
-    for (arm, polls) in ARMS.iter().zip(&turns).skip(1) {
+    for ((arm, is_poll), polls) in ARMS.iter().zip(&turns).skip(1) {
         let name = format!("{framework}, {PAGES} pages of a job each, {arm}");
-        print(&format!("{name}, CPU in us"), polls, &turns[0], "<= 1.3", Turn::cpu);
+        let limit = if *is_poll { "<= 1.3" } else { "-" };
+        print(&format!("{name}, CPU in us"), polls, &turns[0], limit, Turn::cpu);
         print(&format!("{name}, p99 in ms"), polls, &turns[0], "-", Turn::p99);
     }
 }
@@ -184,7 +188,7 @@ impl Turn {
 }
 
 /// Returns the request of each arm.
-async fn requests(connection: &mut Connection, job: &str) -> [String; 3] {
+async fn requests(connection: &mut Connection, job: &str) -> [String; 4] {
     let get = |path: &str, more: &str| {
         format!(
             "GET {path} HTTP/1.1\r\nhost: app.example.com\r\naccept: application/json\r\n\
@@ -194,7 +198,8 @@ async fn requests(connection: &mut Connection, job: &str) -> [String; 3] {
     let path = format!("/progress/{job}");
     let first = connection.ask(&get(&path, "")).await;
     let etag = first.header("etag").unwrap();
-    [get("/bare", ""), get(&path, ""), get(&path, &format!("if-none-match: {etag}\r\n"))]
+    let known = get(&path, &format!("if-none-match: {etag}\r\n"));
+    [get("/bare", ""), get(&path, ""), known, get(&format!("/select/{job}"), "")]
 }
 
 impl Connection {
@@ -222,10 +227,10 @@ impl Connection {
     /// due.
     async fn poll_each(
         mut self,
-        requests: [String; 3],
+        requests: [String; 4],
         arm: usize,
         mut due: Instant,
-    ) -> (Self, [String; 3], Vec<Duration>) {
+    ) -> (Self, [String; 4], Vec<Duration>) {
         let mut times = Vec::new();
         for _ in 0..OPEN_TURN.as_millis() / INTERVAL.as_millis() {
             sleep_until(due).await;

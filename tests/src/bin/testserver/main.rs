@@ -12,6 +12,7 @@
 //! | `POST /test/jobs/{id}/run` | runs a tracker on it, in the background: 202 `{"job_id"}` |
 //! | `GET /test/counts` | the number of store calls: `{"store_reads", "store_writes"}` |
 //! | `GET /bare` | a body as large as a poll's, from a handler that does nothing else |
+//! | `GET /select/{id}` | a job in an SQLite file, from a handler that sends one `SELECT` |
 
 mod bodies;
 mod counting;
@@ -69,7 +70,7 @@ async fn main() -> ExitCode {
 
 async fn run(settings: Settings) -> Result<(), Error> {
     let counting = settings.open().await?;
-    let routes = TestRoutes::new(counting, settings.freshness()).await?;
+    let routes = TestRoutes::new(counting, settings.freshness(), settings.pool()?).await?;
     let listener = listen(settings.listen)?;
     // The parent process may have closed this output, which must not stop the server.
     let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?);

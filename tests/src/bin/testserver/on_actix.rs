@@ -26,6 +26,7 @@ pub(crate) async fn serve(
             .app_data(routes.clone())
             .service(progress_actix::scope::<Named>("/progress", routes.api.clone()))
             .route("/bare", web::get().to(bare))
+            .route("/select/{id}", web::get().to(select))
             .route("/test/{rest:.*}", web::to(test))
     };
     let server = HttpServer::new(app);
@@ -63,6 +64,10 @@ async fn bare(routes: Data<TestRoutes>) -> HttpResponse {
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(routes.bare.clone())
 }
 
+async fn select(routes: Data<TestRoutes>, id: web::Path<String>) -> HttpResponse {
+    response(routes.select(&id).await)
+}
+
 async fn test(routes: Data<TestRoutes>, request: HttpRequest, body: Payload) -> HttpResponse {
     let answer = match timeout(BODY, body.to_bytes_limited(BODY_SIZE)).await {
         Ok(Ok(Ok(body))) => {
@@ -71,6 +76,10 @@ async fn test(routes: Data<TestRoutes>, request: HttpRequest, body: Payload) -> 
         Ok(_) => Answer::problem(400, "the body is too large or incomplete"),
         Err(_) => Answer::problem(408, "the body took too long to arrive"),
     };
+    response(answer)
+}
+
+fn response(answer: Answer) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::build(status).insert_header((CONTENT_TYPE, answer.content_type)).body(answer.body)
 }

@@ -1,6 +1,6 @@
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::Request;
+use axum::extract::{Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -18,9 +18,14 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let bare = routes.bare.clone();
+    let select = routes.clone();
     let app = Router::new()
         .merge(progress_axum::router::<Named, _>("/progress", routes.api.clone()))
         .route("/bare", get(async move || ([(CONTENT_TYPE, "application/json")], bare)))
+        .route(
+            "/select/{id}",
+            get(async move |Path(id): Path<String>| response(select.select(&id).await)),
+        )
         .route(
             "/test/{*rest}",
             any(async move |request: Request| response(test(&routes, request).await)),

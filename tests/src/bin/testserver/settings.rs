@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use progress_core::{MemoryStore, ProgressError, ProgressStore};
 use progress_sqlx::PostgresStore;
+use sqlx::SqlitePool;
 
 use crate::counting::CountingStore;
 use crate::reopening::Reopening;
@@ -61,6 +62,12 @@ impl Settings {
             address => progress_redis::connect_any(url(address)).await?,
         };
         Ok(Arc::new(CountingStore::new(store)))
+    }
+
+    /// Opens a pool of the application's own on the same SQLite file, if the store is one.
+    pub(crate) fn pool(&self) -> Result<Option<SqlitePool>, sqlx::Error> {
+        let is_sqlite = self.store.starts_with("sqlite:");
+        is_sqlite.then(|| SqlitePool::connect_lazy(&self.store)).transpose()
     }
 }
 

@@ -12,6 +12,7 @@ use progress_core::{
 use progress_http::{ProgressApi, Viewer};
 use serde::Deserialize;
 use serde_json::json;
+use sqlx::SqlitePool;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
@@ -23,6 +24,8 @@ pub(crate) struct TestRoutes {
     pub(crate) api: ProgressApi,
     /// The body of `/bare`.
     pub(crate) bare: Bytes,
+    /// For `/select`.
+    pool: Option<SqlitePool>,
     jobs: Jobs,
     counting: Arc<CountingStore>,
     /// The process's runtime. On the runtime of an actix-web worker, a busy job would delay
@@ -64,10 +67,32 @@ impl TestRoutes {
     pub(crate) async fn new(
         counting: Arc<CountingStore>,
         freshness: Duration,
+        pool: Option<SqlitePool>,
     ) -> Result<Self, ProgressError> {
         let jobs = Jobs::with_freshness(counting.clone(), freshness);
         let api = ProgressApi::new(jobs.clone()).with_page();
-        Ok(Self { api, bare: typical_poll().await?, jobs, counting, runtime: Handle::current() })
+        let (bare, runtime) = (typical_poll().await?, Handle::current());
+        Ok(Self { api, bare, pool, jobs, counting, runtime })
+    }
+
+    /// Answers `/select/{id}` as a handler without this library would: by one SELECT.
+    pub(crate) async fn select(&self, id: &str) -> Answer {
+        let missing = || Answer::problem(404, "there is no such job in an SQLite file");
+        let Some(pool) = &self.pool else { return missing() };
+        let columns = sqlx::query_as::<_, (String, Option<i64>, i64, i64, Option<String>)>(
+            "SELECT status, total, succeeded, failed, message FROM progress_records WHERE id = ?",
+        );
+        match columns.bind(id).fetch_optional(pool).await {
+            Ok(Some((status, total, succeeded, failed, message))) => {
+                let record = json!({
+                    "job_id": id, "status": status, "total_items": total, "succeeded": succeeded,
+                    "failed": failed, "message": message,
+                });
+                Answer::json(200, &record)
+            }
+            Ok(None) => missing(),
+            Err(error) => ProgressError::unavailable(error).into(),
+        }
     }
 
     pub(crate) async fn answer(&self, method: &str, path: &str, body: &[u8]) -> Answer {
