@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,7 +27,7 @@ const AUTHORITY: &str = "authority.pem";
 pub(crate) struct Servers {
     postgres: Result<Postgres, String>,
     mariadb: Result<MariaDb, String>,
-    /// Each test that needs Redis starts a server of its own.
+    /// Whether there is a program. Each test that needs Redis starts a server of its own.
     redis: Result<(), String>,
 }
 
@@ -223,6 +223,41 @@ impl MariaDb {
     /// The address at which tests may create databases.
     fn url(&self) -> String {
         format!("mysql://progress@127.0.0.1:{}/mysql", self.port)
+    }
+}
+
+/// A private Redis server without files, for benchmarks on one processor.
+pub(crate) struct Redis {
+    _server: Kept,
+    port: u16,
+}
+
+impl Redis {
+    /// Starts a server. Installs Redis if it is missing and this process may install packages.
+    pub(crate) fn start() -> Result<Self, String> {
+        setup::redis()?;
+        let port = free_port()?;
+        let mut start = Command::new("taskset");
+        start.args(["-c", "0", "redis-server"]);
+        start.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+        start.args(["--save", "", "--appendonly", "no"]);
+        start.current_dir(std::env::temp_dir());
+        start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let kept = Kept::start(start).map_err(|error| format!("redis-server: {error}"))?;
+        let server = Self { _server: kept, port };
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if begun.elapsed() > PATIENCE {
+                return Err("redis-server is not ready".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    /// Passes the server's address to a program, in an environment variable.
+    pub(crate) fn tell(&self, program: &mut Command) {
+        program.env("REDIS_URL", format!("redis://127.0.0.1:{}/0", self.port));
     }
 }
 

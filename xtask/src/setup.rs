@@ -92,34 +92,78 @@ pub(crate) fn node_clients() -> Result<PathBuf, String> {
     Ok(npm_packages("tests/prove/clients")?.join("node_modules"))
 }
 
+/// Installs the Python packages that the benchmark of other libraries measures. Returns the Python
+/// that has them, and its program.
+pub(crate) fn python_peers() -> Result<[PathBuf; 2], String> {
+    let environment = root().join("target/peers/python");
+    let python = environment.join("bin/python");
+    if !imports(&python, "pip") {
+        virtual_environment(&environment)?;
+    }
+    // Also if they are installed, because their versions may have changed.
+    pip_install(&python, "--requirement=tests/peers/python/requirements.txt")?;
+    Ok([python, root().join("tests/peers/python/peers.py")])
+}
+
+/// Installs the Node packages that the benchmark of other libraries measures, beside a copy of its
+/// program. Returns Node and that copy.
+pub(crate) fn node_peers() -> Result<[PathBuf; 2], String> {
+    const FOLDER: &str = "target/peers/node";
+    let (source, folder) = (root().join("tests/peers/node"), root().join(FOLDER));
+    let copy = || {
+        std::fs::create_dir_all(&folder)?;
+        for name in ["package.json", "package-lock.json", "peers.mjs"] {
+            std::fs::copy(source.join(name), folder.join(name))?;
+        }
+        Ok(())
+    };
+    copy().map_err(|error: std::io::Error| format!("{FOLDER}: {error}"))?;
+    npm_packages(FOLDER)?;
+    Ok(["node".into(), folder.join("peers.mjs")])
+}
+
 /// Returns the program folder of a virtual environment with this package, below the target folder.
 fn python(module: &str, package: &str) -> Result<PathBuf, String> {
     let environment = root().join("target/xtask").join(module);
     let programs = environment.join("bin");
     let python = programs.join("python");
-    let has_it = |python: &Path| {
-        let mut import = Command::new(python);
-        import.args(["-c", &format!("import {module}")]).stderr(Stdio::null());
-        import.status().is_ok_and(|status| status.success())
-    };
-    if has_it(&python) {
+    if imports(&python, module) {
         return Ok(programs);
     }
+    virtual_environment(&environment)?;
+    pip_install(&python, package)?;
+    let is_installed = imports(&python, module);
+    if is_installed { Ok(programs) } else { Err(format!("{package} has no module {module}")) }
+}
+
+/// Whether this Python has a module.
+fn imports(python: &Path, module: &str) -> bool {
+    let mut import = Command::new(python);
+    import.args(["-c", &format!("import {module}")]).stderr(Stdio::null());
+    import.status().is_ok_and(|status| status.success())
+}
+
+/// Creates a virtual environment in place of what is in this folder.
+fn virtual_environment(folder: &Path) -> Result<(), String> {
     let create = || {
         let mut create = command("python3", &["-m", "venv", "--clear"]);
-        create.arg(&environment).stdout(Stdio::null());
+        create.arg(folder).stdout(Stdio::null());
         create.status().is_ok_and(|status| status.success())
     };
-    if !create() {
-        install(&["python3-venv"])?;
-        if !create() {
-            return Err("python3 -m venv failed".to_owned());
-        }
+    if create() {
+        return Ok(());
     }
-    let mut pip = Command::new(&python);
+    install(&["python3-venv"])?;
+    if create() { Ok(()) } else { Err("python3 -m venv failed".to_owned()) }
+}
+
+/// Installs a package, or with `--requirement=FILE` those of a file in the workspace.
+fn pip_install(python: &Path, package: &str) -> Result<(), String> {
+    let mut pip = Command::new(python);
+    pip.current_dir(root());
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
-    let is_installed = pip.status().is_ok_and(|status| status.success()) && has_it(&python);
-    if is_installed { Ok(programs) } else { Err(format!("pip could not install {package}")) }
+    let is_installed = pip.status().is_ok_and(|status| status.success());
+    if is_installed { Ok(()) } else { Err(format!("pip could not install {package}")) }
 }
 
 /// Finds or installs PgBouncer, a connection pooler for PostgreSQL.

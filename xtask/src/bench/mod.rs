@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use self::figure::{Figure, Line};
-use crate::servers::Servers;
+use crate::servers::{Redis, Servers};
 use crate::setup;
 use crate::step::{Report, root};
 
@@ -153,17 +153,28 @@ const BENCHES: &[Bench] = &[
 ];
 
 /// The benchmark of other progress libraries, in a package of its own, so that nothing else
-/// compiles them.
+/// compiles them. `SCRIPTS` are its programs in other languages.
 const PEERS: Bench = Bench {
     key: "peers",
     folder: "tests/peers",
     name: "peers",
     title: "Other progress libraries",
-    method: "One reported item. The limit is one relaxed `fetch_add`.",
+    method: "The first lines are one reported item in the memory of the process, and the limit is \
+             one relaxed `fetch_add`. The others are one item in a store, and one poll without a \
+             socket of the client. This library stores the count of a job at intervals and at its \
+             end, and answers polls from its cache. The libraries for Python and Node store each \
+             item, and read the store for each poll. On one processor.",
     arguments: &[],
-    is_pinned: false,
+    is_pinned: true,
     is_quick: false,
 };
+
+/// Installs what a script needs, and returns its interpreter and its path.
+type Setup = fn() -> Result<[PathBuf; 2], String>;
+
+/// The programs of `PEERS` in other languages, named after what they measure.
+const SCRIPTS: [(&str, Setup); 2] =
+    [("Django and celery-progress", setup::python_peers), ("BullMQ", setup::node_peers)];
 
 /// What the benchmarks have printed.
 #[derive(Default)]
@@ -206,6 +217,7 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     let mut results = Results::default();
     let (peers, own): (Vec<&Bench>, Vec<&Bench>) =
         benches.into_iter().partition(|bench| bench.key == PEERS.key);
+    let has_scripts = !peers.is_empty();
     for benches in [own, peers] {
         let programs = match build(&benches) {
             Ok(programs) => programs,
@@ -215,9 +227,15 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
             }
         };
         for (bench, program) in programs {
-            let measured = measure(bench, &program, is_quick, &servers, &mut results);
+            println!("\n==> {}", bench.key);
+            let mut command = command(bench, &program);
+            servers.tell(&mut command);
+            let measured = measure(bench, command, is_quick, &mut results);
             report.judge(bench.key, measured);
         }
+    }
+    if has_scripts {
+        measure_scripts(is_quick, &mut results, &mut report);
     }
     println!("\n{}", page::tables(&results));
     if is_quick {
@@ -270,22 +288,44 @@ fn build(benches: &[&'static Bench]) -> Result<Vec<(&'static Bench, PathBuf)>, S
     benches.iter().map(program).collect()
 }
 
-/// Runs a benchmark, shows what it prints, and adds its figures to the results.
-fn measure(
-    bench: &'static Bench,
-    program: &Path,
-    is_quick: bool,
-    servers: &Servers,
-    results: &mut Results,
-) -> Result<(), String> {
-    println!("\n==> {}", bench.key);
+/// Runs the programs in other languages, on a Redis server of their own.
+fn measure_scripts(is_quick: bool, results: &mut Results, report: &mut Report) {
+    let redis = Redis::start();
+    for (name, setup) in SCRIPTS {
+        println!("\n==> {name}");
+        match redis.as_ref().map_err(String::clone).and_then(|redis| Ok((redis, setup()?))) {
+            Ok((redis, [interpreter, script])) => {
+                let mut command = command(&PEERS, &interpreter);
+                command.arg(script);
+                redis.tell(&mut command);
+                report.judge(name, measure(&PEERS, command, is_quick, results));
+            }
+            Err(reason) => {
+                report.not_run(name, &reason);
+                results.not_measured.push((name.to_owned(), reason));
+            }
+        }
+    }
+}
+
+/// Returns the command that runs a benchmark.
+fn command(bench: &Bench, program: &Path) -> Command {
     let mut command = Command::new(if bench.is_pinned { Path::new("taskset") } else { program });
     if bench.is_pinned {
         command.args(["-c", "0"]).arg(program);
     }
-    command.current_dir(root());
-    command.args(bench.arguments).args(is_quick.then_some(QUICK)).stdout(Stdio::piped());
-    servers.tell(&mut command);
+    command.current_dir(root()).args(bench.arguments);
+    command
+}
+
+/// Runs a program, shows what it prints, and adds its figures to those of the benchmark.
+fn measure(
+    bench: &'static Bench,
+    mut command: Command,
+    is_quick: bool,
+    results: &mut Results,
+) -> Result<(), String> {
+    command.args(is_quick.then_some(QUICK)).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let mut figures = Vec::new();
     for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
@@ -304,7 +344,10 @@ fn measure(
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     let is_empty = figures.is_empty();
-    results.benches.push((bench, figures));
+    match results.benches.last_mut().filter(|(last, _)| last.key == bench.key) {
+        Some((_, known)) => known.extend(figures),
+        None => results.benches.push((bench, figures)),
+    }
     match status.success() {
         true if is_empty => Err("it printed no figure".to_owned()),
         true => Ok(()),
