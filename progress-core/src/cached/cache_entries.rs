@@ -2,10 +2,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::cache_entry::{CacheEntry, Revision};
+use super::cache_entry::CacheEntry;
 use super::snapshot::Snapshot;
 use crate::{Changed, ProgressId};
 
@@ -68,14 +67,13 @@ impl CacheEntries {
         self.map().get_or_insert(id, freshness)
     }
 
-    /// Watches a record. Its entry is kept as long as it has watchers.
-    pub(super) fn subscribe(
-        &self,
-        id: ProgressId,
-        freshness: Duration,
-    ) -> watch::Receiver<Revision> {
-        // Under the lock, because an entry without watchers may be evicted.
-        self.map().get_or_insert(id, freshness).revision.subscribe()
+    /// Adds a watch to a record, and returns its entry, which is kept as long as it has watches.
+    pub(super) fn watch(&self, id: ProgressId, freshness: Duration) -> Arc<CacheEntry> {
+        // Under the lock, because an entry without watches may be evicted.
+        let mut map = self.map();
+        let entry = map.get_or_insert(id, freshness);
+        entry.add_watch();
+        entry
     }
 
     /// Evicts a missing record's entry unless it is being watched.

@@ -1,9 +1,10 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use super::snapshot::Snapshot;
@@ -18,8 +19,10 @@ pub(super) struct CacheEntry {
     /// Wakes all callers that wait for the reader.
     read_ended: Notify,
     state: Mutex<EntryState>,
-    /// Tells watchers about changes.
-    pub(super) revision: watch::Sender<Revision>,
+    /// The number of watches.
+    watches: AtomicUsize,
+    /// Wakes all watches when the revision changes. Not a channel of tokio, which takes 400 bytes.
+    changed: Notify,
 }
 
 /// The permission to read the store.
@@ -42,8 +45,14 @@ pub(super) enum Revision {
     Version(DateTime<Utc>, u64),
 }
 
+impl Default for Revision {
+    fn default() -> Self {
+        Self::Invalidated(0)
+    }
+}
+
 impl Revision {
-    pub(super) fn of(found: Option<&Snapshot>) -> Self {
+    pub(super) fn of(found: Option<&Progress>) -> Self {
         found.map_or(Self::Missing, |record| Self::Version(record.created_at, record.version))
     }
 }
@@ -51,6 +60,7 @@ impl Revision {
 #[derive(Debug, Default)]
 struct EntryState {
     cached: Option<CachedValue>,
+    revision: Revision,
     /// When the last read of the store began.
     last_read: Option<Instant>,
     /// Write counter. A read during which it changed is stale and must be repeated.
@@ -134,7 +144,8 @@ impl CacheEntry {
             is_being_read: AtomicBool::new(false),
             read_ended: Notify::new(),
             state: Mutex::default(),
-            revision: watch::Sender::new(Revision::Invalidated(0)),
+            watches: AtomicUsize::new(0),
+            changed: Notify::new(),
         }
     }
 
@@ -250,7 +261,7 @@ impl CacheEntry {
             }
             state.negative_reads = (state.negative_reads.0 + 1, NegativeRead::Missing);
             state.cached = None;
-            self.notify(Revision::Missing);
+            self.publish(state, Revision::Missing);
             return Some(None);
         };
         let newest = self.keep_newer(state, found, token.at);
@@ -296,13 +307,18 @@ impl CacheEntry {
             call_began,
             call_returned: Instant::now(),
         });
-        self.notify(Revision::of(Some(&found)));
+        self.publish(state, Revision::of(Some(&found)));
         found
     }
 
-    /// Called under the lock of the state, so that the last notification matches the last state.
-    fn notify(&self, revision: Revision) {
-        self.revision.send_if_modified(|current| std::mem::replace(current, revision) != revision);
+    /// Sets the revision, and wakes the watches if it has changed.
+    fn publish(&self, mut state: MutexGuard<'_, EntryState>, revision: Revision) {
+        let is_changed = std::mem::replace(&mut state.revision, revision) != revision;
+        // Not under the lock, which each watch takes.
+        drop(state);
+        if is_changed {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Invalidates the entry after a write with an unknown outcome.
@@ -310,10 +326,28 @@ impl CacheEntry {
         let mut state = self.state();
         state.cached = None;
         state.writes += 1;
-        self.notify(Revision::Invalidated(state.writes));
+        let revision = Revision::Invalidated(state.writes);
+        self.publish(state, revision);
+    }
+
+    pub(super) fn revision(&self) -> Revision {
+        self.state().revision
+    }
+
+    /// Completes when the revision has changed since this call.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    pub(super) fn add_watch(&self) {
+        self.watches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove_watch(&self) {
+        self.watches.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn is_watched(&self) -> bool {
-        self.revision.receiver_count() > 0
+        self.watches.load(Ordering::Relaxed) > 0
     }
 }

@@ -112,6 +112,28 @@ impl CachedStore {
     pub fn watch(&self, id: ProgressId) -> Watch {
         Watch::new(Arc::clone(&self.cache), id)
     }
+
+    /// Watches a record for changes since it was read, also for those that have happened before
+    /// this call.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use progress_core::{CachedStore, MemoryStore, NewProgress, ProgressStore, ProgressUpdate};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    /// # .block_on(async {
+    /// let store = CachedStore::new(Arc::new(MemoryStore::new()));
+    /// let created = store.create(&NewProgress::new("import")).await?;
+    /// store.update(created.id, &ProgressUpdate::start()).await?;
+    /// let mut watch = store.watch_since(&created);
+    /// watch.changed().await; // returns at once
+    /// assert_eq!(watch.read().await?.map(|progress| progress.version), Some(2));
+    /// # Ok::<(), progress_core::ProgressError>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn watch_since(&self, record: &Progress) -> Watch {
+        Watch::since(Arc::clone(&self.cache), record)
+    }
 }
 
 impl Cache {

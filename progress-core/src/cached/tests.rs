@@ -528,6 +528,24 @@ async fn one_watch_reads_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_between_the_read_and_the_watch_is_seen() {
+    let fixture = fixture().await;
+    let read = fixture.store.read(fixture.id).await.unwrap().unwrap();
+    fixture.store.update(fixture.id, &ProgressUpdate::start()).await.unwrap();
+    let wait = Duration::from_millis(200);
+    // The control: a watch by the id sees only what comes later.
+    let mut by_id = fixture.store.watch(fixture.id);
+    assert!(tokio::time::timeout(wait, by_id.changed()).await.is_err());
+    let mut since = fixture.store.watch_since(&read);
+    assert!(tokio::time::timeout(wait, since.changed()).await.is_ok());
+    assert_eq!(since.read().await.unwrap().map(|progress| progress.version), Some(2));
+    assert!(
+        tokio::time::timeout(wait, since.changed()).await.is_err(),
+        "nothing has changed since"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn watches_see_changes_of_this_process_at_once() {
     let fixture = fixture().await;
     let jobs = Jobs::on(fixture.store.clone(), RunsOn::Task);

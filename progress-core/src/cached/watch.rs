@@ -1,13 +1,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Cache;
 use super::cache_entry::{CacheEntry, Revision};
 use super::snapshot::Snapshot;
-use crate::{Changed, Changes, MAX_PAGE, ProgressError, ProgressId};
+use crate::{Changed, Changes, MAX_PAGE, Progress, ProgressError, ProgressId};
 
 /// Watches one record of a [`CachedStore`](crate::CachedStore), as long as this value lives.
 ///
@@ -37,16 +36,22 @@ use crate::{Changed, Changes, MAX_PAGE, ProgressError, ProgressId};
 pub struct Watch {
     cache: Arc<Cache>,
     id: ProgressId,
-    revision: watch::Receiver<Revision>,
+    entry: Arc<CacheEntry>,
     /// The state that the caller has read.
     seen: Revision,
 }
 
 impl Watch {
     pub(super) fn new(cache: Arc<Cache>, id: ProgressId) -> Self {
-        let mut revision = cache.entries.subscribe(id, cache.freshness);
-        let seen = *revision.borrow_and_update();
-        Self { cache, id, revision, seen }
+        let entry = cache.entries.watch(id, cache.freshness);
+        let seen = entry.revision();
+        Self { cache, id, entry, seen }
+    }
+
+    pub(super) fn since(cache: Arc<Cache>, record: &Progress) -> Self {
+        let mut watch = Self::new(cache, record.id);
+        watch.seen = Revision::of(Some(record));
+        watch
     }
 
     /// Returns the record as [`CachedStore::read`](crate::CachedStore::read) does.
@@ -56,9 +61,9 @@ impl Watch {
     /// Only those of the inner store.
     pub async fn read(&mut self) -> Result<Option<Arc<Snapshot>>, ProgressError> {
         // Marks the change that led to this read as seen, even if the read fails.
-        self.seen = *self.revision.borrow_and_update();
+        self.seen = self.entry.revision();
         let found = self.cache.read(self.id).await?;
-        self.seen = Revision::of(found.as_deref());
+        self.seen = Revision::of(found.as_deref().map(|found| &**found));
         Ok(found)
     }
 
@@ -69,13 +74,23 @@ impl Watch {
     ///
     /// Cancel safe: dropping the future loses no change.
     pub async fn changed(&mut self) {
-        while *self.revision.borrow_and_update() == self.seen {
+        loop {
+            // Before the check, so that no change in between is missed.
+            let changed = self.entry.changed();
+            if self.entry.revision() != self.seen {
+                return;
+            }
             tokio::select! {
-                // Never fails: the sender is in the entry, which is kept while it is watched.
-                _ = self.revision.changed() => {}
+                () = changed => {}
                 () = self.cache.run_poller() => {}
             }
         }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.entry.remove_watch();
     }
 }
 
