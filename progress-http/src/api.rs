@@ -2,32 +2,27 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, select_all};
+use futures_util::future::BoxFuture;
 use progress_core::{
-    Jobs, Progress, ProgressError, ProgressId, ProgressPage, ProgressQuery, ProgressStore,
-    Snapshot, Status, Watch,
+    Jobs, Progress, ProgressError, ProgressId, ProgressPage, ProgressStore, Snapshot, Status,
 };
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::prepared::{Prepared, PreparedPoll, Settings};
 use crate::query::{Listing, Parameters};
 use crate::reply::ProblemType;
-use crate::waiters::{Place, Waiters};
+use crate::wait::PageRead;
+use crate::waiters::Waiters;
 use crate::wire::{LogJson, PageJson, RecordJson, whole_seconds_up};
 use crate::{Answer, Events, Reply, Viewer, events, tag};
 
 /// The default limit of waiting requests. Each costs a connection and a few kilobytes.
 const MAX_WAITERS: usize = 10_000;
-
-/// A request that waits for a page of a list pauses for so many times as long as it reads, so that
-/// reading takes at most a tenth of the time.
-const LIST_PAUSE: u32 = 9;
 
 /// The polling API over the jobs of an application, which every adapter serves.
 ///
@@ -218,6 +213,14 @@ impl ProgressApi {
             if seconds == 1 { Cow::Borrowed("1") } else { Cow::Owned(seconds.to_string()) };
     }
 
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.state.jobs
+    }
+
+    pub(crate) fn waiters(&self) -> &Arc<Waiters> {
+        &self.state.waiters
+    }
+
     pub(crate) fn poll_after(&self) -> Duration {
         self.state.settings.poll_after
     }
@@ -272,47 +275,12 @@ impl ProgressApi {
         })
     }
 
-    /// Answers a poll when the record changes, or after `wait`. A client that names an earlier tag
-    /// is answered at once, because its copy is outdated.
-    pub(crate) async fn long_poll(
+    pub(crate) fn poll_reply(
         &self,
         viewer: &Viewer,
-        id: Option<ProgressId>,
+        record: &Snapshot,
         if_none_match: Option<&str>,
-        wait: Duration,
     ) -> Reply {
-        let until = Instant::now() + wait;
-        let mut progress = match self.find(viewer, id).await {
-            Ok(progress) => progress,
-            Err(reply) => return reply,
-        };
-        // Over the waiter limit: reply immediately, without `Preference-Applied`.
-        let Some(place) = self.state.waiters.enter(viewer) else {
-            return self.poll_reply(viewer, &progress, if_none_match);
-        };
-        let first = self.tag(viewer, &progress);
-        if tag::should_wait(if_none_match, &first) {
-            let mut watch = self.state.jobs.store().watch(progress.id);
-            while progress.status.is_active() && self.tag(viewer, &progress) == first {
-                let is_in_time = {
-                    let change = pin!(self.changed(&progress, &mut watch));
-                    is_in_time(until, &place, change).await
-                };
-                if !is_in_time {
-                    break;
-                }
-                progress = match self.read(watch.read()).await {
-                    // The id may have been deleted meanwhile, and used again for another owner.
-                    Ok(Some(progress)) if viewer.may_see(&progress) => progress,
-                    Ok(_) => return Reply::not_found(),
-                    Err(reply) => return reply,
-                };
-            }
-        }
-        self.poll_reply(viewer, &progress, if_none_match).after_wait(wait)
-    }
-
-    fn poll_reply(&self, viewer: &Viewer, record: &Snapshot, if_none_match: Option<&str>) -> Reply {
         let settings = self.state.settings;
         let reply = self.with_prepared(viewer, record, |prepared| {
             let reply = if tag::matches(if_none_match, &prepared.tag) {
@@ -327,15 +295,6 @@ impl ProgressApi {
             reply.with_header("retry-after", self.state.retry_after.clone())
         } else {
             reply
-        }
-    }
-
-    /// Waits until the reply may differ: because the record changed, or because enough time has
-    /// passed to change what is shown without a write.
-    pub(crate) async fn changed(&self, progress: &Progress, watch: &mut Watch) {
-        match tag::valid_for(progress, self.state.settings.stale_after) {
-            Some(time) => drop(timeout(time, watch.changed()).await),
-            None => watch.changed().await,
         }
     }
 
@@ -420,8 +379,8 @@ impl ProgressApi {
                 Err(reply) => reply,
             },
             (Listing::Page(query), Some(wait)) => {
-                let reads = Reads { viewer, parameters: &parameters, query: &query };
-                self.wait_for_page(reads, if_none_match, wait).await
+                let read = PageRead { viewer, parameters: &parameters, query: &query };
+                self.wait_for_page(read, if_none_match, wait).await
             }
             (Listing::Ids(ids), None) => match self.visible(viewer, &ids).await {
                 Ok(jobs) => self.list_reply(viewer, &jobs, None, if_none_match),
@@ -433,48 +392,7 @@ impl ProgressApi {
         }
     }
 
-    /// Answers a page when it changes: because one of its jobs does, or because a job was created
-    /// or deleted. The store cannot tell, so the page is read again and again.
-    async fn wait_for_page(
-        &self,
-        Reads { viewer, parameters, query }: Reads<'_>,
-        if_none_match: Option<&str>,
-        wait: Duration,
-    ) -> Reply {
-        let began = Instant::now();
-        let until = began + wait;
-        let mut page = match self.read(self.state.jobs.list(query)).await {
-            Ok(page) => page,
-            Err(reply) => return reply,
-        };
-        let mut took = began.elapsed();
-        let Some(place) = self.state.waiters.enter(viewer) else {
-            return self.page_reply(viewer, parameters, &page, if_none_match);
-        };
-        let first = self.page_tag(viewer, &page);
-        let mut outage = None;
-        if tag::should_wait(if_none_match, &first) {
-            while self.page_tag(viewer, &page) == first {
-                // A filter that selects few jobs may read many, so the pause grows with the read.
-                let pause = self.state.settings.poll_after.max(took * LIST_PAUSE);
-                if !is_in_time(until, &place, pin!(sleep(pause))).await {
-                    break;
-                }
-                let began = Instant::now();
-                // An outage is no change: with 503, all waiting clients would ask again at once.
-                match self.read(self.state.jobs.list(query)).await {
-                    Ok(read) => (page, outage) = (read, None),
-                    Err(reply) => outage = Some(reply),
-                }
-                took = began.elapsed();
-            }
-        }
-        let reply =
-            outage.unwrap_or_else(|| self.page_reply(viewer, parameters, &page, if_none_match));
-        reply.after_wait(wait)
-    }
-
-    fn page_reply(
+    pub(crate) fn page_reply(
         &self,
         viewer: &Viewer,
         parameters: &Parameters<'_>,
@@ -491,64 +409,21 @@ impl ProgressApi {
         }
     }
 
-    fn page_tag(&self, viewer: &Viewer, page: &ProgressPage) -> String {
+    pub(crate) fn page_tag(&self, viewer: &Viewer, page: &ProgressPage) -> String {
         self.list_tag(viewer, &page.items, page.next.map(|next| next.to_string()).as_deref())
     }
 
     /// Reads the jobs of these ids that the viewer may see.
-    async fn visible(&self, viewer: &Viewer, ids: &[ProgressId]) -> Result<Vec<Progress>, Reply> {
+    pub(crate) async fn visible(
+        &self,
+        viewer: &Viewer,
+        ids: &[ProgressId],
+    ) -> Result<Vec<Progress>, Reply> {
         let found = self.read(self.state.jobs.store().get_many(ids)).await?;
         Ok(found.into_iter().flatten().filter(|progress| viewer.may_see(progress)).collect())
     }
 
-    async fn wait_for_any(
-        &self,
-        viewer: &Viewer,
-        ids: &[ProgressId],
-        if_none_match: Option<&str>,
-        wait: Duration,
-    ) -> Reply {
-        let until = Instant::now() + wait;
-        let mut jobs = match self.visible(viewer, ids).await {
-            Ok(jobs) => jobs,
-            Err(reply) => return reply,
-        };
-        let Some(place) = self.state.waiters.enter(viewer) else {
-            return self.list_reply(viewer, &jobs, None, if_none_match);
-        };
-        let first = self.list_tag(viewer, &jobs, None);
-        if tag::should_wait(if_none_match, &first) {
-            let store = self.state.jobs.store();
-            let mut watches: Vec<_> = jobs.iter().map(|job| store.watch(job.id)).collect();
-            while jobs.iter().any(|job| job.status.is_active())
-                && self.list_tag(viewer, &jobs, None) == first
-            {
-                let active = jobs.iter().zip(&mut watches);
-                let changes = active.filter(|(job, _)| job.status.is_active());
-                let changes = changes.map(|(job, watch)| Box::pin(self.changed(job, watch)));
-                if !is_in_time(until, &place, pin!(select_all(changes))).await {
-                    break;
-                }
-                let mut seen = Vec::new();
-                for watch in &mut watches {
-                    match self.read(watch.read()).await {
-                        Ok(Some(job)) if viewer.may_see(&job) => seen.push(Progress::clone(&job)),
-                        // Deleted: the list has changed.
-                        Ok(_) => {}
-                        Err(reply) => return reply,
-                    }
-                }
-                if seen.len() < jobs.len() {
-                    jobs = seen;
-                    break;
-                }
-                jobs = seen;
-            }
-        }
-        self.list_reply(viewer, &jobs, None, if_none_match).after_wait(wait)
-    }
-
-    fn list_reply(
+    pub(crate) fn list_reply(
         &self,
         viewer: &Viewer,
         jobs: &[Progress],
@@ -568,7 +443,12 @@ impl ProgressApi {
         reply.with_header("etag", etag)
     }
 
-    fn list_tag(&self, viewer: &Viewer, jobs: &[Progress], next: Option<&str>) -> String {
+    pub(crate) fn list_tag(
+        &self,
+        viewer: &Viewer,
+        jobs: &[Progress],
+        next: Option<&str>,
+    ) -> String {
         let settings = self.state.settings.tag;
         tag::of_list(jobs.iter().map(|progress| self.tag(viewer, progress)), next, settings)
     }
@@ -701,23 +581,6 @@ impl ProgressApi {
             tracing::warn!(error, "progress store failed, viewers get 503 until it recovers");
         }
         Reply::unavailable()
-    }
-}
-
-/// What is needed to read a page of a list.
-struct Reads<'a> {
-    viewer: &'a Viewer,
-    parameters: &'a Parameters<'a>,
-    query: &'a ProgressQuery,
-}
-
-/// Waits for a change. Returns false if the time is over, or the server shuts down.
-///
-/// The change is pinned by the caller, because an `async fn` keeps the room of its arguments.
-async fn is_in_time(until: Instant, place: &Place, change: Pin<&mut impl Future>) -> bool {
-    tokio::select! {
-        outcome = timeout_at(until, change) => outcome.is_ok(),
-        () = place.closed() => false,
     }
 }
 

@@ -1,14 +1,16 @@
 //! Server-sent events (WHATWG HTML, section 9.2): pushes a record's changes to clients that do not
 //! poll.
 
+use std::future::pending;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
 use progress_core::Watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::Instant;
 
+use crate::wait::is_in_time;
 use crate::waiters::Place;
 use crate::{ProgressApi, Reply, Viewer};
 
@@ -91,49 +93,48 @@ impl Stream for Events {
     }
 }
 
+/// Named, so that a page which does not know it does not take it for a record.
+const PING: &str = "event: ping\ndata: {}\n\n";
+
 impl StreamState {
-    async fn next(mut self) -> Option<NextEvent> {
-        let event = timeout(KEEP_ALIVE_INTERVAL, self.next_event()).await;
-        match event {
-            Ok(Some(text)) => Some((text, self)),
-            Ok(None) => None,
-            // Named, so that a page which does not know it does not take it for a record.
-            Err(_) => Some(("event: ping\ndata: {}\n\n".to_owned(), self)),
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` has room for its arguments twice")]
+    fn next(mut self) -> impl Future<Output = Option<NextEvent>> + Send {
+        async move {
+            let text = self.next_event().await?;
+            Some((text, self))
         }
     }
 
     /// Waits for the next event. `None` when there will be no more.
     async fn next_event(&mut self) -> Option<String> {
+        let ping_at = Instant::now() + KEEP_ALIVE_INTERVAL;
+        let until = ping_at.min(self.until);
         loop {
-            let progress = match self.api.read(self.watch.read()).await {
-                Ok(Some(progress)) if self.viewer.may_see(&progress) => progress,
+            let is_in_time = match self.api.read(self.watch.read()).await {
+                Ok(Some(progress)) if self.viewer.may_see(&progress) => {
+                    let tag = self.api.tag(&self.viewer, &progress);
+                    if self.last.as_ref() != Some(&tag) {
+                        let event = self.api.event(&self.viewer, &progress);
+                        self.last = Some(tag);
+                        return event;
+                    }
+                    if progress.status.is_finished() {
+                        return None;
+                    }
+                    let valid_for = self.api.valid_for(&progress);
+                    let change = pin!(self.watch.changed());
+                    is_in_time(until, valid_for, self.place.as_ref()?, change).await
+                }
                 Err(reply) if reply.status == 503 => {
-                    let pause = pin!(tokio::time::sleep(READ_PAUSE));
-                    in_time(self.until, self.place.as_ref(), pause).await?;
-                    continue;
+                    let change = pin!(pending::<()>());
+                    is_in_time(until, Some(READ_PAUSE), self.place.as_ref()?, change).await
                 }
                 Ok(_) | Err(_) => return None,
             };
-            let tag = self.api.tag(&self.viewer, &progress);
-            let is_finished = progress.status.is_finished();
-            if self.last.as_ref() != Some(&tag) {
-                let event = self.api.event(&self.viewer, &progress);
-                self.last = Some(tag);
-                return event;
+            if !is_in_time {
+                let now = Instant::now();
+                return (ping_at <= now && now < self.until).then(|| PING.to_owned());
             }
-            if is_finished {
-                return None;
-            }
-            let change = pin!(self.api.changed(&progress, &mut self.watch));
-            in_time(self.until, self.place.as_ref(), change).await?;
         }
-    }
-}
-
-/// Waits for something. `None` if the stream ends instead.
-async fn in_time(until: Instant, place: Option<&Place>, wait: Pin<&mut impl Future>) -> Option<()> {
-    tokio::select! {
-        outcome = timeout_at(until, wait) => outcome.ok().map(drop),
-        () = place?.closed() => None,
     }
 }

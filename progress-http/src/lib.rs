@@ -55,6 +55,7 @@ mod request;
 mod route;
 mod tag;
 mod viewer;
+mod wait;
 mod waiters;
 pub mod widget;
 mod wire;

@@ -210,14 +210,17 @@ impl Action {
 
 impl Call {
     /// Answers the request for this viewer.
-    pub async fn answer(self, viewer: &Viewer) -> Answer {
-        if let (Action::Poll(id), None) = (&self.action, self.wait)
-            && let Some(reply) = self.api.poll_fresh(viewer, *id, self.if_none_match.as_deref())
-        {
-            return Answer::Whole(head(self.is_head, reply));
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` has room for its arguments twice")]
+    pub fn answer(self, viewer: &Viewer) -> impl Future<Output = Answer> + Send {
+        async move {
+            if let (Action::Poll(id), None) = (&self.action, self.wait)
+                && let Some(reply) = self.api.poll_fresh(viewer, *id, self.if_none_match.as_deref())
+            {
+                return Answer::Whole(head(self.is_head, reply));
+            }
+            // Boxed, so that the usual poll does not carry the states of all other actions around.
+            Box::pin(self.answer_by_reading(viewer)).await
         }
-        // Boxed, so that the usual poll does not carry the states of all other actions around.
-        Box::pin(self.answer_by_reading(viewer)).await
     }
 
     #[expect(clippy::manual_async_fn, reason = "an `async fn` has room for its arguments twice")]

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::Viewer;
 
@@ -17,7 +18,9 @@ const RESERVED: usize = 10;
 pub(crate) struct Waiters {
     most: usize,
     taken: Mutex<HashMap<Viewer, usize>>,
-    is_closed: watch::Sender<bool>,
+    is_closed: AtomicBool,
+    /// Wakes all who wait when the server shuts down.
+    closing: Notify,
 }
 
 impl fmt::Debug for Waiters {
@@ -35,7 +38,8 @@ pub(crate) struct Place {
 
 impl Waiters {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, taken: Mutex::default(), is_closed: watch::Sender::new(false) }
+        let is_closed = AtomicBool::new(false);
+        Self { most, taken: Mutex::default(), is_closed, closing: Notify::new() }
     }
 
     /// Takes a place. `None` if this viewer, or all viewers together, have as many as they may, or
@@ -48,7 +52,7 @@ impl Waiters {
         let mut taken = self.taken();
         let of_viewer = taken.get(viewer).copied().unwrap_or_default();
         let is_full = of_viewer >= limit || taken.values().sum::<usize>() >= self.most;
-        if is_full || *self.is_closed.borrow() {
+        if is_full || self.is_closed() {
             return None;
         }
         taken.insert(viewer.clone(), of_viewer + 1);
@@ -57,7 +61,12 @@ impl Waiters {
 
     /// Ends all waiting. No request waits afterwards.
     pub(crate) fn close(&self) {
-        self.is_closed.send_replace(true);
+        self.is_closed.store(true, Ordering::Release);
+        self.closing.notify_waiters();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<Viewer, usize>> {
@@ -69,8 +78,11 @@ impl Waiters {
 impl Place {
     /// Returns when waiting ends.
     pub(crate) async fn closed(&self) {
-        // Fails only without a sender, which is in the waiters.
-        let _ = self.waiters.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
+        // Before the check, so that a shutdown in between is not missed.
+        let closing = self.waiters.closing.notified();
+        if !self.waiters.is_closed() {
+            closing.await;
+        }
     }
 }
 
