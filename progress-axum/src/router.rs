@@ -1,11 +1,13 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, OriginalUri, Request, State};
+use axum::extract::{FromRequestParts, OriginalUri, Request};
+use axum::handler::Handler;
 use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -39,13 +41,39 @@ where
     let api: ProgressApi = api.into();
     let path = path.trim_end_matches('/');
     let depth = path.matches('/').count();
-    let handler = any(move |State(state): State<S>, request: Request| {
-        answer::<V, S>(&api, depth, state, request)
-    });
+    let handler = any(ProgressHandler::<V> { api, depth, viewer: PhantomData });
     let routes = Router::new()
         .route(&format!("{path}/"), handler.clone())
         .route(&format!("{path}/{{*progress_rest}}"), handler.clone());
     if path.is_empty() { routes } else { routes.route(path, handler) }
+}
+
+/// The handler of all routes. Not a closure, whose arguments axum would extract first: that costs a
+/// poll a tenth of its time, and a waiting request 260 bytes.
+struct ProgressHandler<V> {
+    api: ProgressApi,
+    /// The number of segments up to the mount point.
+    depth: usize,
+    viewer: PhantomData<fn() -> V>,
+}
+
+// Not derived, because a derived `Clone` would require `V: Clone`.
+impl<V> Clone for ProgressHandler<V> {
+    fn clone(&self) -> Self {
+        Self { api: self.api.clone(), ..*self }
+    }
+}
+
+impl<V, S> Handler<(), S> for ProgressHandler<V>
+where
+    V: FromRequestParts<S> + IntoViewer + Send + 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, state: S) -> Self::Future {
+        Box::pin(answer::<V, S>(&self.api, self.depth, state, request))
+    }
 }
 
 /// Not an `async fn`, which would keep room for the request as well as for its parts.

@@ -63,7 +63,9 @@ impl<'a> RequestHeaders<'a> {
         let mut headers = Self::default();
         for (name, line) in lines {
             let Some(index) = HEADERS.iter().position(|known| *known == name) else { continue };
-            let line = String::from_utf8_lossy(line.as_ref());
+            // A second pass is needed only for a line that no browser sends.
+            let line = std::str::from_utf8(line.as_ref())
+                .map_or_else(|_| String::from_utf8_lossy(line.as_ref()), Cow::Borrowed);
             let value = &mut headers.values[index];
             // A single line, the usual case, is not copied.
             *value = Some(match value.take() {
@@ -85,6 +87,7 @@ impl<'a> RequestHeaders<'a> {
     /// assert_eq!(headers.or_host(Some("other")).get("host"), Some("app.example.com"));
     /// ```
     #[must_use]
+    #[inline]
     pub fn or_host(mut self, authority: Option<&'a str>) -> Self {
         if let Some(index) = HEADERS.iter().position(|known| *known == "host")
             && self.values[index].is_none()

@@ -107,7 +107,10 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
 /// that is no list of tags matches nothing; a full reply is always correct.
 pub(crate) fn matches(if_none_match: Option<&str>, tag: &str) -> bool {
     if_none_match.is_some_and(|known| {
-        known.trim() == "*" || listed(known).any(|known| known == tag.trim_matches('"'))
+        // The first, because a page sends back what it got.
+        known == tag
+            || known.trim() == "*"
+            || listed(known).any(|known| known == tag.trim_matches('"'))
     })
 }
 
