@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::TrackerHandle;
-use super::reports::Finished;
+use super::saves::Finished;
 use crate::ProgressError;
 
 /// Saves a cursor for items of which several are in progress at the same time. Made by

@@ -7,8 +7,10 @@ mod handle;
 mod in_order;
 mod options;
 mod reports;
+mod saves;
 #[cfg(test)]
 mod stages_tests;
+mod start_record;
 #[cfg(test)]
 mod tests;
 mod track;

@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
+use super::saves::{Base, Counts, Finished, Saves};
+use super::start_record::StartRecord;
 use super::{Outcome, Stopped};
 use crate::flush::FlushLoop;
 use crate::{
-    Checkpoint, Completion, Delta, NewEntry, Progress, ProgressId, ProgressUpdate, Stages,
-    TotalChange, WORKER_RESTARTED, limits,
+    Checkpoint, Completion, Delta, NewEntry, Progress, ProgressId, ProgressUpdate, TotalChange,
+    WORKER_RESTARTED, limits,
 };
 
 /// How many entries are buffered until the next flush. Beyond that the oldest are dropped, and the
@@ -56,44 +58,6 @@ pub(crate) struct Reports {
     flush: Arc<FlushLoop>,
 }
 
-/// What a worker knows of the record with which it started.
-#[derive(Debug)]
-pub(crate) struct StartRecord {
-    pub(super) attempt: u32,
-    pub(super) has_attempts: bool,
-    pub(super) total: Option<u64>,
-    pub(super) processed: u64,
-    resume: Option<Box<Resume>>,
-}
-
-/// Where a job with attempts or stages continues.
-#[derive(Debug)]
-struct Resume {
-    checkpoint: Option<Checkpoint>,
-    stages: Option<Stages>,
-}
-
-impl StartRecord {
-    fn new(record: Progress) -> Self {
-        Self {
-            attempt: record.attempt,
-            has_attempts: record.max_attempts.is_some(),
-            total: record.total,
-            processed: record.processed(),
-            resume: (record.checkpoint.is_some() || record.stages.is_some())
-                .then(|| Box::new(Resume { checkpoint: record.checkpoint, stages: record.stages })),
-        }
-    }
-
-    pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
-        self.resume.as_ref()?.checkpoint.as_ref()
-    }
-
-    pub(super) fn stages(&self) -> Option<&Stages> {
-        self.resume.as_ref()?.stages.as_ref()
-    }
-}
-
 #[derive(Debug, Default)]
 struct Pending {
     /// `None` while there are only counts and a message.
@@ -110,21 +74,6 @@ struct Pending {
     ending: Ending,
 }
 
-/// The checkpoints of a worker.
-#[derive(Debug, Default)]
-struct Saves {
-    /// The counts and the total with which this worker began the current stage.
-    base: Base,
-    /// What earlier calls of `take` returned of the current stage.
-    taken: Counts,
-    /// The number of the last checkpoint, from 1.
-    last: u64,
-    /// The number of the last checkpoint that the flush loop has taken.
-    taken_save: u64,
-    /// Whether the worker waits until the store has the last checkpoint.
-    is_urgent: bool,
-}
-
 impl Pending {
     /// Replaces the message in its buffer. [`Reports::take`] does the rest, once per flush.
     fn set_message(&mut self, message: &str) {
@@ -135,30 +84,6 @@ impl Pending {
     fn delta(&mut self) -> &mut Delta {
         self.delta.get_or_insert_default()
     }
-}
-
-/// The counts of the items before which all have finished.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Finished {
-    pub(super) stage: usize,
-    pub(super) succeeded: u64,
-    pub(super) failed: u64,
-}
-
-/// The counts and the total of the record when this worker began the current stage.
-#[derive(Debug, Default, Clone, Copy)]
-struct Base {
-    succeeded: u64,
-    failed: u64,
-    total: Option<u64>,
-}
-
-/// Everything that this worker has reported of a stage, in one moment.
-#[derive(Debug, Default, Clone, Copy)]
-struct Counts {
-    succeeded: u64,
-    failed: u64,
-    total: TotalChange,
 }
 
 /// How the worker left the job; kept until the store has it.
@@ -199,16 +124,6 @@ impl EndingKind {
 /// Returns the index of a stage in a byte. A job has at most [`limits::MAX_STAGES`].
 fn short(stage: usize) -> u8 {
     u8::try_from(stage).unwrap_or(u8::MAX)
-}
-
-impl Counts {
-    fn and(self, more: Self) -> Self {
-        Self {
-            succeeded: limits::sum(self.succeeded, more.succeeded),
-            failed: limits::sum(self.failed, more.failed),
-            total: self.total.then(more.total),
-        }
-    }
 }
 
 impl Reports {
