@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use axum::body::{Body, HttpBody as _};
 use axum::http::Request;
 use axum::response::Response;
+use axum::routing::get;
 use progress_core::{Jobs, MemoryStore, NewProgress, ProgressId, ProgressStore as _};
 use tower_service::Service as _;
 
@@ -29,6 +30,7 @@ impl Server {
     fn new() -> Self {
         let jobs = progress_core::testing::jobs(std::sync::Arc::new(MemoryStore::new()));
         let router = progress_axum::router::<progress_axum::Anyone, _>("/progress", jobs.clone());
+        let router = router.route("/bare/{id}", get(std::future::pending::<()>));
         Self { router: router.with_state(()), jobs }
     }
 
@@ -46,6 +48,13 @@ impl Server {
     fn wait(&mut self, id: ProgressId) -> Waiting {
         let mut waiting = self.request(&format!("/progress/{id}"), ("prefer", "wait=25"));
         assert!(poll(waiting.as_mut()).is_pending(), "waits for a change");
+        waiting
+    }
+
+    /// A request of a handler that only waits.
+    fn wait_bare(&mut self, id: ProgressId) -> Waiting {
+        let mut waiting = self.request(&format!("/bare/{id}"), ("prefer", "wait=25"));
+        assert!(poll(waiting.as_mut()).is_pending(), "waits forever");
         waiting
     }
 
@@ -94,6 +103,7 @@ fn what_waits_takes_little_memory() {
     let _first = (server.wait(one), server.stream(one));
     let same = [one; WAITERS];
     let waiter = bytes_each(&same, |id| server.wait(id));
+    let bare = bytes_each(&same, |id| server.wait_bare(id));
     let stream = bytes_each(&same, |id| server.stream(id));
     let watch = bytes_each(&same, |id| server.jobs.store().watch(id));
     let record = bytes_each(&each, |id| {
@@ -101,6 +111,7 @@ fn what_waits_takes_little_memory() {
         server.jobs.store().watch(id)
     }) - watch;
     println!("bytes: {waiter} a request that waits, {stream} a stream, {record} a watched record");
+    println!("bytes: {bare} a request of a handler that only waits");
     assert!(waiter <= MOST_PER_WAITER, "{waiter} bytes for a request that waits");
     assert!(stream <= MOST_PER_STREAM, "{stream} bytes for an event stream");
     assert!(record <= MOST_PER_RECORD, "{record} bytes for a watched record");
