@@ -1,4 +1,4 @@
-//! Watches jobs from nine thousand connections at once: by polls every five seconds, by waiting
+//! Watches jobs from nine thousand connections at once: by polls every four seconds, by waiting
 //! requests, and by event streams. Measures what a watcher costs the server while nothing changes,
 //! and how soon watchers know of a change. `docs/scale.md` calculates with these figures.
 //!
@@ -23,8 +23,8 @@ use self::server::{Connection, TestServer};
 
 const WATCHERS: usize = 9_000;
 const JOBS: [usize; 2] = [1, 1_000];
-/// The pause between two polls of a page.
-const PACE: Duration = Duration::from_secs(5);
+/// The pause between two polls of a page. actix-web closes connections that are idle for 5 s.
+const PACE: Duration = Duration::from_secs(4);
 /// How long the server is observed while nothing changes.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -60,7 +60,7 @@ enum Way {
 impl Way {
     const fn name(self) -> &'static str {
         match self {
-            Self::Poll => "polls every 5 s",
+            Self::Poll => "polls every 4 s",
             Self::Wait => "waiting requests",
             Self::Events => "event streams",
         }
@@ -81,34 +81,36 @@ async fn measure(framework: &str, way: Way, number_of_jobs: usize) {
     }
     // Until the workers have sent the item.
     sleep(Duration::from_secs(2)).await;
-    let alone = server.load(&mut first).await;
+    let alone = server.load().await;
     let (memory, kernel_memory) = (server.memory(), kernel_memory());
 
     let begin = Instant::now() + Duration::from_secs(1);
     let ready = Arc::new(Semaphore::new(0));
     let mut tasks = JoinSet::new();
     for watcher in 0..WATCHERS {
-        let connection = server.connect().await;
+        let address = server.address;
         let job = watcher % number_of_jobs;
         let path = format!("/progress/{}", jobs[job]);
         let turn = PACE * u32::try_from(watcher).unwrap() / u32::try_from(WATCHERS).unwrap();
         let ready = Arc::clone(&ready);
         tasks.spawn(async move {
-            let known = watch(connection, &path, way, begin + turn, &ready).await;
+            sleep_until(begin + turn).await;
+            let connection = Connection::open(address).await;
+            let known = watch(connection, &path, way, begin + turn + PACE, &ready).await;
             (job, known)
         });
     }
     let _ready = ready.acquire_many(u32::try_from(WATCHERS).unwrap()).await.unwrap();
-    sleep_until(begin + PACE).await;
-    let quiet = server.load(&mut first).await;
+    let quiet = server.load().await;
     let memory = server.memory().saturating_sub(memory) as f64 / 1_024.0 / WATCHERS as f64;
     let kernel = kernel_memory.abs_diff(self::kernel_memory()) as f64 / 1_024.0 / WATCHERS as f64;
 
     let cpu = server.cpu();
     let mut changed = Vec::new();
+    let mut last = server.connect().await;
     for job in &jobs {
         changed.push(Instant::now());
-        first.post(&format!("/test/jobs/{job}/update"), r#"{"succeeded": 1}"#).await;
+        last.post(&format!("/test/jobs/{job}/update"), r#"{"succeeded": 1}"#).await;
     }
     let mut times = Vec::new();
     while let Some(outcome) = tasks.join_next().await {
@@ -138,30 +140,28 @@ struct Load {
 }
 
 impl TestServer {
-    async fn load(&self, connection: &mut Connection) -> Load {
-        let (cpu, reads, began) = (self.cpu(), reads(connection).await, Instant::now());
+    async fn load(&self) -> Load {
+        let (cpu, reads, began) = (self.cpu(), self.reads().await, Instant::now());
         sleep(QUIET).await;
         let seconds = began.elapsed().as_secs_f64();
         Load {
             processors: (self.cpu() - cpu).as_secs_f64() / seconds,
-            reads: (reads_since(connection, reads).await) / seconds,
+            reads: (self.reads().await - reads) as f64 / seconds,
         }
+    }
+
+    /// Uses a new connection, because the server closes those that are idle.
+    async fn reads(&self) -> u64 {
+        let mut connection = self.connect().await;
+        let counts = connection.ask("GET /test/counts HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let counts: serde_json::Value = serde_json::from_slice(counts.body).unwrap();
+        counts["store_reads"].as_u64().unwrap()
     }
 
     /// Returns its resident memory in bytes.
     fn memory(&self) -> u64 {
         kilobytes(&format!("/proc/{}/status", self.server.id()), "VmRSS:")
     }
-}
-
-async fn reads(connection: &mut Connection) -> u64 {
-    let counts = connection.ask("GET /test/counts HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    let counts: serde_json::Value = serde_json::from_slice(counts.body).unwrap();
-    counts["store_reads"].as_u64().unwrap()
-}
-
-async fn reads_since(connection: &mut Connection, before: u64) -> f64 {
-    (reads(connection).await - before) as f64
 }
 
 /// Returns the memory of all sockets and of other objects of the kernel, in bytes.

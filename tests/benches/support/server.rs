@@ -27,9 +27,7 @@ impl TestServer {
     }
 
     pub(crate) async fn connect(&self) -> Connection {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Connection { stream, read: Vec::with_capacity(4_096) }
+        Connection::open(self.address).await
     }
 
     /// Returns the CPU time of its threads so far.
@@ -64,6 +62,12 @@ impl Response<'_> {
 }
 
 impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, read: Vec::with_capacity(4_096) }
+    }
+
     pub(crate) async fn post(&mut self, path: &str, body: &str) -> Response<'_> {
         let length = body.len();
         let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}");
