@@ -24,7 +24,7 @@ cargo xtask check   checks format, lints, documentation, each feature alone, and
 cargo xtask prove [--quick] [name …]
                     runs the torture suite (kills, signals, many processes): about an hour in all
 cargo xtask bench [--quick] [--peers] [name …]
-                    measures and writes docs/benchmarks.md, in about ten minutes; --quick takes
+                    measures and writes docs/benchmarks.md, in about 20 minutes; --quick takes
                     fewer rounds and fails if a figure is far from its aim
 cargo xtask queues  runs the programs of docs/queues.md with their queues (550 crates)";
 

@@ -24,7 +24,7 @@ const CRATES: [&str; 9] = [
 const INTRODUCTION: &str = "\
 # Benchmarks
 
-`cargo xtask bench` measures these figures and writes this page, in about ten minutes. `cargo xtask
+`cargo xtask bench` measures these figures and writes this page, in about 20 minutes. `cargo xtask
 bench NAME` runs one benchmark, `--quick` takes fewer rounds and fails if a figure is far from its
 aim, and `--peers` also measures other libraries. Only ratios can be compared with those of another
 machine or another day, because both of their sides are measured in the same rounds.
