@@ -7,9 +7,9 @@ use tokio::time::sleep;
 
 const JOBS: i64 = 10_000;
 
-/// Bytes per job: what the allocator was asked for, with the free places of the maps. The handle of
-/// a gauge is among them, 16 bytes, because the feature `metrics` is on. A job of `testing::jobs` lacks an
-/// entry of 27 bytes for the shutdown of its runtime.
+/// Bytes per job: what the allocator was asked for, with the free places of the maps. 16 of them
+/// are the handle of a gauge, because the feature `metrics` is on. A job of `testing::jobs` lacks
+/// an entry of 27 bytes for the shutdown of its runtime.
 const MOST: i64 = 460;
 
 #[test]
