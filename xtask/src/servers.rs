@@ -226,7 +226,7 @@ impl MariaDb {
     }
 }
 
-/// A private Redis server without files, for benchmarks on one processor.
+/// A private Redis server without files. Benchmarks run it on one processor.
 pub(crate) struct Redis {
     _server: Kept,
     port: u16,
