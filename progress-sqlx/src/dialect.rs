@@ -92,8 +92,8 @@ pub(crate) trait Dialect: sqlx::Database {
         true
     }
 
-    /// Prepares a connection for a read outside a transaction.
-    fn before_read(
+    /// Prepares a connection for statements outside a transaction.
+    fn before_statements(
         _store: &SqlStore<Self>,
         _connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
@@ -121,6 +121,14 @@ pub(crate) trait Dialect: sqlx::Database {
         values: Vec<Value>,
         is_kept: bool,
     ) -> impl Future<Output = Result<Vec<Self::Cells>, sqlx::Error>> + Send;
+
+    /// Runs a statement that writes, and returns the number of its records.
+    fn execute(
+        connection: &mut Self::Connection,
+        statement: &'static str,
+        values: Vec<Value>,
+        is_kept: bool,
+    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
     /// Runs several statements without parameters.
     fn script(
@@ -158,6 +166,16 @@ macro_rules! driver {
             is_kept: bool,
         ) -> Result<Vec<$row>, sqlx::Error> {
             $crate::dialect::query!(statement, values, is_kept).fetch_all(connection).await
+        }
+
+        async fn execute(
+            connection: &mut $connection,
+            statement: &'static str,
+            values: Vec<$crate::value::Value>,
+            is_kept: bool,
+        ) -> Result<u64, sqlx::Error> {
+            let query = $crate::dialect::query!(statement, values, is_kept);
+            query.execute(connection).await.map(|done| done.rows_affected())
         }
 
         async fn script(

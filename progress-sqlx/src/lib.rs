@@ -29,7 +29,9 @@
 //! - An update is one short transaction: it locks the record, applies the update with
 //!   `progress_core::Record`, and writes back what has changed. The SQL does not repeat the state
 //!   machine. A batch of any size takes five or six round trips.
-//! - The stamp of an update is saved in the same transaction, so a repeated update changes nothing.
+//! - A single update that only counts takes two: it reads the record, and writes it back if nothing
+//!   has changed since. Otherwise a transaction follows.
+//! - The stamp of an update is saved with the record, so a repeated update changes nothing.
 //! - If another session has locked a record, its update fails as `Unavailable` after at most half a
 //!   second (one second on MySQL). The other records of the batch are written first.
 //! - Every call has a deadline. The store replaces broken connections, and repeats a call that
@@ -69,6 +71,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod any;
+#[cfg(feature = "_sql")]
+mod compare_and_set;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod connect;
 #[cfg(feature = "_sql")]
@@ -79,6 +83,8 @@ mod dialect;
 mod error;
 #[cfg(feature = "_sql")]
 mod impl_store;
+#[cfg(feature = "_sql")]
+mod loaded_record;
 #[cfg(feature = "_sql")]
 mod migrate;
 #[cfg(feature = "mysql")]
@@ -101,7 +107,6 @@ mod sqlite;
 mod statements;
 #[cfg(feature = "_sql")]
 mod store;
-#[cfg(feature = "_sql")]
 #[cfg(feature = "_sql")]
 mod transaction;
 #[cfg(feature = "_sql")]

@@ -53,12 +53,12 @@ changes! {
     carried_over: u64 = |of: &Progress, _| of.carried_over,
     stages: Option<String> = |of: &Progress, _| json(of.stages.as_ref()),
     announce_at: Option<i64> = |of: &Progress, _| millis(of.announce_at),
+    workers: u32 = |of: &Progress, _| of.workers,
     ;
     total: Option<u64> = |of: &Progress, _| of.total,
     succeeded: u64 = |of: &Progress, _| of.succeeded,
     failed: u64 = |of: &Progress, _| of.failed,
     message: Option<&'a str> = |of: &'a Progress, _| of.message.as_deref(),
-    workers: u32 = |of: &Progress, _| of.workers,
     pace: u64 = |of: &Progress, _| of.pace,
     last_entry: u64 = |of: &Progress, _| of.last_entry,
     version: u64 = |of: &Progress, _| of.version,
@@ -86,6 +86,7 @@ pub(crate) struct RareColumns {
     carried_over: u64,
     stages: Option<Stages>,
     announce_at: Option<DateTime<Utc>>,
+    workers: u32,
 }
 
 impl RareColumns {
@@ -104,6 +105,7 @@ impl RareColumns {
             carried_over: progress.carried_over,
             stages: progress.stages.clone(),
             announce_at: progress.announce_at,
+            workers: progress.workers,
         }
     }
 }

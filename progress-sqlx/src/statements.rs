@@ -20,6 +20,9 @@ pub(crate) struct Statements {
     pub(crate) get: &'static str,
     /// Reads records: JSON ids.
     pub(crate) get_many: &'static str,
+    /// Reads a record for `compare_and_advance`: id. Where that statement cannot skip a record that
+    /// another session has locked, this one does.
+    pub(crate) get_to_advance: &'static str,
     /// Like `get`, but also locks the record. Skips a record that another session has locked.
     pub(crate) lock: &'static str,
     /// Like `get_many`, but also locks the records. Skips those that other sessions have locked.
@@ -37,7 +40,11 @@ pub(crate) struct Statements {
     /// Writes only the columns of [`Advance`](crate::rows::Advance), if an update changes no
     /// others.
     pub(crate) advance: &'static str,
-    /// The same for several records: JSON.
+    /// The same without a lock, if the record is as it was read, and is not locked by another
+    /// session: the columns and the id as in `advance`, then the version and the stamp (writer,
+    /// seq) that were read.
+    pub(crate) compare_and_advance: &'static str,
+    /// Like `advance` for several records: JSON.
     pub(crate) advance_many: &'static str,
     /// Saves the stamps of earlier writers if they are higher than the saved ones: JSON
     /// ([`EarlierStamp`](crate::rows::EarlierStamp)).

@@ -57,8 +57,10 @@ impl<D: Dialect> Drop for StoreState<D> {
 
 /// What one call does with a connection. It may be run more than once.
 pub(crate) trait Operation<D: Dialect>: Sync {
-    /// Whether it runs in a transaction that writes.
+    /// Whether it writes.
     const WRITES: bool;
+    /// Whether it needs a transaction.
+    const NEEDS_TRANSACTION: bool = Self::WRITES;
     type Output: Send;
 
     /// Whether it waits for the lock of a record.
@@ -72,7 +74,7 @@ pub(crate) trait Operation<D: Dialect>: Sync {
     ) -> impl Future<Output = Result<Self::Output, ProgressError>> + Send;
 }
 
-/// A connection, in a transaction if the operation writes.
+/// A connection, in a transaction if the operation needs one.
 pub(crate) struct Session<'c, D: Dialect> {
     connection: &'c mut D::Connection,
     keeps_statements: bool,
@@ -95,6 +97,16 @@ impl<D: Dialect> Session<'_, D> {
         values: Vec<Value>,
     ) -> Result<Vec<D::Cells>, sqlx::Error> {
         D::fetch(self.connection, statement, values, self.keeps_statements).await
+    }
+
+    /// Runs a statement that writes, and returns the number of its records.
+    pub(crate) async fn execute(
+        &mut self,
+        statement: &'static str,
+        values: Vec<Value>,
+    ) -> Result<u64, ProgressError> {
+        let outcome = D::execute(self.connection, statement, values, self.keeps_statements).await;
+        outcome.map_err(classify)
     }
 
     pub(crate) async fn script(&mut self, script: &'static str) -> Result<(), ProgressError> {
@@ -225,9 +237,9 @@ impl<D: Dialect> SqlStore<D> {
         guard: &mut ConnectionGuard<D>,
     ) -> Result<O::Output, ProgressError> {
         let keeps_statements = D::keeps_statements(self);
-        if !O::WRITES && keeps_statements {
+        if !O::NEEDS_TRANSACTION && keeps_statements {
             let connection = guard.connection().map_err(classify)?;
-            D::before_read(self, connection).await.map_err(classify)?;
+            D::before_statements(self, connection).await.map_err(classify)?;
             return operation.run(&mut Session { connection, keeps_statements }).await;
         }
         let statement = if O::WRITES { D::STATEMENTS.begin } else { D::STATEMENTS.begin_read };

@@ -13,7 +13,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use uuid::Uuid;
 
 /// BEGIN, a SELECT that locks, an UPDATE, COMMIT.
-const FLUSH: u64 = 4;
+const TRANSACTION: u64 = 4;
+/// A SELECT, and an UPDATE if nothing has changed since.
+const COMPARE_AND_SET: u64 = 2;
 const JOBS: u32 = 100;
 
 /// The statements that a hundred jobs take more than one, for each kind of row. Servers get them in
@@ -60,11 +62,14 @@ async fn count(kind: Kind, url: &str) {
     let more = parts_more(kind);
     let one = &ids[..1];
     for (what, ids, delta, expected) in [
-        ("counts of one job", one, advance(), FLUSH),
-        ("counts of all jobs", all, advance(), FLUSH + more),
-        ("heartbeats of all jobs", all, Delta::new(), FLUSH + more),
-        ("an entry of one job", one, entry(), FLUSH + 1),
-        ("entries of all jobs", all, entry(), FLUSH + more + 1),
+        // The SELECT says that another writer was the last one.
+        ("first counts of a writer", one, advance(), 1 + TRANSACTION),
+        ("counts of one job", one, advance(), COMPARE_AND_SET),
+        ("a heartbeat of one job", one, Delta::new(), COMPARE_AND_SET),
+        ("counts of all jobs", all, advance(), TRANSACTION + more),
+        ("heartbeats of all jobs", all, Delta::new(), TRANSACTION + more),
+        ("an entry of one job", one, entry(), TRANSACTION + 1),
+        ("entries of all jobs", all, entry(), TRANSACTION + more + 1),
     ] {
         let updates: Vec<_> = ids.iter().map(|id| (*id, update(delta.clone()))).collect();
         let before = STATEMENTS.load(Ordering::Relaxed);

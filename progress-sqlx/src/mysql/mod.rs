@@ -47,7 +47,7 @@ impl_progress_store!(MySqlStore);
 /// How the sessions were set up.
 #[derive(Debug)]
 pub(crate) struct SessionSetup {
-    /// Whether the application did, so that each read has to set its session first.
+    /// Whether the application did, so that the session has to be set before statements outside a transaction.
     by_application: bool,
 }
 
@@ -64,7 +64,7 @@ impl Dialect for MySql {
         Ok(())
     }
 
-    async fn before_read(
+    async fn before_statements(
         store: &SqlStore<Self>,
         connection: &mut MySqlConnection,
     ) -> Result<(), sqlx::Error> {

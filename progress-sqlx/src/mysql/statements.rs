@@ -53,17 +53,37 @@ macro_rules! merge {
     };
 }
 
+/// Writes the columns of `Advance`. A record keeps its checkpoint if there is no new one.
+macro_rules! advance {
+    ($condition:literal) => {
+        concat!(
+            "UPDATE progress_records FORCE INDEX (PRIMARY) SET total = ?, succeeded = ?, \
+             failed = ?, message = ?, pace = ?, last_entry = ?, version = ?, updated_at = ?, \
+             heartbeat_at = ?, checkpoint = coalesce(?, checkpoint), writer = ?, seq = ? ",
+            $condition
+        )
+    };
+}
+
+/// The settings of a session that the store relies on, whatever the defaults of the server and of
+/// the session.
+/// innodb_lock_wait_timeout is in whole seconds; a store's own transactions take milliseconds.
+/// wait_timeout: the server rolls back a transaction from which it hears nothing for this long. It
+/// is longer than a heartbeat interval (5 s), and shorter than a lease (45 s).
+macro_rules! session {
+    () => {
+        "SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES', sql_safe_updates = 0, \
+         innodb_lock_wait_timeout = 1, wait_timeout = 8; "
+    };
+}
+
 pub(super) const STATEMENTS: Statements = Statements {
-    // Sets everything that the transaction relies on, whatever the defaults of the server and of
-    // the session.
     // READ COMMITTED: a statement sees what others committed before it, and no session waits for
     // rows that do not exist.
-    // innodb_lock_wait_timeout is in whole seconds; a store's own transactions take milliseconds.
-    // wait_timeout: the server rolls back a transaction from which it hears nothing for this long.
-    // It is longer than a heartbeat interval (5 s), and shorter than a lease (45 s).
-    begin: "SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES', sql_safe_updates = 0, \
-         innodb_lock_wait_timeout = 1, wait_timeout = 8; \
-         SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE",
+    begin: concat!(
+        session!(),
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE"
+    ),
     begin_read: "START TRANSACTION READ ONLY",
     clock: "SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000",
     create: "INSERT INTO progress_records (id, owner, task_type, status, total, title, \
@@ -77,6 +97,11 @@ pub(super) const STATEMENTS: Statements = Statements {
         " FROM json_table(?, '$[*]' COLUMNS \
          (given_id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$')) AS given \
          STRAIGHT_JOIN progress_records FORCE INDEX (PRIMARY) ON id = given_id"
+    ),
+    // An UPDATE cannot skip a locked record, so this statement does.
+    get_to_advance: concat!(
+        select!(),
+        " FROM progress_records WHERE id = ? FOR UPDATE SKIP LOCKED"
     ),
     lock: concat!(select!(), " FROM progress_records WHERE id = ? FOR UPDATE SKIP LOCKED"),
     lock_many: concat!(
@@ -99,9 +124,8 @@ pub(super) const STATEMENTS: Statements = Statements {
     save: "UPDATE progress_records FORCE INDEX (PRIMARY) SET status = ?, error = ?, \
          completion_message = ?, result = ?, cancel_requested = ?, started_at = ?, \
          finished_at = ?, attempt = ?, attempt_started_at = ?, retry_at = ?, carried_over = ?, \
-         stages = ?, announce_at = ?, \
-         total = ?, succeeded = ?, failed = ?, message = ?, workers = ?, pace = ?, last_entry = ?, \
-         version = ?, updated_at = ?, heartbeat_at = ?, checkpoint = ?, writer = ?, seq = ? WHERE \
+         stages = ?, announce_at = ?, workers = ?, total = ?, succeeded = ?, failed = ?, \
+         message = ?, pace = ?, last_entry = ?, version = ?, updated_at = ?, heartbeat_at = ?, checkpoint = ?, writer = ?, seq = ? WHERE \
          id = ?",
     save_many: "UPDATE json_table(?, '$[*]' COLUMNS (\
          id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.id', \
@@ -145,16 +169,14 @@ pub(super) const STATEMENTS: Statements = Statements {
          records.version = given.version, records.updated_at = given.updated_at, \
          records.heartbeat_at = given.heartbeat_at, records.checkpoint = given.checkpoint, \
          records.writer = given.writer, records.seq = given.seq",
-    advance: "UPDATE progress_records FORCE INDEX (PRIMARY) SET total = ?, succeeded = ?, \
-         failed = ?, message = ?, workers = ?, pace = ?, last_entry = ?, version = ?, \
-         updated_at = ?, heartbeat_at = ?, checkpoint = ?, writer = ?, seq = ? WHERE id = ?",
+    advance: advance!("WHERE id = ?"),
+    compare_and_advance: advance!("WHERE id = ? AND version = ? AND writer = ? AND seq = ?"),
     advance_many: "UPDATE json_table(?, '$[*]' COLUMNS (\
          id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.id', \
          total BIGINT PATH '$.total', \
          succeeded BIGINT PATH '$.succeeded', \
          failed BIGINT PATH '$.failed', \
          message TEXT CHARACTER SET utf8mb4 PATH '$.message', \
-         workers BIGINT PATH '$.workers', \
          pace BIGINT PATH '$.pace', \
          last_entry BIGINT PATH '$.last_entry', \
          version BIGINT PATH '$.version', \
@@ -166,7 +188,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          STRAIGHT_JOIN progress_records AS records FORCE INDEX (PRIMARY) ON records.id = given.id \
          SET records.total = given.total, records.succeeded = given.succeeded, \
          records.failed = given.failed, records.message = given.message, \
-         records.workers = given.workers, records.pace = given.pace, \
+         records.pace = given.pace, \
          records.last_entry = given.last_entry, records.version = given.version, \
          records.updated_at = given.updated_at, records.heartbeat_at = given.heartbeat_at, \
          records.checkpoint = given.checkpoint, records.writer = given.writer, \
@@ -266,9 +288,9 @@ pub(super) const STATEMENTS: Statements = Statements {
     ],
 };
 
-/// Sets what a read outside a transaction relies on.
-pub(super) const SESSION: &str = "SET SESSION autocommit = 1, wait_timeout = 8; \
-     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+/// Sets what a statement outside a transaction relies on.
+pub(super) const SESSION: &str =
+    concat!(session!(), "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE");
 
 /// Lets one session at a time migrate a database. Lock names belong to the server, so the name
 /// contains a hash of the database's name; at most 64 characters are allowed. The lock ends with

@@ -37,6 +37,18 @@ macro_rules! merge {
     };
 }
 
+/// Writes the columns of `Advance`. A record keeps its checkpoint if there is no new one.
+macro_rules! advance {
+    ($condition:literal) => {
+        concat!(
+            "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
+             pace = $5, last_entry = $6, version = $7, updated_at = $8, heartbeat_at = $9, \
+             checkpoint = coalesce($10, checkpoint), writer = $11, seq = $12 ",
+            $condition
+        )
+    };
+}
+
 pub(super) const STATEMENTS: Statements = Statements {
     // Sets everything that the transaction relies on, whatever the defaults of the server, the
     // database and the role. The settings end with the transaction, because a pooler may then give
@@ -58,6 +70,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          $21, $22, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: concat!(select!(), " WHERE id IN (SELECT json_array_elements_text($1::json))"),
+    get_to_advance: concat!(select!(), " WHERE id = $1"),
     lock: concat!(select!(), " WHERE id = $1 FOR UPDATE SKIP LOCKED"),
     lock_many: concat!(
         select!(),
@@ -72,8 +85,8 @@ pub(super) const STATEMENTS: Statements = Statements {
     save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
          result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, attempt = $8, \
          attempt_started_at = $9, retry_at = $10, carried_over = $11, stages = $12, \
-         announce_at = $13, total = $14, succeeded = $15, failed = $16, message = $17, \
-         workers = $18, pace = $19, last_entry = $20, version = $21, updated_at = $22, \
+         announce_at = $13, workers = $14, total = $15, succeeded = $16, failed = $17, \
+         message = $18, pace = $19, last_entry = $20, version = $21, updated_at = $22, \
          heartbeat_at = $23, checkpoint = $24, writer = $25, seq = $26 WHERE id = $27",
     save_many: "UPDATE progress_records AS records SET status = given.status, error = given.error, \
          completion_message = given.completion_message, result = given.result, \
@@ -93,18 +106,22 @@ pub(super) const STATEMENTS: Statements = Statements {
          failed bigint, message text, workers bigint, pace bigint, last_entry bigint, \
          version bigint, updated_at bigint, heartbeat_at bigint, checkpoint text, writer text, \
          seq bigint) WHERE records.id = given.id",
-    advance: "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
-         workers = $5, pace = $6, last_entry = $7, version = $8, updated_at = $9, \
-         heartbeat_at = $10, checkpoint = $11, writer = $12, seq = $13 WHERE id = $14",
+    advance: advance!("WHERE id = $13"),
+    // Skips a record that another session has locked. The inner statement compares again after it
+    // has locked the record.
+    compare_and_advance: advance!(
+        "WHERE id = (SELECT id FROM progress_records \
+         WHERE id = $13 AND version = $14 AND writer = $15 AND seq = $16 FOR UPDATE SKIP LOCKED)"
+    ),
     advance_many: "UPDATE progress_records AS records SET total = given.total, \
          succeeded = given.succeeded, failed = given.failed, message = given.message, \
-         workers = given.workers, pace = given.pace, last_entry = given.last_entry, \
-         version = given.version, updated_at = given.updated_at, \
-         heartbeat_at = given.heartbeat_at, checkpoint = given.checkpoint, writer = given.writer, \
-         seq = given.seq FROM json_to_recordset($1::json) AS given (id text, total bigint, \
-         succeeded bigint, failed bigint, message text, workers bigint, pace bigint, last_entry \
-         bigint, version bigint, updated_at bigint, heartbeat_at bigint, checkpoint text, writer \
-         text, seq bigint) WHERE records.id = given.id",
+         pace = given.pace, last_entry = given.last_entry, version = given.version, \
+         updated_at = given.updated_at, heartbeat_at = given.heartbeat_at, \
+         checkpoint = given.checkpoint, writer = given.writer, seq = given.seq FROM \
+         json_to_recordset($1::json) AS given (id text, total bigint, succeeded bigint, \
+         failed bigint, message text, pace bigint, last_entry bigint, version bigint, \
+         updated_at bigint, heartbeat_at bigint, checkpoint text, writer text, seq bigint) \
+         WHERE records.id = given.id",
     save_stamps: "INSERT INTO progress_writers (progress_id, writer, seq) \
          SELECT progress_id, writer, seq \
          FROM json_to_recordset($1::json) AS given (progress_id text, writer text, seq bigint) \

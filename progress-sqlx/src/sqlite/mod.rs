@@ -108,6 +108,16 @@ impl Dialect for Sqlite {
         Ok(cells)
     }
 
+    async fn execute(
+        connection: &mut SqliteConnection,
+        statement: &'static str,
+        values: Vec<Value>,
+        is_kept: bool,
+    ) -> Result<u64, sqlx::Error> {
+        let query = query!(statement, values, is_kept);
+        query.execute(connection).await.map(|done| done.rows_affected())
+    }
+
     async fn script(
         connection: &mut SqliteConnection,
         script: &'static str,

@@ -67,6 +67,18 @@ macro_rules! merge {
     };
 }
 
+/// Writes the columns of `Advance`. A record keeps its checkpoint if there is no new one.
+macro_rules! advance {
+    ($condition:literal) => {
+        concat!(
+            "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
+             pace = $5, last_entry = $6, version = $7, updated_at = $8, heartbeat_at = $9, \
+             checkpoint = coalesce($10, checkpoint), writer = $11, seq = $12 ",
+            $condition
+        )
+    };
+}
+
 pub(super) const STATEMENTS: Statements = Statements {
     // Takes the write lock at once. A transaction that reads first and writes later is rejected
     // without waiting if another connection wrote in between.
@@ -81,6 +93,7 @@ pub(super) const STATEMENTS: Statements = Statements {
          $21, $22, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: select_many!(),
+    get_to_advance: concat!(select!(), " WHERE id = $1"),
     // No row locks: the only writer has locked the whole file.
     lock: concat!(select!(), " WHERE id = $1"),
     lock_many: select_many!(),
@@ -93,8 +106,8 @@ pub(super) const STATEMENTS: Statements = Statements {
     save: "UPDATE progress_records SET status = $1, error = $2, completion_message = $3, \
          result = $4, cancel_requested = $5, started_at = $6, finished_at = $7, attempt = $8, \
          attempt_started_at = $9, retry_at = $10, carried_over = $11, stages = $12, \
-         announce_at = $13, total = $14, succeeded = $15, failed = $16, message = $17, \
-         workers = $18, pace = $19, last_entry = $20, version = $21, updated_at = $22, \
+         announce_at = $13, workers = $14, total = $15, succeeded = $16, failed = $17, \
+         message = $18, pace = $19, last_entry = $20, version = $21, updated_at = $22, \
          heartbeat_at = $23, checkpoint = $24, writer = $25, seq = $26 WHERE id = $27",
     // Materialized, because otherwise each use of json_each's value would write the row as text
     // again.
@@ -113,11 +126,11 @@ pub(super) const STATEMENTS: Statements = Statements {
          carried_over = given.row ->> 'carried_over', \
          stages = given.row ->> 'stages', \
          announce_at = given.row ->> 'announce_at', \
+         workers = given.row ->> 'workers', \
          total = given.row ->> 'total', \
          succeeded = given.row ->> 'succeeded', \
          failed = given.row ->> 'failed', \
          message = given.row ->> 'message', \
-         workers = given.row ->> 'workers', \
          pace = given.row ->> 'pace', \
          last_entry = given.row ->> 'last_entry', \
          version = given.row ->> 'version', \
@@ -129,16 +142,16 @@ pub(super) const STATEMENTS: Statements = Statements {
          FROM given WHERE progress_records.id = given.row ->> 'id'",
     // SQLite writes an index again if one of its columns is set, even to the same value. These
     // statements set none.
-    advance: "UPDATE progress_records SET total = $1, succeeded = $2, failed = $3, message = $4, \
-         workers = $5, pace = $6, last_entry = $7, version = $8, updated_at = $9, \
-         heartbeat_at = $10, checkpoint = $11, writer = $12, seq = $13 WHERE id = $14",
+    advance: advance!("WHERE id = $13"),
+    compare_and_advance: advance!(
+        "WHERE id = $13 AND version = $14 AND writer = $15 AND seq = $16"
+    ),
     advance_many: "WITH given (row) AS MATERIALIZED (SELECT value FROM json_each($1)) \
          UPDATE progress_records SET \
          total = given.row ->> 'total', \
          succeeded = given.row ->> 'succeeded', \
          failed = given.row ->> 'failed', \
          message = given.row ->> 'message', \
-         workers = given.row ->> 'workers', \
          pace = given.row ->> 'pace', \
          last_entry = given.row ->> 'last_entry', \
          version = given.row ->> 'version', \

@@ -160,6 +160,8 @@ struct Scissors {
     /// The client's COMMIT, and the server's acknowledgement of it.
     commit: Vec<u8>,
     committed: &'static [u8],
+    /// The server's acknowledgement of a write without a transaction, if there are such writes.
+    written: Option<&'static [u8]>,
     wanted: u32,
     commits: AtomicU32,
     cuts: AtomicU32,
@@ -168,23 +170,33 @@ struct Scissors {
 impl Scissors {
     /// Closed: nothing is cut yet.
     fn new(database: &str, wanted: u32) -> Self {
-        let (commit, committed): (Vec<u8>, &[u8]) = match database {
-            // A simple query; a CommandComplete, which would say ROLLBACK after a failed statement.
-            "postgres" => (b"Q\0\0\0\x0bCOMMIT\0".into(), b"C\0\0\0\x0bCOMMIT\0"),
+        let (commit, committed, written): (Vec<u8>, &[u8], Option<&[u8]>) = match database {
+            // A simple query; a CommandComplete, which would say ROLLBACK after a failed statement;
+            // a CommandComplete and a ReadyForQuery, which says that there is no transaction.
+            "postgres" => (
+                b"Q\0\0\0\x0bCOMMIT\0".into(),
+                b"C\0\0\0\x0bCOMMIT\0",
+                Some(b"UPDATE 1\0Z\0\0\0\x05I"),
+            ),
             // The first packet of an exchange, a query; the second, OK, with no affected row and no
-            // insert id.
-            "mysql" => (b"\x07\0\0\0\x03COMMIT".into(), b"\x07\0\0\x01\0\0\0"),
+            // insert id; the same with one affected row, and without a transaction.
+            "mysql" => (
+                b"\x07\0\0\0\x03COMMIT".into(),
+                b"\x07\0\0\x01\0\0\0",
+                Some(b"\0\0\x01\0\x01\0\x02\0"),
+            ),
             // The script that writes a record; the integer 1.
             "redis" => {
                 let text = include_str!("../../../progress-redis/src/scripts/write.lua");
                 let commit = format!("$40\r\n{}\r\n", redis::Script::new(text).get_hash());
-                (commit.into_bytes(), b":1\r\n")
+                (commit.into_bytes(), b":1\r\n", None)
             }
             other => panic!("unknown commit messages of {other}"),
         };
         Self {
             commit,
             committed,
+            written,
             wanted,
             commits: AtomicU32::new(0),
             cuts: AtomicU32::new(u32::MAX),
@@ -214,6 +226,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, scissors: Arc<Sciss
     let (mut asked, mut answered) = (vec![0; 1 << 14], vec![0; 1 << 14]);
     let mut commit = Search::new(&scissors.commit);
     let mut committed: Option<Search<'_>> = None;
+    let mut written = scissors.written.map(Search::new);
     loop {
         tokio::select! {
             read = client.read(&mut asked) => {
@@ -229,6 +242,11 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, scissors: Arc<Sciss
                 let Some(said) = said(read, &answered) else { return };
                 match &mut committed {
                     None => {
+                        let is_written = written.as_mut().is_some_and(|ack| ack.finds_in(said));
+                        if is_written && scissors.want_next() {
+                            scissors.cuts.fetch_add(1, Ordering::Relaxed);
+                            return;
+                        }
                         if client.write_all(said).await.is_err() {
                             return;
                         }

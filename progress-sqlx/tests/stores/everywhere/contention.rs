@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_core::{
-    Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressUpdate, Stamp, Status,
-    WORKER_LOST,
+    Checkpoint, Completion, Delta, NewEntry, NewProgress, ProgressError, ProgressId,
+    ProgressUpdate, Stamp, Status, WORKER_LOST,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -19,6 +19,8 @@ on_every_database!(
     of_many_endings_one_wins,
     a_start_and_what_follows_it_may_meet,
     batches_of_several_processes_neither_block_nor_lose,
+    a_worker_that_compares_loses_nothing_of_others,
+    a_worker_that_counts_keeps_the_checkpoints_of_others,
     janitors_at_once_sweep_every_record_once,
 );
 
@@ -145,6 +147,66 @@ async fn batches_of_several_processes_neither_block_nor_lose(database: Database)
     tasks.join_all().await;
     for job in store.get_many(&jobs).await.unwrap() {
         assert_eq!(job.unwrap().succeeded, 4 * ROUNDS);
+    }
+}
+
+/// The updates of one writer are written back if nothing has changed since they were read.
+async fn a_worker_that_compares_loses_nothing_of_others(database: Database) {
+    const COUNTS: u64 = 400;
+    const OTHERS: u64 = 100;
+    let (worker, other) = (database.store().await, database.store().await);
+    let new = NewProgress::new("test").with_total(10_000).with_auto_complete();
+    let id = worker.create(&new).await.unwrap().id;
+    worker.update(id, &ProgressUpdate::start()).await.unwrap();
+    let working = count_one_by_one(worker, id, COUNTS);
+    let interfering = tokio::spawn(async move {
+        let mut asked = 0;
+        for number in 0..OTHERS {
+            // Counts, workers and wishes that no stamp and, for workers, no version reveals.
+            for update in [one(), ProgressUpdate::join()] {
+                other.update(id, &update).await.unwrap();
+            }
+            if number == OTHERS / 2 {
+                asked = other.update(id, &ProgressUpdate::request_cancel()).await.unwrap().version;
+            }
+        }
+        asked
+    });
+    working.await;
+    let asked = interfering.await.unwrap();
+    let seen = database.store().await.get(id).await.unwrap().unwrap();
+    assert_eq!(seen.succeeded, COUNTS + OTHERS);
+    assert_eq!(u64::from(seen.workers), 1 + OTHERS);
+    assert!(seen.cancel_requested && asked > 0);
+    // Created, started, each count, and the request.
+    assert_eq!(seen.version, 1 + 1 + COUNTS + OTHERS + 1);
+}
+
+async fn a_worker_that_counts_keeps_the_checkpoints_of_others(database: Database) {
+    const SAVES: u64 = 200;
+    let (worker, other) = (database.store().await, database.store().await);
+    let id = worker.create(&NewProgress::new("test").with_attempts(2)).await.unwrap().id;
+    let started = worker.update(id, &ProgressUpdate::start()).await.unwrap();
+    let first = started.checkpoint.unwrap();
+    let working = count_one_by_one(worker, id, 2 * SAVES);
+    let saving = tokio::spawn(async move {
+        for number in 1..=SAVES {
+            let cursor = Some(number.into());
+            let delta = Delta::new().with_checkpoint(Checkpoint { cursor, ..first.clone() });
+            other.update(id, &ProgressUpdate::advance(delta)).await.unwrap();
+            let seen = other.get(id).await.unwrap().unwrap();
+            assert_eq!(seen.checkpoint.unwrap().cursor, Some(number.into()));
+        }
+    });
+    working.await;
+    saving.await.unwrap();
+}
+
+/// Counts with the stamps of one writer, as a worker does.
+async fn count_one_by_one(store: Store, id: ProgressId, counts: u64) {
+    let writer = Uuid::new_v4();
+    for seq in 1..=counts {
+        store.update(id, &one().with_stamp(Stamp { writer, seq })).await.unwrap();
     }
 }
 
