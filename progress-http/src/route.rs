@@ -33,9 +33,7 @@ pub enum Answer {
 pub struct Call {
     api: ProgressApi,
     action: Action,
-    query: Option<String>,
     if_none_match: Option<String>,
-    last_event_id: Option<String>,
     wait: Option<Duration>,
     is_head: bool,
 }
@@ -43,12 +41,16 @@ pub struct Call {
 /// An id is `None` if it is malformed: then there is no such job.
 #[derive(Debug)]
 enum Action {
-    List { only_active: bool },
+    List {
+        only_active: bool,
+        query: Option<String>,
+    },
     Poll(Option<ProgressId>),
     Html(HtmlRequest),
     Delete(Option<ProgressId>),
-    Log(Option<ProgressId>),
-    Events(Option<ProgressId>),
+    Log(Option<ProgressId>, Option<String>),
+    /// With the id of the last event that the client has got.
+    Events(Option<ProgressId>, Option<String>),
     Cancel(Option<ProgressId>),
     Page,
 }
@@ -131,6 +133,7 @@ impl ProgressApi {
         let resource = Resource::at(request.path, self.has_page());
         let if_none_match = request.headers.get("if-none-match");
         let is_head = request.method == "HEAD";
+        let query = || request.query.map(str::to_owned);
         let action = match (&resource, request.method) {
             (Resource::Unknown, _) => return Route::Answered(head(is_head, Reply::not_found())),
             (_, "OPTIONS") => {
@@ -152,8 +155,10 @@ impl ProgressApi {
                     crate::openapi::serve(request.mount, if_none_match),
                 ));
             }
-            (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false },
-            (Resource::ActiveJobs, "GET" | "HEAD") => Action::List { only_active: true },
+            (Resource::Jobs, "GET" | "HEAD") => Action::List { only_active: false, query: query() },
+            (Resource::ActiveJobs, "GET" | "HEAD") => {
+                Action::List { only_active: true, query: query() }
+            }
             (Resource::Page, "GET" | "HEAD") => Action::Page,
             (Resource::Job(id), "GET" | "HEAD") => Action::Poll(*id),
             (Resource::Html(id), "GET" | "HEAD") => Action::Html(HtmlRequest {
@@ -161,8 +166,11 @@ impl ProgressApi {
                 mount: html::public_mount(request),
                 is_part: request.headers.get("hx-request") == Some("true"),
             }),
-            (Resource::Log(id), "GET" | "HEAD") => Action::Log(id.parse().ok()),
-            (Resource::Events(id), "GET" | "HEAD") => Action::Events(id.parse().ok()),
+            (Resource::Log(id), "GET" | "HEAD") => Action::Log(id.parse().ok(), query()),
+            (Resource::Events(id), "GET" | "HEAD") => {
+                let last_event_id = request.headers.get("last-event-id");
+                Action::Events(id.parse().ok(), last_event_id.map(str::to_owned))
+            }
             (Resource::Job(id), "DELETE") => Action::Delete(*id),
             (Resource::Cancel(id), "POST") => Action::Cancel(id.parse().ok()),
             _ => {
@@ -182,9 +190,7 @@ impl ProgressApi {
         Route::Call(Call {
             api: self.clone(),
             action,
-            query: request.query.map(str::to_owned),
             if_none_match: if_none_match.map(str::to_owned),
-            last_event_id: request.headers.get("last-event-id").map(str::to_owned),
             wait: negotiate::wait(request.headers.get("prefer")),
             is_head,
         })
@@ -197,7 +203,7 @@ impl Action {
         let media_type = match self {
             // The reply has no body.
             Self::Delete(_) => return None,
-            Self::Events(_) => "text/event-stream",
+            Self::Events(..) => "text/event-stream",
             Self::Html(_) | Self::Page => "text/html",
             _ => "application/json",
         };
@@ -226,11 +232,11 @@ impl Call {
     #[expect(clippy::manual_async_fn, reason = "an `async fn` has room for its arguments twice")]
     fn answer_by_reading(self, viewer: &Viewer) -> impl Future<Output = Answer> {
         async move {
-            let query = self.query.as_deref();
             let if_none_match = self.if_none_match.as_deref();
             // The larger ones are boxed, so that a request that waits does not keep room for them.
             let reply = match self.action {
-                Action::List { only_active } => {
+                Action::List { only_active, query } => {
+                    let query = query.as_deref();
                     Box::pin(self.api.list(viewer, query, only_active, if_none_match, self.wait))
                         .await
                 }
@@ -241,10 +247,11 @@ impl Call {
                 Action::Html(request) => {
                     Box::pin(self.api.html(viewer, &request, if_none_match)).await
                 }
-                Action::Log(id) => Box::pin(self.api.log(viewer, id, query)).await,
-                Action::Events(id) => {
-                    match Box::pin(self.api.events(viewer, id, self.last_event_id.as_deref())).await
-                    {
+                Action::Log(id, query) => {
+                    Box::pin(self.api.log(viewer, id, query.as_deref())).await
+                }
+                Action::Events(id, last_event_id) => {
+                    match Box::pin(self.api.events(viewer, id, last_event_id.as_deref())).await {
                         Answer::Whole(reply) => reply,
                         // Without a length, which is unknown.
                         Answer::Events(head, _) if self.is_head => return Answer::Whole(head),

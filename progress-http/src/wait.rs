@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::select_all;
@@ -26,20 +27,21 @@ pub(crate) struct PageRead<'a> {
 /// Waits for a change, but at most for `valid_for`: then the reply may differ without one. Returns
 /// false if the time is over, or the server shuts down.
 ///
-/// The change is pinned by the caller, because an `async fn` keeps the room of its arguments. There
-/// is one timer for both times, because timers are much of what a waiting request takes.
-pub(crate) async fn is_in_time(
+/// The change is pinned by the caller, because a future keeps the room of its arguments. There is
+/// one timer for both times, because timers are much of what a waiting request takes.
+pub(crate) fn is_in_time(
     until: Instant,
     valid_for: Option<Duration>,
     place: &Place,
     change: Pin<&mut impl Future>,
-) -> bool {
+) -> impl Future<Output = bool> {
     let valid_until = valid_for.map(|time| Instant::now() + time).filter(|end| *end < until);
-    tokio::select! {
-        outcome = timeout_at(valid_until.unwrap_or(until), change) => {
-            outcome.is_ok() || valid_until.is_some()
+    let (end, in_time_at_end) = (valid_until.unwrap_or(until), valid_until.is_some());
+    async move {
+        tokio::select! {
+            outcome = timeout_at(end, change) => outcome.is_ok() || in_time_at_end,
+            () = place.closed() => false,
         }
-        () = place.closed() => false,
     }
 }
 
@@ -61,18 +63,22 @@ impl ProgressApi {
     ) -> impl Future<Output = Reply> {
         async move {
             let until = Instant::now() + wait;
-            let mut progress = match self.find(viewer, id).await {
+            // Boxed, because the request keeps the room of this read while it waits.
+            let first = match Box::pin(self.find(viewer, id)).await {
                 Ok(progress) => progress,
                 Err(reply) => return reply,
             };
             // Over the waiter limit: reply immediately, without `Preference-Applied`.
             let Some(place) = self.waiters().enter(viewer) else {
-                return self.poll_reply(viewer, &progress, if_none_match);
+                return self.poll_reply(viewer, &first, if_none_match);
             };
-            let first = self.tag(viewer, &progress);
-            if tag::should_wait(if_none_match, &first) {
-                let mut watch = self.jobs().store().watch_since(&progress);
-                while progress.status.is_active() && self.tag(viewer, &progress) == first {
+            let mut progress = Arc::clone(&first);
+            if tag::should_wait(if_none_match, &self.tag(viewer, &first)) {
+                let mut watch = self.jobs().store().watch_since(&first);
+                // The record, and not its tag, because all who wait share it.
+                while progress.status.is_active()
+                    && self.tag(viewer, &progress) == self.tag(viewer, &first)
+                {
                     let is_in_time = {
                         let change = pin!(watch.changed());
                         is_in_time(until, self.valid_for(&progress), &place, change).await
@@ -80,7 +86,7 @@ impl ProgressApi {
                     if !is_in_time {
                         break;
                     }
-                    progress = match self.read(watch.read()).await {
+                    progress = match Box::pin(self.read(watch.read())).await {
                         // The id may have been deleted meanwhile, and used again for another owner.
                         Ok(Some(progress)) if viewer.may_see(&progress) => progress,
                         Ok(_) => return Reply::not_found(),

@@ -13,9 +13,9 @@ use tower_service::Service as _;
 const WAITERS: usize = 200;
 
 /// The most bytes of a request that waits, on axum, with all that axum keeps for it.
-const MOST_PER_WAITER: i64 = 2_300;
+const MOST_PER_WAITER: i64 = 2_050;
 /// The most bytes of an event stream, without the task of its connection.
-const MOST_PER_STREAM: i64 = 1_000;
+const MOST_PER_STREAM: i64 = 980;
 /// The most bytes of a record that is watched, beside its watchers.
 const MOST_PER_RECORD: i64 = 950;
 
