@@ -20,8 +20,8 @@ pub(crate) struct Statements {
     pub(crate) get: &'static str,
     /// Reads records: JSON ids.
     pub(crate) get_many: &'static str,
-    /// Reads a record for `compare_and_advance`: id. Where that statement cannot skip a record that
-    /// another session has locked, this one does.
+    /// Reads a record for `compare_and_advance`: id. Finds none where that statement would fail or
+    /// wait for another session.
     pub(crate) get_to_advance: &'static str,
     /// Like `get`, but also locks the record. Skips a record that another session has locked.
     pub(crate) lock: &'static str,

@@ -191,7 +191,11 @@ impl<D: Dialect> SqlStore<D> {
         }
     }
 
-    async fn attempt<O: Operation<D>>(&self, operation: &O) -> Result<O::Output, ProgressError> {
+    /// Runs a call once.
+    pub(crate) async fn attempt<O: Operation<D>>(
+        &self,
+        operation: &O,
+    ) -> Result<O::Output, ProgressError> {
         let _permit = match operation.waits_for_lock() {
             true => Some(self.state.lock_waiters.acquire().await.map_err(ProgressError::store)?),
             false => None,

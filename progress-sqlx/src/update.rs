@@ -113,18 +113,29 @@ impl<D: Dialect> SqlStore<D> {
             .collect()
     }
 
+    /// Writes a batch of one update without a transaction. `None` if a transaction has to decide:
+    /// also after an error, which the transaction will meet again if it matters.
+    async fn compare_and_set(
+        &self,
+        batch: &[Group<'_>],
+        begun: Instant,
+    ) -> Option<(usize, Result<Progress, ProgressError>)> {
+        let [Group { id, updates }] = batch else { return None };
+        let [(position, update)] = **updates else { return None };
+        let operation = CompareAndSet::new(*id, update)?;
+        let deadline = self.deadlines.write.saturating_sub(begun.elapsed());
+        let started = Instant::now();
+        let outcome = tokio::time::timeout(deadline, self.attempt(&operation)).await.ok()?;
+        let progress = outcome.ok()??;
+        self.state.pools.record(started, &Ok(()));
+        Some((position, Ok(progress)))
+    }
+
     /// Updates all records of a batch, and reports those that stay locked as unavailable. `begun`
     /// is the start of the call that this batch belongs to.
     async fn update_batch(&self, batch: &[Group<'_>], begun: Instant) -> Outcomes {
-        if let [group] = batch
-            && let [(position, update)] = &*group.updates
-            && let Some(operation) = CompareAndSet::new(group.id, update)
-        {
-            let deadline = self.deadlines.write.saturating_sub(begun.elapsed());
-            // After an error, too, a transaction decides.
-            if let Ok(Some(progress)) = self.call_within(operation, deadline).await {
-                return vec![(*position, Ok(progress))];
-            }
+        if let Some(outcome) = self.compare_and_set(batch, begun).await {
+            return vec![outcome];
         }
         let mut outcomes = Outcomes::new();
         let mut remaining: Vec<&Group<'_>> = batch.iter().collect();

@@ -70,7 +70,11 @@ pub(super) const STATEMENTS: Statements = Statements {
          $21, $22, 0, 0, 0, 0, 0)",
     get: concat!(select!(), " WHERE id = $1"),
     get_many: concat!(select!(), " WHERE id IN (SELECT json_array_elements_text($1::json))"),
-    get_to_advance: concat!(select!(), " WHERE id = $1"),
+    // Not in a session that is read-only by default, where only a transaction can write.
+    get_to_advance: concat!(
+        select!(),
+        " WHERE id = $1 AND current_setting('transaction_read_only') = 'off'"
+    ),
     lock: concat!(select!(), " WHERE id = $1 FOR UPDATE SKIP LOCKED"),
     lock_many: concat!(
         select!(),

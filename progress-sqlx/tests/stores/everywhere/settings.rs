@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use progress_core::{
-    Delta, NewEntry, NewProgress, ProgressQuery, ProgressStore, ProgressUpdate, testing,
+    Delta, NewEntry, NewProgress, ProgressQuery, ProgressStore, ProgressUpdate, Stamp, testing,
 };
 use progress_sqlx::{MySqlStore, PostgresStore};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
 
 use super::{on_every_database, running};
 use crate::database::Database;
@@ -14,6 +16,7 @@ use crate::one;
 
 on_every_database!(@on postgres, Postgres,
     hostile_defaults_change_nothing,
+    sessions_that_are_read_only_by_default_are_kept,
     an_altered_column_is_no_error,
     ended_sessions_are_no_error,
     an_encoding_that_cannot_hold_the_text_is_found_at_once,
@@ -50,6 +53,28 @@ async fn hostile_defaults_change_nothing(database: Database) {
     let store = database.store().await;
     testing::conformance(store, 50).await;
     testing::conformance(database.pool().await.store().await, 50).await;
+}
+
+/// The store writes in transactions of its own, so it needs no new session.
+async fn sessions_that_are_read_only_by_default_are_kept(database: Database) {
+    drop(database.store().await);
+    let (operator, name) = (database.pool().await, database.url().rsplit_once('/').unwrap().1);
+    let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    operator.execute(&sql).await;
+    let store = database.store().await;
+    let id = running(&store).await.id;
+    let mut watcher = PgConnection::connect(database.url()).await.unwrap();
+    let sessions = "SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity \
+         WHERE datname = current_database()";
+    let before: Vec<i32> = sqlx::query_scalar(sessions).fetch_one(&mut watcher).await.unwrap();
+    // For longer than the second after which a pool may be replaced again.
+    for seq in 1..=60 {
+        let stamp = Stamp { writer: Uuid::from_u128(1), seq };
+        assert_eq!(store.update(id, &one().with_stamp(stamp)).await.unwrap().succeeded, seq);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let after: Vec<i32> = sqlx::query_scalar(sessions).fetch_one(&mut watcher).await.unwrap();
+    assert!(before.iter().all(|session| after.contains(session)), "{before:?}, later {after:?}");
 }
 
 /// Alters a column while jobs run, so that prepared statements no longer fit the table.
