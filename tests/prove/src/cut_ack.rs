@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use progress_core::{
     Delta, Jobs, NewProgress, ProgressId, ProgressStore, ProgressUpdate, Stamp, Status,
@@ -23,6 +23,8 @@ use crate::report::{Finding, Report};
 use crate::worker::{join_all, running};
 
 const WRITERS: u32 = 8;
+/// The full form takes less than a minute for each kind of writers.
+const LONGEST: Duration = Duration::from_secs(300);
 
 pub(crate) fn run(report: &mut Report) {
     let cuts = report.rounds(250, 20);
@@ -165,6 +167,7 @@ struct Scissors {
     wanted: u32,
     commits: AtomicU32,
     cuts: AtomicU32,
+    begun: Instant,
 }
 
 impl Scissors {
@@ -172,11 +175,12 @@ impl Scissors {
     fn new(database: &str, wanted: u32) -> Self {
         let (commit, committed, written): (Vec<u8>, &[u8], Option<&[u8]>) = match database {
             // A simple query; a CommandComplete, which would say ROLLBACK after a failed statement;
-            // a CommandComplete and a ReadyForQuery, which says that there is no transaction.
+            // a CommandComplete, a CloseComplete of the portal, and a ReadyForQuery, which says that
+            // there is no transaction.
             "postgres" => (
                 b"Q\0\0\0\x0bCOMMIT\0".into(),
                 b"C\0\0\0\x0bCOMMIT\0",
-                Some(b"UPDATE 1\0Z\0\0\0\x05I"),
+                Some(b"UPDATE 1\x003\0\0\0\x04Z\0\0\0\x05I"),
             ),
             // The first packet of an exchange, a query; the second, OK, with no affected row and no
             // insert id; the same with one affected row, and without a transaction.
@@ -200,6 +204,7 @@ impl Scissors {
             wanted,
             commits: AtomicU32::new(0),
             cuts: AtomicU32::new(u32::MAX),
+            begun: Instant::now(),
         }
     }
 
@@ -209,6 +214,7 @@ impl Scissors {
 
     fn are_done(&self) -> bool {
         let cuts = self.cuts.load(Ordering::Relaxed);
+        assert!(self.begun.elapsed() < LONGEST, "only {cuts} acknowledgements were recognised");
         cuts != u32::MAX && cuts >= self.wanted
     }
 
