@@ -1,7 +1,7 @@
 //! PgBouncer between a store and its server. In session mode, and in transaction mode with the URL
 //! parameter that `PostgresStore` asks for, the store works as without it.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use progress_core::testing::conformance;
 use progress_core::{Jobs, NewProgress, ProgressQuery, ProgressStore, ProgressUpdate, Status};
 use progress_sqlx::PostgresStore;
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use tempfile::TempDir;
 
 use crate::place::{Place, open, runtime};
@@ -63,6 +64,7 @@ fn pooled(
 ) -> Finding {
     let url = format!("{}{parameter}", pooler.url(place));
     runtime().block_on(async {
+        pooler.wait_until_ready(place).await;
         let store: Arc<dyn ProgressStore> = if is_shared {
             // sqlx asks for it by default, but PgBouncer does not know this parameter.
             let options: PgConnectOptions = url.parse().unwrap();
@@ -157,13 +159,19 @@ impl Pooler {
         }
         command.arg("-q").arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(Stdio::null()).spawn().unwrap();
-        let pooler = Self { child, address, _folder: folder };
+        Self { child, address, _folder: folder }
+    }
+
+    /// Waits until a client can log in. A port that can be connected to is not enough: the pooler
+    /// may still reset connections.
+    async fn wait_until_ready(&self, place: &Place) {
+        let options: PgConnectOptions = self.url(place).parse().unwrap();
+        let options = options.extra_float_digits(None);
         let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "{program} does not listen");
-            std::thread::sleep(Duration::from_millis(20));
+        while let Err(error) = PgConnection::connect_with(&options).await {
+            assert!(begun.elapsed() < PATIENCE, "no login through the pooler: {error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        pooler
     }
 
     /// The address of a database behind this pooler.
