@@ -47,7 +47,8 @@ impl_progress_store!(MySqlStore);
 /// How the sessions were set up.
 #[derive(Debug)]
 pub(crate) struct SessionSetup {
-    /// Whether the application did, so that the session has to be set before statements outside a transaction.
+    /// Whether the application did, so that statements outside a transaction have to set the
+    /// session first.
     by_application: bool,
 }
 

@@ -125,8 +125,8 @@ pub(super) const STATEMENTS: Statements = Statements {
          completion_message = ?, result = ?, cancel_requested = ?, started_at = ?, \
          finished_at = ?, attempt = ?, attempt_started_at = ?, retry_at = ?, carried_over = ?, \
          stages = ?, announce_at = ?, workers = ?, total = ?, succeeded = ?, failed = ?, \
-         message = ?, pace = ?, last_entry = ?, version = ?, updated_at = ?, heartbeat_at = ?, checkpoint = ?, writer = ?, seq = ? WHERE \
-         id = ?",
+         message = ?, pace = ?, last_entry = ?, version = ?, updated_at = ?, heartbeat_at = ?, \
+         checkpoint = ?, writer = ?, seq = ? WHERE id = ?",
     save_many: "UPDATE json_table(?, '$[*]' COLUMNS (\
          id VARCHAR(36) CHARACTER SET utf8mb4 PATH '$.id', \
          status VARCHAR(16) CHARACTER SET utf8mb4 PATH '$.status', \

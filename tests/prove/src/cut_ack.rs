@@ -175,8 +175,8 @@ impl Scissors {
     fn new(database: &str, wanted: u32) -> Self {
         let (commit, committed, written): (Vec<u8>, &[u8], Option<&[u8]>) = match database {
             // A simple query; a CommandComplete, which would say ROLLBACK after a failed statement;
-            // a CommandComplete, a CloseComplete of the portal, and a ReadyForQuery, which says that
-            // there is no transaction.
+            // a CommandComplete, a CloseComplete of the portal, and a ReadyForQuery that says "no
+            // transaction".
             "postgres" => (
                 b"Q\0\0\0\x0bCOMMIT\0".into(),
                 b"C\0\0\0\x0bCOMMIT\0",

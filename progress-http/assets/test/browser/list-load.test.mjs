@@ -99,8 +99,8 @@ test('the list stops when it is removed, and leaves nothing', { skip }, async (c
         }
       }
       main.replaceChildren();
-      // Chromium keeps the last `select` whose options changed in the page, for its autofill. If
-      // that is one of a list, the whole list is kept. It must not count: change another one.
+      // Chromium's autofill keeps the last `select` whose options changed in the page. If that is
+      // one of a list, the whole list is kept. It must not count: change another one.
       const control = document.createElement('select');
       main.append(control);
       control.append(document.createElement('option'));

@@ -162,7 +162,7 @@ async fn a_worker_that_compares_loses_nothing_of_others(database: Database) {
     let interfering = tokio::spawn(async move {
         let mut asked = 0;
         for number in 0..OTHERS {
-            // Counts, workers and wishes that no stamp and, for workers, no version reveals.
+            // None of these has a stamp, and a worker that joins does not change the version.
             for update in [one(), ProgressUpdate::join()] {
                 other.update(id, &update).await.unwrap();
             }
