@@ -125,10 +125,12 @@ impl<D: Dialect> SqlStore<D> {
         let operation = CompareAndSet::new(*id, update)?;
         let deadline = self.deadlines.write.saturating_sub(begun.elapsed());
         let started = Instant::now();
-        let outcome = tokio::time::timeout(deadline, self.attempt(&operation)).await.ok()?;
-        let progress = outcome.ok()??;
-        self.state.pools.record(started, &Ok(()));
-        Some((position, Ok(progress)))
+        let outcome = match tokio::time::timeout(deadline, self.attempt(&operation)).await {
+            Ok(outcome) => outcome,
+            Err(elapsed) => Err(ProgressError::unavailable(elapsed)),
+        };
+        self.state.pools.record(started, &outcome);
+        Some((position, Ok(outcome.ok()??)))
     }
 
     /// Updates all records of a batch, and reports those that stay locked as unavailable. `begun`
