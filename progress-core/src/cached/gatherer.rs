@@ -8,8 +8,9 @@ use super::failed_read;
 use crate::{MAX_PAGE, Progress, ProgressError, ProgressId, ProgressStore};
 
 /// The minimum interval between calls. A read that comes sooner waits, and shares the next call
-/// with the reads that come meanwhile.
-pub(super) const MIN_INTERVAL: Duration = Duration::from_millis(10);
+/// with the reads that come meanwhile. Longer batches cost less for each read, but a person should
+/// not see the wait: 25 ms are two frames of a screen.
+pub(super) const MIN_INTERVAL: Duration = Duration::from_millis(25);
 
 /// The size of a batch that is worth waiting for. After a smaller one, reads do not wait: few pages
 /// poll, or a program reads one record after the other.
@@ -19,7 +20,7 @@ const MIN_BATCH: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Gathers reads of single records into calls that read several. A thousand pages that poll a job
-/// each then cost a hundred calls a second.
+/// each then cost forty calls a second.
 #[derive(Debug, Default)]
 pub(super) struct Gatherer {
     state: Mutex<State>,

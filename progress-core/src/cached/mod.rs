@@ -90,7 +90,7 @@ impl CachedStore {
     }
 
     /// Reads a record as [`get`](ProgressStore::get) does, without copying it. When many records
-    /// are read at about the same time, a read may wait 10 ms, and shares a call of the inner store
+    /// are read at about the same time, a read may wait 25 ms, and shares a call of the inner store
     /// with up to 99 others.
     ///
     /// # Errors

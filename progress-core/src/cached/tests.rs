@@ -5,11 +5,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::gatherer::MIN_INTERVAL;
 use super::watch::HINTED_INTERVAL;
 use super::*;
 use crate::flush::RunsOn;
 use crate::testing::{Fault, FaultyStore, conformance};
 use crate::{ChangesSender, Delta, Jobs, MemoryStore, Status};
+
+/// How late a timer of tokio may be.
+const TIMER: Duration = Duration::from_millis(2);
 
 struct Fixture {
     inside: Arc<FaultyStore>,
@@ -398,9 +402,9 @@ async fn pages_that_poll_a_job_each_share_calls() {
         });
     }
     let slowest = pages.join_all().await.into_iter().max().unwrap();
-    assert!(slowest <= Duration::from_millis(12), "{slowest:?}");
+    assert!(slowest <= MIN_INTERVAL + TIMER, "{slowest:?}");
     let reads = fixture.inside.reads();
-    assert!(reads <= 1_400, "{reads} calls for 20,000 reads in ten seconds");
+    assert!(reads <= 700, "{reads} calls for 20,000 reads in ten seconds");
 }
 
 #[tokio::test(start_paused = true)]
@@ -420,7 +424,7 @@ async fn a_page_alone_and_a_loop_do_not_wait() {
     for id in &ids[1..] {
         fixture.store.read(*id).await.unwrap();
     }
-    assert!(began.elapsed() <= Duration::from_millis(12), "{:?}", began.elapsed());
+    assert!(began.elapsed() <= MIN_INTERVAL + TIMER, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -433,7 +437,7 @@ async fn a_herd_is_read_a_hundred_at_a_time() {
     }
     let began = Instant::now();
     readers.join_all().await;
-    assert!(began.elapsed() <= Duration::from_millis(12), "{:?}", began.elapsed());
+    assert!(began.elapsed() <= MIN_INTERVAL + TIMER, "{:?}", began.elapsed());
     // One alone, 19 full batches, and the last 99.
     assert_eq!(fixture.inside.reads(), 21);
 }
@@ -492,7 +496,7 @@ async fn gathered_reads_do_not_depend_on_the_first() {
             continue;
         }
         // Not polled, as if its thread were blocked.
-        sleep(Duration::from_millis(11)).await;
+        sleep(MIN_INTERVAL + TIMER).await;
         assert!((&mut second).now_or_never().is_none());
         assert_eq!((&mut third).now_or_never().unwrap().unwrap().unwrap().id, ids[2]);
         assert_eq!(second.await.unwrap().unwrap().id, ids[1]);
