@@ -8,8 +8,8 @@ use super::failed_read;
 use crate::{MAX_PAGE, Progress, ProgressError, ProgressId, ProgressStore};
 
 /// The minimum interval between calls. A read that comes sooner waits, and shares the next call
-/// with the reads that come meanwhile. Longer batches cost less for each read, but a person should
-/// not see the wait: 25 ms are two frames of a screen.
+/// with the reads that come meanwhile. A longer interval makes a read cheaper, but a person should
+/// not see the wait: 25 ms are one or two frames of a screen at 60 Hz.
 pub(super) const MIN_INTERVAL: Duration = Duration::from_millis(25);
 
 /// The size of a batch that is worth waiting for. After a smaller one, reads do not wait: few pages
