@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, reason = "a benchmark reports errors by panicking")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -88,18 +89,24 @@ fn measure(tracker: &TrackerHandle, rounds: usize) {
     }
 }
 
-/// Compares `inc` on one tracker by several threads with a `fetch_add` by as many.
+/// Compares `inc` on one tracker by several threads with a `fetch_add` by as many. A second
+/// `fetch_add` is behind an `Arc`, as each counter has to be that a flush loop reads.
 fn measure_threads(tracker: &TrackerHandle, rounds: usize) {
     let counter = AtomicU64::new(0);
+    let shared = Arc::new(AtomicU64::new(0));
     for threads in [2, 8] {
-        let (mut limits, mut times) = (Vec::new(), Vec::new());
+        let (mut limits, mut incs, mut adds) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             limits.push(time_of_all(threads, || {
                 counter.fetch_add(black_box(1), Ordering::Relaxed);
             }));
-            times.push(time_of_all(threads, || tracker.inc(black_box(1))));
+            incs.push(time_of_all(threads, || tracker.inc(black_box(1))));
+            adds.push(time_of_all(threads, || {
+                shared.fetch_add(black_box(1), Ordering::Relaxed);
+            }));
         }
-        print(&format!("`inc(1)`, {threads} threads"), times, &limits, "<= 1.2 | <= 2");
+        print(&format!("`inc(1)`, {threads} threads"), incs, &limits, "<= 1.2 | <= 2");
+        print(&format!("`fetch_add` in an `Arc`, {threads} threads"), adds, &limits, "- | -");
     }
 }
 

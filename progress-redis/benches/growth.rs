@@ -1,6 +1,6 @@
-//! Measures the calls of the store beside 1,000 and 100,000 finished records on a Redis server of
-//! its own. Prints for each call the median beside many records, that beside few, and the ratio; and
-//! the server's memory per record.
+//! Measures the calls of the store beside 1,000 and 1,000,000 finished records on a Redis server of
+//! its own. Prints for each call the median beside many records, that beside few, and the ratio;
+//! and the server's memory per record.
 //!
 //! `cargo bench -p progress-redis --bench growth -- [SIZE ...]`
 #![allow(clippy::unwrap_used, reason = "a benchmark reports errors by panicking")]
@@ -163,7 +163,7 @@ async fn main() {
     let mut copies = Copies::new(&store, connection).await;
     let before = copies.memory().await;
     measure_growth("Redis", Arc::new(store), &mut copies, &sizes).await;
-    let records = sizes.last().copied().unwrap_or(100_000);
+    let records = sizes.last().copied().unwrap_or(1_000_000);
     let each = (copies.memory().await - before) / records;
     println!("memory of the server per finished record, Redis | {each} B | - | -");
 }

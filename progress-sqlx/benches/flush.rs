@@ -22,21 +22,42 @@ const CALLS: u32 = 200;
 const BATCH: u32 = 100;
 
 /// Returns the bare statement for the same table and key. MySQL has no RETURNING.
-fn bare(kind: &str) -> &'static str {
+fn bare(kind: &str) -> &'static [&'static str] {
     match kind {
-        "mysql" => "UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = ?",
-        _ => {
-            "UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = $1 RETURNING succeeded"
-        }
+        "mysql" => &["UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = ?"],
+        _ => &["UPDATE progress_records SET succeeded = succeeded + 1 WHERE id = $1 \
+               RETURNING succeeded"],
     }
 }
 
-macro_rules! bare_connection {
-    ($connection:ty, $url:expr, $kind:expr, $id:expr) => {{
-        let mut connection = <$connection>::connect($url).await.unwrap();
+/// Returns two statements that read and write as much as those of a flush.
+fn read_and_write(kind: &str) -> &'static [&'static str] {
+    macro_rules! statements {
+        ($id:literal) => {
+            &[
+                concat!("SELECT * FROM progress_records WHERE id = ", $id),
+                concat!(
+                    "UPDATE progress_records SET total = total, succeeded = succeeded + 1, \
+                     failed = failed, message = 'line 4,711 of 10,000', pace = pace, \
+                     last_entry = last_entry, version = version + 1, updated_at = updated_at + 1, \
+                     heartbeat_at = heartbeat_at + 1, checkpoint = checkpoint, writer = writer, \
+                     seq = seq WHERE id = ",
+                    $id
+                ),
+            ]
+        };
+    }
+    if kind == "mysql" { statements!("?") } else { statements!("$1") }
+}
+
+macro_rules! run_all {
+    ($connection:expr, $statements:expr, $id:expr) => {{
+        let mut connection = $connection.await.unwrap();
         let begun = Instant::now();
         for _ in 0..CALLS {
-            sqlx::query(bare($kind)).bind($id).fetch_optional(&mut connection).await.unwrap();
+            for statement in $statements {
+                sqlx::query(*statement).bind($id).fetch_optional(&mut connection).await.unwrap();
+            }
         }
         let elapsed = begun.elapsed();
         connection.close().await.unwrap();
@@ -44,21 +65,15 @@ macro_rules! bare_connection {
     }};
 }
 
-async fn bare_updates(kind: &str, url: &str, id: &str) -> Duration {
+/// Runs statements with the id as their parameter, on a connection without a pool.
+async fn run_all(kind: &str, url: &str, id: &str, statements: &[&'static str]) -> Duration {
     match kind {
-        "postgres" => bare_connection!(sqlx::PgConnection, url, kind, id),
-        "mysql" => bare_connection!(sqlx::MySqlConnection, url, kind, id),
+        "postgres" => run_all!(sqlx::PgConnection::connect(url), statements, id),
+        "mysql" => run_all!(sqlx::MySqlConnection::connect(url), statements, id),
         _ => {
             let options: sqlx::sqlite::SqliteConnectOptions = url.parse().unwrap();
             let options = options.synchronous(sqlx::sqlite::SqliteSynchronous::Normal);
-            let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-            let begun = Instant::now();
-            for _ in 0..CALLS {
-                sqlx::query(bare(kind)).bind(id).fetch_optional(&mut connection).await.unwrap();
-            }
-            let elapsed = begun.elapsed();
-            connection.close().await.unwrap();
-            elapsed
+            run_all!(sqlx::SqliteConnection::connect_with(&options), statements, id)
         }
     }
 }
@@ -84,9 +99,12 @@ async fn measure(kind: &str, url: &str, rounds: u32) {
         listener = store.changes();
         stores.push((" with NOTIFY", Arc::new(store)));
     }
-    let (mut bares, mut singles, mut batches) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bares, mut pairs) = (Vec::new(), Vec::new());
+    let (mut singles, mut batches) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        bares.push(bare_updates(kind, url, &single.to_string()).await);
+        let id = single.to_string();
+        bares.push(run_all(kind, url, &id, bare(kind)).await);
+        pairs.push(run_all(kind, url, &id, read_and_write(kind)).await);
         for (number, (_, store)) in stores.iter().enumerate() {
             // Each store counts as a writer of its own.
             let writer = Uuid::from_u128(number as u128 + 1);
@@ -95,7 +113,12 @@ async fn measure(kind: &str, url: &str, rounds: u32) {
         }
     }
     drop(listener);
-    let bare = micros(bares, CALLS);
+    let (bare, pair) = (micros(bares, CALLS), micros(pairs, CALLS));
+    println!(
+        "the statements of a flush alone, {} | {pair:.1} us | {bare:.1} us | {:.2} | - | -",
+        label(kind),
+        pair / bare
+    );
     for (number, (name, _)) in stores.iter().enumerate() {
         let of_this = |times: &[(usize, Duration)]| {
             times.iter().filter(|(of, _)| *of == number).map(|(_, time)| *time).collect()

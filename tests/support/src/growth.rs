@@ -11,7 +11,7 @@ use progress_core::{
 use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
-const SIZES: [u64; 2] = [1_000, 100_000];
+const SIZES: [u64; 2] = [1_000, 1_000_000];
 /// Calls of each kind; their median is printed.
 const CALLS: usize = 41;
 /// The first calls prepare statements and fill caches.

@@ -53,10 +53,13 @@ pub(super) fn tables(results: &Results) -> String {
              | figure | value | limit of the same run | ratio | aim | reached |\n\
              |---|---|---|---|---|---|\n",
             bench.title,
-            wrapped(bench.method)
+            wrapped(bench.method, 100)
         );
         figures.iter().for_each(|figure| row(&mut text, figure));
         text.push('\n');
+        if figures.iter().any(|figure| figure.is_reached() == Some(false)) {
+            reasons(&mut text, bench.reasons);
+        }
     }
     if !results.not_measured.is_empty() {
         text.push_str("## Not measured\n\n");
@@ -70,6 +73,16 @@ pub(super) fn tables(results: &Results) -> String {
     text
 }
 
+fn reasons(text: &mut String, reasons: &[&str]) {
+    if !reasons.is_empty() {
+        text.push_str("Why aims are missed:\n\n");
+        for reason in reasons {
+            let _ = writeln!(text, "- {}", wrapped(reason, 98).replace('\n', "\n  "));
+        }
+        text.push('\n');
+    }
+}
+
 fn row(text: &mut String, figure: &Figure) {
     let Figure { name, value, limit, ratio, aim, .. } = figure;
     let aim = aim.map(|aim| aim.to_string()).unwrap_or_default();
@@ -81,11 +94,11 @@ fn row(text: &mut String, figure: &Figure) {
     let _ = writeln!(text, "| {name} | {value} | {limit} | {ratio} | {aim} | {reached} |");
 }
 
-/// Breaks a text into lines of at most 100 columns.
-fn wrapped(text: &str) -> String {
+/// Breaks a text into lines of at most this many columns.
+fn wrapped(text: &str, columns: usize) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let is_full = lines.last().is_some_and(|line| line.len() + 1 + word.len() > 100);
+        let is_full = lines.last().is_some_and(|line| line.len() + 1 + word.len() > columns);
         if is_full {
             lines.push(String::new());
         }
@@ -159,6 +172,7 @@ mod tests {
         let page = page(&results);
         assert!(page.contains("\n| a | 3 ns | 2 ns | 1.50 | <= 2 | yes |\n"), "{page}");
         assert!(page.contains("\n| b | 3 ns | 1 ns | 3.00 | <= 2 | **no** |\n"), "{page}");
+        assert!(page.contains("\nWhy aims are missed:\n\n- An `inc` is one addition."), "{page}");
         assert!(page.ends_with("\n- c: no server.\n"), "{page}");
         assert!(page.lines().all(|line| line.len() <= 100 || line.starts_with('|')), "{page}");
     }
