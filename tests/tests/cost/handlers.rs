@@ -169,10 +169,11 @@ impl Actix {
         let jobs = job.jobs.clone();
         let app = App::new()
             .route("/bare", web::get().to(|| async { HELLO }))
+            .service(progress_actix::scope::<progress_actix::Anyone>("/progress", jobs))
             .route("/ready", web::get().to(ready))
-            .route("/ready/{id}", web::get().to(move |_: web::Path<String>| ready()))
             .route("/bare-304", web::get().to(|| async { HttpResponse::NotModified().finish() }))
-            .service(progress_actix::scope::<progress_actix::Anyone>("/progress", jobs));
+            // Last, because actix-web tries its regular expression on all paths that come to it.
+            .route("/ready/{id}", web::get().to(move |_: web::Path<String>| ready()));
         Self { app: Box::new(App1(test::init_service(app).await)), job }
     }
 
