@@ -144,11 +144,12 @@ const BENCHES: &[Bench] = &[
                  the default of 128 MiB, deleting 500 records takes 8 to 13 times as long, because \
                  each statement waits 12 of its 13 ms for pages from the disk (slow query log).",
         reasons: &[
-            "Deleting on SQLite: ids are random, so that nobody can guess one, and so each deleted \
-             record has a page of its own in three tables. By its write-ahead log, deleting \
-             500 records changes 2,784 pages, and beside 1,000 records 1,578. Without checkpoints \
-             that takes 39 and 22 ms. A checkpoint follows every 1,000 pages, and writes them to \
-             all places of a file of 890 MB, and of 1.4 MB: the commits take 64 and 16 ms then.",
+            "Deleting on SQLite: ids are random, so that they cannot be guessed, and so each \
+             deleted record has a page of its own in three tables. By its write-ahead log, \
+             deleting 500 records changes 2,784 pages, and beside 1,000 records 1,578. Without \
+             checkpoints that takes 39 and 22 ms. A checkpoint follows every 1,000 pages, and \
+             writes them to all places of a file of 890 MB, and of 1.4 MB: the commits take 64 \
+             and 16 ms then.",
             "Deleting on MariaDB: in four runs of this page the ratio was 1.44 to 3.38. By the slow \
              query log, each statement that deletes 50 records takes 1.2 ms, but the one that finds \
              the next 50 takes up to 12 ms, and looks at 600 pages more each time, up to 7,500: \
