@@ -151,9 +151,10 @@ const BENCHES: &[Bench] = &[
              writes them to all places of a file of 890 MB, and of 1.4 MB: the commits take 64 \
              and 16 ms then.",
             "Deleting on MariaDB: in four runs of this page the ratio was 1.44 to 3.38. By the slow \
-             query log, each statement that deletes 50 records takes 1.2 ms, but the one that finds \
-             the next 50 takes up to 12 ms, and looks at 600 pages more each time, up to 7,500: \
-             it passes the index entries of the records before, which the server removes later.",
+             query log, a statement that deletes 50 records mostly takes 1.2 to 1.5 ms, but the one \
+             that finds the next 50 takes up to 12 ms, and looks at 600 pages more each time, up \
+             to 7,500: it passes the index entries of the records before, which the server removes \
+             later.",
             "Filters that match nothing on PostgreSQL: beside 1,000 records it plans a statement \
              once, and beside 1,000,000 anew for each call, because it expects a plan for this \
              value to be better. By the server's log, planning and binding then take 0.14 to 0.23 \
