@@ -98,8 +98,8 @@ const BENCHES: &[Bench] = &[
             "A batch saves the waits of single updates, but each record is read, parsed, written \
              and checked as before. By `perf`, a job in a batch takes 12 us in the server and 12 \
              us in this process. In the server, 22 % is the hash that Lua calculates of each \
-             string, and the document is one in both scripts. In this process the largest parts are \
-             to parse and to write the document as JSON, and to allocate memory for it.",
+             string, and the document is one in both scripts. In this process the largest parts \
+             are to parse and to write the document as JSON, and to allocate memory for it.",
         ],
         arguments: &[],
         is_pinned: true,
@@ -148,13 +148,13 @@ const BENCHES: &[Bench] = &[
              deleted record has a page of its own in three tables. By its write-ahead log, \
              deleting 500 records changes 2,784 pages, and beside 1,000 records 1,578. Without \
              checkpoints that takes 39 and 22 ms. A checkpoint follows every 1,000 pages, and \
-             writes them to all places of a file of 890 MB, and of 1.4 MB: the commits take 64 \
-             and 16 ms then.",
-            "Deleting on MariaDB: in four runs of this page the ratio was 1.44 to 3.38. By the slow \
-             query log, a statement that deletes 50 records mostly takes 1.2 to 1.5 ms, but the one \
-             that finds the next 50 takes up to 12 ms, and looks at 600 pages more each time, up \
-             to 7,500: it passes the index entries of the records before, which the server removes \
-             later.",
+             writes them to all places of a file of 890 MB, and of 1.4 MB: the commits take 64 and \
+             16 ms then.",
+            "Deleting on MariaDB: in four runs of this page the ratio was 1.44 to 3.38. By the \
+             slow query log, a statement that deletes 50 records mostly takes 1.2 to 1.5 ms, but \
+             the one that finds the next 50 takes up to 12 ms, and looks at 600 pages more each \
+             time, up to 7,500: it passes the index entries of the records before, which the \
+             server removes later.",
             "Filters that match nothing on PostgreSQL: beside 1,000 records it plans a statement \
              once, and beside 1,000,000 anew for each call, because it expects a plan for this \
              value to be better. By the server's log, planning and binding then take 0.14 to 0.23 \
