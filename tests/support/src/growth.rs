@@ -40,7 +40,7 @@ pub trait Fill {
 
 /// Measures the calls of a store that contains nothing else. Prints for each call
 /// `figure | value | limit | ratio | aim`: the median beside the largest number of records, that
-/// beside the smallest, and their ratio.
+/// beside the smallest, and their ratio. Returns the largest number.
 ///
 /// # Panics
 ///
@@ -50,7 +50,7 @@ pub async fn measure_growth(
     store: Arc<dyn ProgressStore>,
     filler: &mut impl Fill,
     sizes: &[u64],
-) {
+) -> u64 {
     let sizes = if sizes.is_empty() { &SIZES[..] } else { sizes };
     let (mut columns, mut filled) = (Vec::new(), 0);
     for size in sizes {
@@ -60,11 +60,12 @@ pub async fn measure_growth(
         columns.push(measure(&store, filler, *size).await);
         println!("{name}: measured beside {size} records");
     }
-    let (Some(few), Some(many)) = (columns.first(), columns.last()) else { return };
+    let (Some(few), Some(many)) = (columns.first(), columns.last()) else { return filled };
     for ((call, few), (_, many)) in few.0.iter().zip(&many.0) {
         let (few, many) = (few.as_secs_f64() * 1e3, many.as_secs_f64() * 1e3);
         println!("{call}, {name} | {many:.3} ms | {few:.3} ms | {:.2} | <= 2", many / few);
     }
+    filled
 }
 
 /// A connection that fills the tables of a database.

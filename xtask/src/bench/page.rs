@@ -73,14 +73,16 @@ pub(super) fn tables(results: &Results) -> String {
     text
 }
 
+/// Says why aims are missed.
 fn reasons(text: &mut String, reasons: &[&str]) {
-    if !reasons.is_empty() {
-        text.push_str("Why aims are missed:\n\n");
-        for reason in reasons {
-            let _ = writeln!(text, "- {}", wrapped(reason, 98).replace('\n', "\n  "));
-        }
-        text.push('\n');
+    if reasons.is_empty() {
+        return;
     }
+    text.push_str("Why aims are missed:\n\n");
+    for reason in reasons {
+        let _ = writeln!(text, "- {}", wrapped(reason, 98).replace('\n', "\n  "));
+    }
+    text.push('\n');
 }
 
 fn row(text: &mut String, figure: &Figure) {
@@ -168,13 +170,16 @@ mod tests {
         });
         let not_measured = vec![("c".to_owned(), "no server".to_owned())];
         let benches = vec![(&BENCHES[0], Vec::from(figures))];
-        let results = Results { benches, not_measured, ..Results::default() };
+        let mut results = Results { benches, not_measured, ..Results::default() };
         let page = page(&results);
         assert!(page.contains("\n| a | 3 ns | 2 ns | 1.50 | <= 2 | yes |\n"), "{page}");
         assert!(page.contains("\n| b | 3 ns | 1 ns | 3.00 | <= 2 | **no** |\n"), "{page}");
         assert!(page.contains("\nWhy aims are missed:\n\n- An `inc` is one addition."), "{page}");
         assert!(page.ends_with("\n- c: no server.\n"), "{page}");
         assert!(page.lines().all(|line| line.len() <= 100 || line.starts_with('|')), "{page}");
+
+        results.benches[0].1.truncate(1);
+        assert!(!tables(&results).contains("Why aims are missed"), "none is missed");
     }
 
     #[test]
